@@ -1,0 +1,93 @@
+"""What is to be done: imperative, frozen. One dispatcher in ``engine`` carries them out.
+
+``after_durable`` says that a command may only be carried out once the records of its step are durable. Connecting a
+live caller never waits for the database; telling somebody that a thing was done does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from acd.domain.definition import HangUp, ToDialplan
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Base of all commands."""
+
+    after_durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCommand(Command):
+    """Aimed at one caller's channel on one node. ``place`` is the text of ``Place.encode``."""
+
+    node: str
+    channel: str
+    call: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCall(ChannelCommand):
+    """Let the caller wait in ``acd-hold``. ``hold`` is a music class or ``None`` for ringback."""
+
+    hold: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkCall(ChannelCommand):
+    """Write a held caller's new place (another queue) on its channel, without moving it."""
+
+    hold: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCall(ChannelCommand):
+    """Ring ``phones`` together for at most ``ring_timeout_s``; ``hold`` as in HoldCall."""
+
+    offer: str
+    agent: str
+    phones: tuple[str, ...]
+    ring_timeout_s: float
+    hold: str | None
+    auto_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendCall(Command):
+    """Send the caller away to a place in the operator's dialplan, or hang up politely."""
+
+    node: str
+    channel: str
+    call: str
+    destination: ToDialplan | HangUp
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Command):
+    """The answer to a request. ``data`` is JSON-able."""
+
+    after_durable: ClassVar[bool] = True
+
+    request: str
+    ok: bool
+    message: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDrift(Command):
+    """Belief and Asterisk differed and belief was corrected. ``kind`` is one of few words, for a metric's label."""
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseAlarm(Command):
+    """A person should know."""
+
+    kind: str
+    detail: str

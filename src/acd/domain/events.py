@@ -1,0 +1,237 @@
+"""What happened: past tense, frozen. ``at`` is UTC seconds, Asterisk's own timestamp wherever it gave one.
+
+Everything the floor learns it learns from these; a recorded list of them replays a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from acd.domain.place import Place
+from acd.domain.states import AgentState, OfferOutcome, PhoneState
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Common to all: when it happened (UTC s)."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived(Event):
+    """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before."""
+
+    node: str
+    channel: str
+    channel_name: str
+    linkedid: str
+    did: str
+    caller_number: str = ""
+    caller_name: str = ""
+    call: str | None = None
+    place: Place | None = None
+    answered: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Event):
+    """The caller's channel is gone. ``cause`` is the Q.850 cause, if known."""
+
+    node: str
+    channel: str
+    cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTransferred(Event):
+    """The caller was moved out of our contexts by the agent's phone. ``kind`` is ``blind`` or ``attended``."""
+
+    node: str
+    channel: str
+    kind: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLeft(Event):
+    """The dialplan sent the caller to the fallback, because we seemed to be away for too long."""
+
+    node: str
+    channel: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRang(Event):
+    """The agent's phone is known to ring for this offer."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAnswered(Event):
+    """Caller and agent are in one bridge. ``channel`` is the agent's leg."""
+
+    offer: str
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFailed(Event):
+    """The offer ended without a conversation."""
+
+    offer: str
+    outcome: OfferOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkEnded(Event):
+    """Agent and caller are no longer in one bridge. ``by`` is ``agent``, ``caller`` or ``transfer``."""
+
+    offer: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneStateChanged(Event):
+    """A device changed its state."""
+
+    device: str
+    state: PhoneState
+
+
+class AgentAction(StrEnum):
+    """What an agent (or a supervisor for him) may ask for."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequested(Event):
+    """An agent asked for something. ``request`` names the asker; the ``Reply`` bears the same name."""
+
+    agent: str
+    action: AgentAction
+    reason: str | None = None
+    phone: str | None = None
+    request: str | None = None
+
+
+class Phase(StrEnum):
+    """Where a resynchronisation found a caller's channel."""
+
+    HELD = "held"
+    OFFERING = "offering"
+    RINGING = "ringing"
+    TALKING = "talking"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCall:
+    """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on."""
+
+    channel: str
+    channel_name: str
+    linkedid: str
+    phase: Phase
+    call: str | None
+    place: Place | None
+    offer: str | None = None
+    agent: str | None = None
+    agent_channel: str | None = None
+    did: str = ""
+    caller_number: str = ""
+    caller_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResynced(Event):
+    """All that exists on a node: every caller's channel that is or was ours, and every device's state."""
+
+    node: str
+    calls: tuple[SeenCall, ...]
+    phones: Mapping[str, PhoneState]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost(Event):
+    """The connection to a node is down. Its calls go on there; nothing can be offered until a resynchronisation."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRestarted(Event):
+    """Asterisk itself restarted: every call it had is gone."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMemory:
+    """What the database remembers of an agent. Times are UTC seconds; ``serial`` counts his state intervals."""
+
+    agent: str
+    state: AgentState
+    reason: str | None
+    since: float
+    idle_since: float
+    serial: int
+    phone: str | None = None
+    pending: str | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMemory:
+    """A segment the database knows to be open (``ended_at`` not set), or the count of those closed."""
+
+    call: str
+    serial: int
+    kind: str
+    started_at: float
+    queue: str | None
+    agent: str | None
+    offer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallMemory:
+    """A call the database knows to be open. ``next_segment`` is the first free segment serial."""
+
+    call: str
+    node: str
+    channel: str
+    linkedid: str
+    did: str
+    caller_number: str
+    caller_name: str
+    queue: str
+    entered_at: float
+    answered_at: float | None
+    agent: str | None
+    next_segment: int
+    next_decision: int
+    open_segments: tuple[SegmentMemory, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRestored(Event):
+    """The first event of a life: what the database remembers. Calls are kept aside until their node is resynced."""
+
+    agents: tuple[AgentMemory, ...]
+    calls: tuple[CallMemory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed(Event):
+    """The floor's own timer fired."""

@@ -1,0 +1,130 @@
+"""The seams between rooms: what an adapter offers to, or needs from, the others. Only Protocols live here.
+
+All ``dict`` results are JSON-able. Times named ``*_at`` or ``since`` are UTC seconds, ``*_s`` are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from acd.domain.commands import Command
+from acd.domain.events import AgentAction, AgentMemory, CallMemory, Event
+from acd.domain.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an agent's request."""
+
+    ok: bool
+    message: str
+    data: dict[str, Any]
+
+
+class FloorPort(Protocol):
+    """The live floor, as people and programs may see it and act on it.
+
+    ``status``: ``{"now", "started_at", "revision", "epoch", "nodes": [{"name", "state", "version", "since", "detail"}],
+    "queues": n, "waiting": n, "longest_wait_s", "talking": n, "agents": {state: n}, "phones": {state: n},
+    "offered", "answered", "abandoned", "overflowed", "transferred", "lost_track", "service_level" (0..1 or None),
+    "asa_s", "aht_s", "occupancy" (all or None), "alarms": [{"at", "kind", "detail", "count"}], "drift": {kind: n},
+    "database": {"state", "spilled", "lag_ms"}, "loop_lag_ms": {"p99", "max"}, "counters": {name: n}}``
+
+    A queue: ``{"name", "strategy", "requirements": {skill: minimum}, "ring_timeout_s", "wrap_up_s", "max_wait_s",
+    "overflow", "service_level_s", "priority", "waiting": n, "longest_wait_s", "talking": n, "agents": {state: n} (its
+    eligible agents), "offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s"}``;
+    ``queue(name)`` adds ``"calls": [call...]`` in serving order and ``"members": [agent...]``.
+
+    An agent: ``{"name", "display_name", "number", "state", "reason", "since", "in_state_s", "phone_state",
+    "phones": {device: state}, "queues": [..], "skills": {..}, "call": id|None, "pending": None|"logout"|"pause:reason",
+    "cool_down_s": s|None, "calls_taken": n, "rona": n, "occupancy"}``
+
+    A live call: ``{"call", "state", "queue", "did", "caller_number", "caller_name", "entered_at", "wait_s", "talk_s",
+    "priority", "position" (1.. or None), "agent", "offer", "node", "channel", "linkedid"}``
+    """
+
+    def status(self) -> dict[str, Any]: ...
+    def queues(self) -> list[dict[str, Any]]: ...
+    def queue(self, name: str) -> dict[str, Any]:
+        """Raises UnknownNameError."""
+
+    def agents(self) -> list[dict[str, Any]]: ...
+    def agent(self, name: str) -> dict[str, Any]:
+        """By name or number. Raises UnknownNameError."""
+
+    def calls(self) -> list[dict[str, Any]]: ...
+    async def request(
+        self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
+    ) -> Answer:
+        """Ask the floor; answered once what follows from it is durable. Raises UnknownNameError, RefusedError."""
+
+    def health(self) -> tuple[bool, dict[str, Any]]: ...
+
+
+class RecordsPort(Protocol):
+    """Finished and running calls, from the database.
+
+    A call row: ``{"call", "node", "channel", "linkedid", "did", "caller_number", "caller_name", "queue", "priority",
+    "entered_at", "answered_at", "ended_at", "outcome", "ended_by", "cause", "target", "agent", "wait_s", "talk_s",
+    "length_s"}`` (``None`` where not yet known). ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent",
+    "offer", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind", "agent",
+    "offer", "revision", "detail": {...}}]``.
+    """
+
+    async def calls(
+        self,
+        *,
+        limit: int = 50,
+        since: float | None = None,
+        until: float | None = None,
+        queue: str | None = None,
+        agent: str | None = None,
+        outcome: str | None = None,
+        number: str | None = None,
+    ) -> list[dict[str, Any]]: ...
+    async def call(self, call: str) -> dict[str, Any] | None: ...
+    async def decisions(self, call: str) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a store gives back at start. ``epoch`` is new with every start and already durable."""
+
+    epoch: int
+    agents: tuple[AgentMemory, ...]
+    calls: tuple[CallMemory, ...]
+
+
+class StorePort(Protocol):
+    """Durable writing for the engine."""
+
+    async def open(self) -> Memory:
+        """Check the schema (SchemaError says what to run), replay a spill, take the next epoch, remember."""
+
+    def write(self, records: Sequence[Record]) -> int:
+        """Queue records for the next group commit; never blocks, never raises for the database's sake. Returns a
+        ticket; tickets grow by one a call."""
+
+    def durable(self, ticket: int) -> bool: ...
+    def on_durable(self, callback: Any) -> None:
+        """``callback(ticket)`` whenever everything up to ``ticket`` became durable (in the database or the spill)."""
+
+    async def close(self) -> None:
+        """Make everything durable and stop."""
+
+    def state(self) -> dict[str, Any]:
+        """``{"state": "ok"|"spilling"|"full", "spilled": n, "lag_ms": x, "written": n, "detail": str}``"""
+
+
+class Inbox(Protocol):
+    """Where adapters put what happened."""
+
+    def submit(self, event: Event) -> None: ...
+
+
+class Executor(Protocol):
+    """Carries out commands on Asterisk nodes."""
+
+    def execute(self, commands: Sequence[Command]) -> None: ...

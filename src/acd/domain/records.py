@@ -1,0 +1,123 @@
+"""What must become durable. The store maps each to rows; order within and between steps is kept.
+
+Times are UTC seconds. A call's segments are numbered from 0 in the order they open; an agent's state intervals and a
+call's decisions likewise. ``store`` may fold several records on the same row into one statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from acd.domain.states import AgentState, CallOutcome, SegmentKind
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Base of all records."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened(Record):
+    """A call became ours."""
+
+    call: str
+    node: str
+    channel: str
+    linkedid: str
+    did: str
+    caller_number: str
+    caller_name: str
+    queue: str
+    priority: int
+    entered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallMoved(Record):
+    """A call now waits in another queue."""
+
+    call: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered(Record):
+    """An agent and the caller talk (the first time in this call)."""
+
+    call: str
+    agent: str
+    answered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed(Record):
+    """A call is over. ``ended_by`` is caller, agent, system or unknown; ``cause`` the Q.850 cause, if known."""
+
+    call: str
+    ended_at: float
+    outcome: CallOutcome
+    ended_by: str
+    cause: int | None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOpened(Record):
+    """A stretch of a call began."""
+
+    call: str
+    serial: int
+    kind: SegmentKind
+    started_at: float
+    queue: str | None = None
+    agent: str | None = None
+    offer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentClosed(Record):
+    """A stretch of a call ended. ``outcome`` is a word such as an OfferOutcome."""
+
+    call: str
+    serial: int
+    ended_at: float
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMade(Record):
+    """One explained decision on a call. ``detail`` is JSON-able (candidates by reason, the best few, the rule)."""
+
+    call: str
+    serial: int
+    at: float
+    kind: str
+    agent: str | None
+    offer: str | None
+    revision: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStateChanged(Record):
+    """An agent's interval ``serial`` began at ``at``, the one before ended. ``until`` is a UTC deadline."""
+
+    agent: str
+    serial: int
+    at: float
+    state: AgentState
+    reason: str | None
+    call: str | None
+    idle_since: float
+    phone: str | None
+    pending: str | None
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIntentChanged(Record):
+    """An agent asked in mid-call for what takes effect after it (``logout``, ``pause:reason`` or ``None``)."""
+
+    agent: str
+    pending: str | None
