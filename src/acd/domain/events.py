@@ -155,23 +155,22 @@ class SeenCall:
 
 @dataclass(frozen=True, slots=True)
 class NodeResynced(Event):
-    """All that exists on a node: every caller's channel that is or was ours, and every device's state."""
+    """All that exists on a node at ``at``: every caller's channel that is or was ours, and every device's state.
+
+    ``margin_s``: calls touched later than ``at - margin_s`` are left alone (the look and the events may have crossed).
+    ``restarted``: Asterisk itself was restarted since the last look, so every earlier call is gone.
+    """
 
     node: str
     calls: tuple[SeenCall, ...]
     phones: Mapping[str, PhoneState]
+    margin_s: float = 0.0
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLost(Event):
     """The connection to a node is down. Its calls go on there; nothing can be offered until a resynchronisation."""
-
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRestarted(Event):
-    """Asterisk itself restarted: every call it had is gone."""
 
     node: str
 
@@ -189,11 +188,12 @@ class AgentMemory:
     phone: str | None = None
     pending: str | None = None
     until: float | None = None
+    call: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentMemory:
-    """A segment the database knows to be open (``ended_at`` not set), or the count of those closed."""
+    """A segment the database knows to be open (``ended_at`` not set)."""
 
     call: str
     serial: int
@@ -226,10 +226,14 @@ class CallMemory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRestored(Event):
-    """The first event of a life: what the database remembers. Calls are kept aside until their node is resynced."""
+    """The first event of a life: what the database remembers. Calls are kept aside until their node is resynced.
+
+    ``wraps``: wrap-up segments still open, whether or not their call has ended.
+    """
 
     agents: tuple[AgentMemory, ...]
     calls: tuple[CallMemory, ...]
+    wraps: tuple[SegmentMemory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from acd.domain.commands import Command
-from acd.domain.events import AgentAction, AgentMemory, CallMemory, Event
+from acd.domain.events import AgentAction, AgentMemory, CallMemory, Event, SegmentMemory
 from acd.domain.records import Record
 
 
@@ -90,11 +90,15 @@ class RecordsPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a store gives back at start. ``epoch`` is new with every start and already durable."""
+    """What a store gives back at start. ``epoch`` is new with every start and already durable.
+
+    ``wraps``: open segments of kind ``wrapped``, of running and of ended calls.
+    """
 
     epoch: int
     agents: tuple[AgentMemory, ...]
     calls: tuple[CallMemory, ...]
+    wraps: tuple[SegmentMemory, ...] = ()
 
 
 class StorePort(Protocol):
