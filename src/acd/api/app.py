@@ -1,0 +1,225 @@
+"""The HTTP application: routes and handlers over the ports. It decides nothing and keeps nothing.
+
+``make_app`` gives the whole application, for the Unix socket. Its ``PROBES`` is a second one with /health and
+/metrics alone, for places where anybody may ask: no route is there that could be reached by mistake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from acd.api.errors import RequestError, errors_middleware
+from acd.api.metrics import Counters, FloorCollector, HttpCounts
+from acd.api.parameters import AgentBody, CallsQuery, Nothing, body, query
+from acd.api.replies import reply
+from acd.domain.errors import RefusedError, UnknownNameError
+from acd.domain.events import AgentAction
+from acd.domain.ports import FloorPort, RecordsPort
+
+BODY_BYTES_MAX = 64 * 1024
+ANSWER_TIMEOUT_S = 30.0
+
+PROBES: web.AppKey[web.Application] = web.AppKey("probes", web.Application)
+COUNTS: web.AppKey[HttpCounts] = web.AppKey("counts", HttpCounts)
+
+Result = TypeVar("Result")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name most like ``name``, if any is like it at all; case does not matter."""
+    by_lower = {known.lower(): known for known in names}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+class Probes:
+    """/health and /metrics."""
+
+    def __init__(self, floor: FloorPort, registry: CollectorRegistry) -> None:
+        self._floor, self._registry = floor, registry
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/health", self.health), web.get("/metrics", self.metrics)]
+
+    async def health(self, request: web.Request) -> web.Response:
+        """200 if calls can be served, else 503; the body says why."""
+        query(request, Nothing)
+        ok, detail = self._floor.health()
+        return reply({**detail, "ok": ok}, 200 if ok else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+
+class Handlers:
+    """The routes under /v1. Shapes are those of the ports."""
+
+    def __init__(self, floor: FloorPort, records: RecordsPort, version: str) -> None:
+        self._floor, self._records, self._version = floor, records, version
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/status", self.status),
+            web.get("/v1/queues", self.queues),
+            web.get("/v1/queues/{name}", self.queue),
+            web.get("/v1/agents", self.agents),
+            web.get("/v1/agents/{name}", self.agent),
+            *(web.post(f"/v1/agents/{{name}}/{action}", self.act) for action in AgentAction),
+            web.get("/v1/calls", self.calls),
+            web.get("/v1/calls/{call}", self.call),
+            web.get("/v1/calls/{call}/explain", self.explain),
+        ]
+
+    async def status(self, request: web.Request) -> web.Response:
+        """``FloorPort.status`` and ``"version"``."""
+        query(request, Nothing)
+        return reply({"version": self._version, **self._floor.status()})
+
+    async def queues(self, request: web.Request) -> web.Response:
+        """``{"queues": [queue...]}``."""
+        query(request, Nothing)
+        return reply({"queues": self._floor.queues()})
+
+    async def queue(self, request: web.Request) -> web.Response:
+        """One queue with its calls and members."""
+        query(request, Nothing)
+        name = request.match_info["name"]
+        try:
+            return reply(self._floor.queue(name))
+        except UnknownNameError as error:
+            raise self._helped(error, (queue["name"] for queue in self._floor.queues())) from None
+
+    async def agents(self, request: web.Request) -> web.Response:
+        """``{"agents": [agent...]}``."""
+        query(request, Nothing)
+        return reply({"agents": self._floor.agents()})
+
+    async def agent(self, request: web.Request) -> web.Response:
+        """One agent, by name or number."""
+        query(request, Nothing)
+        return reply(self._agent(request.match_info["name"]))
+
+    async def act(self, request: web.Request) -> web.Response:
+        """``{"ok": true, "message", "data"}`` once what was asked for is durable; 409 if it is refused."""
+        query(request, Nothing)
+        wish = await body(request, AgentBody)
+        action = AgentAction(request.path.rsplit("/", 1)[1])
+        name = self._agent(request.match_info["name"])["name"]
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            answer = await self._floor.request(name, action, reason=wish.reason, phone=wish.phone)
+        if not answer.ok:
+            raise RefusedError(answer.message)
+        return reply({"ok": True, "message": answer.message, "data": answer.data})
+
+    async def calls(self, request: web.Request) -> web.Response:
+        """``{"calls": [...]}``: live calls of the floor with ``live=1``, else rows of the records."""
+        wish = query(request, CallsQuery)
+        if wish.live:
+            if wish.model_fields_set - {"live", "limit", "queue", "agent", "number"}:
+                raise RequestError(400, "bad_parameter", "live: goes with limit, queue, agent and number only")
+            return reply({"calls": self._live_calls(wish)})
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            rows = await self._records.calls(
+                limit=wish.limit,
+                since=wish.since,
+                until=wish.until,
+                queue=wish.queue,
+                agent=self._name_of(wish.agent),
+                outcome=wish.outcome,
+                number=wish.number,
+            )
+        return reply({"calls": rows})
+
+    async def call(self, request: web.Request) -> web.Response:
+        """``{"call": row with segments or null, "live": live call or null}``; 404 if it is neither."""
+        query(request, Nothing)
+        name = request.match_info["call"]
+        live = self._live_call(name)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            row = await self._records.call(name)
+        if row is None and live is None:
+            raise self._unknown_call(name)
+        return reply({"call": row, "live": live})
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """As ``call``, and ``"decisions": [...]`` in their order."""
+        query(request, Nothing)
+        name = request.match_info["call"]
+        live = self._live_call(name)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            row = await self._records.call(name)
+            decisions = await self._records.decisions(name)
+        if row is None and live is None and not decisions:
+            raise self._unknown_call(name)
+        return reply({"call": row, "live": live, "decisions": decisions})
+
+    def _agent(self, name: str) -> dict[str, Any]:
+        try:
+            return self._floor.agent(name)
+        except UnknownNameError as error:
+            raise self._helped(error, (agent["name"] for agent in self._floor.agents())) from None
+
+    def _name_of(self, agent: str | None) -> str | None:
+        """The agent's name if this is a number or a name in force; records also know agents that left."""
+        if agent is None:
+            return None
+        try:
+            return str(self._floor.agent(agent)["name"])
+        except UnknownNameError:
+            return agent
+
+    def _live_call(self, name: str) -> dict[str, Any] | None:
+        return next((call for call in self._floor.calls() if call["call"] == name), None)
+
+    def _live_calls(self, wish: CallsQuery) -> list[dict[str, Any]]:
+        wanted = {"queue": wish.queue, "agent": self._name_of(wish.agent), "caller_number": wish.number}
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        calls = (call for call in self._floor.calls() if all(call[key] == value for key, value in wanted.items()))
+        return [call for _, call in zip(range(wish.limit), calls, strict=False)]
+
+    def _unknown_call(self, name: str) -> UnknownNameError:
+        return self._helped(UnknownNameError("call", name), (call["call"] for call in self._floor.calls()))
+
+    @staticmethod
+    def _helped(error: UnknownNameError, names: Iterable[str]) -> UnknownNameError:
+        """The same error, with the nearest right name."""
+        return UnknownNameError(error.kind, error.name, error.nearest or nearest(error.name, names))
+
+
+def make_app(
+    floor: FloorPort,
+    records: RecordsPort,
+    *,
+    version: str,
+    counters: Counters | None = None,
+    registry: CollectorRegistry | None = None,
+) -> web.Application:
+    """The application for `ApiServer`. ``counters()`` gives further counters by name, asked at every scrape.
+
+    ``registry`` is the Prometheus registry to use; without one, a new one is made that has the process' figures too.
+    """
+    if registry is None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+    counts = HttpCounts(registry)
+    registry.register(FloorCollector(floor, version, counters))
+
+    def observe(request: web.Request, status: int) -> None:
+        resource = request.match_info.route.resource
+        counts.request(resource.canonical if resource else "none", request.method, status)
+
+    probes = Probes(floor, registry)
+    app = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
+    app.add_routes([*Handlers(floor, records, version).routes(), *probes.routes()])
+    small = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
+    small.add_routes(probes.routes())
+    app[PROBES], app[COUNTS], small[COUNTS] = small, counts, counts
+    return app
