@@ -117,7 +117,9 @@ class AgentStateChanged(Record):
 
 @dataclass(frozen=True, slots=True)
 class AgentIntentChanged(Record):
-    """An agent asked in mid-call for what takes effect after it (``logout``, ``pause:reason`` or ``None``)."""
+    """An agent asked in mid-call for what takes effect after it (``logout``, ``pause:reason`` or ``None``), or is now
+    rung at another ``phone`` (``None``: the configured ones). Both are the values that hold from now on."""
 
     agent: str
     pending: str | None
+    phone: str | None = None

@@ -153,7 +153,7 @@ class Roster:
         """Note what takes effect after the call."""
         if agent.pending != pending:
             agent.pending = pending
-            self._emit(AgentIntentChanged(agent.name, pending))
+            self._emit(AgentIntentChanged(agent.name, pending, agent.phone))
 
     def restore(self, memory: AgentMemory, now: Instant) -> Agent | None:
         """Take an agent's state from memory, without a record: nothing changed. Unknown agents are left alone."""
@@ -172,10 +172,12 @@ class Roster:
     # -- phones ------------------------------------------------------------------------------------------------------
 
     def use_phone(self, agent: Agent, phone: str | None) -> None:
-        """Let ``agent`` be rung at ``phone`` (None: at the configured ones)."""
-        self._set_phone(
-            agent, phone if phone not in agent.definition.phones or len(agent.definition.phones) > 1 else None
-        )
+        """Let ``agent`` be rung at ``phone`` only (None: at all the configured ones)."""
+        if agent.definition.phones == (phone,):
+            phone = None
+        if phone != agent.phone:
+            self._set_phone(agent, phone)
+            self._emit(AgentIntentChanged(agent.name, agent.pending, phone))
         self.review(agent)
 
     def _set_phone(self, agent: Agent, phone: str | None) -> None:

@@ -1,0 +1,129 @@
+"""A call on the floor and the ledger of its segments. Segments lie end to end, so their lengths add up to the call's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from acd.domain.definition import QueueDefinition
+from acd.domain.events import CallMemory
+from acd.domain.place import Place
+from acd.domain.records import DecisionMade, Record, SegmentClosed, SegmentOpened
+from acd.domain.states import CallState, SegmentKind, check_call_transition
+from acd.routing.matching import CallRank
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. ``segment`` is the serial of its open segment; times UTC s unless they end in ``_mono``."""
+
+    call: str
+    node: str
+    channel: str
+    channel_name: str
+    linkedid: str
+    did: str
+    caller_number: str
+    caller_name: str
+    place: Place
+    queue: QueueDefinition
+    call_class: int
+    state: CallState = CallState.WAITING
+    offer: str | None = None
+    agent: str | None = None
+    next_segment: int = 0
+    segment: int | None = None
+    segment_kind: SegmentKind = SegmentKind.ENTERED
+    segment_at: float = 0.0
+    next_decision: int = 0
+    answered_at: float | None = None
+    talk_ended_by: str | None = None
+    talked: bool = False
+    max_wait_mono: float | None = None
+    overflow_due: bool = False
+    touched_at: float = 0.0
+
+    def become(self, state: CallState) -> None:
+        """Change state by the table."""
+        check_call_transition(self.call, self.state, state)
+        self.state = state
+
+    @property
+    def rank(self) -> CallRank:
+        """Serving order: priority first, then who joined first."""
+        return (-self.place.priority, self.place.joined_at, self.place.serial)
+
+
+@dataclass(slots=True)
+class Offer:
+    """One offer of one call to one agent. ``answered`` once both are in a bridge."""
+
+    offer: str
+    call: str
+    agent: str
+    made_at: float
+    rang: bool = False
+    answered: bool = False
+
+
+class Ledger:
+    """Writes segments and decisions, keeping a call's times monotonic and without gap."""
+
+    def __init__(self, emit: Callable[[Record], None], revision: str) -> None:
+        self._emit = emit
+        self._revision = revision
+
+    def turn(self, call: Call, kind: SegmentKind, at: float, outcome: str | None = None) -> float:
+        """Close the open segment with ``outcome`` and open one of ``kind`` at the same moment, which is returned."""
+        at = self.close(call, at, outcome)
+        call.segment, call.segment_kind, call.segment_at = call.next_segment, kind, at
+        call.next_segment += 1
+        in_offer = kind in (SegmentKind.OFFERED, SegmentKind.RANG, SegmentKind.TALKED)
+        self._emit(
+            SegmentOpened(
+                call.call,
+                call.segment,
+                kind,
+                at,
+                queue=call.queue.name or None,
+                agent=call.agent if in_offer else None,
+                offer=call.offer if in_offer else None,
+            )
+        )
+        return at
+
+    def close(self, call: Call, at: float, outcome: str | None = None) -> float:
+        """Close the open segment; the moment, never earlier than the segment's start."""
+        at = max(at, call.segment_at)
+        if call.segment is not None:
+            self._emit(SegmentClosed(call.call, call.segment, at, outcome))
+            call.segment = None
+            call.segment_at = at
+        return at
+
+    def resume(self, call: Call, memory: CallMemory, kinds: tuple[SegmentKind, ...], at: float) -> bool:
+        """Take up a remembered call's numbering; go on with its open segment if it is one of ``kinds``, else close it."""
+        call.next_segment = max(call.next_segment, memory.next_segment)
+        call.next_decision = memory.next_decision
+        call.answered_at = memory.answered_at
+        call.talked = memory.answered_at is not None
+        goes_on = False
+        for segment in memory.open_segments:
+            if segment.kind == SegmentKind.WRAPPED:
+                continue
+            if not goes_on and segment.kind in kinds:
+                call.segment, call.segment_kind = segment.serial, SegmentKind(segment.kind)
+                call.segment_at = segment.started_at
+                goes_on = True
+            else:
+                call.segment_at = max(at, segment.started_at)
+                self._emit(SegmentClosed(call.call, segment.serial, call.segment_at, "restart"))
+        return goes_on
+
+    def decide(self, call: Call, at: float, kind: str, detail: dict[str, Any]) -> None:
+        """Write down one decision and why."""
+        self._emit(
+            DecisionMade(call.call, call.next_decision, at, kind, call.agent, call.offer, self._revision, detail)
+        )
+        call.next_decision += 1
