@@ -25,6 +25,19 @@ ACD_EVENTS = (
     *("Hold", "Unhold", "FullyBooted", "Shutdown"),
 )
 
+#: The columns of the file of channel events, and what Asterisk calls them.
+CEL_COLUMNS = {
+    "time": "eventtime",
+    "event": "eventtype",
+    "uniqueid": "CHANNEL(uniqueid)",
+    "linkedid": "CHANNEL(linkedid)",
+    "channel": "CHANNEL(channame)",
+    "context": "CHANNEL(context)",
+    "exten": "CHANNEL(exten)",
+    "app": "CHANNEL(appname)",
+    "extra": "eventextra",
+}
+
 # Modules that want hardware, a configuration of their own or a service elsewhere; without them the log is quiet.
 _NOT_LOADED = (
     *("chan_alsa", "chan_console", "chan_dahdi", "chan_iax2", "chan_mgcp", "chan_motif", "chan_ooh323", "chan_oss"),
@@ -292,8 +305,7 @@ def write_tree(
         **dict.fromkeys(_EMPTY, "; the defaults\n"),
     }
     if options.cel:
-        fields = ("eventtime", "eventtype", "uniqueid", "linkedid", "channame", "context", "exten", "appname", "extra")
-        row = ",".join(f"${{CSV_QUOTE(${{{name if name != 'channame' else 'channel'}}})}}" for name in fields)
+        row = ",".join(f"${{CSV_QUOTE(${{{name}}})}}" for name in CEL_COLUMNS.values())
         files["cel_custom.conf"] = "[mappings]\nevents.csv => " + row + "\n"
     return files
 

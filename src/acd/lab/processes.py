@@ -128,6 +128,16 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def children(self) -> list[Process]:
+        """The processes it started itself and that still run."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                fields = _stat(int(entry.name))
+                if fields is not None and int(fields[1]) == self.pid and fields[0] not in "ZX":
+                    found.append(Process(int(entry.name), int(fields[19])))
+        return found
+
     def wait(self, timeout_s: float) -> bool:
         """Wait for its end; False when it still runs after ``timeout_s``."""
         if not self.running:
