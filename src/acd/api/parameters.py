@@ -89,8 +89,7 @@ def check(model: type[Model], values: dict[str, Any]) -> Model:
 
 def query(request: web.Request, model: type[Model]) -> Model:
     """The request's query parameters as a ``model``; each may be given once."""
-    names = list(request.query)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
     if twice:
         problems = [{"name": name[:NAME_LENGTH_MAX], "expected": "given once"} for name in twice[:20]]
         raise RequestError(400, "bad_parameter", f"given more than once: {', '.join(twice)[:200]}", problems)
