@@ -1,0 +1,138 @@
+"""AGI commands as bytes, and replies as values. Text only: no sockets, no time.
+
+How Asterisk takes a command apart is in res/res_agi.c (``parse_args``): words at white space, quotes group, a backslash
+makes the next byte literal. How MSet takes its argument apart is in main/app.c (``__ast_app_separate_args``) and
+main/pbx_variables.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from acd.domain.errors import MisuseError
+
+MAX_COMMAND_BYTES = 8000
+"""Asterisk reads 8,191 bytes a command and would take the rest for another one."""
+MAX_PAIRS = 60
+"""MSet looks at 99 pairs."""
+
+_VERB = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,2}")
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+_PLAIN_NAME = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]*")
+_FUNCTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\([^\r\n\0]*\)")
+_SPECIAL_IN_MSET = re.compile(r'([\\",()\[\]])')
+_LINE = re.compile(r"(\d{3})([ -])(.*)", re.DOTALL)
+_RESULT = re.compile(r"result=(\S*)(?: \((.*)\))?(?: endpos=(-?\d+))?", re.DOTALL)
+_RESULT_AND_MORE = re.compile(r"result=(\S*)(?: \((.*?)\))?(?: endpos=(-?\d+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class AgiReply:
+    """One reply. ``code``: 200 done, 510 unknown command, 511 the channel is dead, 520 wrong usage.
+
+    ``result`` is the text after ``result=`` (may be empty or ``-1``), ``value`` the text in parentheses (``timeout``,
+    a variable's value) or None without any, ``endpos`` a sample offset or None, ``text`` the reply without its code.
+    """
+
+    code: int
+    result: str
+    value: str | None
+    endpos: int | None
+    text: str
+
+
+def encode_command(verb: str, *arguments: str) -> bytes:
+    """One command line, every argument quoted. ``verb`` is one to three words such as ``SET VARIABLE``.
+
+    Raises MisuseError for CR, LF or NUL in an argument, another kind of verb, or a line over 8,000 bytes. Lone
+    surrogates become ``?``.
+    """
+    if not _VERB.fullmatch(verb):
+        raise MisuseError(f"{verb!r:.60} cannot be an AGI command: one to three words of letters")
+    words = [verb]
+    for argument in arguments:
+        if _FORBIDDEN.search(argument):
+            raise MisuseError(f"AGI command {verb}: argument {argument!r:.60} holds a CR, LF or NUL; remove it first")
+        escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
+        words.append(f'"{escaped}"')
+    line = " ".join(words).encode(errors="replace")
+    if len(line) > MAX_COMMAND_BYTES:
+        raise MisuseError(f"AGI command {verb} makes a line of {len(line)} bytes; the most is {MAX_COMMAND_BYTES}")
+    return line + b"\n"
+
+
+def encode_assignments(values: Mapping[str, str]) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """The fewest commands that set ``values``, in order; with each the part of the mapping that it sets.
+
+    Runs of ordinary variables go by one ``EXEC MSet``. Functions (``CALLERID(name)``) and values with a dollar sign
+    (the application would see them expanded where a channel has AGIEXECFULL) go by ``SET VARIABLE`` one by one, and so
+    does what is alone. Raises MisuseError for an impossible name, CR, LF or NUL, or a value too long for one command.
+    """
+    for name in values:
+        if not _PLAIN_NAME.fullmatch(name) and not _FUNCTION_NAME.fullmatch(name):
+            raise MisuseError(f"{name!r:.60} cannot be the name of a channel variable")
+        encode_command("SET VARIABLE", name, values[name])
+    run: dict[str, str] = {}
+    for name, value in values.items():
+        if not _PLAIN_NAME.fullmatch(name) or "$" in value:
+            if run:
+                yield _assign(run), run
+            run = {}
+            yield encode_command("SET VARIABLE", name, value), {name: value}
+            continue
+        longer = run | {name: value}
+        if len(longer) > MAX_PAIRS or not _fits(longer):
+            yield _assign(run), run
+            longer = {name: value}
+        run = longer
+    if run:
+        yield _assign(run), run
+
+
+def parse_reply(lines: list[str]) -> AgiReply | None:
+    """The reply that these lines make, without line ends; None when they make no reply at all."""
+    match = _LINE.fullmatch("\n".join(lines))
+    if match is None:
+        return None
+    code, text = int(match[1]), match[3]
+    found = _RESULT.fullmatch(text) or _RESULT_AND_MORE.match(text)
+    if found is None:
+        return AgiReply(code, "", None, None, text)
+    return AgiReply(code, found[1], found[2], None if found[3] is None else int(found[3]), text)
+
+
+def continues(lines: list[str], *, value_expected: bool) -> bool:
+    """Whether more lines belong to this reply: usage between ``520-`` and ``520 ``, or a value with a line feed in it.
+
+    ``value_expected``: the command reads a variable, so a reply that opens a parenthesis ends with its closing one.
+    """
+    first = _LINE.match(lines[0])
+    if first is None:
+        return False
+    if first[2] == "-":
+        return len(lines) == 1 or not lines[-1].startswith(f"{first[1]} ")
+    return value_expected and " (" in lines[0] and not lines[-1].endswith(")")
+
+
+def _assign(run: dict[str, str]) -> bytes:
+    if len(run) == 1:
+        ((name, value),) = run.items()
+        return encode_command("SET VARIABLE", name, value)
+    return encode_command("EXEC", "MSet", _pairs(run))
+
+
+def _pairs(run: dict[str, str]) -> str:
+    return ",".join(f"{name}={_SPECIAL_IN_MSET.sub(_BACKSLASHED, value)}" for name, value in run.items())
+
+
+_BACKSLASHED = r"\\\1"
+
+
+def _fits(run: dict[str, str]) -> bool:
+    """Whether the run fits into one command, escaping counted twice at most (MSet's, then AGI's)."""
+    if len(run) == 1:
+        return True
+    pairs = _pairs(run).encode(errors="replace")
+    return len(pairs) + pairs.count(b"\\") + pairs.count(b'"') + 32 <= MAX_COMMAND_BYTES
