@@ -98,6 +98,12 @@ class Floor:
         self._handlers[type(event)](event, now)
         return Step(tuple(self._records), tuple(self._commands))
 
+    def salvage(self) -> Step:
+        """What a handler that raised had already decided: its records and commands belong to changes that were made."""
+        step = Step(tuple(self._records), tuple(self._commands))
+        self._records, self._commands = [], []
+        return step
+
     def next_deadline(self) -> float | None:
         """The monotonic time at which ``DeadlinePassed`` is wanted, or None. May be early, never late."""
         return self._timers[0][0] if self._timers else None

@@ -1,0 +1,194 @@
+"""The engine: takes events in order, lets the floor decide, makes records durable, hands commands on.
+
+One event is processed to its end before the next; there are no locks. Work is done in slices so that the event loop
+stays free for the wire. Commands that wait for durability are kept in order until the store's ticket is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
+from acd.domain.events import AgentAction, AgentRequested, DeadlinePassed, Event
+from acd.domain.instant import Instant
+from acd.domain.ports import Answer, Executor, StorePort
+from acd.floor import Floor
+
+log = logging.getLogger(__name__)
+
+INBOX_LIMIT = 100_000
+SLICE_S = 0.005
+MAX_ALARMS = 100
+
+
+def system_clock() -> Instant:
+    """The machine's clocks."""
+    return Instant(time.monotonic(), time.time())
+
+
+@dataclass(slots=True)
+class Alarm:
+    """One kind of thing a person should know, folded: the last detail and how often."""
+
+    kind: str
+    detail: str
+    at: float
+    count: int = 1
+
+
+class Engine:
+    """Runs a floor. Make and use it inside one event loop. ``on_overflow`` is told when events had to be dropped."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        store: StorePort,
+        executor: Executor,
+        *,
+        clock: Callable[[], Instant] = system_clock,
+        on_overflow: Callable[[], None] | None = None,
+    ) -> None:
+        self.floor = floor
+        self.clock = clock
+        self.counters: Counter[str] = Counter()
+        self.drift: Counter[str] = Counter()
+        self.alarms: dict[str, Alarm] = {}
+        self._store = store
+        self._executor = executor
+        self._on_overflow = on_overflow
+        self._inbox: deque[Event] = deque()
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._replies: dict[str, asyncio.Future[Answer]] = {}
+        self._requests = itertools.count(1)
+        self._undurable: deque[tuple[int, Command]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        store.on_durable(self._durable)
+
+    # -- inbox -------------------------------------------------------------------------------------------------------
+
+    def submit(self, event: Event) -> None:
+        """Put an event at the end of the inbox. Bounded: on overflow the event is dropped and a resync asked for."""
+        if len(self._inbox) >= INBOX_LIMIT:
+            self.counters["inbox_overflow"] += 1
+            self.alarm(RaiseAlarm("inbox_overflow", f"more than {INBOX_LIMIT} events wait; some were dropped"))
+            if self._on_overflow is not None:
+                self._on_overflow()
+            return
+        self._inbox.append(event)
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        inbox, until = self._inbox, time.monotonic() + SLICE_S
+        while inbox and not self._closed:
+            self._process(inbox.popleft())
+            if time.monotonic() > until and inbox:
+                self._scheduled = True
+                self._loop.call_soon(self._drain)
+                break
+        self._arm()
+
+    def _process(self, event: Event) -> None:
+        self.counters["events"] += 1
+        try:
+            step = self.floor.handle(event, self.clock())
+        except Exception:
+            # A defect of ours must not stop everyone's calls; the reconciler mends what this event would have changed
+            self.counters["events_failed"] += 1
+            log.exception("the floor could not handle %r", event)
+            self.alarm(RaiseAlarm("floor_error", f"{type(event).__name__} could not be handled; see the log"))
+            step = self.floor.salvage()
+        ticket = self._store.write(step.records) if step.records else None
+        channel_commands: list[Command] = []
+        for command in step.commands:
+            if command.after_durable and ticket is not None:
+                self._undurable.append((ticket, command))
+            elif isinstance(command, ChannelCommand | SendCall):
+                channel_commands.append(command)
+            else:
+                self._dispatch(command)
+        if channel_commands:
+            self._executor.execute(channel_commands)
+
+    def _durable(self, ticket: int) -> None:
+        while self._undurable and self._undurable[0][0] <= ticket:
+            self._dispatch(self._undurable.popleft()[1])
+
+    def _dispatch(self, command: Command) -> None:
+        match command:
+            case Reply(request, ok, message, data):
+                future = self._replies.pop(request, None)
+                if future is not None and not future.done():
+                    future.set_result(Answer(ok, message, data))
+            case ReportDrift(kind, detail):
+                self.drift[kind] += 1
+                log.warning("drift: %s: %s", kind, detail)
+            case RaiseAlarm():
+                self.alarm(command)
+            case ChannelCommand() | SendCall():
+                self._executor.execute([command])
+            case _:
+                raise AssertionError(f"nobody carries out {command!r}")
+
+    # -- timer -------------------------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        deadline = self.floor.next_deadline()
+        if deadline is None or self._closed:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        # The loop's clock may have another origin than the floor's
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self.clock().mono), self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self.submit(DeadlinePassed(self.clock().utc))
+
+    # -- for people --------------------------------------------------------------------------------------------------
+
+    async def request(
+        self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
+    ) -> Answer:
+        """Ask the floor on behalf of an agent; the answer comes once what follows is durable."""
+        request = f"r{next(self._requests)}"
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._replies[request] = future
+        self.submit(AgentRequested(self.clock().utc, agent, action, reason, phone, request))
+        try:
+            return await asyncio.wait_for(future, 10.0)
+        finally:
+            self._replies.pop(request, None)
+
+    def alarm(self, alarm: RaiseAlarm) -> None:
+        """Note an alarm; the same kind is folded, and logged again only when its detail changes."""
+        known = self.alarms.get(alarm.kind)
+        if known is None or known.detail != alarm.detail:
+            log.error("alarm: %s: %s", alarm.kind, alarm.detail)
+        if known is None:
+            if len(self.alarms) < MAX_ALARMS:
+                self.alarms[alarm.kind] = Alarm(alarm.kind, alarm.detail, self.clock().utc)
+        else:
+            known.detail, known.at, known.count = alarm.detail, self.clock().utc, known.count + 1
+
+    def close(self) -> None:
+        """Handle nothing more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for future in self._replies.values():
+            future.cancel()
