@@ -61,7 +61,7 @@ SIPP = PartSet("sipp", ("sip-tester",))
 POSTGRESQL = PartSet(
     "postgresql", ("postgresql",), suites=("sid", "testing", "bookworm"), wrapped=("usr/lib/postgresql/*/bin/*",)
 )
-PIP = PartSet("pip", ("python3-pip-whl",), suites=("bookworm", "testing", "sid"), depends=False)
+PIP = PartSet("pip", ("python3-pip-whl", "ca-certificates"), suites=("bookworm", "testing", "sid"), depends=False)
 
 PARTS: Mapping[str, PartSet] = {part.name: part for part in (ASTERISK, SIPP, POSTGRESQL)}
 
