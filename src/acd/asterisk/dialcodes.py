@@ -1,0 +1,116 @@
+"""The FastAGI side of agents' dial codes: log in with number and PIN, log out, pause, resume from the phone itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from acd.asterisk.agi.request import AgiRequest
+from acd.domain.definition import AgentDefinition
+from acd.domain.errors import AcdError
+from acd.domain.events import AgentAction
+from acd.domain.ports import Answer
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+LOCKED_S = 60.0
+_MAX_LOCKS = 10_000
+
+SOUNDS = {
+    AgentAction.LOGIN: "agent-loginok",
+    AgentAction.LOGOUT: "agent-loggedoff",
+    AgentAction.PAUSE: "auth-thankyou",
+    AgentAction.RESUME: "auth-thankyou",
+}
+SOUND_WRONG = "agent-incorrect"
+SOUND_REFUSED = "beeperr"
+
+
+class Request(Protocol):
+    """The engine's way of asking the floor."""
+
+    def __call__(
+        self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
+    ) -> Awaitable[Answer]: ...
+
+
+class DialCodes:
+    """Handles ``agi://controller/agent,node,action,reason``. ``agent_at(device)`` is who is logged in at a phone."""
+
+    def __init__(
+        self,
+        agents: Mapping[str, AgentDefinition],
+        pause_reasons: tuple[str, ...],
+        ask: Request,
+        agent_at: Callable[[str], str | None],
+        verify_pin: Callable[[str, str], bool],
+    ) -> None:
+        self._by_number = {agent.number: agent for agent in agents.values() if agent.number}
+        self._pause_reasons = pause_reasons
+        self._ask = ask
+        self._agent_at = agent_at
+        self._verify_pin = verify_pin
+        self._failures: dict[str, tuple[int, float]] = {}
+        self._checks = asyncio.Semaphore(2)
+
+    async def agent(self, request: AgiRequest) -> None:
+        """Carry out one dial code; the sound to play is the last thing set."""
+        _, action_name, reason = (*request.args, "", "", "")[:3]
+        device = device_of(request.channel)
+        try:
+            action = AgentAction(action_name)
+        except ValueError:
+            log.error("the dialplan asked for the agent action %r, which does not exist", action_name[:40])
+            return
+        name = await self._login_name(request, device) if action is AgentAction.LOGIN else self._agent_at(device)
+        if name is None:
+            await request.set_variables({"acd_say": SOUND_WRONG})
+            return
+        try:
+            answer = await self._ask(
+                name,
+                action,
+                reason=self._pause_reason(reason) if action is AgentAction.PAUSE else None,
+                phone=device if action is AgentAction.LOGIN else None,
+            )
+        except (AcdError, TimeoutError) as error:
+            log.warning("dial code %s of %s: %s", action, device, error)
+            await request.set_variables({"acd_say": SOUND_REFUSED})
+            return
+        log.info("dial code %s at %s: agent %s %s", action, device, name, answer.message)
+        await request.set_variables({"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED})
+
+    async def _login_name(self, request: AgiRequest, device: str) -> str | None:
+        number = await request.get_variable("acd_number") or ""
+        pin = await request.get_variable("acd_pin") or ""
+        failures, until = self._failures.get(device, (0, 0.0))
+        if failures >= TRIES and time.monotonic() < until:
+            log.warning("log-in at %s refused: too many wrong tries, locked for a minute", device)
+            return None
+        agent = self._by_number.get(number)
+        good = False
+        if agent is not None and agent.pin_hash is not None:
+            async with self._checks:  # scrypt takes tens of milliseconds of a core, off the event loop
+                good = await asyncio.to_thread(self._verify_pin, pin, agent.pin_hash)
+        if agent is None or not good:
+            if len(self._failures) >= _MAX_LOCKS:
+                self._failures.pop(next(iter(self._failures)))
+            self._failures[device] = (failures % TRIES + 1, time.monotonic() + LOCKED_S)
+            log.warning("log-in at %s refused: wrong agent number or PIN", device)
+            return None
+        self._failures.pop(device, None)
+        return agent.name
+
+    def _pause_reason(self, code: str) -> str | None:
+        index = int(code) - 1 if code.isdigit() else -1
+        return self._pause_reasons[index] if 0 <= index < len(self._pause_reasons) else None
+
+
+def device_of(channel: str) -> str:
+    """``PJSIP/1001-0000002a`` is a channel of the device ``PJSIP/1001``."""
+    return re.sub(r"-[0-9a-fA-F]+$", "", channel)

@@ -1,0 +1,182 @@
+"""From the floor's commands to the wire: answers to waiting AGI sessions, else Setvar and Redirect in one write.
+
+Success of a Redirect never means that a phone rings; only a refusal means something: the channel is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from acd.asterisk.ami.messages import Message
+from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
+from acd.domain.definition import ToDialplan
+from acd.domain.errors import AcdError, AmiDisconnectedError
+from acd.domain.events import CallEnded, Event, OfferFailed
+from acd.domain.states import OfferOutcome
+
+log = logging.getLogger(__name__)
+
+Fields = Sequence[tuple[str, str]]
+
+
+class ActionSender(Protocol):
+    """What the executor needs of a node's action session."""
+
+    def send_many(self, batch: Sequence[tuple[str, Fields]]) -> list[asyncio.Future[Message]]: ...
+
+
+def dial_string(phones: Sequence[str]) -> str:
+    """What Dial is to ring, as an expression the dialplan evaluates: every registered contact of a PJSIP endpoint."""
+    parts = []
+    for phone in phones:
+        technology, _, resource = phone.partition("/")
+        plain = technology.upper() == "PJSIP" and resource and not set(resource) & {"/", "@"}
+        parts.append(f"${{PJSIP_DIAL_CONTACTS({resource})}}" if plain else phone)
+    return "&".join(parts)
+
+
+def variables_of(command: ChannelCommand) -> dict[str, str]:
+    """The channel variables that carry ``command`` to the dialplan; ``acd_next`` is not among them."""
+    values = {"acd_call": command.call, "acd_place": command.place}
+    if isinstance(command, HoldCall | MarkCall | OfferCall):
+        values["acd_hold"] = "ringback" if command.hold is None else command.hold
+    if isinstance(command, OfferCall):
+        values["acd_offer"] = command.offer
+        values["acd_agent"] = command.agent
+        values["acd_dial"] = dial_string(command.phones)
+        values["acd_ring"] = f"{max(1.0, command.ring_timeout_s):.0f}"
+    return values
+
+
+def dial_options(command: OfferCall, *, held: bool) -> str:
+    """``g``: an agent who hangs up first leaves us the caller. A held caller's music or ringback goes on meanwhile."""
+    options = "g"
+    if command.auto_answer:
+        options += "b(acd-auto-answer^s^1)"
+    if held:
+        options += "r" if command.hold is None else f"m({command.hold})"
+    return options
+
+
+class NodeExecutor:
+    """Commands of one node. ``expect`` is called by the AGI side for a channel that waits to be answered."""
+
+    def __init__(self, node: str, sender: ActionSender, submit: Callable[[Event], None], clock: Callable[[], float]):
+        self._node = node
+        self._sender = sender
+        self._submit = submit
+        self._clock = clock
+        self._waiting: dict[str, asyncio.Future[dict[str, str]]] = {}
+
+    def expect(self, channel: str) -> asyncio.Future[dict[str, str]]:
+        """A future of the variables with which to answer the AGI session of ``channel``."""
+        future: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        earlier = self._waiting.get(channel)
+        if earlier is not None:
+            earlier.cancel()
+        self._waiting[channel] = future
+        return future
+
+    def forget(self, channel: str, future: asyncio.Future[dict[str, str]]) -> None:
+        """The AGI session of ``channel`` waits no more."""
+        if self._waiting.get(channel) is future:
+            del self._waiting[channel]
+
+    def execute(self, command: Command) -> None:
+        """Carry out one command. Never raises for Asterisk's sake."""
+        match command:
+            case HoldCall() | OfferCall():
+                self._place(command)
+            case MarkCall():
+                future = self._waiting.get(command.channel)
+                if future is None or future.done():
+                    self._send(command.channel, None, [self._setvar(command.channel, variables_of(command))])
+            case SendCall():
+                self._send_away(command)
+            case _:
+                raise AssertionError(f"no node carries out {command!r}")
+
+    def _place(self, command: HoldCall | OfferCall) -> None:
+        values = variables_of(command)
+        offer = command.offer if isinstance(command, OfferCall) else None
+        target = ("acd-hold", "s") if offer is None else ("acd-offer", offer)
+        future = self._waiting.pop(command.channel, None)
+        asked = future is not None and not future.done()
+        if isinstance(command, OfferCall):
+            values["acd_options"] = dial_options(command, held=not asked)
+        if asked and future is not None:
+            values["acd_next"] = f"{target[0]},{target[1]},1"
+            future.set_result(values)
+            return
+        self._send(
+            command.channel,
+            offer,
+            [self._setvar(command.channel, values), self._redirect(command.channel, *target)],
+        )
+
+    def _send_away(self, command: SendCall) -> None:
+        to = command.destination
+        goto = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
+        future = self._waiting.pop(command.channel, None)
+        if future is not None and not future.done():
+            future.set_result({"acd_goto": goto, "acd_next": "acd-leave,s,1"})
+            return
+        setvar = ("Setvar", (("Channel", command.channel), ("Variable", "acd_goto"), ("Value", goto)))
+        self._send(command.channel, None, [setvar, self._redirect(command.channel, "acd-leave", "s")])
+
+    def _setvar(self, channel: str, values: dict[str, str]) -> tuple[str, Fields]:
+        """All variables in one action: ARRAY() sets several; no value of ours holds a comma, quote or backslash."""
+        names, texts = ",".join(values), ",".join(values.values())
+        return "Setvar", (("Channel", channel), ("Variable", f"ARRAY({names})"), ("Value", texts))
+
+    def _redirect(self, channel: str, context: str, exten: str) -> tuple[str, Fields]:
+        return "Redirect", (("Channel", channel), ("Context", context), ("Exten", exten), ("Priority", "1"))
+
+    def _send(self, channel: str, offer: str | None, batch: Sequence[tuple[str, Fields]]) -> None:
+        futures = self._sender.send_many(batch)
+        futures[-1].add_done_callback(lambda future: self._answered(channel, offer, future))
+
+    def _answered(self, channel: str, offer: str | None, future: asyncio.Future[Message]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            response = future.result()
+            if response.get("Response") == "Error":
+                text = response.get("Message", "")
+                if "does not exist" in text.lower() or "no such channel" in text.lower():
+                    self._submit(CallEnded(self._clock(), self._node, channel))
+                else:
+                    log.error("%s refused to move %s: %s", self._node, channel, text)
+                    self._offer_failed(offer, text)
+        elif isinstance(error, AmiDisconnectedError):
+            log.warning("%s: %s", self._node, error)  # the resynchronisation will tell what became of it
+        elif isinstance(error, AcdError):
+            log.error("%s: moving %s failed: %s", self._node, channel, error)
+            self._offer_failed(offer, str(error))
+        else:
+            log.error("%s: moving %s failed", self._node, channel, exc_info=error)
+
+    def _offer_failed(self, offer: str | None, detail: str) -> None:
+        if offer is not None:
+            self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, detail))
+
+
+class Nodes:
+    """The executor of all nodes: sends each command to its own."""
+
+    def __init__(self) -> None:
+        self.executors: dict[str, NodeExecutor] = {}
+
+    def execute(self, commands: Sequence[Command]) -> None:
+        """Carry out commands in order."""
+        for command in commands:
+            if isinstance(command, ChannelCommand | SendCall):
+                executor = self.executors.get(command.node)
+                if executor is None:
+                    log.error("there is no node %s to carry out %r", command.node, command)
+                else:
+                    executor.execute(command)

@@ -1,0 +1,83 @@
+"""The FastAGI side of arrivals: a channel asks where to go, the floor is told, its command is the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from acd.asterisk.agi.request import AgiClosedError, AgiRequest
+from acd.asterisk.node import Node
+from acd.domain.errors import AsteriskError
+from acd.domain.events import CallArrived, Event, OfferFailed
+from acd.domain.place import Place
+from acd.domain.states import OfferOutcome
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN_S = 2.0
+
+
+class Registration:
+    """Handles ``agi://controller/inbound,node,entered,did,call,place``."""
+
+    def __init__(
+        self, nodes: Mapping[str, Node], submit: Callable[[Event], None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._nodes = nodes
+        self._submit = submit
+        self._clock = clock
+
+    async def inbound(self, request: AgiRequest) -> None:
+        """Register the call and answer with its variables; without an answer the dialplan holds the caller anyway."""
+        name, entered, did, call, place = (*request.args, "", "", "", "", "")[:5]
+        node = self._nodes.get(name)
+        if node is None or not request.uniqueid:
+            log.error("an AGI session of %s names the node %r, which is not configured", request.remote, name[:80])
+            return
+        channel = request.uniqueid
+        node.translator.caller_is_ours(channel)
+        future = node.executor.expect(channel)
+        try:
+            self._submit(
+                CallArrived(
+                    at=_seconds(entered, self._clock()),
+                    node=name,
+                    channel=channel,
+                    channel_name=request.channel,
+                    linkedid=request.variables.get("agi_linkedid", channel),
+                    did=did,
+                    caller_number=_known(request.callerid),
+                    caller_name=_known(request.calleridname),
+                    call=call or None,
+                    place=Place.decode(place),
+                )
+            )
+            values = await asyncio.wait_for(future, ANSWER_WITHIN_S)
+        except TimeoutError:
+            log.error("the floor did not answer for %s within %g s; it is held", request.channel, ANSWER_WITHIN_S)
+            return
+        finally:
+            node.executor.forget(channel, future)
+        try:
+            await request.set_variables(values)
+        except AsteriskError as error:
+            # Hung up or redirected amid the session: events tell which. Anything else: the caller is on hold now
+            if "acd_offer" in values and not (isinstance(error, AgiClosedError) and request.hung_up):
+                detail = f"AGI: {error}"
+                self._submit(OfferFailed(self._clock(), values["acd_offer"], OfferOutcome.LOST_TRACK, detail))
+            log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
+
+
+def _seconds(text: str, default: float) -> float:
+    """Asterisk's own time of entry, if it is one."""
+    try:
+        value = float(text)
+    except ValueError:
+        return default
+    return value if 0 < value < default + 60 else default
+
+
+def _known(text: str) -> str:
+    return "" if text == "unknown" else text[:80]

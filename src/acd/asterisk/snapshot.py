@@ -1,0 +1,71 @@
+"""A look at a node: every caller of ours from CoreShowChannels, and what the translator must know to go on from there.
+
+The channel variables that ride on every listed channel are enough: who the call is, its place, its offer, its agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acd.asterisk.ami.messages import Message
+from acd.asterisk.translate import OFFER_CONTEXT, Translator
+from acd.domain.events import Phase, SeenCall
+from acd.domain.place import Place
+
+_HELD_CONTEXTS = frozenset({"acd-hold", "acd-register", "acd-inbound"})
+
+
+def read_channels(channels: Sequence[Message], translator: Translator, *, prime: bool) -> tuple[SeenCall, ...]:
+    """The callers among ``channels`` (CoreShowChannel items). With ``prime`` the translator takes up their legs."""
+    legs_of: dict[str, list[Message]] = {}
+    for channel in channels:
+        if channel.get("Application") == "AppDial":
+            legs_of.setdefault(channel.get("Linkedid", ""), []).append(channel)
+    seen = []
+    for channel in channels:
+        if not channel.get("ChanVariable(acd_call)") or channel.get("Application") == "AppDial":
+            continue
+        found, legs = _caller(channel, legs_of.get(channel.get("Linkedid", ""), []))
+        seen.append(found)
+        if prime and found.phase is not Phase.ELSEWHERE:
+            translator.caller_is_ours(found.channel)
+            for leg in legs if found.offer is not None else ():
+                ringing = leg.get("ChannelStateDesc") == "Ringing"
+                bridge = leg.get("BridgeId") if found.phase is Phase.TALKING else None
+                translator.prime(
+                    found.offer or "", found.channel, leg.get("Uniqueid", ""), bridge, rang=ringing or bool(bridge)
+                )
+    return tuple(seen)
+
+
+def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Message]]:
+    context, bridge = channel.get("Context", ""), channel.get("BridgeId", "")
+    offer: str | None = channel.get("ChanVariable(acd_offer)") or None
+    agent: str | None = channel.get("ChanVariable(acd_agent)") or None
+    phase, agent_channel = Phase.ELSEWHERE, None
+    if context in _HELD_CONTEXTS and not bridge:
+        phase, offer, agent, legs = Phase.HELD, None, None, []
+    elif context == OFFER_CONTEXT and offer is not None:
+        if bridge:
+            legs = [leg for leg in legs if leg.get("BridgeId") == bridge]
+            phase = Phase.TALKING if legs else Phase.ELSEWHERE
+            agent_channel = legs[0].get("Uniqueid") if legs else None
+        else:
+            ringing = any(leg.get("ChannelStateDesc") == "Ringing" for leg in legs)
+            phase = Phase.RINGING if ringing else Phase.OFFERING
+    return (
+        SeenCall(
+            channel=channel.get("Uniqueid", ""),
+            channel_name=channel.get("Channel", ""),
+            linkedid=channel.get("Linkedid", ""),
+            phase=phase,
+            call=channel.get("ChanVariable(acd_call)") or None,
+            place=Place.decode(channel.get("ChanVariable(acd_place)", "")),
+            offer=offer,
+            agent=agent,
+            agent_channel=agent_channel,
+            caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
+            caller_name=channel.get("CallerIDName", "").replace("<unknown>", ""),
+        ),
+        legs,
+    )

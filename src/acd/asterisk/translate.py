@@ -1,0 +1,290 @@
+"""From the wire's events to the floor's: one translator a node. Keeps only what links legs to offers; decides nothing.
+
+What is trusted for what: DialBegin binds a leg to an offer (the caller's extension is the offer's id), DialState tells
+that a phone rings, BridgeEnter and BridgeLeave alone bound the conversation, Hangup ends legs and callers, and the
+dialplan's own UserEvent after Dial ends an offer without answer. Everything else is left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from acd.asterisk.ami.messages import Message
+from acd.domain import events as ev
+from acd.domain.states import OfferOutcome, PhoneState
+
+OFFER_CONTEXT = "acd-offer"
+
+WANTED = frozenset(
+    {
+        "FullyBooted",
+        "Shutdown",
+        "DialBegin",
+        "DialState",
+        "DialEnd",
+        "BridgeEnter",
+        "BridgeLeave",
+        "Hangup",
+        "UserEvent",
+        "DeviceStateChange",
+        "BlindTransfer",
+        "AttendedTransfer",
+    }
+)
+"""The only events we read; the samples' event filter names the same."""
+
+_DEVICE_STATES = {
+    "NOT_INUSE": PhoneState.IDLE,
+    "INUSE": PhoneState.BUSY,
+    "BUSY": PhoneState.BUSY,
+    "ONHOLD": PhoneState.BUSY,
+    "RINGINUSE": PhoneState.BUSY,
+    "RINGING": PhoneState.RINGING,
+    "UNAVAILABLE": PhoneState.UNREACHABLE,
+    "INVALID": PhoneState.UNREACHABLE,
+}
+_CAUSE_DECLINED = "21"
+_MAX_TRACKED = 100_000
+
+
+def phone_state(state: str) -> PhoneState | None:
+    """Asterisk's device state as a phone state; None for UNKNOWN (a device nobody watches counts as idle)."""
+    return _DEVICE_STATES.get(state)
+
+
+@dataclass(slots=True)
+class OfferTrack:
+    """The legs of one offer. ``caller`` is the caller's Uniqueid."""
+
+    offer: str
+    caller: str
+    legs: set[str] = field(default_factory=set)
+    rang: bool = False
+    causes: set[str] = field(default_factory=set)
+    answered_by: str | None = None
+    over: bool = False
+
+
+@dataclass(slots=True)
+class CallerTrack:
+    """One caller's channel: its bridge and its latest offer."""
+
+    bridge: str | None = None
+    offer: str | None = None
+
+
+class Translator:
+    """``feed`` a message; what it means goes to ``submit``, in order. ``warn(kind, detail)`` tells of misconfiguration."""
+
+    def __init__(
+        self,
+        node: str,
+        submit: Callable[[ev.Event], None],
+        *,
+        warn: Callable[[str, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.node = node
+        self._submit = submit
+        self._warn = warn
+        self._clock = clock
+        self.callers: dict[str, CallerTrack] = {}
+        self.legs: dict[str, OfferTrack] = {}
+        self.leg_bridges: dict[str, str] = {}
+        self.offers: dict[str, OfferTrack] = {}
+        self.devices_heard: dict[str, float] = {}
+        self._warned = False
+        self._handlers: dict[str, Callable[[Message, float], None]] = {
+            "DialBegin": self._dial_begin,
+            "DialState": self._dial_state,
+            "BridgeEnter": self._bridge_enter,
+            "BridgeLeave": self._bridge_leave,
+            "Hangup": self._hangup,
+            "UserEvent": self._user_event,
+            "DeviceStateChange": self._device_state,
+            "BlindTransfer": self._blind_transfer,
+            "AttendedTransfer": self._attended_transfer,
+        }
+
+    def feed(self, message: Message) -> None:
+        """Take one event. Unknown kinds and events of channels that are not ours do nothing."""
+        handler = self._handlers.get(message.get("Event", ""))
+        if handler is not None:
+            stamp = message.get("Timestamp")
+            handler(message, self._clock() if stamp is None else float(stamp))
+
+    def caller_is_ours(self, channel: str) -> CallerTrack:
+        """Follow a caller's channel from now on."""
+        track = self.callers.get(channel)
+        if track is None:
+            if len(self.callers) >= _MAX_TRACKED:
+                self.callers.pop(next(iter(self.callers)))
+            track = self.callers[channel] = CallerTrack()
+        return track
+
+    def clear(self) -> None:
+        """Forget everything: what follows is a fresh look at the node."""
+        self.callers.clear()
+        self.legs.clear()
+        self.leg_bridges.clear()
+        self.offers.clear()
+
+    def prime(self, offer: str, caller: str, leg: str, bridge: str | None, *, rang: bool) -> None:
+        """Take up a leg that existed before we looked."""
+        track = self.offers.setdefault(offer, OfferTrack(offer, caller))
+        track.legs.add(leg)
+        track.rang = track.rang or rang
+        self.legs[leg] = track
+        caller_track = self.caller_is_ours(caller)
+        caller_track.offer = offer
+        if bridge:
+            self.leg_bridges[leg] = caller_track.bridge = bridge
+            track.answered_by = leg
+
+    # -- legs --------------------------------------------------------------------------------------------------------
+
+    def _dial_begin(self, message: Message, at: float) -> None:
+        if message.get("Context") != OFFER_CONTEXT:
+            return
+        offer, caller, leg = message.get("Exten", ""), message.get("Uniqueid", ""), message.get("DestUniqueid", "")
+        if not (offer and caller and leg):
+            return
+        if not self._warned and "ChanVariable(acd_call)" not in message:
+            self._warned = True
+            self._warn(
+                "channelvars_missing",
+                f"events of {self.node} do not carry acd_call: add channelvars=acd_call,acd_place,acd_offer,acd_agent "
+                "to [general] of manager.conf, or calls cannot be found again after a restart",
+            )
+        track = self.offers.get(offer)
+        if track is None:
+            track = self.offers[offer] = OfferTrack(offer, caller)
+        track.legs.add(leg)
+        self.legs[leg] = track
+        self.caller_is_ours(caller).offer = offer
+
+    def _dial_state(self, message: Message, at: float) -> None:
+        track = self.legs.get(message.get("DestUniqueid", ""))
+        if track is not None and not track.rang and message.get("DialStatus") in ("RINGING", "PROGRESS"):
+            track.rang = True
+            self._submit(ev.AgentRang(at, track.offer))
+
+    # -- conversation --------------------------------------------------------------------------------------------------
+
+    def _bridge_enter(self, message: Message, at: float) -> None:
+        channel, bridge = message.get("Uniqueid", ""), message.get("BridgeUniqueid", "")
+        track = self.legs.get(channel)
+        if track is not None:
+            self.leg_bridges[channel] = bridge
+            caller = self.callers.get(track.caller)
+            if caller is not None and caller.bridge == bridge:
+                self._answered(track, channel, at)
+            return
+        caller = self.callers.get(channel)
+        if caller is None:
+            return
+        caller.bridge = bridge
+        track = self.offers.get(caller.offer or "")
+        if track is not None:
+            for leg in track.legs:
+                if self.leg_bridges.get(leg) == bridge:
+                    self._answered(track, leg, at)
+
+    def _answered(self, track: OfferTrack, leg: str, at: float) -> None:
+        if track.answered_by is None and not track.over:
+            track.answered_by = leg
+            self._submit(ev.AgentAnswered(at, track.offer, leg))
+
+    def _bridge_leave(self, message: Message, at: float) -> None:
+        channel = message.get("Uniqueid", "")
+        track = self.legs.get(channel)
+        if track is not None:
+            self.leg_bridges.pop(channel, None)
+            if track.answered_by == channel:
+                self._talk_over(track, "agent", at)
+            return
+        caller = self.callers.get(channel)
+        if caller is not None:
+            caller.bridge = None
+            track = self.offers.get(caller.offer or "")
+            if track is not None and track.answered_by is not None:
+                self._talk_over(track, "caller", at)
+
+    def _talk_over(self, track: OfferTrack, by: str, at: float) -> None:
+        if not track.over:
+            track.over = True
+            self._submit(ev.TalkEnded(at, track.offer, by))
+
+    def _hangup(self, message: Message, at: float) -> None:
+        channel, cause = message.get("Uniqueid", ""), message.get("Cause", "")
+        track = self.legs.pop(channel, None)
+        if track is not None:
+            self.leg_bridges.pop(channel, None)
+            track.causes.add(cause)
+            track.legs.discard(channel)
+            if track.answered_by == channel:
+                self._talk_over(track, "agent", at)
+                self.offers.pop(track.offer, None)
+            return
+        caller = self.callers.pop(channel, None)
+        if caller is not None or "ChanVariable(acd_call)" in message:
+            if caller is not None and caller.offer is not None:
+                self.offers.pop(caller.offer, None)
+            self._submit(ev.CallEnded(at, self.node, channel, int(cause) if cause.isdigit() else None))
+
+    # -- the dialplan's own words ----------------------------------------------------------------------------------------
+
+    def _user_event(self, message: Message, at: float) -> None:
+        name = message.get("UserEvent")
+        if name == "AcdOfferDone":
+            offer = message.get("Offer", "")
+            track = self.offers.pop(offer, None)
+            status = message.get("Dialstatus", "")
+            outcome = judge(status, track)
+            causes = "" if track is None else ",".join(sorted(track.causes))
+            self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}"))
+        elif name == "AcdLeft":
+            self._submit(ev.CallLeft(at, self.node, message.get("Uniqueid", ""), message.get("Target", "")))
+
+    # -- phones and transfers --------------------------------------------------------------------------------------------
+
+    def _device_state(self, message: Message, at: float) -> None:
+        state = phone_state(message.get("State", ""))
+        if state is not None:
+            device = message.get("Device", "")
+            self.devices_heard[device] = at
+            self._submit(ev.PhoneStateChanged(at, device, state))
+
+    def _blind_transfer(self, message: Message, at: float) -> None:
+        if message.get("Result") == "Success":
+            target = f"{message.get('Extension', '')}@{message.get('Context', '')}"
+            self._transferred(message.get("TransfereeUniqueid", ""), "blind", target, at)
+
+    def _attended_transfer(self, message: Message, at: float) -> None:
+        if message.get("Result") == "Success":
+            target = message.get("TransferTargetConnectedLineNum") or message.get("TransferTargetCallerIDNum", "")
+            self._transferred(message.get("TransfereeUniqueid", ""), "attended", target, at)
+
+    def _transferred(self, channel: str, kind: str, target: str, at: float) -> None:
+        if channel in self.callers:
+            self._submit(ev.CallTransferred(at, self.node, channel, kind, target))
+
+
+def judge(status: str, track: OfferTrack | None) -> OfferOutcome:
+    """An offer's outcome from DIALSTATUS, the legs' hang-up causes and whether any phone was heard ringing."""
+    causes = track.causes if track is not None else set()
+    if status == "BUSY":
+        return OfferOutcome.BUSY
+    if status == "CHANUNAVAIL":
+        return OfferOutcome.DECLINED if _CAUSE_DECLINED in causes else OfferOutcome.UNREACHABLE
+    if status == "NOANSWER":
+        rang = track is not None and track.rang
+        return OfferOutcome.NO_ANSWER if rang else OfferOutcome.UNREACHABLE
+    return {
+        "CONGESTION": OfferOutcome.CONGESTION,
+        "CANCEL": OfferOutcome.CALLER_GONE,
+        "NOCONTACT": OfferOutcome.UNREACHABLE,
+        "VOID": OfferOutcome.VOID,
+    }.get(status, OfferOutcome.LOST_TRACK)
