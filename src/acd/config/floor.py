@@ -51,7 +51,7 @@ MAX_PHONES = 10
 PRIORITY_LIMIT = 1_000
 DAY_S = 86_400.0
 
-_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DID = re.compile(r"\+?[0-9A-Za-z][0-9A-Za-z*#._-]{0,39}", re.ASCII)
 
 
@@ -228,7 +228,7 @@ class _FloorReader:
         if node is None or text is None:
             return ""
         if not _NUMBER.fullmatch(text):
-            section.wrong(node, f"number of {section.label} must be 1 to 12 digits, not {show(text)}")
+            section.wrong(node, f"number of {section.label} must be 1 to 10 digits, not {show(text)}")
             return ""
         other, line = self._numbers.setdefault(text, (agent, node.line))
         if other != agent:

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ SYSTEM_CONFIG = Path("/etc/acd/acd.toml")
 
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRET_KEYS = frozenset({"event_secret", "action_secret", "url"})
+_ADDRESS = ("host", "ami_port")
 _HINT = "; `acd init DIRECTORY` writes samples to begin with"
 
 #: pydantic's kinds of error, by how they begin.
@@ -142,6 +143,7 @@ class _Sources:
         self._spots = spots
         self._table = table
         self._merged: dict[str, Any] = {}
+        self._wrong: set[Loc] = set()
         self._variables: dict[Loc, str] = {}
         self._overrides = self._read_overrides(environ)
 
@@ -168,6 +170,7 @@ class _Sources:
             found = error.errors(include_url=False)
         # outside the handler: nothing that holds the input may hang on the error we raise
         for detail in found:
+            self._wrong.add(tuple(str(part) for part in detail["loc"]))
             self._note(detail)
         return None
 
@@ -192,6 +195,10 @@ class _Sources:
         names = list(given) if isinstance(given, dict) else []
         found = ((name, self.table(("asterisk", name), AsteriskNode)) for name in names)
         return {name: node for name, node in found if node is not None}
+
+    def is_wrong(self, table: Loc, keys: Collection[str]) -> bool:
+        """Whether one of the table's keys did not validate."""
+        return any((*table, key) in self._wrong for key in keys)
 
     def note(self, loc: Loc, message: str) -> None:
         """An error at the place where ``loc``, or the nearest table around it, was given."""
@@ -325,7 +332,11 @@ class _Completion:
 
     def _nodes(self) -> dict[str, AsteriskNode]:
         nodes = self._sources.nodes()
-        for name, message in node_complaints(nodes):
+        # a node whose address is itself wrong stands here with the default one
+        placed = {
+            name: node for name, node in nodes.items() if not self._sources.is_wrong(("asterisk", name), _ADDRESS)
+        }
+        for name, message in node_complaints(placed):
             self._sources.note(("asterisk", name), f"[asterisk.{name}] {message}")
         for name, node in nodes.items():
             for key, message in node.complaints():
