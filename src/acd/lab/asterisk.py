@@ -23,7 +23,7 @@ from pathlib import Path
 from acd.domain.errors import AsteriskUnsuitableError, LabError
 from acd.lab import asterisk_files
 from acd.lab.asterisk_files import AmiUser, AsteriskOptions, AsteriskPorts, Tree
-from acd.lab.parts import ASTERISK, ensure
+from acd.lab.parts import ASTERISK, ensure, environment
 from acd.lab.paths import make_dir, socket_dir
 from acd.lab.processes import Process
 from acd.lab.progress import Progress, no_progress
@@ -36,17 +36,31 @@ _MAX_FILES = 65_536
 _POLL_S = 0.01
 _CLI_TIMEOUT_S = 30.0
 _LOG_LINES = 8
+# What it prints on every start.
+_CHATTER = (
+    "Asterisk ",
+    "Created by",
+    "This is free",
+    "License ",
+    "certain conditions",
+    "====",
+    "PBX UUID",
+    "Could not find",
+)
 
 
 @dataclass(frozen=True)
 class AsteriskProgram:
-    """An Asterisk that can be run: the command line up to its own arguments, and where its modules and data lie."""
+    """An Asterisk that can be run: the command line up to its own arguments, and where its modules and data lie.
+
+    ``variables`` go into its environment.
+    """
 
     command: tuple[str, ...]
     modules: Path
     data: Path
     version: str
-    env: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def version_numbers(self) -> tuple[int, int]:
@@ -62,24 +76,24 @@ def find_program(
     """
     if asterisk is None:
         part = ensure(ASTERISK, cache, progress)
-        command, env = tuple(part.command("asterisk")), part.env()
+        command, variables = tuple(part.command("asterisk")), part.variables
         modules = next(iter(sorted(part.root.glob("usr/lib/*/asterisk/modules"))), None)
         data = part.root / "usr/share/asterisk"
     else:
         found = shutil.which(asterisk)
         if found is None:
             raise LabError(f"there is no program {asterisk}; name an Asterisk binary, or leave --asterisk out")
-        command, env = (str(Path(found).absolute()),), None
+        command, variables = (str(Path(found).absolute()),), {}
         modules, data = _system_folders(Path(found).resolve())
-    if modules is None:
-        raise LabError(f"found no modules for {command[-1]}; is the package asterisk-modules installed?")
-    version = _version(command, env)
+    version = _version(command, variables)
     if _numbers(version) < OLDEST_VERSION:
         raise AsteriskUnsuitableError(
             f"{command[-1]} is Asterisk {version}; acd needs 20.11 or newer (event filters by name). "
             "Leave --asterisk out to use the lab's own"
         )
-    return AsteriskProgram(command, modules, data, version, env)
+    if modules is None:
+        raise LabError(f"found no modules for {command[-1]}; is the package asterisk-modules installed?")
+    return AsteriskProgram(command, modules, data, version, variables)
 
 
 def _system_folders(binary: Path) -> tuple[Path | None, Path]:
@@ -99,7 +113,8 @@ def _system_folders(binary: Path) -> tuple[Path | None, Path]:
     return modules, next((place for place in datas if (place / "sounds").is_dir()), datas[0])
 
 
-def _version(command: Sequence[str], env: Mapping[str, str] | None) -> str:
+def _version(command: Sequence[str], variables: Mapping[str, str]) -> str:
+    env = environment(variables)
     try:
         result = subprocess.run([*command, "-V"], capture_output=True, text=True, timeout=10, check=False, env=env)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -120,8 +135,9 @@ class LabAsterisk:
     """One instance below ``directory``: ``etc``, ``var``, ``spool``, ``log``, and ``run`` with its control socket.
 
     ``dialplan_files`` are included where they lie; ``dialplan_text`` and ``extra_files`` (name below etc -> text, also
-    in place of a usual file) add to them; ``endpoints`` is PJSIP text for the phones. ``agi_port`` reaches the dialplan
-    as the global variable ``acd_agi_port``. A second object on the same directory finds the running instance again.
+    in place of a usual file) add to them; ``endpoints`` is PJSIP text for the phones. With ``agi_port`` the dialplan
+    knows from the start where to ask (the global ``acd_agi``), without it only once a controller has told it.
+    A second object on the same directory finds the running instance again.
     """
 
     def __init__(
@@ -130,7 +146,7 @@ class LabAsterisk:
         program: AsteriskProgram,
         ports: AsteriskPorts,
         *,
-        agi_port: int,
+        agi_port: int | None = None,
         dialplan_files: Sequence[Path] = (),
         dialplan_text: str = "",
         endpoints: str = "",
@@ -154,7 +170,7 @@ class LabAsterisk:
         )
         self._pid_file = here / "asterisk.process"
         self._process = Process.recall(self._pid_file)
-        self._log_start = 0
+        self._log_start = self._console_start = 0
 
     # --- configuration --------------------------------------------------------------------------------------------
 
@@ -177,7 +193,7 @@ class LabAsterisk:
             self.ports,
             self._options,
             dialplan_files=self._dialplan_files,
-            dialplan_text=f"[globals]\nacd_agi_port={self.agi_port}\n\n{self._dialplan_text}",
+            dialplan_text=self._globals() + self._dialplan_text,
             endpoints=self._endpoints,
             users=self._ami_users,
             channelvars=self._channelvars,
@@ -193,6 +209,10 @@ class LabAsterisk:
             path.touch(mode=0o600)
             path.write_text(text)
 
+    def _globals(self) -> str:
+        variables = {} if self.agi_port is None else {"acd_agi": f"127.0.0.1:{self.agi_port}"}
+        return asterisk_files.section("globals", {**variables, **self._options.globals}) + "\n"
+
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self, timeout_s: float = 20.0) -> None:
@@ -202,12 +222,12 @@ class LabAsterisk:
         self.write()
         self._check_ports()
         (self.tree.run / "asterisk.ctl").unlink(missing_ok=True)
-        self._log_start = self._log_size()
+        self._log_start, self._console_start = _size(self.log_file), _size(self.tree.log / "console.log")
         deadline = time.monotonic() + timeout_s
         self._process = Process.spawn(
             [*self.program.command, "-f", "-q", "-C", str(self.tree.etc / "asterisk.conf")],
             log=self.tree.log / "console.log",
-            env=self.program.env,
+            env=environment(self.program.variables),
             cwd=self.directory,
             die_with_parent=self._die_with_parent,
         )
@@ -321,7 +341,7 @@ class LabAsterisk:
     def _remote(self, command: str, timeout_s: float) -> subprocess.CompletedProcess[str] | None:
         """Run one console command in a second process; None when it does not answer in time."""
         line = [*self.program.command, "-C", str(self.tree.etc / "asterisk.conf"), "-rx", command]
-        env = {**(self.program.env if self.program.env is not None else os.environ), "HOME": str(self.directory)}
+        env = environment({**self.program.variables, "HOME": str(self.directory)})
         try:
             return subprocess.run(
                 line, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, env=env
@@ -331,7 +351,9 @@ class LabAsterisk:
 
     def _require(self) -> Process:
         if self._process is None or not self._process.running:
-            raise LabError(f"Asterisk does not run in {self.directory}; {self._said()}")
+            raise LabError(
+                f"Asterisk does not run in {self.directory} (run: acd lab start); its log is {self.log_file}"
+            )
         return self._process
 
     def _check_ports(self) -> None:
@@ -339,25 +361,27 @@ class LabAsterisk:
             if not asterisk_files.is_free(port):
                 raise LabError(f"port {port} for {name} is in use; stop what holds it, or choose another")
 
-    def _log_size(self) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return self.log_file.stat().st_size
-        return 0
-
     def _said(self) -> str:
-        """The errors it logged since the start, else its console's last lines."""
+        """Why it does not come up or is gone: the errors it logged since the start, else its console's last lines."""
         with contextlib.suppress(FileNotFoundError), self.log_file.open(errors="replace") as file:
             file.seek(self._log_start)
             errors = [line.strip() for line in file if " ERROR[" in line][-_LOG_LINES:]
             if errors:
                 return "its log says: " + " | ".join(errors)
         with contextlib.suppress(FileNotFoundError):
-            console = (self.tree.log / "console.log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            if console:
-                return "its console says: " + " | ".join(console)
+            text = (self.tree.log / "console.log").read_bytes()[self._console_start :].decode(errors="replace")
+            lines = [line for line in text.splitlines() if not line.startswith(_CHATTER)][-_LOG_LINES:]
+            if lines:
+                return "its console says: " + " | ".join(lines)
         return f"its log is {self.log_file}"
 
     def _forget(self) -> None:
         self._process = None
         self._pid_file.unlink(missing_ok=True)
         (self.tree.run / "asterisk.ctl").unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

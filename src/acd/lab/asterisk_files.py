@@ -145,13 +145,15 @@ class AsteriskOptions:
     """What a test or a benchmark may want otherwise than usual.
 
     ``queues`` is the text of queues.conf. ``cel`` writes every channel event to log/cel-custom/events.csv. ``verbose``
-    is the level of the full log (0: no such log). ``system_name`` goes in front of every Uniqueid.
+    is the level of the full log (0: no such log). ``system_name`` goes in front of every Uniqueid. ``globals`` are
+    variables of the dialplan.
     """
 
     queues: str = ""
     cel: bool = False
     verbose: int = 0
     system_name: str = ""
+    globals: Mapping[str, str] = field(default_factory=dict)
     pjsip_global: Mapping[str, str] = field(default_factory=dict)
     manager_general: Mapping[str, str] = field(default_factory=dict)
     trunk: Mapping[str, str] = field(default_factory=dict)
@@ -265,7 +267,7 @@ def extensions_conf(dialplan_files: Sequence[Path], text: str) -> str:
     bridge = section("general", {"static": "yes", "writeprotect": "no"})
     bridge += (
         f"\n[{TRUNK_CONTEXT}]\n"
-        "exten => _[+0-9a-zA-Z]!,1,Goto(acd-inbound,${EXTEN},1)\n"
+        "exten => _[+*#0-9a-zA-Z]!,1,Goto(acd-inbound,${EXTEN},1)\n"
         f"\n[{PHONE_CONTEXT}]\n"
         "include => acd-agent\n\n"
     )

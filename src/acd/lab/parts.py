@@ -117,14 +117,24 @@ class Unpacked:
         through = [str(self.loader), "--library-path", self.library_path, "--argv0", str(path)]
         return [*through, str(path), *arguments]
 
-    def env(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment for ``command``: this process's own, with what libraries look up by absolute path."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("LD_")}
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables that tell libraries where what they look up by absolute path lies."""
+        found = {}
         for key, pattern in (("OPENSSL_MODULES", "usr/lib/*/ossl-modules"), ("GCONV_PATH", "usr/lib/*/gconv")):
-            found = sorted(self.root.glob(pattern))
-            if found:
-                environment[key] = str(found[0])
-        return {**environment, **(extra or {})}
+            places = sorted(self.root.glob(pattern))
+            if places:
+                found[key] = str(places[0])
+        return found
+
+    def env(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment for ``command``: this process's own, with `variables` and ``extra``."""
+        return environment({**self.variables, **(extra or {})})
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what steers the machine's own loader, and with ``extra``."""
+    return {**{key: value for key, value in os.environ.items() if not key.startswith("LD_")}, **extra}
 
 
 def installed(part: PartSet, cache: Path | None = None) -> Unpacked | None:

@@ -73,3 +73,12 @@ def socket_dir(wanted: Path, longest_name: str) -> Path:
     if len(os.fsencode(short / longest_name)) > SOCKET_PATH_MAX_BYTES:
         short = Path("/tmp") / short.name
     return short
+
+
+def shared_file(name: str) -> Path:
+    """A file that comes with acd, such as ``dialplan/extensions_acd.conf``: from the package, else the source tree."""
+    package = Path(__file__).resolve().parent.parent
+    for root in (package / "_share", package.parent.parent):
+        if (root / name).is_file():
+            return root / name
+    raise LabError(f"{name} is missing from this installation of acd; install it again")
