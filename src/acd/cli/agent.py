@@ -1,0 +1,146 @@
+"""``acd agent``: the agents, what they may be asked to do, and the hash of a PIN."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.text import Text
+
+from acd.cli import text as say
+from acd.cli.client import connect, segment
+from acd.cli.console import emit, emit_table, make_console
+from acd.cli.context import common_options, options, print_json
+from acd.cli.floorview import AGENT_COLUMNS, fitted, phone_text, skills_text, state_text
+from acd.domain.errors import ConfigurationError
+from acd.domain.events import AgentAction
+
+PIN_LINE_MAX = 1000
+
+
+@click.group()
+@common_options
+def agent() -> None:
+    """List and show agents, log them in and out, pause and resume them.
+
+    NAME is an agent's name or number everywhere.
+    """
+
+
+@agent.command("list")
+@common_options
+def list_agents() -> None:
+    """All agents and what they do."""
+    given = options()
+    with connect(given) as client:
+        body = client.get("/v1/agents")
+    if given.json:
+        print_json(body)
+        return
+    console = make_console(given)
+    width = console.width if console.is_terminal else None
+    emit_table(console, fitted(AGENT_COLUMNS, body["agents"], width), "no agents")
+
+
+@agent.command()
+@common_options
+@click.argument("name")
+def show(name: str) -> None:
+    """One agent."""
+    given = options()
+    with connect(given) as client:
+        body = client.get(f"/v1/agents/{segment(name)}")
+    if given.json:
+        print_json(body)
+        return
+    console = make_console(given)
+    title = Text(say.clean(body["name"]), style="bold")
+    if body["display_name"] and body["display_name"] != body["name"]:
+        title.append(f"  {say.clean(body['display_name'])}", style="default")
+    emit(console, title)
+    state = state_text(body)
+    state.append(f"  for {say.duration(body['in_state_s'])}, since {say.moment(body['since'])}", style="dim")
+    rows: list[tuple[str, Text | str]] = [
+        ("number", say.clean(body["number"])),
+        ("state", state),
+        ("call", say.clean(body["call"]) or "none"),
+        ("phone", phone_text(body)),
+        *(("", f"{say.clean(device)}: {say.clean(word).lower()}") for device, word in body["phones"].items()),
+        ("queues", say.clean(", ".join(body["queues"])) or "none"),
+        ("skills", say.clean(skills_text(body["skills"])) or "none"),
+        ("calls taken", f"{body['calls_taken']} ({body['rona']} rung out)"),
+        ("occupancy", say.percent(body["occupancy"])),
+    ]
+    if body["cool_down_s"]:
+        rows.append(("passed over", f"for another {body['cool_down_s']:.0f} s after a failed offer"))
+    for label, value in rows:
+        emit(console, Text(f"  {label:<13}", style="dim").append_text(Text(value) if isinstance(value, str) else value))
+
+
+def _ask(name: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None) -> None:
+    """Send the request and print what came of it."""
+    given = options()
+    wish = {key: value for key, value in (("reason", reason), ("phone", phone)) if value is not None}
+    with connect(given) as client:
+        answer = client.post(f"/v1/agents/{segment(name)}/{action}", wish)
+    if given.json:
+        print_json(answer)
+    else:
+        click.echo(say.clean(answer["message"]))
+
+
+@agent.command()
+@common_options
+@click.option("--phone", metavar="DEVICE", help="The phone to use, such as PJSIP/1001, if not the agent's own.")
+@click.argument("name")
+def login(name: str, phone: str | None) -> None:
+    """Log an agent in."""
+    _ask(name, AgentAction.LOGIN, phone=phone)
+
+
+@agent.command()
+@common_options
+@click.option("--reason", help="Why, for the record.")
+@click.argument("name")
+def logout(name: str, reason: str | None) -> None:
+    """Log an agent out; after the call, if there is one."""
+    _ask(name, AgentAction.LOGOUT, reason=reason)
+
+
+@agent.command()
+@common_options
+@click.option("--reason", help="One of the pause reasons in floor.yaml.")
+@click.argument("name")
+def pause(name: str, reason: str | None) -> None:
+    """Offer an agent no calls; after the call, if there is one."""
+    _ask(name, AgentAction.PAUSE, reason=reason)
+
+
+@agent.command()
+@common_options
+@click.argument("name")
+def resume(name: str) -> None:
+    """Offer an agent calls again."""
+    _ask(name, AgentAction.RESUME)
+
+
+@agent.command("hash-pin")
+@common_options
+def hash_pin() -> None:
+    """Print the hash of a PIN, for an agent's pin_hash in floor.yaml.
+
+    Asks for the PIN, or reads one line when piped. It is never an argument: those show in the list of processes.
+    """
+    from acd.config.pins import PIN_RULE, hash_pin, is_pin
+
+    if sys.stdin.isatty():
+        pin = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        pin = sys.stdin.readline(PIN_LINE_MAX).rstrip("\r\n")
+    if not is_pin(pin):
+        raise ConfigurationError(f"that is no PIN: a PIN is {PIN_RULE}")
+    hashed = hash_pin(pin)
+    if options().json:
+        print_json({"pin_hash": hashed})
+    else:
+        click.echo(hashed)
