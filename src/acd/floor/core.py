@@ -15,7 +15,7 @@ from typing import Any
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
-from acd.domain.definition import FloorDefinition, QueueDefinition, ToDialplan, ToQueue
+from acd.domain.definition import EntryPoint, FloorDefinition, QueueDefinition, ToDialplan, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.states import (
@@ -194,10 +194,14 @@ class Floor:
                 self._welcome(call, event.at, now)
                 return
         entry = self.definition.entry_points.get(event.did) or self.definition.entry_points.get("*")
-        queue = self.definition.queues[entry.queue] if entry is not None else None
-        if entry is None or queue is None:
+        fallback = self.definition.fallback
+        if entry is None and isinstance(fallback, ToQueue):
+            self._unknown_did(event, f"queue {fallback.queue}")
+            entry = EntryPoint(event.did, fallback.queue)
+        if entry is None:
             self._unrouted(event)
             return
+        queue = self.definition.queues[entry.queue]
         identity = self.new_id()
         entered_at = min(event.at, now.utc) if event.at else now.utc
         place = Place(queue.name, queue.priority + entry.priority, entered_at, self.serial_of(), now.utc, entered_at)
@@ -282,6 +286,9 @@ class Floor:
         self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now)
         return False
 
+    def _unknown_did(self, event: ev.CallArrived, to: str) -> None:
+        self.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {event.did!r}: sent to {to}"))
+
     def _unrouted(self, event: ev.CallArrived) -> None:
         self.unrouted += 1
         identity = self.new_id()
@@ -300,10 +307,9 @@ class Floor:
             )
         )
         self.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, "no entry point"))
-        self.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {event.did!r}: sent to the fallback"))
         destination = self.definition.fallback
-        if isinstance(destination, ToQueue):
-            raise AssertionError("the floor's fallback is never a queue; the configuration refuses it")
+        assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
+        self._unknown_did(event, describe(destination))
         self.command(do.SendCall(event.node, event.channel, identity, destination))
 
     # -- offers ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,264 @@
+"""``acd serve``: the composition root. The only module that knows every room, and wires them.
+
+Order of a start: configuration, database (schema, spill, epoch, memory), floor, engine, AGI server, API socket, nodes.
+Order of an end: nodes (no more offers), AGI, API, engine, database. Calls go on in Asterisk meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acd import __version__
+from acd.api import ApiServer, make_app
+from acd.asterisk.agi.server import FastAgiServer
+from acd.asterisk.dialcodes import DialCodes
+from acd.asterisk.executor import Nodes
+from acd.asterisk.node import Node, NodeSettings
+from acd.asterisk.registration import Registration
+from acd.cli.context import common_options, options
+from acd.config.floor import LoadedFloor, load_floor
+from acd.config.load import LoadedSettings, find_config, load_settings
+from acd.config.pins import verify_pin
+from acd.config.settings import Settings
+from acd.domain.commands import RaiseAlarm
+from acd.domain.definition import FloorDefinition, ToDialplan
+from acd.domain.errors import AcdError
+from acd.domain.events import Event, MemoryRestored
+from acd.domain.states import AgentState
+from acd.engine import Engine, LagMonitor, LiveFloor
+from acd.engine.engine import system_clock
+from acd.floor import Floor
+from acd.store import Store
+
+log = logging.getLogger("acd")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        body = {
+            "at": record.created,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            body["exception"] = self.formatException(record.exc_info)
+        return json.dumps(body)
+
+
+class OneLine(logging.Formatter):
+    """Text for people. What callers and phones sent may be in a message: control characters are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        head, separator, trace = text.partition("\nTraceback ")
+        return head.translate(_ESCAPES) + separator + trace
+
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to standard error, in the chosen form."""
+    handler = logging.StreamHandler(sys.stderr)
+    if settings.service.log_format == "json":
+        handler.setFormatter(JsonLines())
+    else:
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.service.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+
+
+class Service:
+    """Everything of one running controller."""
+
+    def __init__(self, settings: Settings, floor: FloorDefinition) -> None:
+        self.settings = settings
+        self.definition = floor
+        self.nodes: dict[str, Node] = {}
+        self.lag = LagMonitor()
+        self._counters: list[Callable[[], Mapping[str, int]]] = []
+        self._closers: list[Callable[[], Any]] = []
+
+    async def start(self) -> None:
+        """Bring everything up; on failure whatever came up is taken down again by ``close``."""
+        settings, database = self.settings, self.settings.database
+        assert database.url is not None, "filled in by load_settings"
+        assert database.spill_dir is not None, "filled in by load_settings"
+        store = Store(
+            database.url.get_secret_value(), database.spill_dir, spill_max_bytes=database.spill_max_mb * 1024 * 1024
+        )
+        memory = await store.open()
+        self._closers.append(store.close)
+
+        executors = Nodes()
+        floor = Floor(self.definition, epoch=memory.epoch, started_at=time.time())
+        engine = Engine(floor, store, executors, on_overflow=self._resync_all)
+        self._closers.append(engine.close)
+        engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps))
+        self.lag.start()
+        self._closers.append(self.lag.stop)
+
+        agi = FastAgiServer(max_connections=settings.agi.max_connections)
+        live = LiveFloor(engine, store, self.lag, nodes=self._node_rows, counters=self._all_counters)
+        server = ApiServer(
+            make_app(live, store, version=__version__),
+            _path(settings.http.socket),
+            mode=settings.http.socket_mode,
+            tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
+        )
+        await server.start()
+        self._closers.append(server.close)
+
+        registration = Registration(self.nodes, engine.submit)
+        codes = DialCodes(
+            self.definition.agents,
+            self.definition.pause_reasons,
+            engine.request,
+            agent_at=lambda device: _agent_at(floor, device),
+            verify_pin=verify_pin,
+        )
+        agi.add_route("inbound", registration.inbound)
+        agi.add_route("agent", codes.agent)
+        port = await agi.start(settings.agi.host, settings.agi.port)
+        self._closers.append(agi.close)
+        self._counters.append(lambda: {f"agi_{k}": v for k, v in asdict(agi.counters).items()})
+
+        for name, table in settings.asterisk.items():
+            node = Node(
+                NodeSettings(
+                    name=name,
+                    host=table.host,
+                    port=table.ami_port,
+                    event_user=table.event_user,
+                    event_secret=table.secret("event").get_secret_value(),
+                    action_user=table.action_user,
+                    action_secret=table.secret("action").get_secret_value(),
+                    agi_address=settings.agi.advertise or f"{settings.agi.host}:{port}",
+                    fallback=_fallback(self.definition),
+                    tls=_tls(table.tls, table.ca_file),
+                ),
+                epoch=memory.epoch,
+                submit=engine.submit,
+                alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
+            )
+            self.nodes[name] = node
+            executors.executors[name] = node.executor
+            self._counters.append(node.counters)
+            self._closers.append(node.close)
+            await node.start()
+        log.info(
+            "acd %s serves: %d queues, %d agents, floor %s, epoch %d, AGI on %s:%d, socket %s",
+            *(__version__, len(self.definition.queues), len(self.definition.agents), self.definition.revision),
+            *(memory.epoch, settings.agi.host, port, settings.http.socket),
+        )
+
+    async def close(self) -> None:
+        """Take everything down in the reverse order of its start; one failure does not keep the rest up."""
+        for closer in reversed(self._closers):
+            try:
+                result = closer()
+                if asyncio.iscoroutine(result):
+                    await asyncio.wait_for(result, 10.0)
+            except Exception:
+                log.exception("closing did not go well")
+        self._closers.clear()
+
+    def _resync_all(self) -> None:
+        for node in self.nodes.values():
+            node.resync("events were dropped")
+
+    def _node_rows(self) -> list[dict[str, Any]]:
+        return [node.status() for node in self.nodes.values()]
+
+    def _all_counters(self) -> Mapping[str, int]:
+        totals: dict[str, int] = {}
+        for counters in self._counters:
+            for name, value in counters().items():
+                totals[name] = totals.get(name, 0) + value
+        return totals
+
+
+def _agent_at(floor: Floor, device: str) -> str | None:
+    """Who is logged in at a phone; if nobody is, whose phone it is."""
+    agents = floor.roster.by_device.get(device, ())
+    here = [a for a in agents if a.state is not AgentState.LOGGED_OUT and device in a.devices]
+    chosen = here or [a for a in agents if device in a.definition.phones]
+    return chosen[0].name if len(chosen) == 1 else None
+
+
+def _fallback(definition: FloorDefinition) -> str:
+    to = definition.fallback
+    return f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
+
+
+def _path(path: Path | None) -> Path:
+    assert path is not None, "filled in by load_settings"
+    return path
+
+
+def _tls(wanted: bool, ca_file: Path | None) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)) if wanted else None
+
+
+async def run(settings: Settings, floor: FloorDefinition) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(settings, floor)
+    try:
+        await service.start()
+        await stop.wait()
+        log.info("stopping; calls go on in Asterisk")
+    finally:
+        await service.close()
+
+
+def _warn(loaded: LoadedSettings | LoadedFloor) -> None:
+    for problem in loaded.warnings:
+        log.warning("%s", problem)
+
+
+@click.command()
+@common_options
+def serve() -> None:
+    """Run the service until it is stopped (SIGTERM, Ctrl-C).
+
+    Calls are held by Asterisk, not by this process: it may be stopped, killed and started at any time.
+    """
+    path = find_config(options().config)
+    loaded = load_settings(path)
+    floor = load_floor(loaded.settings.floor.file)
+    set_up_logging(loaded.settings)
+    _warn(loaded)
+    _warn(floor)
+    os.umask(0o077)
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with runner, contextlib.suppress(KeyboardInterrupt):
+        try:
+            runner.run(run(loaded.settings, floor.definition))
+        except OSError as error:
+            raise AcdError(f"cannot serve: {error}") from error
