@@ -13,7 +13,7 @@ from acd.config.problems import Problems, nearest, show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.domain.definition import Destination, HangUp, ToDialplan, ToQueue
 
-NAME_RULE = "lower-case letters, digits, - and _, at most 40 characters"
+NAME_RULE = "lower-case letters, digits, - and _, a letter or digit first, at most 40 characters"
 MAX_LIST_ITEMS = 1_000
 MAX_TEXT_CHARS = 80
 
@@ -71,11 +71,12 @@ class Section:
         place = at or node
         self.problems, self.label, self.line, self.column = problems, label, place.line, place.column
         self._entries: dict[str, tuple[Scalar, Node]] = {}
+        self._readable = True
         if isinstance(node, Mapping):
             self._entries = node.entries
         elif not (isinstance(node, Scalar) and node.is_null):
+            self._readable = False
             self.wrong(node, f"{label} must be a map of keys and values, not {described(node)}")
-            return
         for name, (key, _) in self._entries.items():
             if name not in keys and not (private_prefix and name.startswith(private_prefix)):
                 self.wrong(key, f"unknown key {show(name)} in {label}{self.hint(name, keys)}")
@@ -102,7 +103,7 @@ class Section:
     def require(self, key: str, what: str) -> Node | None:
         """The node at ``key``, which must be there; ``what`` says what to write."""
         node = self.get(key)
-        if node is None:
+        if node is None and self._readable:
             entry = self._entries.get(key)
             place: Node | Section = entry[0] if entry else self
             self.problems.error(place.line, place.column, f"{self.label} needs {key}: {what}")
@@ -202,7 +203,7 @@ class Section:
             return True
         lowered = node.text.lower()
         hint = f" (nearest right name: {lowered})" if lowered != node.text and is_name(lowered) else ""
-        self.wrong(node, f"{show(node.text)} cannot name a {what}: {NAME_RULE}{hint}")
+        self.wrong(node, f"{what} name {show(node.text)} must be of {NAME_RULE}{hint}")
         return False
 
     def known(self, node: Scalar, what: str, right: Collection[str], where: str) -> bool:

@@ -50,7 +50,7 @@ def check_staffing(
             problems.warning(
                 place.line,
                 place.column,
-                f"none of the {len(members[name])} agents of {section.label} has {wanted}: nobody can take its calls",
+                f"no agent of {section.label} has {wanted}: nobody can take its calls",
             )
 
 
