@@ -164,7 +164,7 @@ class FakeFloor:
             "occupancy": 0.74,
             "alarms": [{"at": NOW - 12, "kind": "node_lost", "detail": "pbx2: no answer to ping", "count": 2}],
             "drift": {"phone_state": 3},
-            "database": {"state": "ok", "spilled": 0, "lag_ms": 4.2},
+            "database": {"state": "ok", "spilled": 0, "spilled_bytes": 0, "lag_ms": 4.2},
             "loop_lag_ms": {"p99": 1.2, "max": 8.0},
             "counters": {"ami_events": 4711, "agi sessions": 12, "calls_offered": 5},
         }

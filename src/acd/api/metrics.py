@@ -108,7 +108,7 @@ class FloorCollector(Collector):
         lag_ms = database.get("lag_ms")
         yield _gauge("acd_database_up", "1 if records go straight to the database", database.get("state") == "ok")
         yield _gauge("acd_database_lag_seconds", "How long records wait to be durable", lag_ms and lag_ms / 1000)
-        yield _gauge("acd_spill_bytes", "On disk, yet to be taken by the database", database.get("spilled"))
+        yield _gauge("acd_spill_bytes", "On disk, yet to be taken by the database", database.get("spilled_bytes"))
 
     def _of_queues(self, queues: list[dict[str, Any]]) -> Iterator[Metric]:
         for key, name, text in (

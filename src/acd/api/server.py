@@ -136,16 +136,24 @@ def _answers(path: Path) -> bool:
 
 
 class ApiServer:
-    """Serves ``app`` (of `make_app`) at ``socket_path``; ``tcp`` is ``(loopback host, port)`` for the probes, or None.
+    """Serves ``app`` (of `make_app`) at ``socket_path``; ``tcp`` is ``(host, port)`` for the probes alone, or None.
 
+    The host must be a loopback address unless ``tcp_public`` says that others may read health and metrics.
     ``start`` raises ConfigurationError if a place cannot be had; then nothing is left open. ``close`` may be called
     at any time, and twice.
     """
 
     def __init__(
-        self, app: web.Application, socket_path: Path | str, mode: int = 0o600, tcp: tuple[str, int] | None = None
+        self,
+        app: web.Application,
+        socket_path: Path | str,
+        mode: int = 0o600,
+        tcp: tuple[str, int] | None = None,
+        *,
+        tcp_public: bool = False,
     ) -> None:
         self._app, self._path, self._mode, self._tcp = app, Path(socket_path), mode, tcp
+        self._tcp_public = tcp_public
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
         self._lock: int | None = None
@@ -155,7 +163,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Begin to serve."""
-        if self._tcp and not _loopback(self._tcp[0]):
+        if self._tcp and not self._tcp_public and not _loopback(self._tcp[0]):
             raise ConfigurationError(
                 f"http listens on {self._tcp[0]}: only a loopback address is allowed, because nobody is asked who he is"
             )
@@ -201,12 +209,14 @@ class ApiServer:
             raise AssertionError("aiohttp set an application up without a server")
         return _Factory(runner.server, app[COUNTS])
 
-    @staticmethod
-    def _make_directory(directory: Path) -> None:
-        """The socket's directory: made with mode 0700 if missing; one where anybody may rename files is refused."""
+    def _make_directory(self, directory: Path) -> None:
+        """Make the socket's directory if missing, 0700 (0750 for a socket of a group).
+
+        One where anybody may rename files is refused.
+        """
         directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
+            directory.mkdir(mode=0o750 if self._mode & 0o070 else 0o700)
         mode = directory.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise ConfigurationError(

@@ -59,7 +59,8 @@ def show(name: str) -> None:
         title.append(f"  {say.clean(body['display_name'])}", style="default")
     emit(console, title)
     state = state_text(body)
-    state.append(f"  for {say.duration(body['in_state_s'])}, since {say.moment(body['since'])}", style="dim")
+    if body["since"]:
+        state.append(f"  for {say.duration(body['in_state_s'])}, since {say.moment(body['since'])}", style="dim")
     rows: list[tuple[str, Text | str]] = [
         ("number", say.clean(body["number"])),
         ("state", state),

@@ -49,7 +49,7 @@ def _headline(decision: Mapping[str, Any]) -> str:
     if kind == "offer_failed":
         return f"the offer to {agent} failed: {_words(detail.get('outcome'))}"
     if kind == "overflowed":
-        return f"overflowed to {say.clean(detail.get('to'))}"
+        return f"overflowed to {_value(detail.get('to'))}"
     if kind == "adopted":
         return "found again after a restart or a lost connection"
     return _words(kind) + (f" ({agent})" if agent else "")
@@ -75,9 +75,11 @@ def _waits(detail: dict[str, Any]) -> Iterator[str]:
             else f"none of {say.counted(considered, 'agent')} could take it"
         )
         yield who + (f": {_counts(passed)}" if passed else "")
-    position = detail.pop("position", None)
+    position, waiting = detail.pop("position", None), detail.pop("waiting", None)
     if position is not None:
         yield f"number {position} in the queue"
+    if waiting is not None:
+        yield f"{say.counted(waiting, 'call')} waiting on the whole floor"
 
 
 def _offered(detail: dict[str, Any]) -> Iterator[str]:

@@ -29,10 +29,11 @@ from acd.domain.states import AgentState
 GAP = 2
 NAME_WIDTH_MIN = 10
 AGENT_ROWS_MIN = 2
-BLOCK_WIDTH_MIN = 58
-BLOCKS_MAX = 4
+#: Agents side by side: (width at least, columns shown), the roomier first.
+BLOCKS = ((58, 7), (36, 3))
+BLOCK_GAP = 3
+ALARM_SHOWN_S, ALARM_FRESH_S = 3600.0, 600.0
 _AGENT_HEADS = 2
-_QUEUE_ROWS_MIN = 3
 
 
 @dataclass(frozen=True)
@@ -175,15 +176,19 @@ def _joined(parts: Sequence[tuple[str, str, str]], width: int | None) -> Text:
 
 def _title(floor: Floor, width: int | None, note: str) -> Text:
     status = floor.status
-    left = f" acd {say.clean(status.get('version'))}   up {say.duration(status['now'] - status['started_at'])}"
-    left += f"   revision {say.clean(status['revision'], 12)}"
-    right = f"{say.clean(note)} {say.clock(status['now'])} " if note else f"{say.clock(status['now'])} "
-    style = "bold white on red" if note else "bold reverse"
+    parts = [
+        f"acd {say.clean(status.get('version'))}",
+        f"up {say.duration(status['now'] - status['started_at'])}",
+        f"revision {say.clean(status['revision'], 12)}",
+    ]
+    right = f"{say.clean(note)} {say.clock(status['now'])}".strip()
     if width is None:
-        return Text(f"{left.strip()}   {right.strip()}", style="bold")
-    text = Text(left, style=style, no_wrap=True, overflow="crop")
-    text.truncate(max(width - len(right) - 1, 0))
-    text.append(" " * (width - text.cell_len - len(right)) + right)
+        return Text("   ".join([*parts, right]), style="bold")
+    while parts and len("   ".join(parts)) + len(right) + 4 > width:
+        parts.pop()
+    left = "   ".join(parts)
+    text = Text(f" {left}{right:>{max(width - len(left) - 2, 0)}} ", "bold white on red" if note else "bold reverse")
+    text.truncate(width)
     return text
 
 
@@ -200,7 +205,7 @@ def _nodes(status: dict[str, Any], width: int | None) -> Text:
     database, lag = status["database"], status["loop_lag_ms"]
     state = say.clean(database["state"])
     if database.get("spilled"):
-        state += f", {database['spilled']} spilled"
+        state += f", {say.counted(database['spilled'], 'batch', 'batches')} on disk"
     parts.append(("database", state, "green" if database["state"] == "ok" else "bold red"))
     if lag.get("p99") is not None:
         late = "bold red" if lag["p99"] > 100 else "yellow" if lag["p99"] > 20 else ""
@@ -228,8 +233,8 @@ def _sums(floor: Floor, width: int | None) -> list[Text]:
         ("answered", str(status["answered"]), "green"),
         ("abandoned", f"{abandoned}{share}", "yellow" if abandoned else ""),
         *((word, str(status[key]), style) for key, word, style in (
-            ("lost_track", "lost track", "bold red"), ("overflowed", "overflowed", "yellow"),
-            ("transferred", "transferred", "")) if status[key]),
+            ("lost_track", "lost track", "bold red"), ("unrouted", "unrouted", "bold red"),
+            ("overflowed", "overflowed", "yellow"), ("transferred", "transferred", "")) if status.get(key)),
     ]  # fmt: skip
     if status["drift"]:
         since.append(("drift", str(sum(status["drift"].values())), "yellow"))
@@ -237,17 +242,28 @@ def _sums(floor: Floor, width: int | None) -> list[Text]:
 
 
 def _alarms(status: dict[str, Any], width: int | None, rows: int | None) -> list[Text]:
-    """The latest alarms, newest first."""
+    """The latest alarms, newest first; on a screen of few ``rows`` those of the last hour only."""
     lines = []
-    for alarm in sorted(status["alarms"], key=lambda alarm: -alarm["at"])[:rows]:
+    alarms = [alarm for alarm in status["alarms"] if rows is None or status["now"] - alarm["at"] < ALARM_SHOWN_S]
+    for alarm in sorted(alarms, key=lambda alarm: -alarm["at"])[:rows]:
         times = f" x{alarm['count']}" if (alarm.get("count") or 1) > 1 else ""
-        ago = say.duration(status["now"] - alarm["at"])
-        line = Text(f"! {say.clean(alarm['kind'])}{times}: {say.clean(alarm['detail'])} ({ago} ago)", "bold red")
-        line.no_wrap = True
+        ago_s = status["now"] - alarm["at"]
+        what = f"! {say.clean(alarm['kind']).replace('_', ' ')}{times}: {say.clean(alarm['detail'])}"
+        line = Text(f"{what} ({say.duration(ago_s)} ago)", "bold red" if ago_s < ALARM_FRESH_S else "red", no_wrap=True)
         if width is not None:
             line.truncate(width, overflow="ellipsis")
         lines.append(line)
     return lines
+
+
+def _blocks(count: int, width: int, rows: int) -> tuple[int, Sequence[Column]]:
+    """How many tables side by side, and with which columns: as roomy as all ``count`` can be shown, if they can."""
+    needed = -(-count // rows)
+    if needed <= 1:
+        return 1, AGENT_COLUMNS
+    fits = [(max(1, (width + BLOCK_GAP) // (least + BLOCK_GAP)), columns) for least, columns in BLOCKS]
+    blocks, columns = next((fit for fit in fits if fit[0] >= needed), fits[-1])
+    return (1, AGENT_COLUMNS) if blocks == 1 else (min(blocks, needed), AGENT_COLUMNS[:columns])
 
 
 def _agent_tables(agents: list[dict[str, Any]], width: int | None, rows: int | None) -> list[RenderableType]:
@@ -258,17 +274,16 @@ def _agent_tables(agents: list[dict[str, Any]], width: int | None, rows: int | N
         return [Text(""), fitted(AGENT_COLUMNS, agents, width)]
     present = [agent for agent in agents if agent["state"] != AgentState.LOGGED_OUT]
     shown = present if len(present) < len(agents) else agents
-    blocks = max(1, min(BLOCKS_MAX, (width + 3) // (BLOCK_WIDTH_MIN + 3), -(-len(shown) // rows)))
+    blocks, columns = _blocks(len(shown), width, rows)
     if blocks * rows < len(agents):
         rows -= 1  # for the line that counts the rest
     if rows < AGENT_ROWS_MIN:
         return []
     shown = shown[: blocks * rows]
-    grid = Table.grid(padding=(0, 3, 0, 0))
-    block_width = (width - 3 * (blocks - 1)) // blocks
+    grid = Table.grid(padding=(0, BLOCK_GAP, 0, 0))
+    block_width = (width - BLOCK_GAP * (blocks - 1)) // blocks
     for _ in range(blocks):
         grid.add_column(width=block_width)
-    columns = AGENT_COLUMNS if blocks == 1 else AGENT_COLUMNS[:7]
     per_block = -(-len(shown) // blocks)
     parts = [shown[start : start + per_block] for start in range(0, len(shown), per_block)]
     grid.add_row(*(fitted(columns, part, block_width) for part in parts))

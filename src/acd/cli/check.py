@@ -1,0 +1,124 @@
+"""``acd check``: read acd.toml and floor.yaml and tell everything that is wrong, each with file, line and column."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+
+from acd.cli import text as say
+from acd.cli.console import emit, make_console
+from acd.cli.context import EXIT_FAILED, common_options, options, print_json
+
+if TYPE_CHECKING:
+    from acd.config import LoadedFloor, LoadedSettings, Problem
+
+_LINE_LENGTH_MAX = 1000
+
+
+@click.command()
+@common_options
+def check() -> None:
+    """Read acd.toml and floor.yaml and tell everything that is wrong.
+
+    Nothing is started and nothing is changed. Exit code 1 if acd could not run with them; warnings alone give 0.
+    """
+    from acd.config import find_config
+
+    given = options()
+    config = find_config(given.config)
+    settings, problems = _settings(config)
+    floor_file = settings.settings.floor.file if settings else _floor_file(config)
+    floor, floor_problems = _floor(floor_file)
+    problems += floor_problems
+    if given.json:
+        print_json(_report(config, floor_file, settings, floor, problems))
+    else:
+        emit(make_console(given), *_lines(config, floor_file, settings, floor, problems))
+    if settings is None or floor is None:
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _settings(config: Path) -> tuple[LoadedSettings | None, list[Problem]]:
+    from acd.config import ProblemsError, load_settings
+
+    try:
+        loaded = load_settings(config)
+    except ProblemsError as error:
+        return None, list(error.found)
+    return loaded, list(loaded.warnings)
+
+
+def _floor(floor_file: Path) -> tuple[LoadedFloor | None, list[Problem]]:
+    from acd.config import ProblemsError, load_floor
+
+    try:
+        loaded = load_floor(floor_file)
+    except ProblemsError as error:
+        return None, list(error.found)
+    return loaded, list(loaded.warnings)
+
+
+def _floor_file(config: Path) -> Path:
+    """Where the floor would be if acd.toml were right: its mistakes must not hide those of the floor."""
+    try:
+        named = tomllib.loads(config.read_text(encoding="utf-8"))["floor"]["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = None
+    return config.absolute().parent / (named if isinstance(named, str) and named else "floor.yaml")
+
+
+def _report(
+    config: Path,
+    floor_file: Path,
+    settings: LoadedSettings | None,
+    floor: LoadedFloor | None,
+    problems: list[Problem],
+) -> dict[str, Any]:
+    """``{"ok", "config", "floor", "revision", "nodes", "queues", "agents", "entry_points", "problems": [...]}``."""
+    definition = floor.definition if floor else None
+    return {
+        "ok": settings is not None and floor is not None,
+        "config": str(config),
+        "floor": str(floor_file),
+        "revision": definition.revision if definition else None,
+        "nodes": sorted(settings.settings.asterisk) if settings else None,
+        "queues": len(definition.queues) if definition else None,
+        "agents": len(definition.agents) if definition else None,
+        "entry_points": len(definition.entry_points) if definition else None,
+        "problems": [problem.as_json() for problem in problems],
+    }
+
+
+def _lines(
+    config: Path,
+    floor_file: Path,
+    settings: LoadedSettings | None,
+    floor: LoadedFloor | None,
+    problems: list[Problem],
+) -> list[Text]:
+    lines = [
+        Text(say.clean(problem, _LINE_LENGTH_MAX), style="red" if problem.severity == "error" else "yellow")
+        for problem in problems
+    ]
+    if settings is not None:
+        nodes = ", ".join(f"{name} ({node.host})" for name, node in settings.settings.asterisk.items())
+        lines.append(Text(f"{say.clean(config)}: good: {say.clean(nodes)}", style="green"))
+    if floor is not None:
+        what = floor.definition
+        counts = ", ".join(
+            (
+                say.counted(len(what.queues), "queue"),
+                say.counted(len(what.agents), "agent"),
+                say.counted(len(what.entry_points), "entry point"),
+            )
+        )
+        lines.append(Text(f"{say.clean(floor_file)}: good: {counts}; revision {what.revision}", style="green"))
+    errors = sum(problem.severity == "error" for problem in problems)
+    if problems:
+        warnings = say.counted(len(problems) - errors, "warning")
+        lines.append(Text(f"{say.counted(errors, 'error')}, {warnings}", style="bold"))
+    return lines
