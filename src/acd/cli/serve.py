@@ -42,7 +42,7 @@ from acd.domain.states import AgentState
 from acd.engine import Engine, LagMonitor, LiveFloor
 from acd.engine.engine import system_clock
 from acd.floor import Floor
-from acd.store import Store
+from acd.store import Store, StoreOptions
 
 log = logging.getLogger("acd")
 
@@ -100,9 +100,11 @@ class Service:
         """Bring everything up; on failure whatever came up is taken down again by ``close``."""
         settings, database = self.settings, self.settings.database
         assert database.url is not None, "filled in by load_settings"
-        assert database.spill_dir is not None, "filled in by load_settings"
+        spill_limit_bytes = database.spill_max_mb * 1024 * 1024
         store = Store(
-            database.url.get_secret_value(), database.spill_dir, spill_max_bytes=database.spill_max_mb * 1024 * 1024
+            database.url.get_secret_value(),
+            settings.service.state_dir,
+            StoreOptions(spill_limit_bytes=spill_limit_bytes),
         )
         memory = await store.open()
         self._closers.append(store.close)
@@ -118,7 +120,7 @@ class Service:
         agi = FastAgiServer(max_connections=settings.agi.max_connections)
         live = LiveFloor(engine, store, self.lag, nodes=self._node_rows, counters=self._all_counters)
         server = ApiServer(
-            make_app(live, store, version=__version__),
+            make_app(live, store.records, version=__version__),
             _path(settings.http.socket),
             mode=settings.http.socket_mode,
             tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
