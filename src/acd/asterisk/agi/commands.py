@@ -1,28 +1,21 @@
 """AGI commands as bytes, and replies as values. Text only: no sockets, no time.
 
 How Asterisk takes a command apart is in res/res_agi.c (``parse_args``): words at white space, quotes group, a backslash
-makes the next byte literal. How MSet takes its argument apart is in main/app.c (``__ast_app_separate_args``) and
-main/pbx_variables.c.
+makes the next byte literal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from acd.domain.errors import MisuseError
 
 MAX_COMMAND_BYTES = 8000
 """Asterisk reads 8,191 bytes a command and would take the rest for another one."""
-MAX_PAIRS = 60
-"""MSet looks at 99 pairs."""
 
 _VERB = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,2}")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
-_PLAIN_NAME = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]*")
-_FUNCTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\([^\r\n\0]*\)")
-_SPECIAL_IN_MSET = re.compile(r'([\\",()\[\]])')
 _LINE = re.compile(r"(\d{3})([ -])(.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(\S*)(?: \((.*)\))?(?: endpos=(-?\d+))?", re.DOTALL)
 _RESULT_AND_MORE = re.compile(r"result=(\S*)(?: \((.*?)\))?(?: endpos=(-?\d+))?", re.DOTALL)
@@ -63,34 +56,6 @@ def encode_command(verb: str, *arguments: str) -> bytes:
     return line + b"\n"
 
 
-def encode_assignments(values: Mapping[str, str]) -> Iterator[tuple[bytes, dict[str, str]]]:
-    """The fewest commands that set ``values``, in order; with each the part of the mapping that it sets.
-
-    Runs of ordinary variables go by one ``EXEC MSet``. Functions (``CALLERID(name)``) and values with a dollar sign
-    (the application would see them expanded where a channel has AGIEXECFULL) go by ``SET VARIABLE`` one by one, and so
-    does what is alone. Raises MisuseError for an impossible name, CR, LF or NUL, or a value too long for one command.
-    """
-    for name in values:
-        if not _PLAIN_NAME.fullmatch(name) and not _FUNCTION_NAME.fullmatch(name):
-            raise MisuseError(f"{name!r:.60} cannot be the name of a channel variable")
-        encode_command("SET VARIABLE", name, values[name])
-    run: dict[str, str] = {}
-    for name, value in values.items():
-        if not _PLAIN_NAME.fullmatch(name) or "$" in value:
-            if run:
-                yield _assign(run), run
-            run = {}
-            yield encode_command("SET VARIABLE", name, value), {name: value}
-            continue
-        longer = run | {name: value}
-        if len(longer) > MAX_PAIRS or not _fits(longer):
-            yield _assign(run), run
-            longer = {name: value}
-        run = longer
-    if run:
-        yield _assign(run), run
-
-
 def parse_reply(lines: list[str]) -> AgiReply | None:
     """The reply that these lines make, without line ends; None when they make no reply at all."""
     match = _LINE.fullmatch("\n".join(lines))
@@ -114,25 +79,3 @@ def continues(lines: list[str], *, value_expected: bool) -> bool:
     if first[2] == "-":
         return len(lines) == 1 or not lines[-1].startswith(f"{first[1]} ")
     return value_expected and " (" in lines[0] and not lines[-1].endswith(")")
-
-
-def _assign(run: dict[str, str]) -> bytes:
-    if len(run) == 1:
-        ((name, value),) = run.items()
-        return encode_command("SET VARIABLE", name, value)
-    return encode_command("EXEC", "MSet", _pairs(run))
-
-
-def _pairs(run: dict[str, str]) -> str:
-    return ",".join(f"{name}={_SPECIAL_IN_MSET.sub(_BACKSLASHED, value)}" for name, value in run.items())
-
-
-_BACKSLASHED = r"\\\1"
-
-
-def _fits(run: dict[str, str]) -> bool:
-    """Whether the run fits into one command, escaping counted twice at most (MSet's, then AGI's)."""
-    if len(run) == 1:
-        return True
-    pairs = _pairs(run).encode(errors="replace")
-    return len(pairs) + pairs.count(b"\\") + pairs.count(b'"') + 32 <= MAX_COMMAND_BYTES

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
-from acd.asterisk.agi.commands import AgiReply, continues, encode_assignments, encode_command, parse_reply
+from acd.asterisk.agi.assignments import ArrayTrust, Way, check_assignments, plan_assignments
+from acd.asterisk.agi.commands import AgiReply, continues, encode_command, parse_reply
 from acd.asterisk.agi.counters import AgiCounters
 from acd.domain.errors import AsteriskError, MisuseError
 
@@ -44,6 +45,7 @@ class AgiRequest:
         remote: str,
         command_timeout_s: float,
         counters: AgiCounters,
+        trust: ArrayTrust,
     ) -> None:
         script, _, query = variables.get("agi_network_script", "").partition("?")
         self.path = unquote(script).strip("/")
@@ -57,6 +59,7 @@ class AgiRequest:
         self._writer = writer
         self._command_timeout_s = command_timeout_s
         self._counters = counters
+        self._trust = trust
         self._lines: deque[str] = deque()
         self._news = asyncio.Event()
         self._busy = False
@@ -111,14 +114,20 @@ class AgiRequest:
         Any text may be a value but CR, LF and NUL. A variable named last is set last: it may serve as proof. Raises as
         ``command``, MisuseError before anything is set, and AsteriskError when Asterisk refuses.
         """
-        for wire, part in list(encode_assignments(values)):
-            by_application = wire.startswith(b"EXEC")
-            reply = await self._run(wire, "EXEC MSet" if by_application else "SET VARIABLE")
-            if by_application and reply.code == 200 and reply.result == "-2":  # no MSet here
-                for name, value in part.items():
-                    self._check(await self.command("SET VARIABLE", name, value), name)
-            else:
-                self._check(reply, ", ".join(part))
+        check_assignments(values)
+        loop = asyncio.get_running_loop()
+        has_array = self._trust.has_array(self.remote, loop.time())
+        for step in plan_assignments(values, Way.MSET if has_array is False else Way.ARRAY):
+            reply = await self._run(step.wire, step.way.value)
+            if reply.code != 200 or (step.way is Way.MSET and reply.result == "-2"):
+                what = ", ".join(step.part)
+                raise AsteriskError(f"{self.channel}: Asterisk did not set {what:.200}: {reply.code} {reply.text:.200}")
+            if step.way is Way.ARRAY and has_array is None:
+                has_array = await self._was_set(step.part)
+                self._trust.note(self.remote, has_array, loop.time())
+                if not has_array:
+                    return await self.set_variables(values)
+        return None
 
     async def get_variable(self, name: str) -> str | None:
         """The value of a channel variable or function, up to 1,023 bytes; None when there is no such variable."""
@@ -203,9 +212,12 @@ class AgiRequest:
         if self.closed:
             raise AgiClosedError(f"Asterisk ended the AGI session of {self.channel} before {verb} was done")
 
-    def _check(self, reply: AgiReply, what: str) -> None:
-        if reply.code != 200:
-            raise AsteriskError(f"Asterisk did not set {what:.200} on {self.channel}: {reply.code} {reply.text:.200}")
+    async def _was_set(self, part: Mapping[str, str]) -> bool:
+        """Whether the last of these variables that says something says it now."""
+        for name, value in reversed(list(part.items())):
+            if 0 < len(value.encode(errors="replace")) < 1000:
+                return await self.get_variable(name.lstrip("_")) == value
+        return False
 
 
 def close_writer(writer: asyncio.StreamWriter) -> None:

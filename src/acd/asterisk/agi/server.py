@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from panoramisk.fast_agi import Application
 
+from acd.asterisk.agi.assignments import ArrayTrust
 from acd.asterisk.agi.counters import AgiCounters
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest, close_writer
 from acd.asterisk.ami.quietlog import QuietLog
@@ -54,6 +55,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         self._command_timeout_s = command_timeout_s
         self._handler_timeout_s = handler_timeout_s
         self._quiet = QuietLog(log)
+        self._trust = ArrayTrust()
         self._sessions: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -150,6 +152,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
             remote=remote,
             command_timeout_s=self._command_timeout_s,
             counters=self.counters,
+            trust=self._trust,
         )
         endpoint = self._route.get(request.path)
         if endpoint is None:

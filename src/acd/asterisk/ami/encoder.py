@@ -1,7 +1,8 @@
 """The one place where an action becomes bytes, and the only guard against header injection.
 
-Asterisk ends a line at CR LF and also at a bare LF, reads at most 1,024 bytes a line and keeps 128 headers
-(main/manager.c: ``get_input``, ``struct message``). What would be cut, split or dropped there is refused here.
+Asterisk ends a line at CR LF and also at a bare LF, has a line buffer of 1,024 bytes, CR LF included (so 1,023 bytes of
+text are "too long" to it), and keeps 128 headers (main/manager.c: ``get_input``, ``struct message``). What would be
+cut, split or dropped there is refused here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from acd.domain.errors import MisuseError
 Fields = Sequence[tuple[str, str]]
 """Headers of an action in order; a name may repeat (``Variable``)."""
 
-MAX_LINE_BYTES = 1023
+MAX_LINE_BYTES = 1022
 MAX_HEADERS = 120
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -25,7 +26,7 @@ def encode(action: str, fields: Fields) -> bytes:
     """The bytes of one action, closing empty line included, in UTF-8 (lone surrogates become ``?``).
 
     Raises MisuseError, naming action and header but never the value (it may be a secret), for CR, LF or NUL anywhere,
-    an empty or impossible header name, an ``Action`` given twice, a line over 1,023 bytes or more than 120 headers.
+    an empty or impossible header name, an ``Action`` given twice, a line over 1,022 bytes or more than 120 headers.
     """
     if len(fields) + 1 > MAX_HEADERS:
         raise MisuseError(f"AMI action {action!r:.60} has {len(fields) + 1} headers; the most is {MAX_HEADERS}")

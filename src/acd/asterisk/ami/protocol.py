@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Container
+from typing import cast
 
 from panoramisk.ami_protocol import AMIProtocol
 
@@ -77,7 +78,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     # -- asyncio's side -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports are none of asyncio's classes
+        transport = cast(asyncio.Transport, transport)
         self.transport = transport
         self.last_bytes_at = self._loop.time()
         if self.closed:
@@ -108,8 +110,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         if self._discarding:
             whole = self._resume(whole)
         # A replacement character never swallows CR or LF, so decoding many messages at once equals one by one.
-        for block in whole.decode(errors="replace").split("\r\n\r\n"):
-            self._take_block(block)
+        self._take(whole.decode(errors="replace").split("\r\n\r\n"))
         if rest and not self.closed:
             self._keep(rest)
 
@@ -232,23 +233,25 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         _, _, behind = whole.partition(_END)
         return behind
 
-    def _take_block(self, block: str) -> None:
-        # TEST_FRAMEWORK builds end some events with an extra empty line, which shows here as a leading CR LF.
-        if block.startswith("\r\n"):
-            block = block.lstrip("\r\n")
-        if not block or self.closed:
-            return
-        if len(block) > self._max_message_bytes:
-            self._counters.dropped += 1
-            self._quiet.say(logging.WARNING, "oversize", "dropping a message of %d characters", len(block))
-            return
-        if self._wanted is not None and block.startswith(_EVENT):
-            end = block.find("\r\n", _EVENT_LEN)
-            name = block[_EVENT_LEN:end] if end >= 0 else block[_EVENT_LEN:]
-            if name not in self._wanted and not (self._claimed and "\r\nActionID: " in block):
-                self._counters.unwanted += 1
-                return
-        message, malformed = parse_message(block)
-        if malformed:
-            self._counters.malformed += malformed
-        self.handle_message(message)
+    def _take(self, blocks: list[str]) -> None:
+        wanted, counters, longest = self._wanted, self._counters, self._max_message_bytes
+        for block in blocks:
+            # TEST_FRAMEWORK builds end some events with an extra empty line, which shows as a leading CR LF.
+            if block.startswith("\r\n"):
+                block = block.lstrip("\r\n")
+            if not block or self.closed:
+                continue
+            if wanted is not None and block.startswith(_EVENT):
+                end = block.find("\r\n", _EVENT_LEN)
+                name = block[_EVENT_LEN:end] if end >= 0 else block[_EVENT_LEN:]
+                if name not in wanted and not (self._claimed and "\r\nActionID: " in block):
+                    counters.unwanted += 1
+                    continue
+            if len(block) > longest:
+                counters.dropped += 1
+                self._quiet.say(logging.WARNING, "oversize", "dropping a message of %d characters", len(block))
+                continue
+            message, malformed = parse_message(block)
+            if malformed:
+                counters.malformed += malformed
+            self.handle_message(message)
