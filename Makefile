@@ -9,7 +9,7 @@ setup:
 	@PYTHONPATH=src $(PYTHON) -m acd.lab.bootstrap
 
 demo: setup
-	@$(BIN)/acd lab demo --seconds $(DEMO_S) --out build/demo
+	@$(BIN)/acd demo --seconds $(DEMO_S) --out build/demo
 
 test: setup
 	@$(BIN)/acd lab install

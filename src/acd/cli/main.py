@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "agent": ("acd.cli.agent", "agent", "List and show agents, log them in and out, pause and resume them."),
     "call": ("acd.cli.call", "call", "List calls, show one, explain why it went where it went."),
     "db": ("acd.cli.db", "db", "Bring the database's schema up to date."),
+    "demo": ("acd.cli.demo", "demo", "A small call centre at work on this machine, with real calls."),
     "lab": ("acd.lab.commands", "lab", "A private Asterisk with phones and callers, without root."),
 }
 

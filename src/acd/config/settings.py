@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -121,6 +121,7 @@ class AgiTable(_Table):
     host: Host = "127.0.0.1"
     port: Port = 4573
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    advertise: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = None
 
 
 class HttpTable(_Table):
@@ -222,23 +223,46 @@ def normalize_url(url: str, base: Path, default: Path, password: str | None = No
             raise ValueError("should name a file: sqlite:///acd.sqlite3 (beside acd.toml) or sqlite:////var/lib/acd/db")
         return f"sqlite+aiosqlite:///{base / path}{mark}{query}"
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        parts = urlsplit(f"postgresql://{rest}")
+        parts = _split(rest)
         user_info, at, address = parts.netloc.rpartition("@")
         if password is not None:
             user = user_info.partition(":")[0]
             if not user:
-                raise ValueError("password_file needs a user in url: postgresql://USER@host/name")
+                raise ValueError("needs a user where password_file is set: postgresql://USER@host/name")
             user_info = f"{user}:{quote(password, safe='')}"
-        return urlunsplit(("postgresql+psycopg", f"{user_info}{at}{address}", parts.path, parts.query, ""))
+        query = f"?{parts.query}" if parts.query else ""
+        return f"postgresql+psycopg://{user_info}{at}{address}{parts.path}{query}"
     raise ValueError("should begin with sqlite:// or postgresql://")
 
 
+def _split(rest: str) -> SplitResult:
+    """What follows ``postgresql://``. Raises ValueError if it could be read in two ways, such as a password with /."""
+    try:
+        parts: SplitResult | None = urlsplit(f"postgresql://{rest}")
+    except ValueError:
+        # its text may quote the password
+        parts = None
+    if parts is None or "#" in rest or "@" in parts.path + parts.query or parts.netloc.count("@") > 1:
+        raise ValueError("has characters that must be written as %XX, mostly in the password; better use password_file")
+    return parts
+
+
+def has_password(url: object) -> bool:
+    """Whether ``url`` is a database URL with a password in it."""
+    try:
+        return isinstance(url, str) and "***" in mask_url(normalize_url(url, Path("/"), Path("/x")))
+    except ValueError:
+        return False
+
+
 def mask_url(url: str) -> str:
-    """``url`` with ``***`` for its passwords."""
-    parts = urlsplit(url)
+    """A URL that came from ``normalize_url`` with ``***`` for its passwords."""
+    head, _, rest = url.partition("://")
+    if not head.startswith("postgresql"):
+        return url
+    parts = _split(rest)
     user_info, at, address = parts.netloc.rpartition("@")
     user, colon, _ = user_info.partition(":")
     query = [(k, "***" if k.lower() in _SECRET_PARAMETERS else v) for k, v in parse_qsl(parts.query, True)]
-    netloc = f"{user}{':***' if colon else ''}{at}{address}"
-    head, _, _ = url.partition("://")
-    return f"{head}://{netloc}{parts.path}{'?' + urlencode(query, safe='*/') if query else ''}"
+    shown = f"?{urlencode(query, safe='*/')}" if query else ""
+    return f"{head}://{user}{':***' if colon else ''}{at}{address}{parts.path}{shown}"

@@ -1,0 +1,123 @@
+"""``acd demo``: shows the lab's demonstration live and ends with its summary."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from acd.cli import floorview
+from acd.cli.console import emit, make_console
+from acd.cli.context import Failure, common_options, options, print_json
+from acd.cli.floorview import Floor
+from acd.cli.status import one_line
+from acd.lab.asterisk import find_program
+from acd.lab.demo import AGENTS, Demo, Looks
+from acd.lab.parts import ASTERISK, SIPP, ensure
+from acd.lab.progress import ProgressLine
+
+
+@click.command()
+@common_options
+@click.option("--seconds", type=click.FloatRange(5, 86_400), default=60, show_default=True, help="How long to call.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True, help="Files.")
+@click.option("--asterisk", type=click.Path(path_type=Path), help="An Asterisk binary instead of the lab's own.")
+def demo(seconds: float, out: Path, asterisk: Path | None) -> None:
+    """A small call centre at work on this machine: Asterisk, 12 phones, callers, and the live table.
+
+    Needs no root and touches nothing outside --out and the lab's cache. Ctrl-C ends it cleanly.
+    """
+    began = time.monotonic()
+    progress = ProgressLine()
+    try:
+        if asterisk is None:
+            ensure(ASTERISK, None, progress)
+        ensure(SIPP, None, progress)
+    finally:
+        progress.clear()
+    out.mkdir(parents=True, exist_ok=True)
+    show = Demo(out, seconds, program=find_program(None, asterisk))
+    asyncio.run(_run(show, began))
+    summary = show.summary()
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    if options().json:
+        print_json(summary)
+    else:
+        _print(summary, out / "summary.json")
+    if show.interrupted:
+        raise Failure("interrupted; everything that was started is stopped", 130, as_json=options().json)
+    if summary["lost"]:
+        raise Failure(f"{summary['lost']} dialogs were lost: see {out}", as_json=options().json)
+
+
+async def _run(show: Demo, began: float) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        if not options().json:
+            click.echo(f"Starting Asterisk, {len(AGENTS)} phones and acd ...")
+        async with show:
+            if not options().json:
+                click.echo(f"First call after {time.monotonic() - began:.1f} s; calling for {show.seconds:g} s.")
+            await _show(show)
+    except asyncio.CancelledError:
+        task.uncancel()
+        show.interrupted = True
+
+
+async def _show(show: Demo) -> None:
+    console = make_console(options())
+    if options().json:
+        async for _ in show.run():
+            pass
+    elif not console.is_terminal:
+        last = 0.0
+        async for seen in show.run():
+            if time.monotonic() - last >= 1.0:
+                last = time.monotonic()
+                click.echo(one_line(_floor(seen)))
+    else:
+        with Live(console=console, screen=True, auto_refresh=False, transient=True) as screen:
+            async for seen in show.run():
+                width, height = console.size
+                view = floorview.render(_floor(seen), console, width=width, height=height, note=seen.note)
+                screen.update(view, refresh=True)
+
+
+def _floor(seen: Looks) -> Floor:
+    return Floor(seen.status, seen.queues, seen.agents)
+
+
+def _print(summary: dict[str, Any], path: Path) -> None:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    def seconds(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f} s"
+
+    table = Table(title="Summary", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, text in (
+        ("calls offered", str(summary["offered"])),
+        ("answered", str(summary["answered"])),
+        ("abandoned by their callers", str(summary["abandoned"])),
+        ("lost (must be 0)", str(summary["lost"])),
+        ("service level (10 s)", percent(summary["service_level"])),
+        ("average speed of answer", seconds(summary["asa_s"])),
+        ("average handling time", seconds(summary["aht_s"])),
+        ("occupancy", percent(summary["occupancy"])),
+    ):
+        table.add_row(label, text)
+    emit(make_console(options()), table)
+    click.echo(f"also in {path}")
