@@ -1,0 +1,92 @@
+"""``acd db``: the database's schema. What the versions are and how they are reached is the store's matter."""
+
+from __future__ import annotations
+
+import click
+
+from acd.cli import text as say
+from acd.cli.context import EXIT_FAILED, common_options, options, print_json
+
+
+@click.group()
+@common_options
+def db() -> None:
+    """Bring the database's schema up to date.
+
+    The database is the one that acd.toml names.
+    """
+
+
+def _url() -> str:
+    """The configured database. Raises ConfigurationError."""
+    from acd.config import find_config, load_settings
+
+    url = load_settings(find_config(options().config)).settings.database.url
+    assert url is not None, "filled in by load_settings"
+    return url.get_secret_value()
+
+
+class _Steps:
+    """Tells each step as it is done, and keeps them for --json."""
+
+    def __init__(self, *, aloud: bool) -> None:
+        self._aloud, self.done = aloud, list[dict[str, str]]()
+
+    def __call__(self, revision: str, what: str) -> None:
+        self.done.append({"revision": revision, "what": what})
+        if self._aloud:
+            click.echo(f"{say.clean(revision)}: {say.clean(what)}")
+
+
+def _report(url: str, steps: _Steps, *, nothing: str) -> None:
+    from acd.store import current, head
+
+    now = current(url)
+    if options().json:
+        print_json({"revision": now, "head": head(), "steps": steps.done})
+    elif steps.done:
+        click.echo(f"the schema is at {now or 'nothing: the database is empty'}")
+    else:
+        click.echo(nothing.format(now))
+
+
+@db.command()
+@common_options
+@click.option("--revision", default="head", show_default=True, help="Up to this one.")
+def upgrade(revision: str) -> None:
+    """Bring the schema up to date; an empty or missing database is made."""
+    from acd.store import upgrade
+
+    url, steps = _url(), _Steps(aloud=not options().json)
+    upgrade(url, revision, steps)
+    _report(url, steps, nothing="nothing to do: the schema is at {}")
+
+
+@db.command()
+@common_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("revision")
+def downgrade(revision: str, yes: bool) -> None:
+    """Take the schema back to REVISION ("base" drops every table). Records go with what is dropped."""
+    from acd.store import downgrade
+
+    url, steps = _url(), _Steps(aloud=not options().json)
+    if not yes:
+        click.confirm(f"Take the schema back to {revision}? Records may be lost for good", abort=True, err=True)
+    downgrade(url, revision, steps)
+    _report(url, steps, nothing="nothing to do: the schema is at {}")
+
+
+@db.command()
+@common_options
+def current() -> None:
+    """The schema's revision, and the one this acd needs. Exit code 1 if they differ."""
+    from acd.store import current, head
+
+    found, needed = current(_url()), head()
+    if options().json:
+        print_json({"revision": found, "head": needed})
+    else:
+        click.echo(f"{found or 'empty'}" + ("" if found == needed else f" (needed: {needed}; run `acd db upgrade`)"))
+    if found != needed:
+        raise click.exceptions.Exit(EXIT_FAILED)
