@@ -16,9 +16,10 @@ from typing import Any
 
 from acd.config import pins
 from acd.config.fields import Section, described
+from acd.config.files import read_text
 from acd.config.floor_checks import check_cycles, check_staffing
 from acd.config.problems import Problem, Problems, nearest, show
-from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, compose, read_text
+from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, compose
 from acd.domain.definition import (
     AgentDefinition,
     EntryPoint,
@@ -47,6 +48,7 @@ STRATEGIES = ("longest_idle",)
 
 #: Top keys that begin with this hold whatever the operator likes: the place for anchors.
 PRIVATE_PREFIX = "x-"
+MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_PHONES = 10
 PRIORITY_LIMIT = 1_000
 DAY_S = 86_400.0
@@ -68,7 +70,7 @@ def load_floor(path: Path | str) -> LoadedFloor:
     in them."""
     problems = Problems(str(path))
     hint = "; write one, or let `acd init DIRECTORY` write samples, and name it in acd.toml: [floor] file"
-    return parse_floor(read_text(Path(path), problems, hint=hint), problems)
+    return parse_floor(read_text(Path(path), problems, max_bytes=MAX_FILE_BYTES, hint=hint), problems)
 
 
 def parse_floor(text: str, problems: Problems) -> LoadedFloor:

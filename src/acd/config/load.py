@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import BaseModel, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from acd.config.files import read_plain_file, read_text
 from acd.config.problems import Problem, Problems, ProblemsError, nearest, show
 from acd.config.settings import (
     SOCKET_PATH_MAX_BYTES,
@@ -27,12 +27,12 @@ from acd.config.settings import (
     HttpTable,
     ServiceTable,
     Settings,
+    has_password,
     node_complaints,
     normalize_url,
     secret_fault,
 )
 from acd.config.toml_lines import Spot, locate_keys
-from acd.config.yaml_lines import read_text
 from acd.domain.errors import ConfigurationError
 
 CONFIG_VARIABLE = "ACD_CONFIG"
@@ -196,6 +196,10 @@ class _Sources:
         found = ((name, self.table(("asterisk", name), AsteriskNode)) for name in names)
         return {name: node for name, node in found if node is not None}
 
+    def has_empty(self, table: str) -> bool:
+        """Whether the top table is there with nothing in it."""
+        return self._merged.get(table) == {}
+
     def is_wrong(self, table: Loc, keys: Collection[str]) -> bool:
         """Whether one of the table's keys did not validate."""
         return any((*table, key) in self._wrong for key in keys)
@@ -210,6 +214,11 @@ class _Sources:
             spot = self._spots.get(loc[:length])
             if spot is not None:
                 self._problems.error(spot.line, spot.column, message)
+                return
+            made = [name for place, name in self._variables.items() if length and place[:length] == loc[:length]]
+            if made:
+                # a table that stands in no file, only in the environment
+                self._problems.error_in(f"environment variable {made[0]}", message)
                 return
         self._problems.error(None, None, message)
 
@@ -279,7 +288,7 @@ def _said(detail: Any) -> str:
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     known = next((said for prefix, said in _SAID.items() if kind.startswith(prefix)), None)
-    return known or str(detail["msg"]).removeprefix("Input ")
+    return known or str(detail["msg"]).removeprefix("Input ").removeprefix("String ")
 
 
 def _keys_of(table: Loc) -> Sequence[str]:
@@ -332,6 +341,8 @@ class _Completion:
 
     def _nodes(self) -> dict[str, AsteriskNode]:
         nodes = self._sources.nodes()
+        if self._sources.has_empty("asterisk"):
+            self._sources.note(("asterisk",), "no table [asterisk.NAME]: write one with host and secrets")
         # a node whose address is itself wrong stands here with the default one
         placed = {
             name: node for name, node in nodes.items() if not self._sources.is_wrong(("asterisk", name), _ADDRESS)
@@ -375,11 +386,7 @@ class _Completion:
     def _secret(self, loc: Loc, file: Path) -> SecretStr | None:
         """The secret that ``file`` holds, or ``None`` after noting why it cannot be used."""
         try:
-            with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-                mode = os.fstat(opened.fileno()).st_mode
-                raw = opened.read(MAX_SECRET_BYTES + 1) if stat.S_ISREG(mode) else None
-            if raw is None:
-                raise ValueError("is not a plain file")
+            raw, mode = read_plain_file(file, MAX_SECRET_BYTES)
             if mode & 0o007:
                 raise ValueError(f"can be read by every user of this machine; run: chmod o= {file}")
             if len(raw) > MAX_SECRET_BYTES:
@@ -400,8 +407,11 @@ class _Completion:
 
 
 def _warn_of_readable_secrets(path: Path, table: Mapping[str, Any], problems: Problems) -> None:
-    nodes = table.get("asterisk", {})
-    holds_secret = any("event_secret" in node or "action_secret" in node for node in nodes.values())
+    nodes = table.get("asterisk")
+    tables = [node for node in nodes.values() if isinstance(node, dict)] if isinstance(nodes, dict) else []
+    holds_secret = any("event_secret" in node or "action_secret" in node for node in tables)
+    database = table.get("database")
+    holds_secret |= isinstance(database, dict) and has_password(database.get("url"))
     if holds_secret and path.stat().st_mode & 0o007:
         problems.warning(
             None, None, f"holds a secret and can be read by every user of this machine; run: chmod o= {path}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from acd.domain.errors import ConfigurationError
@@ -88,6 +88,8 @@ class Problems:
 
     def keep(self, problem: Problem) -> None:
         """Add a problem as it is (its file may be another one); errors take the place of warnings when room is short."""
+        if not (problem.file.isprintable() and problem.message.isprintable()):
+            problem = replace(problem, file=_printable(problem.file), message=_printable(problem.message))
         if problem in self._kept:
             return
         if self.full:
@@ -112,6 +114,11 @@ class Problems:
         """Raise ProblemsError with everything found, if anything found is an error."""
         if self.any_error:
             raise ProblemsError(self.sorted())
+
+
+def _printable(text: str) -> str:
+    """``text`` (it may hold the name of a file) with escapes for what a terminal would obey."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def show(value: object) -> str:

@@ -60,7 +60,7 @@ FilePath = Annotated[Path, BeforeValidator(lambda v: _path_of(v))]
 
 def _path_of(value: Any) -> Any:
     if isinstance(value, str) and (not value.strip() or "\0" in value):
-        raise ValueError("should be a path, not empty")
+        raise ValueError("should be a path")
     return value
 
 
@@ -116,7 +116,10 @@ def secret_fault(text: str) -> str | None:
 
 
 class AgiTable(_Table):
-    """``[agi]``: where Asterisk's dialplan reaches us. FastAGI knows no password: keep it on loopback or a private net."""
+    """``[agi]``: where Asterisk's dialplan reaches us. FastAGI knows no password: keep it on loopback or a private net.
+
+    ``advertise`` is the ``host:port`` that Asterisk is told, where that differs from what we listen on.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 4573

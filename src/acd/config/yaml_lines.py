@@ -7,17 +7,13 @@ alias expansion are bounded, and ten thousand agents load in a second. Knows not
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
-from acd.config.problems import Problems, ProblemsError, show
+from acd.config.problems import Problems, show
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 20
 #: Nodes of the tree with every alias written out; 10,000 agents need about 200,000.
 MAX_NODES = 1_000_000
@@ -68,36 +64,6 @@ Node = Scalar | Sequence | Mapping
 
 class _FatalError(Exception):
     """The rest of the file cannot be read; the problem is already noted."""
-
-
-def read_text(path: Path, problems: Problems, *, max_bytes: int = MAX_FILE_BYTES, hint: str = "") -> str:
-    """The file's text. Raises ProblemsError if it is missing, unreadable, no plain file, too big or not UTF-8."""
-    try:
-        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                problems.error(None, None, "is not a plain file; name the configuration file itself")
-                raise ProblemsError(problems.sorted())
-            raw = file.read(max_bytes + 1)
-    except FileNotFoundError:
-        problems.error(None, None, f"does not exist{hint}")
-        raise ProblemsError(problems.sorted()) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        problems.error(None, None, f"cannot be read: {reason}")
-        raise ProblemsError(problems.sorted()) from None
-    if len(raw) > max_bytes:
-        problems.error(None, None, f"is larger than {max_bytes // 1024} KiB, the most that is read")
-        raise ProblemsError(problems.sorted())
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        problems.error(
-            before.count(b"\n") + 1, column, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        )
-    raise ProblemsError(problems.sorted())
 
 
 def compose(text: str, problems: Problems) -> Node | None:
