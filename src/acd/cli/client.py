@@ -88,6 +88,8 @@ class Client:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
             raw = response.read(ANSWER_BYTES_MAX + 1)
+            if response.length and len(raw) <= ANSWER_BYTES_MAX:
+                raise http.client.IncompleteRead(raw, response.length)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise self._lost(error) from error
@@ -116,7 +118,8 @@ class Client:
             return NotRunningError(f"{path} may not be opened by this user: ask as the user acd runs as")
         if isinstance(error, TimeoutError):
             return NotRunningError(f"acd did not answer at {path} in time: is its machine overloaded?")
-        if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.RemoteDisconnected):
+        cut_off = isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead))
+        if isinstance(error, http.client.HTTPException) and not cut_off:
             return NotRunningError(
                 f"what answers at {path} is not acd ({type(error).__name__}): choose another --socket"
             )

@@ -59,6 +59,10 @@ def _plain(value: object, style: str = "") -> Text:
     return Text(say.clean(value), style=style, no_wrap=True)
 
 
+def _dim(text: str) -> Text:
+    return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 def _number(value: int | None, style: str = "") -> Text:
     return Text("-" if value is None else str(value), style=style if value else "dim")
 
@@ -274,11 +278,10 @@ def _agent_tables(agents: list[dict[str, Any]], width: int | None, rows: int | N
         return [Text(""), fitted(AGENT_COLUMNS, agents, width)]
     present = [agent for agent in agents if agent["state"] != AgentState.LOGGED_OUT]
     shown = present if len(present) < len(agents) else agents
-    blocks, columns = _blocks(len(shown), width, rows)
-    if blocks * rows < len(agents):
-        rows -= 1  # for the line that counts the rest
+    rows -= 1  # for the line that counts the rest
     if rows < AGENT_ROWS_MIN:
         return []
+    blocks, columns = _blocks(len(shown), width, rows)
     shown = shown[: blocks * rows]
     grid = Table.grid(padding=(0, BLOCK_GAP, 0, 0))
     block_width = (width - BLOCK_GAP * (blocks - 1)) // blocks
@@ -288,11 +291,11 @@ def _agent_tables(agents: list[dict[str, Any]], width: int | None, rows: int | N
     parts = [shown[start : start + per_block] for start in range(0, len(shown), per_block)]
     grid.add_row(*(fitted(columns, part, block_width) for part in parts))
     lines: list[RenderableType] = [Text(""), grid]
-    if len(shown) < len(agents):
+    if len(shown) < len(agents):  # with none logged out, all may fit side by side
         out = sum(1 for agent in agents if agent["state"] == AgentState.LOGGED_OUT)
         hidden = len(agents) - len(shown)
         what = "logged out" if hidden == out and len(shown) == len(present) else "more"
-        lines.append(Text(f"+ {hidden} {what}", style="dim"))
+        lines.append(_dim(f"+ {hidden} {what}"))
     return lines
 
 
@@ -320,9 +323,9 @@ def render(
         shown = [queue for queue in queues if id(queue) in chosen]
     else:
         shown = queues
-    lines.append(fitted(QUEUE_COLUMNS, shown, width) if shown else Text("no queues", style="dim"))
+    lines.append(fitted(QUEUE_COLUMNS, shown, width) if shown else _dim("no queues"))
     if len(shown) < len(queues):
-        lines.append(Text(f"+ {len(queues) - len(shown)} queues with fewer waiting", style="dim"))
+        lines.append(_dim(f"+ {len(queues) - len(shown)} queues with fewer waiting"))
         return Group(*lines)
     agent_rows = None if room is None else room - len(shown) - _AGENT_HEADS
     if agent_rows is None or agent_rows >= AGENT_ROWS_MIN:
