@@ -1,0 +1,201 @@
+"""The SIPp scenario of lab callers: text only; what differs from call to call stands in the injection file."""
+
+from __future__ import annotations
+
+from acd.lab.sipp_xml import (
+    FINAL_WAIT_MS,
+    NEVER,
+    NO_BODY,
+    RETRANSMITTED,
+    VIA,
+    end,
+    fail_unless_zero,
+    hang_up,
+    lines,
+    log,
+    now,
+    number,
+    scenario,
+    send,
+    send_with_sdp,
+    wait_until,
+)
+
+CALLER_FIELDS = (
+    *("did", "number", "name", "wait_ms", "wait_is_limit", "talk_ms", "talk_is_limit", "held"),
+    *("keys", "script", "user", "secret"),
+)
+"""Columns of the injection file. A time that *is a limit* fails the call when it runs out; ``held`` (0 or 1) counts
+the talk from the INVITE; ``keys`` is how many ``script`` has, each five digits (a pause in ms) and the key."""
+MARK = "X-Acd-Lab"
+"""Header of every lab caller's INVITE."""
+
+_COLUMN = {name: index for index, name in enumerate(CALLER_FIELDS)}
+_DID, _USER, _SECRET = (f"[field{_COLUMN[name]}]" for name in ("did", "user", "secret"))
+_CALLEE = f"sip:{_DID}@[remote_ip]:[remote_port]"
+_CONTACT = "Contact: <sip:lab@[local_ip]:[local_port]>"
+_REFUSAL = 'response="^[3-6][0-9][0-9]$" regexp_match="true" response_txn="invite"'
+
+
+def _request(method: str, *more: str, in_dialog: bool, via_suffix: str = "", to_tag: bool = True) -> str:
+    uri = "[next_url]" if in_dialog else _CALLEE
+    number_field = f"[field{_COLUMN['number']}]"
+    return lines(
+        f"{method} {uri} SIP/2.0",
+        VIA + via_suffix,
+        "[routes]" if in_dialog else "",
+        f'From: "[$name]" <sip:{number_field}@[local_ip]:[local_port]>;tag=[pid]c[call_number]',
+        f"To: <{_CALLEE}>" + ("[peer_tag_param]" if to_tag else ""),
+        "Call-ID: [call_id]",
+        f"CSeq: [cseq] {method}",
+        _CONTACT,
+        "Max-Forwards: 70",
+        *more,
+    )
+
+
+def caller_scenario(*, authenticates: bool = False, expects_refusal: bool = False) -> str:
+    """The scenario of callers.
+
+    ``authenticates``: the far end challenges (401, 407) and the columns user and secret answer.
+    ``expects_refusal``: a refusal is the end wanted, an answer is hung up and counted as failed; without it the other
+    way round.
+    """
+    ack_refusal = _request("ACK", NO_BODY, in_dialog=False)
+    ack_answer = _request("ACK", NO_BODY, in_dialog=True, via_suffix="-ack")
+    invite = _request("INVITE", f"{MARK}: caller", in_dialog=False, to_tag=False)
+    refused = f'\n  <recv {_REFUSAL} optional="global" next="refused"><action>{log("refused", _DID)}</action></recv>'
+    begins = 'start_txn="invite" counter="placed" start_rtd="answer" next="wait"'
+    body = f"""
+  <nop><action>{_read_fields()}</action></nop>
+{send_with_sdp(invite, f"{RETRANSMITTED} {begins}", log("placed", _DID))}
+{_challenge_part(ack_refusal) if authenticates else ""}
+  <recv response="^1[0-9][0-9]$" regexp_match="true" optional="global" response_txn="invite" advance_state="false"/>
+  <recv response="200" optional="global" response_txn="invite" rrs="true" rtd="answer" next="answered" test="open">
+    <action>{log("answered", _DID)}</action></recv>{refused if expects_refusal else ""}
+  <recv request="BYE" optional="global" next="far_end_bye"><action>{_FAR_END_BYE}</action></recv>
+  <recv request="INVITE" optional="global" next="reinvite" test="up"/>
+  {NEVER}
+  <label id="wait"/>
+  <pause variable="wait" next="give_up"/>
+{_refused_part(ack_refusal) if expects_refusal else ""}
+{_answered_part(ack_answer, expects_refusal)}
+{_keys_part()}
+  <label id="resume"/>
+{wait_until("deadline", "over")}
+  <label id="over"/>
+  <nop><action>{fail_unless_zero("limited")}</action></nop>
+{hang_up(_request("BYE", NO_BODY, in_dialog=True), _DID)}
+{_give_up_part(ack_refusal, ack_answer)}
+{end(_CONTACT, "resume", _DID)}
+"""
+    return scenario("acd caller", body, "fine,one,found")
+
+
+_FAR_END_BYE = f'<assign assign_to="up" value="0"/>{log("far_end_hung_up", _DID)}'
+
+
+def _read_fields() -> str:
+    numbers = {
+        "wait": "wait_ms",
+        "wait_limited": "wait_is_limit",
+        "talk": "talk_ms",
+        "limited": "talk_is_limit",
+        "held": "held",
+        "keys": "keys",
+    }
+    return (
+        f'<assignstr assign_to="name" value="[field{_COLUMN["name"]}]"/><urldecode variable="name"/>'
+        + "".join(number(variable, _COLUMN[column]) for variable, column in numbers.items())
+        + f'<assignstr assign_to="script" value="[field{_COLUMN["script"]}]"/><assign assign_to="open" value="1"/>'
+        f'<assign assign_to="up" value="0"/><assign assign_to="one" value="1"/>{now("began")}'
+    )
+
+
+def _challenge_part(ack: str) -> str:
+    """Receive a challenge, acknowledge it and call again with the answer. The receptions come after both INVITEs."""
+    identity = f"[authentication username={_USER} password={_SECRET}]"
+    invite = _request("INVITE", identity, f"{MARK}: caller", in_dialog=False, to_tag=False)
+    receptions = "".join(
+        f'  <recv response="{code}" optional="global" response_txn="invite" auth="true" next="challenged"/>\n'
+        for code in (401, 407)
+    )
+    return f"""
+  <label id="challenged"/>
+{send(ack, 'ack_txn="invite"')}
+{send_with_sdp(invite, f'{RETRANSMITTED} start_txn="invite" next="wait"')}
+{receptions}"""
+
+
+def _refused_part(ack: str) -> str:
+    return f"""
+  <label id="refused"/>
+{send(ack, 'ack_txn="invite" counter="refused" next="end"')}
+"""
+
+
+def _answered_part(ack: str, expects_refusal: bool) -> str:
+    """The first 200 starts the talk; a repeated one (our ACK was lost) is acknowledged and the talk goes on.
+
+    The talk ends at now + talk, or at began + talk when held: now + held * (began - now) + talk.
+    """
+    return f"""
+  <label id="answered"/>
+{send(ack, 'ack_txn="invite" next="resume" test="talking"')}
+  <nop counter="answered"><action><assign assign_to="up" value="1"/><assign assign_to="talking" value="1"/>
+    {fail_unless_zero("one") if expects_refusal else ""}{now("deadline")}
+    <assign assign_to="earlier" variable="began"/><subtract assign_to="earlier" variable="deadline"/>
+    <multiply assign_to="earlier" variable="held"/><add assign_to="deadline" variable="earlier"/>
+    <add assign_to="deadline" variable="talk"/></action></nop>
+"""
+
+
+def _keys_part() -> str:
+    """Press the keys of ``script``, one SIP INFO each."""
+    head = ("Content-Type: application/dtmf-relay", "Content-Length: [len]")
+    info = _request("INFO", *head, in_dialog=True) + "\n\n" + lines("      Signal=[$key]", "Duration=100")
+    return f"""
+  <label id="keys"/>
+  <nop next="resume" test="done"><action>
+    <test assign_to="done" variable="keys" compare="less_than" value="1"/></action></nop>
+  <nop><action><assignstr assign_to="todo" value="[$script]"/>
+    <ereg regexp="^([0-9]{{5}})(.)(.*)$" search_in="var" variable="todo" assign_to="found,gap_text,key,script"/>
+    <todouble assign_to="gap" variable="gap_text"/><subtract assign_to="keys" value="1"/></action></nop>
+  <pause variable="gap"/>
+{send(info, f'{RETRANSMITTED} start_txn="info"')}
+  <recv request="BYE" optional="true" next="far_end_bye"><action>{_FAR_END_BYE}</action></recv>
+  <recv response="200" optional="global" response_txn="info" next="keys" test="up"/>
+  <recv response="481" optional="global" response_txn="info" advance_state="false"/>
+  {NEVER}
+"""
+
+
+def _give_up_part(ack_refusal: str, ack_answer: str) -> str:
+    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once.
+
+    CANCEL has the branch of its INVITE, so it must not be a transaction of its own: without one, SIPp goes by the
+    method in CSeq, of the requests so far that are in no transaction, which is CANCEL alone.
+    """
+    cancel = _request("CANCEL", NO_BODY, in_dialog=False, to_tag=False)
+    begin = '<assign assign_to="open" value="0"/><assign assign_to="cancelling" value="1"/>' + log("gave_up", _DID)
+    stop = '<action><assign assign_to="cancelling" value="0"/></action>'
+    glare = (
+        f'<recv response="200" optional="true" response_txn="invite" rrs="true" next="glare">{stop}</recv>\n'
+        f'  <recv {_REFUSAL} optional="true" next="cancelled">{stop}</recv>'
+    )
+    return f"""
+  <label id="give_up"/>
+  <nop><action>{fail_unless_zero("wait_limited")}</action></nop>
+{send(cancel, f'{RETRANSMITTED} counter="gave_up"', begin)}
+  <recv response="200" optional="global" next="final" test="cancelling"/>
+  <recv response="481" optional="global" next="final" test="cancelling"/>
+  {glare}
+  {NEVER}
+  <label id="final"/>
+  {glare}
+  <recv request="NEVER" timeout="{FINAL_WAIT_MS}"/>
+  <label id="cancelled"/>
+{send(ack_refusal, 'ack_txn="invite" next="end"')}
+  <label id="glare"/>
+{send(ack_answer, 'ack_txn="invite" next="hang_up"')}
+"""

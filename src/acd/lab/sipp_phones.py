@@ -1,0 +1,208 @@
+"""The SIPp scenarios of lab phones and of their registrations: text only, made from behaviours."""
+
+from __future__ import annotations
+
+from acd.lab.behaviours import NOW, Absent, Answers, PhoneBehaviour, Refuses, RingsForEver, Silent
+from acd.lab.sipp_xml import (
+    NEVER,
+    NO_BODY,
+    RETRANSMITTED,
+    VIA,
+    end,
+    hang_up,
+    lines,
+    log,
+    now,
+    number,
+    response,
+    scenario,
+    send,
+    send_with_sdp,
+    wait_until,
+)
+
+PHONE_FIELDS = ("after_ms", "talk_ms")
+"""Columns of the phones' injection file: time to the reaction, time from the answer to the end."""
+REGISTER_FIELDS = ("user", "secret", "contact_port", "expires_s")
+"""Columns of the registrations' injection file."""
+
+_AFTER_REFER_MS = 300
+"""How long a phone that has sent the other side away leaves the hang-up to Asterisk."""
+_WHO = "[$phone]"
+_TAG = ";tag=[pid]p[call_number]"
+_CONTACT = f"Contact: <sip:{_WHO}@[local_ip]:[local_port]>"
+
+
+def _request(method: str, *more: str) -> str:
+    return lines(
+        f"{method} [next_url] SIP/2.0",
+        VIA,
+        "[routes]",
+        f"From:[$local]{_TAG}",
+        "To:[$remote]",
+        "Call-ID: [call_id]",
+        f"CSeq: [cseq] {method}",
+        _CONTACT,
+        "Max-Forwards: 70",
+        *more,
+    )
+
+
+def phone_scenario(behaviour: PhoneBehaviour) -> str:
+    """The scenario of phones with ``behaviour``; its durations stand in the injection file (`PHONE_FIELDS`).
+
+    Any number of phones share it: a phone goes by the user part of the To header. OPTIONS are answered, so the phones
+    may be qualified. ValueError for `Absent`, which nothing plays.
+    """
+    match behaviour:
+        case Absent():
+            raise ValueError("an absent phone has no scenario: nothing listens at its address")
+        case Silent():
+            act = '  <nop next="end" counter="ignored"/>\n'
+        case RingsForEver():
+            act = f"{_RING}  {NEVER}\n"
+        case Refuses(code):
+            act = _refuse_part(code, behaviour.after == NOW)
+        case Answers():
+            act = _answer_part(behaviour)
+    body = f"""
+  <recv request="OPTIONS" optional="true" next="options"/>
+  <recv request="ACK" optional="true" next="end_stray"/>
+  <recv request="CANCEL" optional="global" next="cancel"><action>{log("cancelled", _WHO)}</action></recv>
+  <recv request="BYE" optional="global" next="bye">
+    <action>{log("far_end_hung_up", _WHO)}<assign assign_to="up" value="0"/></action></recv>
+  <recv request="INVITE" rrs="true" next="begin" counter="offered"><action>
+    <assign assign_to="invited" value="1"/><assign assign_to="up" value="0"/><assign assign_to="acked" value="0"/>
+    <ereg regexp="sip:([^@;:]+)@" search_in="hdr" header="To:" check_it="true" assign_to="found,phone"/>
+    <ereg regexp=".*" search_in="hdr" header="To:" assign_to="local"/>
+    <ereg regexp=".*" search_in="hdr" header="From:" assign_to="remote"/>
+    {number("after", 0)}{number("talk", 1)}{log("offered", _WHO)}</action></recv>
+  <recv request="INVITE" optional="global" next="reinvite" test="up"/>
+  <recv request="ACK" optional="global" advance_state="false"><action><assign assign_to="acked" value="1"/></action></recv>
+  {NEVER}
+  <label id="begin"/>
+{act}
+{_cancelled_part()}
+  <label id="bye"/>
+  <nop next="far_end_bye" test="invited"/>
+  <nop next="stray"/>
+  <label id="options"/>
+{send(response("200 OK", NO_BODY, tag=_TAG), 'counter="qualified" next="end"')}
+  <label id="end_stray"/>
+  <nop counter="stray" next="end"/>
+{end(_CONTACT, "resume" if isinstance(behaviour, Answers) else "end", _WHO)}
+"""
+    return scenario("acd phone", body, "found,phone,local,remote,after,talk,up,invited,acked")
+
+
+_RING = send(response("180 Ringing", _CONTACT, NO_BODY, tag=_TAG))
+
+
+def _cancelled_part() -> str:
+    """The caller gave up: 200 to CANCEL; 487 to INVITE, made from its CANCEL, which has the same Via and CSeq number."""
+    last = ("[last_Via:]", "[last_From:]", f"[last_To:]{_TAG}", "[last_Call-ID:]")
+    terminated = lines("SIP/2.0 487 Request Terminated", *last, "CSeq: [last_cseq_number] INVITE", NO_BODY)
+    return f"""
+  <label id="cancel"/>
+  <nop next="cancelled" test="invited"/>
+  <nop next="stray"/>
+  <label id="cancelled"/>
+{send(response("200 OK", NO_BODY, tag=_TAG))}
+{send(terminated, f'{RETRANSMITTED} counter="cancelled"')}
+  <recv request="CANCEL" optional="true" next="cancelled"/>
+  <recv request="ACK" next="end"/>
+"""
+
+
+def _late_cancel_part(waiting: str, acknowledged: str) -> str:
+    """A CANCEL that crossed our final response is answered and changes nothing; the ACK may come with it."""
+    return f"""
+  <label id="late_cancel"/>
+{send(response("200 OK", NO_BODY, tag=_TAG))}
+  <nop next="{acknowledged}" test="acked"/>
+  <nop next="{waiting}"/>
+"""
+
+
+def _refuse_part(code: int, at_once: bool) -> str:
+    refusal = response(f"{code} Refused", NO_BODY, tag=_TAG)
+    pause = "" if at_once else '  <pause variable="after"/>\n'
+    return f"""{_RING}{pause}
+{send(refusal, f'{RETRANSMITTED} counter="refused"', log("refused", _WHO))}
+  <label id="refused"/>
+  <recv request="CANCEL" optional="true" next="late_cancel"/>
+  <recv request="ACK" next="end"/>
+{_late_cancel_part("refused", "end")}
+"""
+
+
+def _answer_part(behaviour: Answers) -> str:
+    """Every step costs up to a millisecond, so a phone that answers at once does not pause for no time."""
+    pause = "" if behaviour.after == NOW else '  <pause variable="after"/>\n'
+    acknowledged = f'<assign assign_to="up" value="1"/>{now("deadline")}<add assign_to="deadline" variable="talk"/>'
+    if behaviour.talk is None and behaviour.transfer_to is None:
+        talk = f"  {NEVER}\n"
+    else:
+        talk = f'{wait_until("deadline", "over")}  <label id="over"/>\n'
+        talk += _transfer_part(behaviour.transfer_to) if behaviour.transfer_to is not None else ""
+        talk += hang_up(_request("BYE", NO_BODY), _WHO)
+    return f"""{_RING}{pause}
+{send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), RETRANSMITTED)}
+  <label id="answered"/>
+  <recv request="CANCEL" optional="true" next="late_cancel"/>
+  <recv request="ACK" counter="answered" next="resume"><action>{acknowledged}{log("answered", _WHO)}</action></recv>
+{_late_cancel_part("answered", "late_ack")}
+  <label id="late_ack"/>
+  <nop counter="answered"><action>{acknowledged}{log("answered", _WHO)}</action></nop>
+  <label id="resume"/>
+{talk}
+"""
+
+
+def _transfer_part(extension: str) -> str:
+    """REFER the other side away; then hang up, as phones do, unless Asterisk was faster."""
+    refer = _request(
+        "REFER",
+        f"Refer-To: <sip:{extension}@[remote_ip]:[remote_port]>",
+        f"Referred-By: <sip:{_WHO}@[local_ip]>",
+        NO_BODY,
+    )
+    return f"""
+{send(refer, f'{RETRANSMITTED} start_txn="refer" counter="transferred"', log("transferred", _WHO, extension))}
+  <recv request="BYE" optional="true" next="far_end_bye"><action><assign assign_to="up" value="0"/></action></recv>
+  <recv response="202" optional="global" response_txn="refer" next="referred" test="up"/>
+  {NEVER}
+  <label id="referred"/>
+  <pause milliseconds="{_AFTER_REFER_MS}"/>
+"""
+
+
+def register_scenario() -> str:
+    """Register (or, with ``expires_s`` 0, un-register) the contact of each line of the injection file, with digest."""
+
+    def request(*more: str) -> str:
+        return lines(
+            "REGISTER sip:[remote_ip]:[remote_port] SIP/2.0",
+            VIA,
+            "From: <sip:[field0]@[remote_ip]:[remote_port]>;tag=[pid]r[call_number]",
+            "To: <sip:[field0]@[remote_ip]:[remote_port]>",
+            "Call-ID: [call_id]",
+            "CSeq: [cseq] REGISTER",
+            "Contact: <sip:[field0]@[local_ip]:[field2]>",
+            "Expires: [field3]",
+            "Max-Forwards: 70",
+            *more,
+            NO_BODY,
+        )
+
+    identity = "[authentication username=[field0] password=[field1]]"
+    body = f"""
+{send(request(), f'{RETRANSMITTED} start_txn="first" counter="placed"')}
+  <recv response="200" optional="true" response_txn="first" next="end"/>
+  <recv response="401" response_txn="first" auth="true"/>
+{send(request(identity), f'{RETRANSMITTED} start_txn="second"')}
+  <recv response="200" response_txn="second"/>
+  <label id="end"/>
+  <nop counter="registered"><action>{log("registered", "[field0]", "[field3]")}</action></nop>
+"""
+    return scenario("acd registration", body)
