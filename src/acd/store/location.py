@@ -1,0 +1,130 @@
+"""Where the database is: URLs as people write them, and the engines made from them. Nothing here runs a query."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import NullPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from acd.domain.errors import ConfigurationError
+from acd.store.backend import Backend
+from acd.store.postgres import PostgresBackend
+from acd.store.sqlite import SqliteBackend
+
+_BUSY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A database. ``path`` is set for SQLite only; ``str()`` is fit to show (no password)."""
+
+    url: URL
+    path: Path | None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else self.url.set(drivername="postgresql").render_as_string()
+
+    def backend(self) -> Backend:
+        """A connection for the writer, not yet made."""
+        if self.path is not None:
+            return SqliteBackend(self.path)
+        args, kwargs = self.url.get_dialect()().create_connect_args(self.url)
+        conninfo = {"conninfo": args[0]} if args else {}
+        return PostgresBackend({**conninfo, **kwargs}, str(self))
+
+    def async_engine(self, *, readers: int = 0, query_s: float = 30.0) -> AsyncEngine:
+        """An engine for short work, or (``readers`` > 0) one with that many connections that cannot write."""
+        pool: dict[str, Any] = {"poolclass": NullPool}
+        if readers:
+            # Queries wait in line rather than take what calls need.
+            pool = {"pool_size": readers, "max_overflow": 0, "pool_timeout": query_s, "pool_pre_ping": True}
+        if self.path is None:
+            options = f"-c statement_timeout={int(query_s * 1000)}"
+            options += " -c default_transaction_read_only=on" if readers else ""
+            arguments = {"application_name": "acd reader" if readers else "acd", "connect_timeout": 5}
+            if "options" not in self.url.query:
+                arguments["options"] = options
+            return create_async_engine(self.url, connect_args=arguments, **pool)
+        engine = create_async_engine(
+            _uri(self.path).set(drivername="sqlite+aiosqlite"), connect_args={"timeout": _BUSY_S, "uri": True}, **pool
+        )
+        sa.event.listen(engine.sync_engine, "connect", _query_only if readers else _writing)
+        return engine
+
+    def engine(self) -> sa.Engine:
+        """A synchronous engine, for migrations."""
+        if self.path is None:
+            return sa.create_engine(self.url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+        engine = sa.create_engine(
+            _uri(self.path).set(drivername="sqlite+pysqlite"),
+            poolclass=NullPool,
+            connect_args={"timeout": _BUSY_S, "uri": True},
+        )
+        sa.event.listen(engine, "connect", _writing)
+        # Python's sqlite3 would not put a change of tables into a transaction.
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+
+    def create(self) -> None:
+        """Make the SQLite file, empty and for our eyes only, if there is none. A server's database must exist."""
+        if self.path is None or self.path.exists():
+            return
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise ConfigurationError(f"[database] url: {self.path} cannot be made: {error.strerror}") from error
+
+
+def locate(url: str) -> Location:
+    """Understand a URL. Raises ConfigurationError on one that names no SQLite file and no PostgreSQL database."""
+    try:
+        parsed = make_url(url)
+    except SQLAlchemyError as error:
+        raise ConfigurationError(
+            "[database] url is no database URL: write sqlite:////var/lib/acd/acd.db or postgresql://user@host/name"
+        ) from error
+    kind = parsed.drivername.partition("+")[0]
+    if kind == "sqlite":
+        if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+            raise ConfigurationError("[database] url: SQLite needs a file, such as sqlite:////var/lib/acd/acd.db")
+        return Location(parsed, Path(parsed.database).absolute())
+    if kind in ("postgresql", "postgres"):
+        if not parsed.database:
+            raise ConfigurationError("[database] url: name the database, as in postgresql://user@host/acd")
+        return Location(parsed.set(drivername="postgresql+psycopg"), None)
+    raise ConfigurationError(f"[database] url: {kind} is neither sqlite nor postgresql")
+
+
+def _uri(path: Path) -> URL:
+    # mode=rw: a missing file is an error, not a new and empty database.
+    return URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+
+
+def _writing(connection: Any, _: Any) -> None:
+    _pragmas(connection, "foreign_keys = ON", "synchronous = FULL")
+
+
+def _query_only(connection: Any, _: Any) -> None:
+    _pragmas(connection, "query_only = ON")
+
+
+def _pragmas(connection: Any, *pragmas: str) -> None:
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def first_line(error: BaseException) -> str:
+    """What a database said, short enough for a message."""
+    said = getattr(error, "orig", None) or error
+    return (str(said).strip() or type(said).__name__).splitlines()[0]

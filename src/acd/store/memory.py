@@ -1,0 +1,124 @@
+"""What a start needs of the database: a new epoch, the agents' states, the calls that were open. Read once, at start."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections import defaultdict
+
+from sqlalchemy import Row, Table, and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from acd.domain.errors import StoreError
+from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
+from acd.domain.states import AgentState
+from acd.store.tables import agents, calls, decisions, epochs, segments
+
+EPOCH_MAX = 999_999
+_ATTEMPTS = 5
+
+
+async def next_epoch(connection: AsyncConnection) -> int:
+    """Take the next epoch, durably. Raises StoreError when there are none left."""
+    for _ in range(_ATTEMPTS):
+        last = (await connection.execute(select(func.max(epochs.c.epoch)))).scalar()
+        epoch = int(last or 0) + 1
+        if epoch > EPOCH_MAX:
+            raise StoreError(f"epoch {EPOCH_MAX} was the last: archive the database and begin a new one")
+        row = {"epoch": epoch, "started_at": time.time(), "host": platform.node(), "pid": os.getpid()}
+        try:
+            await connection.execute(insert(epochs).values(row))
+            await connection.commit()
+        except IntegrityError:
+            # Another start took it at the same moment.
+            await connection.rollback()
+        else:
+            return epoch
+    raise StoreError("no epoch could be taken: how many acd use this database?")
+
+
+async def end_epoch(connection: AsyncConnection, epoch: int) -> None:
+    """Note that a life ended in good order."""
+    await connection.execute(update(epochs).where(epochs.c.epoch == epoch).values(stopped_at=time.time()))
+    await connection.commit()
+
+
+async def remember_agents(connection: AsyncConnection) -> tuple[AgentMemory, ...]:
+    """Every agent's state in force."""
+    rows = await connection.execute(select(agents).order_by(agents.c.agent))
+    return tuple(
+        AgentMemory(
+            agent=row.agent,
+            state=AgentState(row.state),
+            reason=row.reason,
+            since=row.since,
+            idle_since=row.idle_since,
+            serial=row.serial,
+            phone=row.phone,
+            pending=row.pending,
+            until=row.until,
+        )
+        for row in rows
+    )
+
+
+async def remember_calls(connection: AsyncConnection, at_most: int) -> tuple[tuple[CallMemory, ...], int]:
+    """The newest ``at_most`` open calls in the order they entered, and how many more there are.
+
+    Everything is asked in four queries over the open calls, however many there are.
+    """
+    is_open = calls.c.ended_at.is_(None)
+    newest = select(calls).where(is_open).order_by(calls.c.entered_at.desc(), calls.c.call.desc()).limit(at_most + 1)
+    found = list(await connection.execute(newest))
+    more = 0
+    if len(found) > at_most:
+        total = (await connection.execute(select(func.count()).select_from(calls).where(is_open))).scalar_one()
+        found, more = found[:at_most], int(total) - at_most
+    of_open = segments.join(calls, and_(segments.c.call == calls.c.call, is_open))
+    open_segments: dict[str, list[SegmentMemory]] = defaultdict(list)
+    rows = await connection.execute(
+        select(segments).select_from(of_open).where(segments.c.ended_at.is_(None)).order_by(segments.c.serial)
+    )
+    for row in rows:
+        open_segments[row.call].append(
+            SegmentMemory(row.call, row.serial, row.kind, row.started_at, row.queue, row.agent, row.offer)
+        )
+    next_segment = await _next_serials(connection, segments)
+    next_decision = await _next_serials(connection, decisions)
+    return (
+        tuple(
+            _call(row, next_segment.get(row.call, 0), next_decision.get(row.call, 0), open_segments.get(row.call, []))
+            for row in reversed(found)
+        ),
+        more,
+    )
+
+
+async def _next_serials(connection: AsyncConnection, of: Table) -> dict[str, int]:
+    query = (
+        select(of.c.call, func.max(of.c.serial))
+        .select_from(of.join(calls, and_(of.c.call == calls.c.call, calls.c.ended_at.is_(None))))
+        .group_by(of.c.call)
+    )
+    return {call: last + 1 for call, last in await connection.execute(query)}
+
+
+def _call(row: Row[tuple[object, ...]], next_segment: int, next_decision: int, of: list[SegmentMemory]) -> CallMemory:
+    return CallMemory(
+        call=row.call,
+        node=row.node,
+        channel=row.channel,
+        linkedid=row.linkedid,
+        did=row.did,
+        caller_number=row.caller_number,
+        caller_name=row.caller_name,
+        queue=row.queue,
+        entered_at=row.entered_at,
+        answered_at=row.answered_at,
+        agent=row.agent,
+        next_segment=next_segment,
+        next_decision=next_decision,
+        open_segments=tuple(of),
+    )

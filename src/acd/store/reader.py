@@ -1,0 +1,142 @@
+"""Finished and running calls, read from connections of their own so that a query never holds up the writer.
+
+Waiting and talking times are sums of segments in whole microseconds, never differences of other columns: after a
+transfer only the segments know. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from acd.domain.errors import MisuseError, StoreError
+from acd.domain.states import SegmentKind
+from acd.store.location import first_line
+from acd.store.tables import calls, decisions, segments
+
+LIMIT_MAX = 10_000
+_IN_MAX = 500
+_BEFORE_TALK = frozenset({SegmentKind.ENTERED, SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG})
+
+
+def length_s(started_at: float, ended_at: float | None) -> float | None:
+    """Between two times, exact to the microsecond; None while it lasts."""
+    return None if ended_at is None else _us(started_at, ended_at) / 1_000_000
+
+
+def _us(started_at: float, ended_at: float) -> int:
+    return round(ended_at * 1_000_000) - round(started_at * 1_000_000)
+
+
+def _total_s(of: Sequence[Any], kinds: Iterable[str], over: bool) -> float | None:
+    """The summed length of the segments of these kinds; None if one still lasts, or none began and one still may."""
+    mine = [segment for segment in of if segment.kind in kinds]
+    if any(segment.ended_at is None for segment in mine) or not (mine or over):
+        return None
+    return sum(_us(segment.started_at, segment.ended_at) for segment in mine) / 1_000_000
+
+
+def _call(row: Any, of: Sequence[Any]) -> dict[str, Any]:
+    over = row.ended_at is not None
+    return {
+        **row._mapping,
+        "wait_s": _total_s(of, _BEFORE_TALK, over),
+        "talk_s": _total_s(of, (SegmentKind.TALKED,), over),
+        "length_s": length_s(row.entered_at, row.ended_at),
+    }
+
+
+def _segment(row: Any) -> dict[str, Any]:
+    return {
+        "serial": row.serial,
+        "kind": row.kind,
+        "queue": row.queue,
+        "agent": row.agent,
+        "offer": row.offer,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "length_s": length_s(row.started_at, row.ended_at),
+        "outcome": row.outcome,
+    }
+
+
+class Reader:
+    """RecordsPort on an engine that cannot write. Every method raises StoreError when the database is away or slow."""
+
+    def __init__(self, engine: AsyncEngine, name: str) -> None:
+        self._engine, self._name = engine, name
+
+    async def calls(
+        self,
+        *,
+        limit: int = 50,
+        since: float | None = None,
+        until: float | None = None,
+        queue: str | None = None,
+        agent: str | None = None,
+        outcome: str | None = None,
+        number: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The newest ``limit`` (at most LIMIT_MAX) calls that entered in [``since``, ``until``), newest first.
+        ``number`` is the caller's, in full."""
+        if not 1 <= limit <= LIMIT_MAX:
+            raise MisuseError(f"limit must be between 1 and {LIMIT_MAX}, not {limit}")
+        wanted: list[ColumnElement[bool]] = []
+        if since is not None:
+            wanted.append(calls.c.entered_at >= since)
+        if until is not None:
+            wanted.append(calls.c.entered_at < until)
+        columns = ((calls.c.queue, queue), (calls.c.agent, agent), (calls.c.outcome, outcome))
+        wanted += [
+            column == value for column, value in (*columns, (calls.c.caller_number, number)) if value is not None
+        ]
+        newest = select(calls).where(*wanted).order_by(calls.c.entered_at.desc(), calls.c.call.desc()).limit(limit)
+        try:
+            async with self._engine.connect() as connection:
+                rows = list(await connection.execute(newest))
+                of = await _segments(connection, [row.call for row in rows])
+        except (SQLAlchemyError, OSError) as error:
+            raise self._away(error) from error
+        return [_call(row, of[row.call]) for row in rows]
+
+    async def call(self, call: str) -> dict[str, Any] | None:
+        """One call with its segments, or None."""
+        try:
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(select(calls).where(calls.c.call == call))).first()
+                of = await _segments(connection, [call])
+        except (SQLAlchemyError, OSError) as error:
+            raise self._away(error) from error
+        if row is None:
+            return None
+        return {**_call(row, of[call]), "segments": [_segment(segment) for segment in of[call]]}
+
+    async def decisions(self, call: str) -> list[dict[str, Any]]:
+        """What was decided on a call, in order."""
+        query = select(*(c for c in decisions.c if c.name != "call")).where(decisions.c.call == call)
+        try:
+            async with self._engine.connect() as connection:
+                return [dict(row._mapping) for row in await connection.execute(query.order_by(decisions.c.serial))]
+        except (SQLAlchemyError, OSError) as error:
+            raise self._away(error) from error
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._engine.dispose()
+
+    def _away(self, error: BaseException) -> StoreError:
+        return StoreError(f"the records in {self._name} cannot be read now: {first_line(error)}")
+
+
+async def _segments(connection: AsyncConnection, of: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for start in range(0, len(of), _IN_MAX):
+        some = segments.c.call.in_(of[start : start + _IN_MAX])
+        for row in await connection.execute(select(segments).where(some).order_by(segments.c.call, segments.c.serial)):
+            found[row.call].append(row)
+    return found

@@ -1,0 +1,139 @@
+"""The store as others see it: opening, closing, and the two halves behind one name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from acd.domain.errors import MisuseError, StoreError
+from acd.domain.events import AgentMemory
+from acd.domain.ports import Memory
+from acd.domain.records import Record
+from acd.store import memory, schema
+from acd.store.location import first_line, locate
+from acd.store.options import StoreOptions
+from acd.store.reader import Reader
+from acd.store.spill import Spill
+from acd.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """StorePort on ``url``'s database, with its spill in ``state_dir/spill``; ``records`` is the RecordsPort.
+
+    Making one does nothing yet. Raises ConfigurationError on a URL that cannot be used.
+    """
+
+    def __init__(self, url: str, state_dir: Path, options: StoreOptions | None = None) -> None:
+        self._options = options or StoreOptions()
+        self._location = locate(url)
+        self._spill_dir = state_dir / "spill"
+        self._writer: Writer | None = None
+        self._callbacks: list[Callable[[int], Any]] = []
+        self._epoch = 0
+        self.records = Reader(
+            self._location.async_engine(readers=self._options.readers, query_s=self._options.query_s),
+            str(self._location),
+        )
+
+    async def open(self) -> Memory:
+        """StorePort.open. Raises SchemaError (run what it says), or StoreError if the database is away or the spill
+        directory belongs to another process; nothing was changed then but what the spill brought in."""
+        if self._writer is not None:
+            raise MisuseError("the store is open already")
+        await self._check()
+        writer = Writer(
+            self._location.backend(), Spill(self._spill_dir, self._options.spill_limit_bytes), self._options
+        )
+        try:
+            await writer.prepare()
+            remembered = await self._remember()
+        except BaseException:
+            await writer.close()
+            raise
+        for callback in self._callbacks:
+            writer.on_durable(callback)
+        writer.start()
+        self._writer = writer
+        return remembered
+
+    async def _check(self) -> None:
+        if self._location.path is not None and not self._location.path.exists():
+            raise schema.missing(self._location)
+        engine = self._location.async_engine()
+        try:
+            async with asyncio.timeout(self._options.connect_s), engine.connect() as connection:
+                await connection.run_sync(schema.check, self._location)
+        except TimeoutError as error:
+            raise StoreError(f"{self._location} did not answer within {self._options.connect_s:g} s") from error
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"{self._location}: {first_line(error)}") from error
+        finally:
+            await engine.dispose()
+
+    async def _remember(self) -> Memory:
+        engine = self._location.async_engine()
+        agents: tuple[AgentMemory, ...]
+        try:
+            async with engine.connect() as connection:
+                self._epoch = await memory.next_epoch(connection)
+                agents = await memory.remember_agents(connection)
+                calls, more = await memory.remember_calls(connection, self._options.open_calls_max)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"{self._location}: {first_line(error)}") from error
+        finally:
+            await engine.dispose()
+        if more:
+            log.warning("%d older calls that never ended are left as they are", more)
+        return Memory(self._epoch, agents, calls)
+
+    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+        """StorePort.write; ``soon`` if somebody waits for these. Raises MisuseError if the store is not open."""
+        return self._open_writer().write(records, soon=soon)
+
+    def durable(self, ticket: int) -> bool:
+        """StorePort.durable. Stays False for a ticket whose records were dropped."""
+        return self._writer is not None and self._writer.durable(ticket)
+
+    def on_durable(self, callback: Callable[[int], Any]) -> None:
+        """StorePort.on_durable; dropped tickets are passed too, so that nobody waits for ever: ``durable`` tells."""
+        self._callbacks.append(callback)
+        if self._writer is not None:
+            self._writer.on_durable(callback)
+
+    def state(self) -> dict[str, Any]:
+        """StorePort.state, and ``spilled_bytes``, ``held``, ``batches``, ``dropped``, ``refused``, ``damaged``,
+        ``replayed``. ``spilled`` counts batches, the others but ``batches`` and ``replayed`` records, rows or lines."""
+        return self._open_writer().state()
+
+    async def close(self) -> None:
+        """StorePort.close. The records not even the spill took by then are lost, counted and logged."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+            if writer.state()["state"] == "ok":
+                await self._end()
+        await self.records.close()
+
+    async def _end(self) -> None:
+        engine = self._location.async_engine()
+        try:
+            async with asyncio.timeout(self._options.patience_s), engine.connect() as connection:
+                await memory.end_epoch(connection, self._epoch)
+        except (TimeoutError, SQLAlchemyError, OSError) as error:
+            log.warning("the end of epoch %d could not be noted: %s", self._epoch, first_line(error))
+        finally:
+            with suppress(SQLAlchemyError):
+                await engine.dispose()
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise MisuseError("the store is not open")
+        return self._writer

@@ -1,0 +1,149 @@
+"""The tables, as SQLAlchemy Core metadata. ``migrations/`` makes them; a test holds the two equal.
+
+No foreign keys tie a segment or a decision to its call: a call whose first record was lost (a full spill, a damaged
+line) must not make everything that follows it unstorable. Indexes are what lists and reports ask for; each of them
+costs a write a row, so there are no others. Statements live elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy.types import JSON
+
+from acd.store.times import UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# Small rows that are found by their key: SQLite then needs no second tree for it.
+_CLUSTERED: Any = {"sqlite_with_rowid": False}
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("linkedid", Text, nullable=False),
+    Column("did", Text, nullable=False),
+    Column("caller_number", Text, nullable=False),
+    Column("caller_name", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("entered_at", UtcTime, nullable=False),
+    Column("answered_at", UtcTime),
+    Column("agent", Text),
+    Column("ended_at", UtcTime),
+    Column("outcome", Text),
+    Column("ended_by", Text),
+    Column("cause", Integer),
+    Column("target", Text),
+    Index(None, "entered_at"),
+    Index(None, "queue", "entered_at"),
+    Index(None, "agent", "entered_at"),
+    Index(None, "caller_number", "entered_at"),
+    # What a start asks for: the few calls that are still open among millions that are not.
+    Index(
+        "ix_calls_open",
+        "entered_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("call", Text, primary_key=True),
+    Column("serial", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("queue", Text),
+    Column("agent", Text),
+    Column("offer", Text),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("outcome", Text),
+    Index(
+        "ix_segments_agent_started_at",
+        "agent",
+        "started_at",
+        sqlite_where=text("agent IS NOT NULL"),
+        postgresql_where=text("agent IS NOT NULL"),
+    ),
+    **_CLUSTERED,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("call", Text, primary_key=True),
+    Column("serial", Integer, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("agent", Text),
+    Column("offer", Text),
+    Column("revision", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+agent_states = Table(
+    "agent_states",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("serial", Integer, primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("call", Text),
+    Index(None, "agent", "started_at"),
+    **_CLUSTERED,
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("serial", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("call", Text),
+    Column("since", UtcTime, nullable=False),
+    Column("idle_since", UtcTime, nullable=False),
+    Column("phone", Text),
+    Column("pending", Text),
+    Column("until", UtcTime),
+    **_CLUSTERED,
+)
+"""The state in force, one row an agent."""
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("stopped_at", UtcTime),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    **_CLUSTERED,
+)
+"""One row a start. ``stopped_at`` stays empty when a life ended without saying so."""
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("writer", Text, primary_key=True),
+    Column("batch", BigInteger, nullable=False),
+    **_CLUSTERED,
+)
+"""The last batch stored of each writer (one random name a start), set in the batch's own transaction: what makes a
+replayed batch, or one a thawed server finishes late, take effect exactly once."""
