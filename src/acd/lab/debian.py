@@ -102,35 +102,33 @@ class PrivateApt:
         except FileNotFoundError:
             return math.inf
 
-    def resolve(self, packages: Sequence[str], *, depends: bool = True) -> list[Archive]:
-        """The files that ``packages`` (and, with ``depends``, all they depend on) consist of, in apt's order."""
+    def resolve(self, packages: Sequence[str]) -> list[Archive]:
+        """The files that ``packages`` and all they depend on consist of, in apt's order."""
         self._write()
-        action = ["install", "--no-install-recommends"] if depends else ["download"]
         # apt leaves out of --print-uris what is in the archives already, so it is shown an empty folder.
         empty = make_dir(self._directory / "empty" / "partial").parent
         options = ["-o", f"Dir::Cache::archives={empty}", "-o", "Acquire::ForceHash=SHA256", "--print-uris"]
-        output = self._run([*options, *action, *packages], ", ".join(packages), no_progress)
+        output = self._run([*options, "install", *packages], ", ".join(packages), no_progress)
         found = re.findall(r"^'[^']*' (\S+) (\d+) SHA256:([0-9a-f]{64})$", output, re.MULTILINE)
         if not found:
             raise LabError(f"apt-get named no file for {', '.join(packages)}; it said: {output[-300:] or 'nothing'}")
         return [Archive(name, int(size), digest) for name, size, digest in found]
 
-    def download(
-        self, packages: Sequence[str], wanted: Sequence[Archive], progress: Progress, *, depends: bool
-    ) -> None:
+    def download(self, packages: Sequence[str], wanted: Sequence[Archive], progress: Progress) -> None:
         """Bring every archive of ``wanted`` into the archives folder; what is there and whole is not fetched again."""
         self._write()
+        missing = []
         for archive in wanted:
             path = self._archives / archive.filename
-            if path.exists() and not is_whole(path, archive):
-                path.unlink()
-        missing = [archive for archive in wanted if not (self._archives / archive.filename).exists()]
+            if path.exists() and is_whole(path, archive):
+                continue
+            missing.append(archive)
+            path.unlink(missing_ok=True)
         if not missing:
             return
         self._check_space(sum(archive.size_bytes for archive in missing))
-        action = ["install", "--download-only", "--no-install-recommends"] if depends else ["download"]
         label = f"{packages[0]} ({len(missing)} files, {sum(a.size_bytes for a in missing) / 1e6:.0f} MB)"
-        self._run([*action, *packages], label, progress)
+        self._run(["install", "--download-only", *packages], label, progress)
         for archive in missing:
             if not (self._archives / archive.filename).exists():
                 raise LabError(f"apt-get did not bring {archive.filename} for {packages[0]}; run the command again")

@@ -41,7 +41,7 @@ class PartSet:
     ``suites`` are Debian suites in order of preference; the next is taken when one cannot supply the packages.
     ``links`` are symbolic links (place -> target) that the packages' own install scripts would make. ``wrapped`` are
     patterns of programs that other programs of the part start by their path: they get a script in front that goes
-    through the loader. ``depends=False`` takes the packages alone, without what they depend on.
+    through the loader.
     """
 
     name: str
@@ -49,7 +49,6 @@ class PartSet:
     suites: tuple[str, ...] = ("sid", "testing")
     links: tuple[tuple[str, str], ...] = ()
     wrapped: tuple[str, ...] = ()
-    depends: bool = True
 
 
 ASTERISK = PartSet(
@@ -61,7 +60,7 @@ SIPP = PartSet("sipp", ("sip-tester",))
 POSTGRESQL = PartSet(
     "postgresql", ("postgresql",), suites=("sid", "testing", "bookworm"), wrapped=("usr/lib/postgresql/*/bin/*",)
 )
-PIP = PartSet("pip", ("python3-pip-whl", "ca-certificates"), suites=("bookworm", "testing", "sid"), depends=False)
+PIP = PartSet("pip", ("python3-pip-whl",), suites=("bookworm", "testing", "sid"))
 
 PARTS: Mapping[str, PartSet] = {part.name: part for part in (ASTERISK, SIPP, POSTGRESQL)}
 
@@ -193,8 +192,7 @@ def _install(part: PartSet, cache: Path, progress: Progress, sources: list[Mirro
 
 def _install_from(part: PartSet, cache: Path, progress: Progress, mirror: Mirror, suite: str) -> Unpacked:
     archives = cache / "archives"
-    identity = hashlib.sha256(f"{mirror.uri} {mirror.keyring}".encode()).hexdigest()[:8]
-    apt = PrivateApt(cache / "apt" / f"{suite}-{identity}", archives, mirror, suite)
+    apt = PrivateApt(list_folder(cache, mirror, suite), archives, mirror, suite)
     fresh = apt.lists_age_s() < _LISTS_FRESH_S
     while True:
         try:
@@ -206,8 +204,8 @@ def _install_from(part: PartSet, cache: Path, progress: Progress, mirror: Mirror
                 raise
         progress(f"resolving {part.name}", None)
         try:
-            wanted = apt.resolve(part.packages, depends=part.depends)
-            apt.download(part.packages, wanted, progress, depends=part.depends)
+            wanted = apt.resolve(part.packages)
+            apt.download(part.packages, wanted, progress)
             break
         except (MirrorError, PackageMissingError):
             # The archive moves on: lists that were taken for fresh may name files that are gone by now.
@@ -222,6 +220,12 @@ def _install_from(part: PartSet, cache: Path, progress: Progress, mirror: Mirror
         _unpack(part, unpacked, [archives / archive.filename for archive in wanted], progress)
     _point(cache / "parts" / part.name, root)
     return unpacked
+
+
+def list_folder(cache: Path, mirror: Mirror, suite: str) -> Path:
+    """Where apt keeps its state for one suite of one mirror."""
+    identity = hashlib.sha256(f"{mirror.uri} {mirror.keyring}".encode()).hexdigest()[:8]
+    return cache / "apt" / f"{suite}-{identity}"
 
 
 def _unpack(part: PartSet, unpacked: Unpacked, archives: Sequence[Path], progress: Progress) -> None:
@@ -311,7 +315,7 @@ def _point(link: Path, root: Path) -> None:
 def _definition(part: PartSet) -> list[object]:
     """What of a part's definition shapes its folder, as JSON reads it back."""
     links: list[object] = [list(link) for link in part.links]
-    return [_LAYOUT, list(part.packages), list(part.suites), links, list(part.wrapped), part.depends]
+    return [_LAYOUT, list(part.packages), list(part.suites), links, list(part.wrapped)]
 
 
 @contextlib.contextmanager
