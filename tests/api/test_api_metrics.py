@@ -30,6 +30,8 @@ async def scrape(http: aiohttp.ClientSession) -> dict[tuple[str, tuple[tuple[str
         ("acd_calls_answered_total", {"queue": "sales"}, 40),
         ("acd_calls_abandoned_total", {"queue": "support"}, 9),
         ("acd_calls_overflowed_total", {"queue": "support"}, 1),
+        ("acd_calls_lost_track_total", {"queue": "support"}, 0),
+        ("acd_calls_unrouted_total", {}, 1),
         ("acd_longest_wait_seconds", {"queue": "support"}, 29),
         ("acd_service_level_ratio", {"queue": "support"}, 0.815),
         ("acd_agents", {"state": "TALKING"}, 4),

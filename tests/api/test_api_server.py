@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import uvloop
 from fakefloor import FakeFloor, FakeRecords
 
 from acd.api import ApiServer, make_app
@@ -248,3 +249,19 @@ async def test_close_lets_a_request_in_progress_end(socket_path: Path) -> None:
     await asyncio.wait_for(closing, 5)
     assert b" 200 " in await reader.readline()
     writer.close()
+
+
+def test_it_serves_on_uvloop_too(socket_path: Path) -> None:
+    async def live() -> None:
+        server = new_server(socket_path, ("127.0.0.1", 0))
+        await server.start()
+        assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
+        assert b" 200 " in await raw(socket_path, b"GET /health HTTP/1.0\r\n\r\n")
+        assert b" 400 " in await raw(socket_path, GARBAGE["half a line"])
+        with pytest.raises(ConfigurationError, match="another acd serves at"):
+            await new_server(socket_path).start()
+        await server.close()
+        assert not socket_path.exists()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live())

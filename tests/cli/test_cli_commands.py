@@ -104,7 +104,7 @@ def test_queue_show_lists_callers_in_serving_order(run: Run) -> None:
 
 
 def test_agents_are_asked_and_told(run: Run, service: Service) -> None:
-    assert run("agent", "pause", "1002", "--reason", "lunch").stdout == "bert is PAUSED\n"
+    assert run("agent", "pause", "1002", "--reason", "lunch").stdout == "1002: bert is PAUSED\n"
     assert run("agent", "resume", "bert").stdout == "bert is AVAILABLE\n"
     assert run("agent", "login", "bert", "--phone", "PJSIP/9").exit_code == 0
     assert run("agent", "logout", "bert").exit_code == 0

@@ -99,6 +99,9 @@ class FloorCollector(Collector):
             alarms[alarm["kind"]] = alarms.get(alarm["kind"], 0) + (alarm.get("count") or 1)
         yield _counter("acd_alarms", "Alarms raised", alarms, "kind")
         yield _counter("acd_drift", "Times belief was corrected after Asterisk", status["drift"], "kind")
+        unrouted = CounterMetricFamily("acd_calls_unrouted", "Calls to a number without an entry point")
+        unrouted.add_metric([], float(status.get("unrouted") or 0))
+        yield unrouted
         lag = status["loop_lag_ms"]
         quantiles = {
             label: lag[key] / 1000 for label, key in (("0.99", "p99"), ("1", "max")) if lag.get(key) is not None
@@ -120,7 +123,7 @@ class FloorCollector(Collector):
             ("aht_s", "acd_aht_seconds", "Average handling time"),
         ):
             yield _gauges(name, text, {queue["name"]: queue.get(key) for queue in queues}, "queue")
-        for key in ("offered", "answered", "abandoned", "overflowed"):
+        for key in ("offered", "answered", "abandoned", "overflowed", "transferred", "lost_track"):
             values = {queue["name"]: queue.get(key) for queue in queues}
             yield _counter(f"acd_calls_{key}", f"Calls {key} since the start", values, "queue")
 

@@ -87,7 +87,8 @@ def _ask(name: str, action: AgentAction, *, reason: str | None = None, phone: st
     if given.json:
         print_json(answer)
     else:
-        click.echo(say.clean(answer["message"]))
+        message = say.clean(answer["message"])
+        click.echo(message if message.startswith(name) else f"{say.clean(name)}: {message}")
 
 
 @agent.command()
