@@ -1,5 +1,5 @@
 """``python -m acd`` is ``acd``."""
 
-from acd.cli.main import main
+from acd.cli import main
 
 main()
