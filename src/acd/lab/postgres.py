@@ -32,6 +32,8 @@ from acd.lab.progress import Progress, no_progress
 
 OLDEST_MAJOR = 15
 USER = "acd"
+#: Where Debian keeps servers, a folder for each major version.
+SYSTEM_FOLDERS = Path("/usr/lib/postgresql")
 _POLL_S = 0.01
 _LOG_LINES = 8
 
@@ -44,13 +46,11 @@ class PostgresProgram:
     major: int
 
 
-def find_server(cache: Path | None = None, progress: Progress = no_progress, *, own: bool = False) -> PostgresProgram:
-    """A server of this machine that is new enough, else (or with ``own``) the lab's part, installed first if need be."""
-    candidates: list[Path] = []
-    if not own:
-        on_path = shutil.which("postgres")
-        candidates = [Path(on_path).resolve().parent] if on_path else []
-        candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_folder_number, reverse=True)
+def find_server(cache: Path | None = None, progress: Progress = no_progress) -> PostgresProgram:
+    """A server of this machine that is new enough, else the lab's own part, installed first if need be."""
+    on_path = shutil.which("postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += sorted(SYSTEM_FOLDERS.glob("*/bin"), key=_folder_number, reverse=True)
     for folder in candidates:
         major = _major(folder)
         if major is not None and major >= OLDEST_MAJOR:
