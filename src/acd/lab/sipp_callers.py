@@ -10,6 +10,7 @@ from acd.lab.sipp_xml import (
     VIA,
     end,
     fail_unless_zero,
+    far_end,
     hang_up,
     lines,
     log,
@@ -34,7 +35,7 @@ _COLUMN = {name: index for index, name in enumerate(CALLER_FIELDS)}
 _DID, _USER, _SECRET = (f"[field{_COLUMN[name]}]" for name in ("did", "user", "secret"))
 _CALLEE = f"sip:{_DID}@[remote_ip]:[remote_port]"
 _CONTACT = "Contact: <sip:lab@[local_ip]:[local_port]>"
-_REFUSAL = 'response="^[3-6][0-9][0-9]$" regexp_match="true" response_txn="invite"'
+_REFUSAL = 'response="^[3-6][0-9][0-9]$" regexp_match="true"'
 
 
 def _request(method: str, *more: str, in_dialog: bool, via_suffix: str = "", to_tag: bool = True) -> str:
@@ -65,13 +66,13 @@ def caller_scenario(*, authenticates: bool = False, expects_refusal: bool = Fals
     ack_answer = _request("ACK", NO_BODY, in_dialog=True, via_suffix="-ack")
     invite = _request("INVITE", f"{MARK}: caller", in_dialog=False, to_tag=False)
     refused = f'\n  <recv {_REFUSAL} optional="global" next="refused"><action>{log("refused", _DID)}</action></recv>'
-    begins = 'start_txn="invite" counter="placed" start_rtd="answer" next="wait"'
+    begins = 'counter="placed" start_rtd="answer" next="wait"'
     body = f"""
   <nop><action>{_read_fields()}</action></nop>
 {send_with_sdp(invite, f"{RETRANSMITTED} {begins}", log("placed", _DID))}
 {_challenge_part(ack_refusal) if authenticates else ""}
-  <recv response="^1[0-9][0-9]$" regexp_match="true" optional="global" response_txn="invite" advance_state="false"/>
-  <recv response="200" optional="global" response_txn="invite" rrs="true" rtd="answer" next="answered" test="open">
+  <recv response="^1[0-9][0-9]$" regexp_match="true" optional="global" advance_state="false"/>
+  <recv response="200" optional="global" rrs="true" rtd="answer" next="answered" test="open">
     <action>{log("answered", _DID)}</action></recv>{refused if expects_refusal else ""}
   <recv request="BYE" optional="global" next="far_end_bye"><action>{_FAR_END_BYE}</action></recv>
   <recv request="INVITE" optional="global" next="reinvite" test="up"/>
@@ -84,10 +85,11 @@ def caller_scenario(*, authenticates: bool = False, expects_refusal: bool = Fals
   <label id="resume"/>
 {wait_until("deadline", "over")}
   <label id="over"/>
-  <nop><action>{fail_unless_zero("limited")}</action></nop>
-{hang_up(_request("BYE", NO_BODY, in_dialog=True), _DID)}
+  <nop next="hang_up"><action>{fail_unless_zero("limited")}</action></nop>
 {_give_up_part(ack_refusal, ack_answer)}
-{end(_CONTACT, "resume", _DID)}
+{far_end(_CONTACT, "resume")}
+{hang_up(_request("BYE", NO_BODY, in_dialog=True), _DID)}
+{end(_DID)}
 """
     return scenario("acd caller", body, "fine,one,found")
 
@@ -117,20 +119,19 @@ def _challenge_part(ack: str) -> str:
     identity = f"[authentication username={_USER} password={_SECRET}]"
     invite = _request("INVITE", identity, f"{MARK}: caller", in_dialog=False, to_tag=False)
     receptions = "".join(
-        f'  <recv response="{code}" optional="global" response_txn="invite" auth="true" next="challenged"/>\n'
-        for code in (401, 407)
+        f'  <recv response="{code}" optional="global" auth="true" next="challenged"/>\n' for code in (401, 407)
     )
     return f"""
   <label id="challenged"/>
-{send(ack, 'ack_txn="invite"')}
-{send_with_sdp(invite, f'{RETRANSMITTED} start_txn="invite" next="wait"')}
+{send(ack)}
+{send_with_sdp(invite, f'{RETRANSMITTED} next="wait"')}
 {receptions}"""
 
 
 def _refused_part(ack: str) -> str:
     return f"""
   <label id="refused"/>
-{send(ack, 'ack_txn="invite" counter="refused" next="end"')}
+{send(ack, 'counter="refused" next="end"')}
 """
 
 
@@ -141,7 +142,7 @@ def _answered_part(ack: str, expects_refusal: bool) -> str:
     """
     return f"""
   <label id="answered"/>
-{send(ack, 'ack_txn="invite" next="resume" test="talking"')}
+{send(ack, 'next="resume" test="talking"')}
   <nop counter="answered"><action><assign assign_to="up" value="1"/><assign assign_to="talking" value="1"/>
     {fail_unless_zero("one") if expects_refusal else ""}{now("deadline")}
     <assign assign_to="earlier" variable="began"/><subtract assign_to="earlier" variable="deadline"/>
@@ -171,31 +172,27 @@ def _keys_part() -> str:
 
 
 def _give_up_part(ack_refusal: str, ack_answer: str) -> str:
-    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once.
-
-    CANCEL has the branch of its INVITE, so it must not be a transaction of its own: without one, SIPp goes by the
-    method in CSeq, of the requests so far that are in no transaction, which is CANCEL alone.
-    """
+    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once."""
     cancel = _request("CANCEL", NO_BODY, in_dialog=False, to_tag=False)
     begin = '<assign assign_to="open" value="0"/><assign assign_to="cancelling" value="1"/>' + log("gave_up", _DID)
     stop = '<action><assign assign_to="cancelling" value="0"/></action>'
     glare = (
-        f'<recv response="200" optional="true" response_txn="invite" rrs="true" next="glare">{stop}</recv>\n'
+        f'<recv response="200" optional="true" rrs="true" next="glare">{stop}</recv>\n'
         f'  <recv {_REFUSAL} optional="true" next="cancelled">{stop}</recv>'
     )
     return f"""
   <label id="give_up"/>
   <nop><action>{fail_unless_zero("wait_limited")}</action></nop>
-{send(cancel, f'{RETRANSMITTED} counter="gave_up"', begin)}
-  <recv response="200" optional="global" next="final" test="cancelling"/>
-  <recv response="481" optional="global" next="final" test="cancelling"/>
+{send(cancel, f'{RETRANSMITTED} start_txn="cancel" counter="gave_up"', begin)}
   {glare}
+  <recv response="200" optional="global" response_txn="cancel" next="final" test="cancelling"/>
+  <recv response="481" optional="global" response_txn="cancel" next="final" test="cancelling"/>
   {NEVER}
   <label id="final"/>
   {glare}
   <recv request="NEVER" timeout="{FINAL_WAIT_MS}"/>
   <label id="cancelled"/>
-{send(ack_refusal, 'ack_txn="invite" next="end"')}
+{send(ack_refusal, 'next="end"')}
   <label id="glare"/>
-{send(ack_answer, 'ack_txn="invite" next="hang_up"')}
+{send(ack_answer, 'next="hang_up"')}
 """

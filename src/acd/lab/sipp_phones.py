@@ -9,6 +9,7 @@ from acd.lab.sipp_xml import (
     RETRANSMITTED,
     VIA,
     end,
+    far_end,
     hang_up,
     lines,
     log,
@@ -90,7 +91,9 @@ def phone_scenario(behaviour: PhoneBehaviour) -> str:
 {send(response("200 OK", NO_BODY, tag=_TAG), 'counter="qualified" next="end"')}
   <label id="end_stray"/>
   <nop counter="stray" next="end"/>
-{end(_CONTACT, "resume" if isinstance(behaviour, Answers) else "end", _WHO)}
+{far_end(_CONTACT, "resume" if isinstance(behaviour, Answers) else "end")}
+{hang_up(_request("BYE", NO_BODY), _WHO)}
+{end(_WHO)}
 """
     return scenario("acd phone", body, "found,phone,local,remote,after,talk,up,invited,acked")
 
@@ -143,9 +146,9 @@ def _answer_part(behaviour: Answers) -> str:
     if behaviour.talk is None and behaviour.transfer_to is None:
         talk = f"  {NEVER}\n"
     else:
-        talk = f'{wait_until("deadline", "over")}  <label id="over"/>\n'
+        over = "transfer" if behaviour.transfer_to is not None else "hang_up"
+        talk = wait_until("deadline", over)
         talk += _transfer_part(behaviour.transfer_to) if behaviour.transfer_to is not None else ""
-        talk += hang_up(_request("BYE", NO_BODY), _WHO)
     return f"""{_RING}{pause}
 {send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), RETRANSMITTED)}
   <label id="answered"/>
@@ -168,12 +171,13 @@ def _transfer_part(extension: str) -> str:
         NO_BODY,
     )
     return f"""
+  <label id="transfer"/>
 {send(refer, f'{RETRANSMITTED} start_txn="refer" counter="transferred"', log("transferred", _WHO, extension))}
   <recv request="BYE" optional="true" next="far_end_bye"><action><assign assign_to="up" value="0"/></action></recv>
   <recv response="202" optional="global" response_txn="refer" next="referred" test="up"/>
   {NEVER}
   <label id="referred"/>
-  <pause milliseconds="{_AFTER_REFER_MS}"/>
+  <pause milliseconds="{_AFTER_REFER_MS}" next="hang_up"/>
 """
 
 

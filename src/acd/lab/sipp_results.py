@@ -17,6 +17,8 @@ from acd.domain.errors import LabError
 MAX_ERROR_LINES = 50
 """Error lines kept in a result; SIPp's own file holds the rest."""
 _TAIL_BYTES = 65_536
+_HARMLESS = ("Dead call ", "Discarding message ")
+"""How SIPp begins what it says of messages that come after the end of their call."""
 _COUNTERS = (
     "placed",
     "offered",
@@ -236,8 +238,9 @@ def read_errors(path: Path) -> list[str]:
             for line in file:
                 # "2026-11-21<tab>18:00:00.123456<tab>1795...: message"; the lines of a quoted SIP message follow it.
                 stamp, tabs, rest = line.rstrip().rpartition("\t")
-                if tabs and stamp[:2].isdigit():
-                    errors.append(rest.partition(": ")[2] or rest)
+                text = rest.partition(": ")[2] or rest
+                if tabs and stamp[:2].isdigit() and not text.startswith(_HARMLESS):
+                    errors.append(text)
                 if len(errors) == MAX_ERROR_LINES:
                     break
     except FileNotFoundError:

@@ -13,7 +13,9 @@ How they are built, because SIPp leaves room for calls that fail by themselves:
   else meanwhile. So where we wait for an answer to a request of ours, BYE and CANCEL are received there as well.
 - An optional reception without a jump moves on to the step below it, so one that shall change nothing says
   ``advance_state="false"``.
-- Branches carry CSeq, since SIPp's own repeat when a step is run twice. Responses are matched by transaction.
+- Branches carry CSeq, since SIPp's own repeat when a step is run twice. Responses are matched by transaction, which
+  for SIPp is the branch. But a CANCEL has its INVITE's branch, so responses to INVITE are matched by the method in
+  CSeq: SIPp does so for requests that start no transaction. Their receptions stand before those of CANCEL's.
 - A call is marked failed, and yet taken down properly, by a test that cannot succeed (``check_it``).
 
 Every scenario logs ``<timestamp>|<event>|<call>|<who>|<detail>`` at the events `sipp_results` knows.
@@ -23,6 +25,8 @@ from __future__ import annotations
 
 FINAL_WAIT_MS = 35_000
 """Longer than any SIP transaction lives (64 * T1 = 32 s)."""
+_LINGER_MS = 20
+"""How long a call that was hung up still answers a BYE that was under way."""
 NO_BODY = "Content-Length: 0"
 VIA = "Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=z9hG4bK-[pid]-[call_number]-[cseq]"
 RETRANSMITTED = 'retrans="500"'
@@ -112,26 +116,8 @@ def wait_until(deadline: str, over: str) -> str:
 """
 
 
-def hang_up(bye: str, who: str) -> str:
-    """Label ``hang_up``: send BYE and end, also when the other side's crosses it, or its dialog is gone already (481).
-
-    After a crossing the other side knows as much as we do, so nothing more is waited for.
-    """
-    sent = f'<assign assign_to="up" value="0"/><assign assign_to="alone" value="1"/>{log("hung_up", who)}'
-    return f"""
-  <label id="hang_up"/>
-{send(bye, f'{RETRANSMITTED} start_txn="bye" counter="hung_up"', sent)}
-  <recv request="BYE" optional="true" next="crossed"><action><assign assign_to="alone" value="0"/></action></recv>
-  <recv response="200" optional="global" response_txn="bye" next="end" test="alone"/>
-  <recv response="481" optional="global" response_txn="bye" next="end" test="alone"/>
-  {NEVER}
-  <label id="crossed"/>
-{send(response("200 OK", NO_BODY), 'next="end"')}
-"""
-
-
-def end(contact: str, resume: str, who: str) -> str:
-    """Labels ``far_end_bye``, ``reinvite`` (a new offer within the dialog, then on at ``resume``), ``stray``, ``end``."""
+def far_end(contact: str, resume: str) -> str:
+    """Labels ``far_end_bye``, ``reinvite`` (a new offer within the dialog, then on at ``resume``) and ``stray``."""
     return f"""
   <label id="far_end_bye"/>
 {send(response("200 OK", NO_BODY), 'counter="far_end_hung_up" next="end"')}
@@ -139,7 +125,34 @@ def end(contact: str, resume: str, who: str) -> str:
 {send_with_sdp(response("200 OK", contact), RETRANSMITTED)}
   <recv request="ACK" next="{resume}"/>
   <label id="stray"/>
-{send(response("481 Call/Transaction Does Not Exist", NO_BODY), 'counter="stray"')}
+{send(response("481 Call/Transaction Does Not Exist", NO_BODY), 'counter="stray" next="end"')}
+"""
+
+
+def hang_up(bye: str, who: str) -> str:
+    """Label ``hang_up``: send BYE and end, also when the other side's crosses it, or its dialog is gone already (481).
+
+    The crossing BYE may come after the answer to ours. Goes at the end, since its reception of BYE is meant for no
+    step of another part.
+    """
+    sent = f'<assign assign_to="up" value="0"/><assign assign_to="alone" value="1"/>{log("hung_up", who)}'
+    return f"""
+  <label id="hang_up"/>
+{send(bye, f'{RETRANSMITTED} start_txn="bye" counter="hung_up"', sent)}
+  <recv request="BYE" optional="global" next="crossed"><action><assign assign_to="alone" value="0"/></action></recv>
+  <recv response="200" optional="global" response_txn="bye" next="linger" test="alone"/>
+  <recv response="481" optional="global" response_txn="bye" next="linger" test="alone"/>
+  {NEVER}
+  <label id="crossed"/>
+{send(response("200 OK", NO_BODY), 'next="end"')}
+  <label id="linger"/>
+  <pause milliseconds="{_LINGER_MS}"/>
+"""
+
+
+def end(who: str) -> str:
+    """Label ``end``, the last of every scenario."""
+    return f"""
   <label id="end"/>
   <nop><action>{log("ended", who)}</action></nop>
 """
