@@ -295,7 +295,9 @@ class Installer:
             try:
                 for text in process.stdout:
                     said = [*said[-_SHOWN_LINES:], text.rstrip()]
-                    match = re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", text)
+                    match = re.match(
+                        r"(?:Collecting|Processing|Requirement already satisfied:) (?:\S*/)?([\w.-]+)", text
+                    )
                     if counted and match is not None:
                         seen += 1
                         self._line(f"{step}: {match.group(1)}", 0.8 * min(seen / self._total, 1.0))
