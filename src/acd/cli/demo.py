@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import re
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.terminal_theme import DIMMED_MONOKAI
 
 from acd.cli import floorview
 from acd.cli.console import emit, make_console
@@ -28,8 +32,9 @@ from acd.lab.progress import ProgressLine
 @common_options
 @click.option("--seconds", type=click.FloatRange(5, 86_400), default=60, show_default=True, help="How long to call.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True, help="Files.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Save the busiest moment as an SVG.")
 @click.option("--asterisk", type=click.Path(path_type=Path), help="An Asterisk binary instead of the lab's own.")
-def demo(seconds: float, out: Path, asterisk: Path | None) -> None:
+def demo(seconds: float, out: Path, picture: Path | None, asterisk: Path | None) -> None:
     """A small call centre at work on this machine: Asterisk, 12 phones, callers, and the live table.
 
     Needs no root and touches nothing outside --out and the lab's cache. Ctrl-C ends it cleanly.
@@ -46,6 +51,8 @@ def demo(seconds: float, out: Path, asterisk: Path | None) -> None:
     show = Demo(out, seconds, program=find_program(None, asterisk))
     asyncio.run(_run(show, began))
     summary = show.summary()
+    if picture is not None and show.busiest is not None:
+        _draw(show.busiest, picture)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     if options().json:
         print_json(summary)
@@ -90,8 +97,17 @@ async def _show(show: Demo) -> None:
         with Live(console=console, screen=True, auto_refresh=False, transient=True) as screen:
             async for seen in show.run():
                 width, height = console.size
-                view = floorview.render(_floor(seen), console, width=width, height=height, note=seen.note)
+                view = floorview.render(_floor(seen), console, width=width, height=height)
                 screen.update(view, refresh=True)
+
+
+def _draw(seen: Looks, path: Path) -> None:
+    """The live table as a picture."""
+    console = Console(record=True, width=104, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(floorview.render(_floor(seen), console, width=104, height=34))
+    drawn = console.export_svg(title="acd demo", theme=DIMMED_MONOKAI)
+    # Its web font would be fetched from elsewhere by whoever looks at the picture
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL))
 
 
 def _floor(seen: Looks) -> Floor:

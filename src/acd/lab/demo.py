@@ -80,7 +80,6 @@ class Looks:
     status: dict[str, Any]
     queues: list[dict[str, Any]]
     agents: list[dict[str, Any]]
-    note: str
 
 
 class Demo:
@@ -99,6 +98,7 @@ class Demo:
         self._results: list[SippResult] = []
         self._generators: list[CallGenerator] = []
         self._last: Looks | None = None
+        self.busiest: Looks | None = None
         self.first_call_at: float | None = None
 
     async def __aenter__(self) -> Demo:
@@ -116,6 +116,8 @@ class Demo:
         try:
             while not placing.done():
                 self._last = await self._look()
+                if self.busiest is None or self._last.status["waiting"] >= self.busiest.status["waiting"]:
+                    self.busiest = self._last
                 yield self._last
                 await asyncio.sleep(interval_s)
             await placing
@@ -170,9 +172,7 @@ class Demo:
 
     async def _look(self) -> Looks:
         status, queues, agents = await asyncio.gather(self.rig.status(), self.rig.api("queues"), self.rig.api("agents"))
-        placed = sum(generator.counts().calls for generator in self._generators)
-        note = f"{placed} calls placed"
-        return Looks(status, queues["queues"], agents["agents"], note)
+        return Looks(status, queues["queues"], agents["agents"])
 
     def summary(self) -> dict[str, Any]:
         """``offered, answered, abandoned, lost, service_level, asa_s, aht_s, occupancy``, and what else is of use.
