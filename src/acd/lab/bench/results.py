@@ -1,0 +1,186 @@
+"""Rows to results: medians over rounds, what they are multiples of, targets met or missed, and the file of it all.
+
+Pure but for `machine`, which looks at this one. The file's shape is `document`'s docstring.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acd.lab.bench.statistics import median, ratio
+
+FORMAT = 1
+Row = Mapping[str, Any]
+Key = tuple[str, str, int, float]
+"""case, contender, agents, rate"""
+
+FIGURES = (
+    *("setup_p50_ms", "setup_p90_ms", "setup_p99_ms", "setup_max_ms"),
+    *("asterisk_ms", "controller_ms", "total_ms", "sipp_ms", "lost", "unanswered", "retransmissions"),
+    *("makespan_s", "ideal_s", "over_ideal_percent", "gap_p50_ms", "gap_p99_ms"),
+    *("ready_s", "rebuild_s"),
+)
+"""What is a figure of a row, so that its median means something."""
+
+
+def group(rows: Iterable[Row]) -> dict[Key, list[Row]]:
+    """Rows of the same case, contender and sizes, in the order they were measured."""
+    groups: dict[Key, list[Row]] = {}
+    for row in rows:
+        key = (str(row["case"]), str(row["contender"]), int(row.get("agents", 0)), float(row.get("rate", 0)))
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+def summarize(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """One entry for each group of every case but ``highest`` and ``parse``: the sizes, ``rounds``, and medians."""
+    summary = []
+    for (case, contender, agents, rate), members in group(rows).items():
+        if case in ("highest", "parse"):
+            continue
+        entry: dict[str, Any] = {"case": case, "contender": contender, "agents": agents, "rate": rate}
+        entry["rounds"] = len(members)
+        for figure in FIGURES:
+            value = median(member.get(figure) for member in members)
+            if value is not None:
+                entry[figure] = round(value, 4)
+        summary.append(entry)
+    return summary
+
+
+def highest_rates(rows: Iterable[Row]) -> dict[str, float | None]:
+    """For each contender that was searched for it, the highest rate held; None when not even the first was."""
+    found: dict[str, float | None] = {}
+    for row in rows:
+        if row["case"] == "highest":
+            best = found.setdefault(row["contender"], None)
+            if row["held"]:
+                found[row["contender"]] = row["rate"] if best is None else max(best, row["rate"])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something promised: ``value`` shall be at most (or at least) ``bound``. ``met`` is None when not measured."""
+
+    name: str
+    value: float | None
+    bound: float
+    at_least: bool = False
+    unit: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        if self.value is None:
+            return None
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def targets(rows: Sequence[Row]) -> list[Target]:
+    """Every promise these rows can say something about."""
+    medians = {(e["case"], e["contender"], e["agents"], e["rate"]): e for e in summarize(rows)}
+
+    def find(case: str, contender: str, figure: str, agents: int = 0, rate: float = 0) -> float | None:
+        for (a_case, who, some, speed), entry in medians.items():
+            if (a_case, who) == (case, contender) and agents in (0, some) and rate in (0, speed):
+                value = entry.get(figure)
+                return None if value is None else float(value)
+        return None
+
+    found: list[Target] = []
+    setups = [(key[2], key[3]) for key in medians if key[0] == "setup" and key[1] == "acd"]
+    if setups:
+        agents, rate = max(setups, key=lambda sizes: sizes[1])
+        mine = find("setup", "acd", "setup_p99_ms", agents, rate)
+        base = find("setup", "dial", "setup_p99_ms", agents, rate)
+        found.append(Target(f"set-up p99 at {rate:g}/s, of bare Dial's", ratio(mine, base), 1.5, unit="x"))
+        queue = find("setup", "leastrecent", "setup_p99_ms", agents, rate)
+        found.append(Target(f"set-up p99 at {rate:g}/s, of app_queue's", ratio(mine, queue), 0.5, unit="x"))
+    loads = [(key[0], key[2], key[3]) for key in medians if key[0] in ("setup", "cpu") and key[1] == "acd"]
+    for case, agents, rate in loads:
+        mine, base = (find(case, who, "total_ms", agents, rate) for who in ("acd", "dial"))
+        name = f"CPU a call, {agents} agents at {rate:g}/s, of bare Dial's"
+        found.append(Target(name, ratio(mine, base), 1.5, unit="x"))
+    flat = [find("cpu", "acd", "total_ms", key[2], key[3]) for key in medians if key[0] == "cpu" and key[1] == "acd"]
+    known = [value for value in flat if value is not None]
+    if len(known) > 1:
+        found.append(Target("CPU a call, most agents of fewest", ratio(known[-1], known[0]), 1.15, unit="x"))
+    if any(key[:2] == ("saturated", "acd") for key in medians):
+        found.append(Target("saturated, over the ideal", find("saturated", "acd", "over_ideal_percent"), 3.0, unit="%"))
+        found.append(Target("agent idle gap p50", find("saturated", "acd", "gap_p50_ms"), 10.0, unit="ms"))
+    highest = highest_rates(rows)
+    if "acd" in highest:
+        queue = max(
+            (rate for who, rate in highest.items() if who in ("leastrecent", "rrmemory") and rate), default=None
+        )
+        for name, base, bound in (("bare Dial's", highest.get("dial"), 0.8), ("app_queue's", queue, 1.3)):
+            found.append(Target(f"highest rate held, of {name}", ratio(highest["acd"], base), bound, True, "x"))
+    if any(key[0] == "start" for key in medians):
+        found.append(Target("acd serve ready", find("start", "acd", "ready_s"), 1.5, unit="s"))
+    if any(key[0] == "rebuild" for key in medians):
+        found.append(Target("rebuilt with held callers", find("rebuild", "acd", "rebuild_s"), 2.0, unit="s"))
+    parsed = [row["events_per_s"] for row in rows if row["case"] == "parse" and row.get("wanted") != "all"]
+    if parsed:
+        found.append(Target("AMI events parsed", median(parsed), 150_000, True, "/s"))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """This machine, as far as it explains figures."""
+    model = ""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def document(
+    rows: Sequence[Row],
+    *,
+    began_at: str,
+    took_s: float,
+    command: str,
+    machine: Mapping[str, Any],
+    versions: Mapping[str, str],
+    plan: Mapping[str, Any],
+) -> dict[str, Any]:
+    """results.json: ``{"format": 1, "began_at", "took_s", "command", "machine", "versions", "plan", "rows": [...],
+    "summary": [...], "highest": {contender: calls a second}, "targets": [{"name", "value", "bound", "at_least", "unit",
+    "met"}]}``. Times are ISO 8601 in UTC, figures end in their unit; ``rows`` are the single rounds.
+    """
+    return {
+        "format": FORMAT,
+        "began_at": began_at,
+        "took_s": round(took_s, 1),
+        "command": command,
+        "machine": dict(machine),
+        "versions": dict(versions),
+        "plan": dict(plan),
+        "rows": [dict(row) for row in rows],
+        "summary": summarize(rows),
+        "highest": highest_rates(rows),
+        "targets": [
+            {
+                "name": target.name,
+                "value": None if target.value is None else round(target.value, 3),
+                "bound": target.bound,
+                "at_least": target.at_least,
+                "unit": target.unit,
+                "met": target.met,
+            }
+            for target in targets(rows)
+        ],
+    }
