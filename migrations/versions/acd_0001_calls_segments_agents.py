@@ -73,6 +73,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("agent IS NOT NULL"),
         postgresql_where=sa.text("agent IS NOT NULL"),
     )
+    op.create_index(
+        "ix_segments_wrapping",
+        "segments",
+        ["call"],
+        sqlite_where=sa.text("kind = 'wrapped' AND ended_at IS NULL"),
+        postgresql_where=sa.text("kind = 'wrapped' AND ended_at IS NULL"),
+    )
     op.create_table(
         "decisions",
         sa.Column("call", sa.Text, nullable=False),

@@ -32,7 +32,7 @@ _CALL_ANSWERED_AT, _CALL_AGENT, _CALL_ENDED_AT = 10, 11, 12
 _SEGMENT_OPENING = slice(0, 7)
 _SEGMENT_ENDED_AT = 7
 _STATE_ENDED_AT = 3
-_AGENT_PENDING = 8
+_AGENT_PHONE, _AGENT_PENDING = 7, 8
 
 
 class Stage:
@@ -223,9 +223,9 @@ def _agent_state_changed(stage: Stage, record: AgentStateChanged) -> bool:
 def _agent_intent_changed(stage: Stage, record: AgentIntentChanged) -> bool:
     row = stage.agents.get(record.agent)
     if row is not None:
-        row[_AGENT_PENDING] = record.pending
+        row[_AGENT_PHONE], row[_AGENT_PENDING] = record.phone, record.pending
     else:
-        stage.agents_patch[record.agent] = [record.agent, record.pending]
+        stage.agents_patch[record.agent] = [record.agent, record.phone, record.pending]
     return True
 
 

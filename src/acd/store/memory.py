@@ -6,8 +6,9 @@ import os
 import platform
 import time
 from collections import defaultdict
+from typing import Any
 
-from sqlalchemy import Row, Table, and_, func, insert, select, update
+from sqlalchemy import Row, Table, and_, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -59,6 +60,7 @@ async def remember_agents(connection: AsyncConnection) -> tuple[AgentMemory, ...
             phone=row.phone,
             pending=row.pending,
             until=row.until,
+            call=row.call,
         )
         for row in rows
     )
@@ -82,9 +84,7 @@ async def remember_calls(connection: AsyncConnection, at_most: int) -> tuple[tup
         select(segments).select_from(of_open).where(segments.c.ended_at.is_(None)).order_by(segments.c.serial)
     )
     for row in rows:
-        open_segments[row.call].append(
-            SegmentMemory(row.call, row.serial, row.kind, row.started_at, row.queue, row.agent, row.offer)
-        )
+        open_segments[row.call].append(_segment(row))
     next_segment = await _next_serials(connection, segments)
     next_decision = await _next_serials(connection, decisions)
     return (
@@ -96,6 +96,18 @@ async def remember_calls(connection: AsyncConnection, at_most: int) -> tuple[tup
     )
 
 
+async def remember_wraps(connection: AsyncConnection) -> tuple[SegmentMemory, ...]:
+    """Every wrap-up that has not ended, whether or not its call has."""
+    # Written out, not bound, so that it is the condition of the index.
+    wrapping = text("kind = 'wrapped' AND ended_at IS NULL")
+    rows = await connection.execute(select(segments).where(wrapping).order_by(segments.c.call, segments.c.serial))
+    return tuple(_segment(row) for row in rows)
+
+
+def _segment(row: Row[Any]) -> SegmentMemory:
+    return SegmentMemory(row.call, row.serial, row.kind, row.started_at, row.queue, row.agent, row.offer)
+
+
 async def _next_serials(connection: AsyncConnection, of: Table) -> dict[str, int]:
     query = (
         select(of.c.call, func.max(of.c.serial))
@@ -105,7 +117,7 @@ async def _next_serials(connection: AsyncConnection, of: Table) -> dict[str, int
     return {call: last + 1 for call, last in await connection.execute(query)}
 
 
-def _call(row: Row[tuple[object, ...]], next_segment: int, next_decision: int, of: list[SegmentMemory]) -> CallMemory:
+def _call(row: Row[Any], next_segment: int, next_decision: int, of: list[SegmentMemory]) -> CallMemory:
     return CallMemory(
         call=row.call,
         node=row.node,

@@ -71,7 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("agent_states", "put", tables.agent_states, _all(tables.agent_states), frozenset({"ended_at"})),
     Operation("agent_states_end", "end", tables.agent_states, ("agent", "serial", "ended_at")),
     Operation("agents", "put", tables.agents, _all(tables.agents), newer="serial"),
-    Operation("agents_patch", "patch", tables.agents, ("agent", "pending")),
+    Operation("agents_patch", "patch", tables.agents, ("agent", "phone", "pending")),
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}

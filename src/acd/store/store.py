@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.domain.errors import MisuseError, StoreError
-from acd.domain.events import AgentMemory
 from acd.domain.ports import Memory
 from acd.domain.records import Record
 from acd.store import memory, schema
@@ -80,11 +79,11 @@ class Store:
 
     async def _remember(self) -> Memory:
         engine = self._location.async_engine()
-        agents: tuple[AgentMemory, ...]
         try:
             async with engine.connect() as connection:
                 self._epoch = await memory.next_epoch(connection)
                 agents = await memory.remember_agents(connection)
+                wraps = await memory.remember_wraps(connection)
                 calls, more = await memory.remember_calls(connection, self._options.open_calls_max)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"{self._location}: {first_line(error)}") from error
@@ -92,7 +91,7 @@ class Store:
             await engine.dispose()
         if more:
             log.warning("%d older calls that never ended are left as they are", more)
-        return Memory(self._epoch, agents, calls)
+        return Memory(self._epoch, agents, calls, wraps)
 
     def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
         """StorePort.write; ``soon`` if somebody waits for these. Raises MisuseError if the store is not open."""

@@ -79,6 +79,13 @@ segments = Table(
         sqlite_where=text("agent IS NOT NULL"),
         postgresql_where=text("agent IS NOT NULL"),
     ),
+    # Likewise: wrap-ups outlive their calls.
+    Index(
+        "ix_segments_wrapping",
+        "call",
+        sqlite_where=text("kind = 'wrapped' AND ended_at IS NULL"),
+        postgresql_where=text("kind = 'wrapped' AND ended_at IS NULL"),
+    ),
     **_CLUSTERED,
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class Writer:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="acd-spill")
         self._detail = ""
         self._lag_s = 0.0
-        self._last_start = -1.0
+        self._last_start = -math.inf
         self.counts = {"written": 0, "batches": 0, "dropped": 0, "refused": 0, "damaged": 0, "replayed": 0}
 
     # -- the port ----------------------------------------------------------------------------------------------------
@@ -100,7 +101,8 @@ class Writer:
 
     def state(self) -> dict[str, Any]:
         """StorePort.state, with every count this writer keeps."""
-        state = "full" if self._stuck else "spilling" if self._spilling else "ok"
+        full = self._stuck or len(self._records) >= self._options.held_max
+        state = "full" if full else "spilling" if self._spilling else "ok"
         lag_s = self._lag_s
         if self._marks and self._task is not None and not self._task.done():
             lag_s = max(lag_s if state == "ok" else 0.0, self._task.get_loop().time() - self._marks[0][2])
