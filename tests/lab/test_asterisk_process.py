@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import select
@@ -116,6 +117,38 @@ def test_a_frozen_one_can_be_stopped(lab_asterisk: Make) -> None:
     asterisk.freeze()
     asterisk.stop()
     assert not asterisk.running
+
+
+async def test_started_lasts_as_long_as_its_block(lab_asterisk: Make) -> None:
+    asterisk = lab_asterisk()
+    async with asterisk.started() as same:
+        assert same is asterisk
+        assert asterisk.running
+    assert not asterisk.running
+
+
+async def test_started_called_off_leaves_nothing_running(lab_asterisk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asterisk = lab_asterisk()
+    began, loop = asyncio.Event(), asyncio.get_running_loop()
+    write = asterisk.write
+
+    def write_and_tell() -> None:
+        write()
+        loop.call_soon_threadsafe(began.set)
+
+    monkeypatch.setattr(asterisk, "write", write_and_tell)
+
+    async def use() -> None:
+        async with asterisk.started():
+            raise AssertionError("it was called off before")
+
+    task = asyncio.ensure_future(use())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not asterisk.running
+    assert (asterisk.tree.log / "messages.log").exists(), "it was never started"
 
 
 PARENT = """

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BrokenMirror, Fault
+from broken_mirror import BrokenMirror, Fault
 
 from acd.domain.errors import LabError
 from acd.lab import debian, parts
@@ -52,7 +52,10 @@ def test_a_changed_definition_is_installed_anew_from_kept_downloads(cache: Path,
     after = ensure(changed, cache, sources=[broken_mirror.mirror])
     assert (after.root / "usr/share/jquery").readlink() == Path("javascript/jquery")
     assert len(broken_mirror.debs()) == 2, "a package was downloaded twice"
-    assert not before.root.exists(), "the folder that is no longer used was left behind"
+    assert before.root.exists(), "a program may still have been running from it"
+    third = PartSet(**{**vars(SMALL), "links": (("usr/share/other", "javascript"),)})
+    ensure(third, cache, sources=[broken_mirror.mirror])
+    assert sorted(path.exists() for path in (before.root, after.root)) == [False, True]
 
 
 def test_a_broken_download_goes_on_where_it_stopped(cache: Path, broken_mirror: BrokenMirror) -> None:

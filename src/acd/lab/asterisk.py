@@ -330,7 +330,15 @@ class LabAsterisk:
     @contextlib.asynccontextmanager
     async def started(self, timeout_s: float = 20.0) -> AsyncIterator[LabAsterisk]:
         """Started on entry, stopped at the end, without blocking the event loop."""
-        await asyncio.to_thread(self.start, timeout_s)
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start, timeout_s))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be called off: let it come to its end, or it would start what nobody stops.
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await asyncio.to_thread(self.stop)
+            raise
         try:
             yield self
         finally:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 from rich.console import Console
@@ -108,7 +109,10 @@ def ami_users(directory: Path) -> list[AmiUser]:
 
 
 def open_lab(directory: Path) -> LabAsterisk:
-    """The Asterisk of the lab in ``directory``, running or not; LabError where there is no lab."""
+    """The Asterisk of the lab in ``directory``, running or not; LabError where there is no lab.
+
+    It is there to be asked and stopped: of the configuration it was started with it knows the ports alone.
+    """
     state = LabState.load(directory)
     if state is None:
         raise LabError(f"there is no lab in {directory}; run: acd lab start (or name its folder with --dir)")
@@ -152,7 +156,23 @@ def _print(as_json: bool, value: dict[str, object], title: str, rows: Iterable[t
     Console(highlight=False, soft_wrap=True).print(table)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _LabGroup(click.Group):
+    """The group, with the commands of callers and phones beside its own; those are imported when they are used."""
+
+    _elsewhere: ClassVar[dict[str, str]] = {"call": "acd.lab.call_commands", "phones": "acd.lab.call_commands"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self._elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self._elsewhere:
+            found = getattr(import_module(self._elsewhere[cmd_name]), cmd_name)
+            assert isinstance(found, click.Command)
+            return found
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_LabGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def lab() -> None:
     """A private Asterisk on this machine, with phones and callers, to try things against.
 
@@ -164,6 +184,8 @@ def lab() -> None:
       acd lab start --phones 3     Asterisk with three phones to register
       acd lab status
       acd lab cli "pjsip show contacts"
+      acd lab phones               let its phones answer
+      acd lab call --to 5551000    place a call from outside
       acd lab stop
     """
 

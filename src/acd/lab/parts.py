@@ -302,14 +302,16 @@ def _wrap(program: Path, temporary: Path, unpacked: Unpacked) -> None:
 
 
 def _point(link: Path, root: Path) -> None:
-    """Make ``link`` point to ``root`` in one step, and remove what it pointed to before."""
+    """Make ``link`` point to ``root`` in one step. What it pointed to before stays, for programs may still run from it;
+    what came before that is removed."""
     before = link.resolve() if link.is_symlink() else None
     fresh = link.with_name(f".{link.name}.link")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(root.name)
     os.replace(fresh, link)
-    if before is not None and before != root.resolve():
-        shutil.rmtree(before, ignore_errors=True)
+    for other in link.parent.glob(f"{link.name}-{'[0-9a-f]' * 12}"):
+        if other.resolve() not in (root.resolve(), before):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _definition(part: PartSet) -> list[object]:

@@ -122,8 +122,12 @@ class LabPostgres:
         """Create the cluster if it is not there yet, start the server and wait until it takes connections."""
         if self.running:
             raise LabError(f"PostgreSQL already runs in {self.home}")
+        trusted = {os.getuid(), self._account.uid if self._account else os.getuid()}
         for folder in (self.home, self.sockets):
-            self._own(make_dir(folder, 0o700))
+            make_dir(folder, 0o700)
+            if folder.is_symlink() or folder.stat().st_uid not in trusted:
+                raise LabError(f"{folder} belongs to another user; remove it or choose another folder")
+            self._own(folder)
         if not (self.data / "PG_VERSION").exists():
             self._initialise(timeout_s)
         settings = {
