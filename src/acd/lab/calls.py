@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -32,7 +31,8 @@ _USER_SAFE = "-_.!~*'()&=+$,"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to be placed. ``number`` and ``name`` are the caller's, as hostile as you like (no NUL).
+    """One call to be placed. ``number`` and ``name`` are the caller's, as hostile as you like: control bytes,
+    quotes, anything but NUL, and line ends in the number only.
 
     ``talk_s`` counts from the answer, or, when ``held``, from the beginning. None for ``wait_s`` or ``talk_s``: the
     caller has no end of his own, and the call is lost when `LIMIT_S` runs out first.
@@ -55,6 +55,10 @@ class Call:
             raise ConfigurationError("a call needs a number to call and a number it comes from")
         if "\0" in self.to + self.number + self.name:
             raise ConfigurationError("SIP has no way to carry a NUL byte in a number or a name")
+        if set("\r\n") & set(self.name):
+            raise ConfigurationError(
+                f"the name {self.name!r} has a line end: Asterisk drops such an INVITE unread; numbers may have one"
+            )
 
     @classmethod
     def drawn(
@@ -109,9 +113,8 @@ def _ms(seconds: float | None) -> str:
 
 
 def _quoted_string(name: str) -> str:
-    """The inside of a SIP quoted-string. Line ends can only be sent folded (RFC 3261, section 7.3.1)."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return re.sub(r"[\r\n]+", "\r\n ", escaped)
+    """The inside of a SIP quoted-string (RFC 3261, section 25.1)."""
+    return name.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _presses(keys: str) -> list[tuple[int, str]]:

@@ -116,6 +116,14 @@ class PhoneBank:
         """The totals so far of all phones, at most a quarter of a second old."""
         return reduce(add, (each.counts() for each in self._processes.values()), SippCounts())
 
+    def counts_by_behaviour(self) -> dict[str, SippCounts]:
+        """The totals so far for each behaviour, by its text."""
+        counts: dict[str, SippCounts] = {}
+        for port, each in self._processes.items():
+            text = str(self._groups[port])
+            counts[text] = counts.get(text, SippCounts()) + each.counts()
+        return counts
+
     @property
     def cpu_s(self) -> float:
         """Processor time of their SIPps so far, in seconds."""

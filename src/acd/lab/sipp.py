@@ -33,6 +33,9 @@ OLDEST = (3, 8, 0)
 HOST = "127.0.0.1"
 _START_S = 10.0
 _LOG_BYTES = 50_000_000
+# SIPp asks for 64 KiB, which is some fifty messages; a busy machine lets more than that pile up. The kernel has a limit
+# of its own (net.core.rmem_max) and takes the lower.
+_SOCKET_BYTES = 2_000_000
 _STATISTICS_MS = 250
 # SIPp reserves six characters for its process id where it names the file of response times, and ids have up to seven.
 # With a name as short as this the rest fits into what the allocator rounds up to.
@@ -197,7 +200,7 @@ class SippProcess:
     def _arguments(self) -> list[str]:
         line = [*self._command, f"{HOST}:{self._remote_port}", "-sf", _SCENARIO, "-t", "u1"]
         line += ["-i", HOST, "-mi", HOST, "-ci", HOST, "-p", str(self.port)]
-        line += ["-nostdin", "-aa", "-timer_resol", "1", "-watchdog_interval", "0"]
+        line += ["-nostdin", "-aa", "-buff_size", str(_SOCKET_BYTES), "-timer_resol", "1", "-watchdog_interval", "0"]
         line += ["-trace_stat", "-stf", "stat.csv", "-fd", f"{_STATISTICS_MS}ms", "-f", "3600"]
         line += ["-trace_err", "-error_file", "errors.log", "-trace_logs", "-log_file", "calls.log"]
         line += ["-trace_rtt", "-rtt_freq", "1"]

@@ -172,7 +172,10 @@ def _keys_part() -> str:
 
 
 def _give_up_part(ack_refusal: str, ack_answer: str) -> str:
-    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once."""
+    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once.
+
+    The last reception is for a final response that is repeated before our ACK is out.
+    """
     cancel = _request("CANCEL", NO_BODY, in_dialog=False, to_tag=False)
     begin = '<assign assign_to="open" value="0"/><assign assign_to="cancelling" value="1"/>' + log("gave_up", _DID)
     stop = '<action><assign assign_to="cancelling" value="0"/></action>'
@@ -190,6 +193,7 @@ def _give_up_part(ack_refusal: str, ack_answer: str) -> str:
   {NEVER}
   <label id="final"/>
   {glare}
+  <recv {_REFUSAL} optional="global" advance_state="false"/>
   <recv request="NEVER" timeout="{FINAL_WAIT_MS}"/>
   <label id="cancelled"/>
 {send(ack_refusal, 'next="end"')}

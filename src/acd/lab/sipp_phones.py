@@ -68,12 +68,14 @@ def phone_scenario(behaviour: PhoneBehaviour) -> str:
             act = _answer_part(behaviour)
     body = f"""
   <recv request="OPTIONS" optional="true" next="options"/>
-  <recv request="ACK" optional="true" next="end_stray"/>
-  <recv request="CANCEL" optional="global" next="cancel"><action>{log("cancelled", _WHO)}</action></recv>
+  <recv request="ACK" optional="true" next="stray_ack"/>
+  <recv request="CANCEL" optional="true" next="stray"/>
+  <recv request="CANCEL" optional="global" next="cancel" test="ringing"/>
   <recv request="BYE" optional="global" next="bye">
     <action>{log("far_end_hung_up", _WHO)}<assign assign_to="up" value="0"/></action></recv>
   <recv request="INVITE" rrs="true" next="begin" counter="offered"><action>
-    <assign assign_to="invited" value="1"/><assign assign_to="up" value="0"/><assign assign_to="acked" value="0"/>
+    <assign assign_to="invited" value="1"/><assign assign_to="ringing" value="1"/>
+    <assign assign_to="up" value="0"/><assign assign_to="acked" value="0"/>
     <ereg regexp="sip:([^@;:]+)@" search_in="hdr" header="To:" check_it="true" assign_to="found,phone"/>
     <ereg regexp=".*" search_in="hdr" header="To:" assign_to="local"/>
     <ereg regexp=".*" search_in="hdr" header="From:" assign_to="remote"/>
@@ -89,15 +91,16 @@ def phone_scenario(behaviour: PhoneBehaviour) -> str:
   <nop next="stray"/>
   <label id="options"/>
 {send(response("200 OK", NO_BODY, tag=_TAG), 'counter="qualified" next="end"')}
-  <label id="end_stray"/>
+  <label id="stray_ack"/>
   <nop counter="stray" next="end"/>
 {far_end(_CONTACT, "resume" if isinstance(behaviour, Answers) else "end")}
 {hang_up(_request("BYE", NO_BODY), _WHO)}
 {end(_WHO)}
 """
-    return scenario("acd phone", body, "found,phone,local,remote,after,talk,up,invited,acked")
+    return scenario("acd phone", body, "found,phone,local,remote,after,talk,up,invited,acked,ringing")
 
 
+_NOT_RINGING = '<assign assign_to="ringing" value="0"/>'
 _RING = send(response("180 Ringing", _CONTACT, NO_BODY, tag=_TAG))
 
 
@@ -107,20 +110,19 @@ def _cancelled_part() -> str:
     terminated = lines("SIP/2.0 487 Request Terminated", *last, "CSeq: [last_cseq_number] INVITE", NO_BODY)
     return f"""
   <label id="cancel"/>
-  <nop next="cancelled" test="invited"/>
-  <nop next="stray"/>
-  <label id="cancelled"/>
 {send(response("200 OK", NO_BODY, tag=_TAG))}
-{send(terminated, f'{RETRANSMITTED} counter="cancelled"')}
-  <recv request="CANCEL" optional="true" next="cancelled"/>
+{send(terminated, f'{RETRANSMITTED} counter="cancelled"', log("cancelled", _WHO))}
+  <label id="cancelled"/>
+  <recv request="CANCEL" optional="true" next="cancel_again"/>
   <recv request="ACK" next="end"/>
+{_late_cancel_part("cancel_again", "cancelled", "end")}
 """
 
 
-def _late_cancel_part(waiting: str, acknowledged: str) -> str:
-    """A CANCEL that crossed our final response is answered and changes nothing; the ACK may come with it."""
+def _late_cancel_part(label: str, waiting: str, acknowledged: str) -> str:
+    """A CANCEL after our final response is answered and changes nothing; the ACK may come together with it."""
     return f"""
-  <label id="late_cancel"/>
+  <label id="{label}"/>
 {send(response("200 OK", NO_BODY, tag=_TAG))}
   <nop next="{acknowledged}" test="acked"/>
   <nop next="{waiting}"/>
@@ -131,11 +133,11 @@ def _refuse_part(code: int, at_once: bool) -> str:
     refusal = response(f"{code} Refused", NO_BODY, tag=_TAG)
     pause = "" if at_once else '  <pause variable="after"/>\n'
     return f"""{_RING}{pause}
-{send(refusal, f'{RETRANSMITTED} counter="refused"', log("refused", _WHO))}
+{send(refusal, f'{RETRANSMITTED} counter="refused"', _NOT_RINGING + log("refused", _WHO))}
   <label id="refused"/>
   <recv request="CANCEL" optional="true" next="late_cancel"/>
   <recv request="ACK" next="end"/>
-{_late_cancel_part("refused", "end")}
+{_late_cancel_part("late_cancel", "refused", "end")}
 """
 
 
@@ -150,11 +152,12 @@ def _answer_part(behaviour: Answers) -> str:
         talk = wait_until("deadline", over)
         talk += _transfer_part(behaviour.transfer_to) if behaviour.transfer_to is not None else ""
     return f"""{_RING}{pause}
-{send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), RETRANSMITTED)}
+{send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), RETRANSMITTED, _NOT_RINGING)}
   <label id="answered"/>
+  <recv request="BYE" optional="true" next="far_end_bye"><action>{log("far_end_hung_up", _WHO)}</action></recv>
   <recv request="CANCEL" optional="true" next="late_cancel"/>
   <recv request="ACK" counter="answered" next="resume"><action>{acknowledged}{log("answered", _WHO)}</action></recv>
-{_late_cancel_part("answered", "late_ack")}
+{_late_cancel_part("late_cancel", "answered", "late_ack")}
   <label id="late_ack"/>
   <nop counter="answered"><action>{acknowledged}{log("answered", _WHO)}</action></nop>
   <label id="resume"/>

@@ -11,6 +11,7 @@ How they are built, because SIPp leaves room for calls that fail by themselves:
   ``test`` is made after its action.
 - A reception above the request that is being retransmitted does not stop its retransmission, and SIPp sends nothing
   else meanwhile. So where we wait for an answer to a request of ours, BYE and CANCEL are received there as well.
+- Packets are lost, when a busy machine overflows a socket's buffer: an ACK that never comes may be followed by a BYE.
 - An optional reception without a jump moves on to the step below it, so one that shall change nothing says
   ``advance_state="false"``.
 - Branches carry CSeq, since SIPp's own repeat when a step is run twice. Responses are matched by transaction, which
@@ -123,6 +124,7 @@ def far_end(contact: str, resume: str) -> str:
 {send(response("200 OK", NO_BODY), 'counter="far_end_hung_up" next="end"')}
   <label id="reinvite"/>
 {send_with_sdp(response("200 OK", contact), RETRANSMITTED)}
+  <recv request="BYE" optional="true" next="far_end_bye"/>
   <recv request="ACK" next="{resume}"/>
   <label id="stray"/>
 {send(response("481 Call/Transaction Does Not Exist", NO_BODY), 'counter="stray" next="end"')}
