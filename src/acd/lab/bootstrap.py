@@ -300,7 +300,8 @@ class Installer:
                     )
                     if counted and match is not None:
                         seen += 1
-                        self._line(f"{step}: {match.group(1)}", 0.8 * min(seen / self._total, 1.0))
+                        name = re.sub(r"-\d.*\.whl$", "", match.group(1))
+                        self._line(f"{step}: {name}", 0.8 * min(seen / self._total, 1.0))
                     elif counted and text.startswith("Installing collected"):
                         self._line(f"{step}: unpacking", 0.9)
             except BaseException:
