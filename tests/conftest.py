@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from records_checker import check_records
 
 from acd.lab.rig import Rig, RigPlan
 
 RigFactory = Callable[..., Awaitable[Rig]]
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
 
 
 @pytest.fixture
-async def make_rig(tmp_path: Path) -> AsyncIterator[RigFactory]:
-    """``await make_rig(plan, serve=True)``: a started rig; everything is stopped at the end of the test."""
+async def make_rig(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[RigFactory]:
+    """``await make_rig(plan, serve=True)``: a started rig. At the end of the test everything is stopped, and its
+    records must not contradict themselves."""
     rigs: list[Rig] = []
 
     async def make(plan: RigPlan, **how: Any) -> Rig:
@@ -26,3 +37,8 @@ async def make_rig(tmp_path: Path) -> AsyncIterator[RigFactory]:
     yield make
     for rig in rigs:
         await rig.stop()
+    # A test that failed has left calls behind; what is wrong with it was said
+    if not request.node.stash.get(_FAILED, False):
+        for rig in rigs:
+            if rig.database.exists():
+                check_records(rig.database)

@@ -242,6 +242,9 @@ class Translator:
             offer = message.get("Offer", "")
             track = self.offers.pop(offer, None)
             status = message.get("Dialstatus", "")
+            if track is not None and message.get("Cause", "0") not in ("", "0"):
+                # The legs' own hang-ups may come later. Without a leg it is the cause of some earlier offer
+                track.causes.add(message["Cause"])
             outcome = judge(status, track)
             causes = "" if track is None else ",".join(sorted(track.causes))
             self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}"))

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import secrets
 import signal
 import sqlite3
@@ -24,7 +25,7 @@ import yaml
 
 from acd.domain.errors import LabError
 from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk, find_program
-from acd.lab.asterisk_files import free_ports
+from acd.lab.asterisk_files import free_ports, is_free
 from acd.lab.calls import Call, CallGenerator
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.paths import make_dir, socket_dir
@@ -38,6 +39,17 @@ CHANNELVARS = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 
 T = TypeVar("T")
 
+_PHONE_PORTS, _CALLER_PORTS = 40, 120
+
+
+def free_run(length: int, *, low: int, high: int) -> int:
+    """The first of ``length`` consecutive ports of 127.0.0.1 that are all free at this moment."""
+    for _ in range(100):
+        first = random.randrange(low, high + 2 - length)
+        if all(is_free(port) for port in range(first, first + length)):
+            return first
+    raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
+
 
 def share_dir(name: str) -> Path:
     """``dialplan``, ``config`` or ``migrations``: of the installed package, else of the source tree."""
@@ -47,7 +59,10 @@ def share_dir(name: str) -> Path:
 
 @dataclass(frozen=True)
 class RigPlan:
-    """What to build. ``floor`` is the content of floor.yaml; ``serve_env`` goes to the service's environment."""
+    """What to build. ``floor`` is the content of floor.yaml; ``serve_env`` goes to the service's environment.
+
+    ``ami_port`` is where the service finds the manager interface, if something stands between it and Asterisk.
+    """
 
     phones: Sequence[Phone]
     floor: Mapping[str, Any]
@@ -56,6 +71,7 @@ class RigPlan:
     extra_files: Mapping[str, str] = field(default_factory=dict)
     serve_env: Mapping[str, str] = field(default_factory=dict)
     database_url: str | None = None
+    ami_port: int | None = None
     log_level: str = "info"
     seed: int = 1
 
@@ -83,7 +99,7 @@ class Rig:
         self.config = self.directory / "acd.toml"
         self.serve: Process | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._generators = 0
+        self._generators: list[CallGenerator] = []
         self.asterisk: LabAsterisk
         self.bank: PhoneBank
 
@@ -91,8 +107,8 @@ class Rig:
     def _reserve() -> tuple[int, int, int]:
         (agi,) = free_ports(1, low=32_000, high=32_700)
         # SIPp processes take consecutive ports from these on
-        (phones,) = free_ports(1, low=12_000, high=13_900)
-        (callers,) = free_ports(1, low=14_000, high=19_000)
+        phones = free_run(_PHONE_PORTS, low=12_000, high=13_999)
+        callers = free_run(_CALLER_PORTS, low=14_000, high=19_999)
         return agi, phones, callers
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -149,6 +165,9 @@ class Rig:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        running = [callers for callers in self._generators if callers.running]
+        # A generator that could not be started in full has nothing to stop in part
+        await asyncio.gather(*(callers.stop(0.0) for callers in running), return_exceptions=True)
         if hasattr(self, "bank"):
             await self.bank.stop(0.0)
         if hasattr(self, "asterisk"):
@@ -175,7 +194,7 @@ class Rig:
         self.config.touch(mode=0o600)
         self.config.write_text(
             f"[asterisk.{NODE}]\n"
-            f"ami_port = {self.ports.ami}\n"
+            f"ami_port = {self.plan.ami_port or self.ports.ami}\n"
             'event_secret_file = "ami-events"\naction_secret_file = "ami-actions"\n'
             f"[agi]\nport = {self.agi_port}\n"
             f'[http]\nsocket = "{self.socket}"\n'
@@ -328,18 +347,19 @@ class Rig:
     def callers(self, calls: Sequence[Call], rate: float, *, at_once: int | None = None) -> CallGenerator:
         """Callers to be started; each generator has ports and a folder of its own."""
         assert self._sipp is not None, "the rig was not started"
-        self._generators += 1
-        first_port = self._callers_port + (self._generators - 1) * CallGenerator.PORTS
-        return CallGenerator(
+        first_port = self._callers_port + len(self._generators) * CallGenerator.PORTS
+        generator = CallGenerator(
             calls,
             rate,
             self.ports.sip,
             first_port,
             self._sipp.command("sipp"),
-            self.directory / f"callers-{self._generators}",
+            self.directory / f"callers-{len(self._generators) + 1}",
             at_once=at_once,
             env=self._sipp.env(),
         )
+        self._generators.append(generator)
+        return generator
 
     async def place(self, calls: Sequence[Call], rate: float, *, timeout_s: float = 60.0) -> SippResult:
         """Place calls and wait for their end; after ``timeout_s`` what is still up counts as lost."""
@@ -352,10 +372,14 @@ class Rig:
 
     # -- records -----------------------------------------------------------------------------------------------------
 
+    @property
+    def database(self) -> Path:
+        """The SQLite file of the records (not there if the plan names another database)."""
+        return self.directory / "state" / "acd.sqlite3"
+
     def rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         """Read from the SQLite database, past the service."""
-        path = self.directory / "state" / "acd.sqlite3"
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, parameters).fetchall()
 
