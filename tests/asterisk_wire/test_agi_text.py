@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from agi_fakes import AgiCall, header
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acd.asterisk.agi.assignments import Way, check_assignments, plan_assignments
@@ -18,7 +18,9 @@ from acd.domain.errors import MisuseError
 VALUE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=20) | st.text(
     st.sampled_from('",()[]\\ =$a'), max_size=20
 )
-NAME = st.from_regex(r"\A_{0,2}[a-z][a-z0-9_]{0,5}\Z")
+NAME = st.builds(
+    "{}{}{}".format, st.sampled_from(["", "_", "__"]), st.sampled_from("abc"), st.text("xyz09_", max_size=5)
+)
 
 
 def words(line: bytes) -> list[str]:
@@ -69,13 +71,13 @@ def separate(text: str, delimiter: str = ",") -> list[str]:
     return [*parts, part]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VALUE, max_size=5))
 def test_arguments_arrive_as_they_were(arguments: list[str]) -> None:
     assert words(encode_command("SET VARIABLE", *arguments)) == ["SET", "VARIABLE", *arguments]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAME, VALUE, max_size=12), st.sampled_from([Way.ARRAY, Way.MSET]))
 def test_variables_arrive_as_they_were_and_in_order(values: dict[str, str], way: Way) -> None:
     arrived: list[tuple[str, str]] = []
@@ -93,7 +95,7 @@ def test_variables_arrive_as_they_were_and_in_order(values: dict[str, str], way:
     assert arrived == list(values.items())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAME, st.text(st.sampled_from('"\\,aé'), max_size=1900), max_size=12))
 def test_no_command_is_longer_than_asterisk_reads(values: dict[str, str]) -> None:
     try:
@@ -103,6 +105,13 @@ def test_no_command_is_longer_than_asterisk_reads(values: dict[str, str]) -> Non
             check_assignments(values)
         return
     assert all(len(step.wire) <= 8001 for step in steps)
+
+
+@pytest.mark.parametrize("way", [Way.ARRAY, Way.MSET])
+def test_no_command_sets_more_than_asterisk_looks_at(way: Way) -> None:
+    steps = list(plan_assignments({f"v{number}": "" for number in range(500)}, way))
+    assert sum(len(step.part) for step in steps) == 500
+    assert max(len(step.part) for step in steps) < 99
 
 
 REPLIES = [
@@ -138,7 +147,7 @@ def test_a_reply_of_several_lines() -> None:
     assert not continues(["nonsense"], value_expected=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4))
 def test_any_lines_are_a_reply_or_none(lines: list[str]) -> None:
     reply = parse_reply(lines)
@@ -177,7 +186,7 @@ def test_garbage_on_the_wire_never_escapes_nor_hangs() -> None:
         await server.close(grace_s=5)
         return server
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.tuples(st.booleans(), st.lists(LINE, max_size=8)), max_size=5))
     def check(connections: list[tuple[bool, list[bytes]]]) -> None:
         server = asyncio.run(inside(connections))

@@ -103,6 +103,7 @@ async def test_originate_completes_at_its_event(fake: FakeAmi, session_to: Any, 
         assert fields["Async"] == "true"
         line.reply(fields, Message="Originate successfully queued")
         line.say(Event="OriginateResponse", ActionID="somebody-else-1", Response="Success", Reason="4")
+        line.say(Event="UserEvent", ActionID=fields["ActionID"], Response="Success", Reason="1")
         line.say(Event="OriginateResponse", ActionID=fields["ActionID"], Response="Failure", Reason="0")
 
     fake.answers["Originate"] = originate
@@ -128,11 +129,13 @@ async def test_disconnect_fails_everybody_who_waits(fake: FakeAmi, session_to: A
     single = session.send("Redirect")
     listing = asyncio.ensure_future(session.list_action("Status"))
     await fake.until(lambda: fake.names()[-1] == "Status")
+    entries = list(session._pending._entries.values())
     fake.lines[0].hang_up()
     for waiting in (single, listing):
         with pytest.raises(AmiDisconnectedError, match="under way"):
             await waiting
     assert len(session._pending) == 0
+    assert [entry.timer.cancelled() for entry in entries] == [True, True]
     await witness.until("up", 2)
     assert [kind for kind, _ in witness.log if kind != "event"] == ["up", "down", "up"]
     assert session.counters.reconnects == 1

@@ -46,6 +46,25 @@ async def test_without_events_login_is_enough(fake: FakeAmi, session_to: Any, wi
     assert fake.received[0]["Events"] == "off"
 
 
+async def test_a_connection_dropped_in_the_breath_of_its_login_is_not_up(
+    fake: FakeAmi, session_to: Any, witness: Witness
+) -> None:
+    def login(line: Line, fields: Fields) -> None:
+        line.raw(f"Response: Success\r\nActionID: {fields['ActionID']}\r\n\r\nEvent: Hangup\r\n\r\n".encode())
+        del fake.answers["Login"]
+
+    def on_event(message: dict[str, str]) -> None:
+        session.drop("at once")
+
+    fake.answers["Login"] = login
+    session = await session_to(fake, wait=False, events="call", on_event=on_event)
+    fake.booted = False
+    await session.wait_up(5)
+    assert [kind for kind, _ in witness.log] == ["up"]
+    assert fake.connections == 2
+    assert session.counters.reconnects == 0
+
+
 async def test_not_up_before_fully_booted(session_to: Any, witness: Witness) -> None:
     fake = await FakeAmi(booted=False).start()
     session = await session_to(fake, wait=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wire_plain import plain_messages
 
@@ -91,7 +91,7 @@ async def test_recording_byte_by_byte() -> None:
     assert feed.give(*(CALL[at : at + 1] for at in range(len(CALL)))) == plain_messages(CALL)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, len(ALL)), max_size=40))
 def test_recording_cut_anywhere_gives_the_same(cuts: list[int]) -> None:
     assert run(*cut_up(ALL, cuts)).messages == EXPECTED_ALL
@@ -123,7 +123,7 @@ HEADER = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(HEADER, min_size=1, max_size=6), min_size=1, max_size=6),
     st.lists(st.integers(0, 600), max_size=12),
@@ -147,7 +147,7 @@ PIECE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECE, max_size=40), st.booleans(), st.sampled_from([None, frozenset({"X"})]))
 def test_garbage_never_raises(pieces: list[bytes], greeted: bool, wanted: frozenset[str] | None) -> None:
     feed = run(*([GREETING] if greeted else []), *pieces, wanted=wanted, max_message_bytes=200)
@@ -157,14 +157,14 @@ def test_garbage_never_raises(pieces: list[bytes], greeted: bool, wanted: frozen
         assert len(feed.protocol._tail) <= 200
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECE, max_size=20))
 def test_after_garbage_the_next_message_is_whole(pieces: list[bytes]) -> None:
     feed = run(GREETING, *pieces, b"\r\n\r\nEvent: Hangup\r\nUniqueid: 1.1\r\n\r\n", max_message_bytes=200)
     assert feed.messages[-1] == {"Event": "Hangup", "Uniqueid": "1.1"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300))
 def test_parsing_any_text_gives_text(block: str) -> None:
     message, malformed = parse_message(block)
@@ -173,9 +173,11 @@ def test_parsing_any_text_gives_text(block: str) -> None:
 
 
 async def test_empty_messages_are_passed_over() -> None:
-    feed = Feed()
-    feed.give(GREETING + b"\r\n\r\n\r\nEvent: A\r\n\r\n\r\nEvent: B\r\n\r\n\r\n\r\n\r\n\r\n", b"\r\nEvent: C\r\n\r\n")
+    feed = Feed(wanted=frozenset("ABC"))
+    feed.give(GREETING + b"\r\n\r\n\r\nEvent: Unwanted\r\n\r\n\r\nEvent: Unwanted\r\n\r\n\r\n")
+    feed.give(b"Event: A\r\n\r\n\r\nEvent: B\r\n\r\n\r\n\r\n\r\n\r\n", b"\r\nEvent: C\r\n\r\n")
     assert [message["Event"] for message in feed.messages] == ["A", "B", "C"]
+    assert (feed.counters.unwanted, feed.counters.malformed) == (2, 0)
 
 
 async def test_bytes_that_are_not_utf8_cost_a_character_only() -> None:
@@ -197,7 +199,7 @@ async def test_a_message_over_the_cap_is_dropped_and_survived(caplog: pytest.Log
     feed.give(GREETING, b"Event: A\r\n\r\n", big[:900], big[900:2000], big[2000:], b"\r\n", b"\r\nEvent: B\r\n\r\nEve")
     feed.give(b"nt: C\r\n\r\n", big + b"\r\n\r\nEvent: D\r\n\r\n")
     assert [message["Event"] for message in feed.messages] == ["A", "B", "C", "D"]
-    assert feed.counters.dropped == 2
+    assert (feed.counters.dropped, feed.counters.malformed) == (2, 0)
     assert feed.lost == []
     assert len([record for record in caplog.records if "dropping" in record.getMessage()]) == 1
 
@@ -270,7 +272,7 @@ def test_a_refusal_does_not_show_the_value() -> None:
     assert "sesame" not in str(refused.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=30)), max_size=8))
 def test_encode_refuses_or_makes_one_line_a_header(fields: list[tuple[str, str]]) -> None:
     try:

@@ -62,6 +62,7 @@ class AgiRequest:
         self._trust = trust
         self._lines: deque[str] = deque()
         self._news = asyncio.Event()
+        self._over = asyncio.Event()
         self._busy = False
 
     @property
@@ -121,7 +122,9 @@ class AgiRequest:
             reply = await self._run(step.wire, step.way.value)
             if reply.code != 200 or (step.way is Way.MSET and reply.result == "-2"):
                 what = ", ".join(step.part)
-                raise AsteriskError(f"{self.channel}: Asterisk did not set {what:.200}: {reply.code} {reply.text:.200}")
+                raise AsteriskError(
+                    f"{self.channel!r:.100}: Asterisk did not set {what:.200}: {reply.code} {reply.text:.200}"
+                )
             if step.way is Way.ARRAY and has_array is None:
                 has_array = await self._was_set(step.part)
                 self._trust.note(self.remote, has_array, loop.time())
@@ -134,6 +137,10 @@ class AgiRequest:
         reply = await self.command("GET VARIABLE", name)
         return (reply.value or "") if reply.code == 200 and reply.result == "1" else None
 
+    async def over(self) -> None:
+        """Wait until the channel has hung up or the session has ended: to be raced against what a handler waits for."""
+        await self._over.wait()
+
     # -- for the server -------------------------------------------------------------------------------------------
 
     async def pump(self) -> None:
@@ -144,6 +151,7 @@ class AgiRequest:
                 if line == "HANGUP":
                     self._counters.hangups += not self.hung_up
                     self.hung_up = True
+                    self._over.set()
                 elif len(self._lines) < MAX_REPLY_LINES:
                     self._lines.append(line)
                     self._news.set()
@@ -161,6 +169,7 @@ class AgiRequest:
         """End the session now; the dialplan goes on at its next priority."""
         self.closed = True
         self._news.set()
+        self._over.set()
         close_writer(self._writer)
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -169,7 +178,7 @@ class AgiRequest:
         self, wire: bytes, verb: str, *, reads_value: bool = False, timeout_s: float | None = None
     ) -> AgiReply:
         if self._busy:
-            raise MisuseError(f"AGI command {verb} on {self.channel}: another command is still running")
+            raise MisuseError(f"AGI command {verb} on {self.channel!r:.100}: another command is still running")
         self._counters.stray_lines += len(self._lines)
         self._lines.clear()
         self._raise_if_closed(verb)
@@ -184,7 +193,7 @@ class AgiRequest:
             self.abort()
             if isinstance(error, TimeoutError) and scope.expired():
                 self._counters.command_timeouts += 1
-                raise AgiTimeoutError(f"no reply to AGI {verb} on {self.channel} within {limit_s:g} s") from None
+                raise AgiTimeoutError(f"no reply to AGI {verb} on {self.channel!r:.100} within {limit_s:g} s") from None
             raise
         finally:
             self._busy = False
@@ -210,7 +219,7 @@ class AgiRequest:
 
     def _raise_if_closed(self, verb: str) -> None:
         if self.closed:
-            raise AgiClosedError(f"Asterisk ended the AGI session of {self.channel} before {verb} was done")
+            raise AgiClosedError(f"Asterisk ended the AGI session of {self.channel!r:.100} before {verb} was done")
 
     async def _was_set(self, part: Mapping[str, str]) -> bool:
         """Whether the last of these variables that says something says it now."""

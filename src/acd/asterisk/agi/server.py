@@ -170,7 +170,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
 
     async def _handle(self, endpoint: Handler, request: AgiRequest) -> None:
         """Run the handler within its time; whatever it raises ends this session and nothing else."""
-        path, channel = request.path, request.channel
+        path, channel = request.path[:100], request.channel[:100]
         try:
             async with asyncio.timeout(self._handler_timeout_s) as scope:
                 result = endpoint(request)
@@ -178,15 +178,15 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
                     await result
         except AgiClosedError:
             self.counters.ended_early += 1
-            log.debug("AGI session %r of %s was ended by Asterisk", path, channel)
+            log.debug("AGI session %r of %r was ended by Asterisk", path, channel)
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 self.counters.handler_timeouts += 1
-                text = "AGI handler %r of %s took over %g s; its session is closed, the dialplan goes on"
+                text = "AGI handler %r of %r took over %g s; its session is closed, the dialplan goes on"
                 self._quiet.say(logging.ERROR, f"timeout {path}", text, path, channel, self._handler_timeout_s)
                 return
             self.counters.handler_errors += 1
-            text = "AGI handler %r of %s failed; its session is closed, the dialplan goes on: %s"
+            text = "AGI handler %r of %r failed; its session is closed, the dialplan goes on: %s"
             kind = f"handler {path} {type(error).__name__}"
             self._quiet.say(logging.ERROR, kind, text, path, channel, error, exc=error)
 

@@ -1,8 +1,8 @@
 """panoramisk's Manager reduced to what we use of it: its configuration and its way of connecting.
 
-Everything by which a stock Manager acts on its own (reconnecting every two seconds, pinging without listening for the
-answer, sending unanswered actions again, calling callbacks that may close the connection) ends here. Deciding when to
-connect is the session's matter.
+A stock Manager acts on its own: logs in, pings without listening for the answer, reconnects every two seconds, sends
+unanswered actions again. All that starts in its ``connection_made`` or with its protocol, and ends with them here:
+``AmiProtocol`` never calls back into the Manager. Deciding when to connect is the keeper's matter.
 """
 
 from __future__ import annotations
@@ -31,20 +31,10 @@ class Connector(Manager):  # type: ignore[misc]  # panoramisk has no types
         await self.connect()
 
     def connection_made(self, f: asyncio.Future[object]) -> None:
-        """Called when connecting ended in any way. Who awaits ``open`` has the outcome: nothing to do."""
+        """Called when connecting has ended in any way; who awaits ``open`` has the outcome, nothing is started."""
         if not f.cancelled():
             f.exception()
-
-    def connection_lost(self, exc: object) -> None:
-        """Never reconnects by itself."""
-
-    def send_awaiting_actions(self, *_: object) -> None:
-        """Never sends an action again."""
 
     def send_action(self, action: object, as_list: object = None, **kwargs: object) -> object:
         """Closed: panoramisk's futures have no deadline. AmiSession sends."""
         raise MisuseError("Manager.send_action is not available; send through AmiSession")
-
-    def dispatch(self, event: object) -> list[str]:
-        """Not used: AmiProtocol calls its handlers directly."""
-        return []

@@ -236,7 +236,7 @@ class ConnectionKeeper:
         try:
             awaitable = self._handlers.on_up(message)
             if awaitable is not None:
-                self._up_task = asyncio.ensure_future(_run(awaitable))
+                self._up_task = asyncio.ensure_future(awaitable)
                 self._up_task.add_done_callback(self._up_task_done)
         except Exception as error:
             self._handler_failed("on_up", error)
@@ -330,7 +330,3 @@ class ConnectionKeeper:
         self._counters.handler_errors += 1
         kind = f"{which} {type(error).__name__}"
         self._quiet.say(logging.ERROR, kind, "%s: %s failed: %s", self.account.where, which, error, exc=error)
-
-
-async def _run(awaitable: Awaitable[None]) -> None:
-    await awaitable

@@ -90,6 +90,11 @@ class AmiSession:
         return self._keeper.last_error
 
     @property
+    def waiting(self) -> int:
+        """Actions that await an answer now."""
+        return len(self._pending)
+
+    @property
     def version(self) -> str | None:
         """Version of the manager interface (not of Asterisk), while there is a connection."""
         return None if self._keeper.link is None else self._keeper.link.version
