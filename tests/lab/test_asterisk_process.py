@@ -182,6 +182,8 @@ def test_a_long_path_has_its_socket_elsewhere(lab_asterisk: Make) -> None:
     assert len(str(asterisk.tree.run / "asterisk.ctl")) <= SOCKET_PATH_MAX_BYTES
     found = LabAsterisk(asterisk.directory, asterisk.program, asterisk.ports)
     assert found.tree.run == asterisk.tree.run
+    found.stop()
+    assert not found.tree.run.exists()
 
 
 # --- callers, phones, manager ---------------------------------------------------------------------------------------

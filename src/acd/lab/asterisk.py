@@ -387,6 +387,8 @@ class LabAsterisk:
         self._process = None
         self._pid_file.unlink(missing_ok=True)
         (self.tree.run / "asterisk.ctl").unlink(missing_ok=True)
+        if not self.tree.run.is_relative_to(self.directory):
+            shutil.rmtree(self.tree.run, ignore_errors=True)
 
 
 def _size(path: Path) -> int:
