@@ -11,7 +11,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -28,11 +28,12 @@ from acd.lab.asterisk_files import is_free
 from acd.lab.parts import PARTS, ensure, installed
 from acd.lab.paths import cache_dir, make_dir, shared_file
 from acd.lab.progress import ProgressLine
+from acd.lab.service_files import phones_of, write_service_files
 
 STATE_FILE = "lab.json"
 DEFAULT_DIRECTORY = Path("build/lab")
 EVENT_USER, ACTION_USER, COMMAND_USER = "acd-events", "acd-actions", "acd-commands"
-CHANNEL_VARIABLES = ("acd_call", "acd_place")
+CHANNEL_VARIABLES = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 _STATE_VERSION = 1
 
 
@@ -229,6 +230,11 @@ def install(context: click.Context, names: tuple[str, ...], upgrade: bool, as_js
 @click.option("--ami-port", type=click.IntRange(1024, 65535), help="TCP port of the manager (default: a free one).")
 @click.option("--agi-port", type=click.IntRange(1, 65535), default=4573, show_default=True, help="Where acd listens.")
 @click.option("--dialplan", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="More dialplan.")
+@click.option(
+    "--floor",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A floor.yaml to try: its agents' phones are made (instead of --phones).",
+)
 @click.option("--verbose", type=click.IntRange(0, 10), default=3, show_default=True, help="Level of log/full.log.")
 @_options()
 def start(
@@ -240,13 +246,18 @@ def start(
     ami_port: int | None,
     agi_port: int,
     dialplan: Path | None,
+    floor: Path | None,
     verbose: int,
     as_json: bool,
 ) -> None:
     """Start an Asterisk of your own on loopback ports, with acd's dialplan and phones 1001, 1002...
 
     Register a softphone with the name and the secret that `status` shows. A call from anybody else comes in from the
-    trunk: it goes to acd, and the number called is the DID.
+    trunk: it goes to acd, and the number called is the DID. Beside it, acd.toml and a floor.yaml are written:
+
+    \b
+      acd --config build/lab/acd.toml db upgrade
+      acd --config build/lab/acd.toml serve
     """
     directory = directory.absolute()
     before = LabState.load(directory)
@@ -262,7 +273,7 @@ def start(
     if before is not None and is_free(before.ports.sip) and is_free(before.ports.ami):
         free = before.ports
     ports = AsteriskPorts(sip_port or free.sip, ami_port or free.ami, free.rtp_from, free.rtp_to)
-    phones, endpoints = _phones(directory, count)
+    phones, endpoints = _phones(directory, phones_of(floor) if floor else [str(1001 + n) for n in range(count)])
     instance = LabAsterisk(
         directory,
         program,
@@ -276,16 +287,16 @@ def start(
     )
     instance.start()
     LabState(ports, program, phones).save(directory)
+    write_service_files(directory, ports, agi_port, phones, floor=floor)
     _show(context, directory, as_json)
 
 
-def _phones(directory: Path, count: int) -> tuple[tuple[str, ...], str]:
-    """Names and PJSIP text of ``count`` phones that register; each keeps its secret from one start to the next."""
-    if count == 0:
+def _phones(directory: Path, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """PJSIP text of phones that register; each keeps its secret from one start to the next."""
+    if not names:
         return (), ""
     from acd.lab.phones import Phone, endpoints_conf
 
-    names = [str(1001 + index) for index in range(count)]
     phones = [Phone(name, registers=True, secret=secret(directory, f"phone-{name}")) for name in names]
     return tuple(names), endpoints_conf(phones, lambda phone: 0)
 
@@ -340,6 +351,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
             ("secrets", f"{directory / 'secrets'} (a file for each user and phone)"),
             ("phones", _range(state.phones)),
             ("log", str(instance.log_file)),
+            ("acd.toml", f"{directory / 'acd.toml'} (acd --config ... db upgrade, then serve)"),
         ]
         if instance.running:
             counted = re.search(r"(\d+) active channel", instance.cli("core show channels count"))
