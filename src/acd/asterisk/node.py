@@ -13,7 +13,7 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,7 +65,8 @@ class NodeSettings:
 
 
 class Node:
-    """Runs for ever once started. ``submit`` gets events, ``alarm(kind, detail)`` what a person should know."""
+    """Runs for ever once started. ``submit`` gets events, ``alarm(kind, detail)`` what a person should know; ``devices``
+    are the phones whose states matter."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Node:
         epoch: int,
         submit: Callable[[Event], None],
         alarm: Callable[[str, str], None],
+        devices: Callable[[], Iterable[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
@@ -81,6 +83,7 @@ class Node:
         self._epoch = epoch
         self._submit = submit
         self._alarm = alarm
+        self._devices = devices
         self._clock = clock
         self.translator = Translator(self.name, submit, warn=alarm, clock=clock)
         self._buffer: list[Message] | None = None
@@ -284,13 +287,9 @@ class Node:
         buffer = self._buffer
         channels = await self.actions.list_action("CoreShowChannels")
         devices = await self.actions.list_action("DeviceStateList")
+        phones = await self._phone_states(devices)
         if first and (self._buffer is not buffer or self._buffer is None or not self.events.up):
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
-        phones: dict[str, PhoneState] = {}
-        for device in devices:
-            state = phone_state(device.get("State", ""))
-            if state is not None:
-                phones[device.get("Device", "")] = state
         if first:
             self.translator.clear()
         seen = read_channels(channels, self.translator, prime=first)
@@ -308,6 +307,23 @@ class Node:
             for message in kept:
                 self.translator.feed(message)
             self._synced.set()
+
+    async def _phone_states(self, listed: Sequence[Message]) -> dict[str, PhoneState]:
+        """The states Asterisk lists, and those of our phones that it has not had a reason to list since its start."""
+        texts = {device.get("Device", ""): device.get("State", "") for device in listed}
+        # Numbers behind a trunk have no state of their own; only endpoints are asked for
+        unlisted = [
+            device
+            for device in self._devices()
+            if device not in texts and device.upper().startswith("PJSIP/") and not set(device[6:]) & {"@", "/"}
+        ]
+        questions = [("Getvar", (("Variable", f"DEVICE_STATE({device})"),)) for device in unlisted]
+        for start in range(0, len(questions), 500):
+            answers = await asyncio.gather(*self.actions.send_many(questions[start : start + 500]))
+            for device, answer in zip(unlisted[start : start + 500], answers, strict=True):
+                texts[device] = answer.get("Value", "")
+        states = {device: phone_state(text) for device, text in texts.items()}
+        return {device: state for device, state in states.items() if state is not None}
 
 
 def _report(task: asyncio.Task[None]) -> None:

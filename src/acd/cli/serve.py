@@ -159,6 +159,7 @@ class Service:
                 epoch=memory.epoch,
                 submit=engine.submit,
                 alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
+                devices=lambda: list(floor.roster.by_device),
             )
             self.nodes[name] = node
             executors.executors[name] = node.executor
