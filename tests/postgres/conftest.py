@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
-pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos")
+pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "schema_cases")
 
 from storekit import Database  # noqa: E402
 

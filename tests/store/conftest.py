@@ -1,17 +1,20 @@
-"""The database of these tests: a SQLite file, which another connection can lock."""
+"""The database of these tests: a SQLite file, which another connection can lock and whose disk can run full."""
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos")
+pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "schema_cases")
 
-from storekit import Database  # noqa: E402
+from storekit import Away, Database  # noqa: E402
 
 from acd.store import upgrade  # noqa: E402
 
@@ -23,7 +26,44 @@ def empty_database(tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def database(empty_database: Database, tmp_path: Path) -> Database:
+def small_disk(tmp_path: Path) -> Iterator[Away]:
+    """``tmp_path/db`` is a disk of its own, full while in the context. Who may not mount one gets a limit on the size of
+    files instead: writes fail as well, with another error."""
+    directory = tmp_path / "db"
+    directory.mkdir(mode=0o700)
+    options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
+    mounted = os.getuid() == 0 and not subprocess.run(["mount", *options, directory], check=False).returncode
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        filler = directory / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        yield
+        filler.unlink()
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((directory / "acd.db-wal").stat().st_size, before[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    yield full if mounted else limited
+    if mounted:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@pytest.fixture
+def database(empty_database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Database:
+    ways: dict[str, Away] = {}
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and callspec.params.get("way") == "full":
+        ways["full"] = request.getfixturevalue("small_disk")
     upgrade(empty_database.url)
     path = tmp_path / "db" / "acd.db"
 
@@ -37,5 +77,5 @@ def database(empty_database: Database, tmp_path: Path) -> Database:
         finally:
             connection.close()
 
-    empty_database.away = {"locked": locked}
+    empty_database.away = {"locked": locked, **ways}
     return empty_database

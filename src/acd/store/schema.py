@@ -7,18 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 import acd
 from acd.domain.errors import SchemaError, StoreError
 from acd.store.location import Location, first_line, locate
+from acd.store.tables import REVISION
+
+if TYPE_CHECKING:
+    # Loaded where it is needed: a start that finds the schema as it should be does without.
+    from alembic.config import Config
 
 _OURS = "acd_"
 _LOCK = 0x6163_6420
@@ -38,24 +39,22 @@ def migrations_path() -> Path:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(migrations_path()).replace("%", "%%"))
     return config
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
 def head() -> str:
     """The revision this acd needs."""
-    revision = _scripts().get_current_head()
-    assert revision is not None
-    return revision
+    return REVISION
 
 
 def _known(revision: str) -> bool:
-    return any(script.revision == revision for script in _scripts().walk_revisions())
+    from alembic.script import ScriptDirectory
+
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 @contextmanager
@@ -154,17 +153,23 @@ def current(url: str) -> str | None:
 def upgrade(url: str, revision: str = "head", on_step: OnStep | None = None) -> None:
     """Bring the schema up to ``revision``; an empty database, and a missing SQLite file, are made. Each step is one
     transaction. Raises SchemaError, StoreError, ConfigurationError."""
+    from alembic import command
+
     _migrate(url, on_step, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, revision: str, on_step: OnStep | None = None) -> None:
     """Bring the schema back to ``revision`` ("base" drops every table, with all records). Raises as ``upgrade``."""
+    from alembic import command
+
     if current(url) is None:
         raise SchemaError("the database is empty: there is nothing to take back")
     _migrate(url, on_step, lambda config: command.downgrade(config, revision))
 
 
 def _migrate(url: str, on_step: OnStep | None, run: Callable[[Config], None]) -> None:
+    from alembic.util import CommandError
+
     def applied(*, step: Any, **_: Any) -> None:
         if on_step is not None:
             revision = step.up_revision

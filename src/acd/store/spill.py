@@ -66,6 +66,10 @@ def unframe(line: bytes) -> bytes | None:
     return payload if line[:_FRAME] == b"%08x %08x " % (zlib.crc32(payload), len(payload)) else None
 
 
+_HEAD = frame(json.dumps({"format": _FORMAT, "columns": _COLUMNS}, separators=(",", ":")).encode())
+"""A segment's first line."""
+
+
 class Spill:
     """The spill of one service in ``directory``, at most ``limit_bytes`` of it."""
 
@@ -124,11 +128,12 @@ class Spill:
     def append(self, payloads: Sequence[bytes]) -> None:
         """Append one batch a payload and force them to the disk, all or none. Raises SpillFullError, OSError."""
         lines = b"".join(map(frame, payloads))
-        if self.size_bytes + len(lines) > self._limit:
-            raise SpillFullError(f"the spill {self._directory} is at its bound of {self._limit} bytes")
         current = self._segments.get(self._next - 1)
-        if self._file is None or current is None or current.size + len(lines) > self._segment_limit:
-            current = self._new_segment()
+        if self._file is None or (current is not None and current.size + len(lines) > self._segment_limit):
+            current = None
+        if self.size_bytes + len(lines) + (0 if current else len(_HEAD)) > self._limit:
+            raise SpillFullError(f"the spill {self._directory} is at its bound of {self._limit} bytes")
+        current = current or self._new_segment()
         assert self._file is not None
         try:
             _write_all(self._file, lines)
@@ -144,17 +149,16 @@ class Spill:
     def _new_segment(self) -> _Segment:
         self._close_file()
         path = self._directory / f"spill-{self._next:08d}.jsonl"
-        head = frame(json.dumps({"format": _FORMAT, "columns": _COLUMNS}, separators=(",", ":")).encode())
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(self._file, head)
+            _write_all(self._file, _HEAD)
             self._sync_directory()
         except OSError:
             self._close_file()
             path.unlink(missing_ok=True)
             raise
-        segment = self._segments[self._next] = _Segment(path, len(head))
-        self.size_bytes += len(head)
+        segment = self._segments[self._next] = _Segment(path, len(_HEAD))
+        self.size_bytes += len(_HEAD)
         if self._read[0] not in self._segments:
             self._read = (self._next, 0)
         self._next += 1

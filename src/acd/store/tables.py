@@ -14,6 +14,10 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
+REVISION = "acd_0001"
+"""The last migration: the schema's version that these tables are. Written down here so that a start need not load the
+migrations."""
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

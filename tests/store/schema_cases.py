@@ -1,0 +1,171 @@
+"""What must hold of the schema on both databases. Collected by test_schema_sqlite.py and test_schema_postgres.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from storekit import Database, new_store, write_all
+from traffic import Traffic
+
+from acd.domain.errors import SchemaError, StoreError
+from acd.store import current, downgrade, head, schema, upgrade
+from acd.store.location import locate
+from acd.store.tables import metadata
+
+
+def tables_of(database: Database) -> set[str]:
+    engine = locate(database.url).engine()
+    try:
+        return set(sa.inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def test_the_migrations_make_the_tables(database: Database) -> None:
+    engine = locate(database.url).engine()
+    try:
+        with engine.connect() as connection:
+            options = {"compare_server_default": True, "target_metadata": metadata}
+            differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    finally:
+        engine.dispose()
+    assert differences == []
+
+
+def test_the_comparison_sees_a_difference(database: Database) -> None:
+    other = sa.MetaData()
+    for table in metadata.tables.values():
+        table.to_metadata(other)
+    other.tables["calls"].append_column(sa.Column("extra", sa.Text))
+    sa.Index("ix_extra", other.tables["calls"].c.did)
+    engine = locate(database.url).engine()
+    try:
+        with engine.connect() as connection:
+            differences = compare_metadata(MigrationContext.configure(connection), other)
+    finally:
+        engine.dispose()
+    assert {difference[0] for difference in differences} == {"add_column", "add_index"}
+
+
+def test_the_revision_written_down_is_the_last_migration() -> None:
+    scripts = ScriptDirectory(str(schema.migrations_path()))
+    assert scripts.get_heads() == [head()]
+    assert all(script.revision.startswith("acd_") for script in scripts.walk_revisions())
+
+
+def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) -> None:
+    steps: list[tuple[str, str]] = []
+    assert current(empty_database.url) is None
+    upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
+    assert steps == [("acd_0001", "Calls with their segments and decisions, agents with their states, starts")]
+    assert current(empty_database.url) == head()
+    upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
+    assert len(steps) == 1
+
+
+async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    await write_all(store, Traffic().call())
+    await store.close()
+    steps: list[str] = []
+    downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
+    assert steps == ["acd_0001"]
+    assert tables_of(database) == {"alembic_version"}
+    assert current(database.url) is None
+    upgrade(database.url)
+    assert database.contents()["calls"] == []
+    with pytest.raises(SchemaError, match="acd_9999"):
+        upgrade(database.url, "acd_9999")
+    assert current(database.url) == head()
+
+
+def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Database) -> None:
+    with pytest.raises(SchemaError, match="nothing to take back"):
+        downgrade(empty_database.url, "base")
+
+
+async def test_an_older_schema_is_refused_with_the_command(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "REVISION", "acd_0002")
+    with pytest.raises(SchemaError) as caught:
+        await new_store(database, tmp_path / "state").open()
+    assert str(caught.value) == ("the database's schema is at acd_0001, this acd needs acd_0002: run `acd db upgrade`")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"), [("acd_7777", "made by a newer acd"), ("f00", "belongs to another program")]
+)
+async def test_a_newer_or_foreign_schema_is_refused_and_untouched(
+    database: Database, tmp_path: Path, revision: str, said: str
+) -> None:
+    database.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
+    with pytest.raises(SchemaError, match=said):
+        await new_store(database, tmp_path / "state").open()
+    with pytest.raises(SchemaError, match=said):
+        upgrade(database.url)
+    with pytest.raises(SchemaError, match=said):
+        downgrade(database.url, "base")
+    assert current(database.url) == revision
+    assert "calls" in tables_of(database)
+
+
+async def test_other_peoples_tables_are_refused_and_untouched(database: Database, tmp_path: Path) -> None:
+    downgrade(database.url, "base")
+    database.execute("DROP TABLE alembic_version", "CREATE TABLE invoices (id integer)")
+    for act in (lambda: upgrade(database.url), lambda: current(database.url), lambda: downgrade(database.url, "base")):
+        with pytest.raises(SchemaError, match=r"not acd's \(invoices\)"):
+            act()
+    with pytest.raises(SchemaError, match="not acd's"):
+        await new_store(database, tmp_path / "state").open()
+    assert tables_of(database) == {"invoices"}
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic.operations import Operations
+
+    create = Operations.create_table
+
+    def fail_at_agents(self: Operations, name: str, *columns: object, **options: object) -> object:
+        if name == "agents":
+            raise StoreError("the disk is on fire")
+        return create(self, name, *columns, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Operations, "create_table", fail_at_agents)
+    with pytest.raises(StoreError, match="on fire"):
+        upgrade(empty_database.url)
+    assert tables_of(empty_database) <= {"alembic_version"}
+    assert current(empty_database.url) is None
+    monkeypatch.undo()
+    upgrade(empty_database.url)
+    assert current(empty_database.url) == head()
+
+
+def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path: Path) -> None:
+    locate(empty_database.url).create()
+
+    def alembic(*arguments: str, **environment: str) -> str:
+        command = [sys.executable, "-m", "alembic", "-c", str(schema.migrations_path() / "alembic.ini"), *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    alembic("-x", f"url={empty_database.url}", "upgrade", "head")
+    assert "acd_0001 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
+    assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
+    assert current(empty_database.url) == head()
