@@ -298,6 +298,18 @@ async def test_one_command_at_a_time(serve: Serve) -> None:
     assert isinstance(second, MisuseError)
 
 
+@pytest.mark.parametrize("size", [8192, 1_000_000])
+async def test_a_line_too_long_ends_the_session(agi: FastAgiServer, serve: Serve, size: int) -> None:
+    async def handler(request: AgiRequest) -> None:
+        await request.command("GET FULL VARIABLE", "${x}")
+
+    call, outcome = await serve(handler)
+    await call.command()
+    call.raw(b"200 result=1 (" + b"x" * size + b")\n")
+    assert isinstance(await done(outcome), AgiClosedError)
+    assert agi.counters.malformed == 1
+
+
 async def test_a_flood_of_lines_ends_the_session(agi: FastAgiServer, serve: Serve) -> None:
     async def handler(request: AgiRequest) -> int:
         await asyncio.wait_for(request.over(), 5)
@@ -315,6 +327,7 @@ BAD_BEGINNINGS = {
     "one line of a megabyte": b"x" * 1_000_000,
     "one header of a megabyte": b"agi_network: yes\nagi_x: " + b"x" * 1_000_000,
     "two hundred headers": b"".join(b"agi_arg_%d: x\n" % number for number in range(200)),
+    "a header line over 8 KiB": b"agi_network: yes\nagi_x: " + b"x" * 9000 + b"\n\n",
     "headers over 64 KiB": b"".join(b"agi_arg_%d: %s\n" % (number, b"x" * 4000) for number in range(50)),
     "not utf-8": b"\xff\xfe\xfd\n\n",
     "an empty line": b"\n\n",

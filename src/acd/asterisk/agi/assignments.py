@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from acd.asterisk.agi.commands import MAX_COMMAND_BYTES, encode_command
+from acd.asterisk.agi.commands import FORBIDDEN, MAX_COMMAND_BYTES, encode_command
 from acd.domain.errors import MisuseError
 
 MAX_PAIRS = 60
 """Both look at 99 variables."""
 TRUST_S = 60.0
+_SURELY_SHORT = 1000
+"""Characters that make at most 4,000 bytes of UTF-8, escaped or not: they fit."""
 _MAX_RUN_BYTES = MAX_COMMAND_BYTES - 40
 _MAX_REMOTES = 64
 
@@ -73,7 +75,8 @@ def check_assignments(values: Mapping[str, str]) -> None:
     for name, value in values.items():
         if not _PLAIN_NAME.fullmatch(name) and not _FUNCTION_NAME.fullmatch(name):
             raise MisuseError(f"{name!r:.60} cannot be the name of a channel variable")
-        _alone(name, value)
+        if len(name) + len(value) > _SURELY_SHORT or FORBIDDEN.search(value):
+            _alone(name, value)
 
 
 class ArrayTrust:

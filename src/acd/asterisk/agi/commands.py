@@ -15,7 +15,7 @@ MAX_COMMAND_BYTES = 8000
 """Asterisk reads 8,191 bytes a command and would take the rest for another one."""
 
 _VERB = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,2}")
-_FORBIDDEN = re.compile(r"[\r\n\0]")
+FORBIDDEN = re.compile(r"[\r\n\0]")
 _LINE = re.compile(r"(\d{3})([ -])(.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(\S*)(?: \((.*)\))?(?: endpos=(-?\d+))?", re.DOTALL)
 _RESULT_AND_MORE = re.compile(r"result=(\S*)(?: \((.*?)\))?(?: endpos=(-?\d+))?", re.DOTALL)
@@ -46,7 +46,7 @@ def encode_command(verb: str, *arguments: str) -> bytes:
         raise MisuseError(f"{verb!r:.60} cannot be an AGI command: one to three words of letters")
     words = [verb]
     for argument in arguments:
-        if _FORBIDDEN.search(argument):
+        if FORBIDDEN.search(argument):
             raise MisuseError(f"AGI command {verb}: argument {argument!r:.60} holds a CR, LF or NUL; remove it first")
         escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
         words.append(f'"{escaped}"')
