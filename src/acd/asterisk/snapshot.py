@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from acd.asterisk.ami.messages import Message
+from acd.asterisk.ami.messages import Message, unescape
 from acd.asterisk.translate import OFFER_CONTEXT, Translator
 from acd.domain.events import Phase, SeenCall
 from acd.domain.place import Place
@@ -40,12 +40,14 @@ def read_channels(channels: Sequence[Message], translator: Translator, *, prime:
 
 def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Message]]:
     context, bridge = channel.get("Context", ""), channel.get("BridgeId", "")
-    offer: str | None = channel.get("ChanVariable(acd_offer)") or None
+    offer = channel.get("Exten") if context == OFFER_CONTEXT else None
     agent: str | None = channel.get("ChanVariable(acd_agent)") or None
     phase, agent_channel = Phase.ELSEWHERE, None
+    # Linkedid alone is shared by whomever a caller was transferred to
+    legs = [leg for leg in legs if leg.get("ChanVariable(acd_offer)") == offer]
     if context in _HELD_CONTEXTS and not bridge:
-        phase, offer, agent, legs = Phase.HELD, None, None, []
-    elif context == OFFER_CONTEXT and offer is not None:
+        phase, agent, legs = Phase.HELD, None, []
+    elif offer is not None:
         if bridge:
             legs = [leg for leg in legs if leg.get("BridgeId") == bridge]
             phase = Phase.TALKING if legs else Phase.ELSEWHERE
@@ -65,7 +67,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             agent=agent,
             agent_channel=agent_channel,
             caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
-            caller_name=channel.get("CallerIDName", "").replace("<unknown>", ""),
+            caller_name=unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""),
         ),
         legs,
     )
