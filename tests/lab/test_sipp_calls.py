@@ -7,7 +7,7 @@ import base64
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import pytest_asyncio
 from acd.domain.errors import LabError
 from acd.lab import calls as calls_module
 from acd.lab.asterisk import AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk
+from acd.lab.asterisk_files import is_free
 from acd.lab.behaviours import Answers, Duration, parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import Call, CallGenerator, place_calls, plan_calls
 from acd.lab.parts import SIPP, Unpacked, ensure
@@ -65,7 +66,16 @@ exten => 700,1,Log(NOTICE,transferred ${CALLERID(num)} .)
  same => n,Wait(0.2)
  same => n,Hangup()
 """
-_ports = itertools.count(16_600, CallGenerator.PORTS)
+
+
+def _blocks(size: int) -> Iterator[int]:
+    """First ports of blocks of ``size`` that are free."""
+    for port in itertools.count(16_000, size):
+        if all(is_free(port + offset) for offset in range(size)):
+            yield port
+
+
+_phone_ports, _ports = _blocks(100), _blocks(CallGenerator.PORTS)
 
 
 class Lab:
@@ -79,13 +89,18 @@ class Lab:
         phones = [Phone(name, parse_phone_behaviour(text)) for name, text in PHONES.items()]
         crowd = make_phones(300, first=1001, behaviour=Answers(talk=Duration.fixed(0.5)))
         self.bank = PhoneBank(
-            [*phones, *self.registering, *crowd], ports.sip, 16_500, self.command, folder / "phones", env=self.env
+            [*phones, *self.registering, *crowd],
+            ports.sip,
+            next(_phone_ports),
+            self.command,
+            folder / "phones",
+            env=self.env,
         )
         self.asterisk = LabAsterisk(
             folder / "asterisk",
             program,
             ports,
-            agi_port=16_998,
+            agi_port=4573,
             dialplan_text=DIALPLAN,
             endpoints=self.bank.endpoints,
             options=AsteriskOptions(),
@@ -276,7 +291,7 @@ async def test_a_wrong_secret_is_refused_and_said(lab: Lab) -> None:
     forged = PhoneBank(
         [Phone("2101", registers=True, secret="wrong")],
         lab.asterisk.ports.sip,
-        16_990,
+        next(_ports),
         lab.command,
         lab.folder / "forged",
         env=lab.env,

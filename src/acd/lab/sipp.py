@@ -148,10 +148,17 @@ class SippProcess:
             process.send(signal.SIGUSR1)
         with contextlib.suppress(TimeoutError):
             return await self.wait(grace_s if self._load is not None else min(grace_s, 1.0))
-        process.send(signal.SIGUSR1)
-        if not await asyncio.to_thread(process.wait, 5.0):
-            await asyncio.to_thread(process.end, signal.SIGTERM, 2.0)
+        await asyncio.to_thread(self._end_hard, process)
         return self._result()
+
+    @staticmethod
+    def _end_hard(process: Process) -> None:
+        """The second signal. Two that are under way at once are one, so it is sent until it has worked."""
+        for _ in range(50):
+            process.send(signal.SIGUSR1)
+            if process.wait(0.1):
+                return
+        process.end(signal.SIGTERM, 2.0)
 
     def counts(self) -> SippCounts:
         """The totals so far, at most a quarter of a second old."""

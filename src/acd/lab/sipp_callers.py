@@ -8,9 +8,11 @@ from acd.lab.sipp_xml import (
     NO_BODY,
     RETRANSMITTED,
     VIA,
+    compute,
     end,
     fail_unless_zero,
     far_end,
+    fence,
     hang_up,
     lines,
     log,
@@ -65,28 +67,29 @@ def caller_scenario(*, authenticates: bool = False, expects_refusal: bool = Fals
     ack_refusal = _request("ACK", NO_BODY, in_dialog=False)
     ack_answer = _request("ACK", NO_BODY, in_dialog=True, via_suffix="-ack")
     invite = _request("INVITE", f"{MARK}: caller", in_dialog=False, to_tag=False)
-    refused = f'\n  <recv {_REFUSAL} optional="global" next="refused"><action>{log("refused", _DID)}</action></recv>'
     begins = 'counter="placed" start_rtd="answer" next="wait"'
+    refused = f'\n  <recv {_REFUSAL} optional="global" next="refused"><action>{log("refused", _DID)}</action></recv>'
+    unlimited = 'variable="limited" compare="equal" value="0"'
     body = f"""
   <nop><action>{_read_fields()}</action></nop>
 {send_with_sdp(invite, f"{RETRANSMITTED} {begins}", log("placed", _DID))}
 {_challenge_part(ack_refusal) if authenticates else ""}
   <recv response="^1[0-9][0-9]$" regexp_match="true" optional="global" advance_state="false"/>
-  <recv response="200" optional="global" rrs="true" rtd="answer" next="answered" test="open">
-    <action>{log("answered", _DID)}</action></recv>{refused if expects_refusal else ""}
-  <recv request="BYE" optional="global" next="far_end_bye"><action>{_FAR_END_BYE}</action></recv>
-  <recv request="INVITE" optional="global" next="reinvite" test="up"/>
+  <recv response="200" optional="global" rrs="true" rtd="answer" next="answered">
+    <action>{log("answered", _DID)}{fail_unless_zero("one") if expects_refusal else ""}</action></recv>
+  <recv request="BYE" optional="global" {_FAR_END_BYE}{refused if expects_refusal else ""}
   {NEVER}
   <label id="wait"/>
-  <pause variable="wait" next="give_up"/>
+  <pause variable="wait" next="wait_limit" test="wait_limited"/>
+{_give_up_part(ack_refusal, ack_answer)}
 {_refused_part(ack_refusal) if expects_refusal else ""}
-{_answered_part(ack_answer, expects_refusal)}
+{_answered_part(ack_answer, "hang_up" if expects_refusal else "keys")}
 {_keys_part()}
   <label id="resume"/>
 {wait_until("deadline", "over")}
   <label id="over"/>
+{compute(f'<test assign_to="fine" {unlimited}/>', 'next="hang_up" test="fine"')}
   <nop next="hang_up"><action>{fail_unless_zero("limited")}</action></nop>
-{_give_up_part(ack_refusal, ack_answer)}
 {far_end(_CONTACT, "resume")}
 {hang_up(_request("BYE", NO_BODY, in_dialog=True), _DID)}
 {end(_DID)}
@@ -94,7 +97,7 @@ def caller_scenario(*, authenticates: bool = False, expects_refusal: bool = Fals
     return scenario("acd caller", body, "fine,one,found")
 
 
-_FAR_END_BYE = f'<assign assign_to="up" value="0"/>{log("far_end_hung_up", _DID)}'
+_FAR_END_BYE = f'next="far_end_bye"><action>{log("far_end_hung_up", _DID)}</action></recv>'
 
 
 def _read_fields() -> str:
@@ -109,8 +112,8 @@ def _read_fields() -> str:
     return (
         f'<assignstr assign_to="name" value="[field{_COLUMN["name"]}]"/><urldecode variable="name"/>'
         + "".join(number(variable, _COLUMN[column]) for variable, column in numbers.items())
-        + f'<assignstr assign_to="script" value="[field{_COLUMN["script"]}]"/><assign assign_to="open" value="1"/>'
-        f'<assign assign_to="up" value="0"/><assign assign_to="one" value="1"/>{now("began")}'
+        + f'<assignstr assign_to="script" value="[field{_COLUMN["script"]}]"/>'
+        f'<assign assign_to="one" value="1"/>{now("began")}'
     )
 
 
@@ -135,66 +138,65 @@ def _refused_part(ack: str) -> str:
 """
 
 
-def _answered_part(ack: str, expects_refusal: bool) -> str:
+def _answered_part(ack: str, then: str) -> str:
     """The first 200 starts the talk; a repeated one (our ACK was lost) is acknowledged and the talk goes on.
 
     The talk ends at now + talk, or at began + talk when held: now + held * (began - now) + talk.
     """
+    begin = f"""{now("deadline")}<assign assign_to="earlier" variable="began"/>
+    <subtract assign_to="earlier" variable="deadline"/><multiply assign_to="earlier" variable="held"/>
+    <add assign_to="deadline" variable="earlier"/><add assign_to="deadline" variable="talk"/>"""
     return f"""
   <label id="answered"/>
-{send(ack, 'next="resume" test="talking"')}
-  <nop counter="answered"><action><assign assign_to="up" value="1"/><assign assign_to="talking" value="1"/>
-    {fail_unless_zero("one") if expects_refusal else ""}{now("deadline")}
-    <assign assign_to="earlier" variable="began"/><subtract assign_to="earlier" variable="deadline"/>
-    <multiply assign_to="earlier" variable="held"/><add assign_to="deadline" variable="earlier"/>
-    <add assign_to="deadline" variable="talk"/></action></nop>
+{send(ack, f'counter="answered" next="{then}"', begin)}
+  <recv response="200" optional="global" next="answered_again"/>
+  <recv request="BYE" optional="global" {_FAR_END_BYE}
+  <recv request="INVITE" optional="global" next="reinvite"/>
+  {NEVER}
+  <label id="answered_again"/>
+{send(ack, 'next="keys"')}
 """
 
 
 def _keys_part() -> str:
-    """Press the keys of ``script``, one SIP INFO each."""
+    """Press the keys of ``script``, one SIP INFO each. What is left of them is taken apart in one step."""
     head = ("Content-Type: application/dtmf-relay", "Content-Length: [len]")
     info = _request("INFO", *head, in_dialog=True) + "\n\n" + lines("      Signal=[$key]", "Duration=100")
+    take = """<test assign_to="done" variable="keys" compare="less_than" value="1"/>
+    <assignstr assign_to="todo" value="[$script]"/>
+    <ereg regexp="^([0-9]{5})(.)(.*)$" search_in="var" variable="todo" assign_to="found,gap_text,key,script"/>
+    <todouble assign_to="gap" variable="gap_text"/><subtract assign_to="keys" value="1"/>"""
     return f"""
   <label id="keys"/>
-  <nop next="resume" test="done"><action>
-    <test assign_to="done" variable="keys" compare="less_than" value="1"/></action></nop>
-  <nop><action><assignstr assign_to="todo" value="[$script]"/>
-    <ereg regexp="^([0-9]{{5}})(.)(.*)$" search_in="var" variable="todo" assign_to="found,gap_text,key,script"/>
-    <todouble assign_to="gap" variable="gap_text"/><subtract assign_to="keys" value="1"/></action></nop>
+{compute(take, 'next="resume" test="done"')}
   <pause variable="gap"/>
 {send(info, f'{RETRANSMITTED} start_txn="info"')}
-  <recv request="BYE" optional="true" next="far_end_bye"><action>{_FAR_END_BYE}</action></recv>
-  <recv response="200" optional="global" response_txn="info" next="keys" test="up"/>
-  <recv response="481" optional="global" response_txn="info" advance_state="false"/>
-  {NEVER}
+  <recv request="BYE" optional="true" {_FAR_END_BYE}
+  <recv response="200" optional="true" response_txn="info" next="keys"/>
+{fence('response="200" response_txn="info"', 'response="481" response_txn="info"', 'response="200"')}
 """
 
 
 def _give_up_part(ack_refusal: str, ack_answer: str) -> str:
-    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once.
-
-    The last reception is for a final response that is repeated before our ACK is out.
-    """
+    """CANCEL; 487 ends the call. An answer that crosses the CANCEL is acknowledged and hung up at once."""
     cancel = _request("CANCEL", NO_BODY, in_dialog=False, to_tag=False)
-    begin = '<assign assign_to="open" value="0"/><assign assign_to="cancelling" value="1"/>' + log("gave_up", _DID)
-    stop = '<action><assign assign_to="cancelling" value="0"/></action>'
-    glare = (
-        f'<recv response="200" optional="true" rrs="true" next="glare">{stop}</recv>\n'
-        f'  <recv {_REFUSAL} optional="true" next="cancelled">{stop}</recv>'
-    )
+    invite_over = f"""
+  <recv response="200" optional="true" rrs="true" next="glare"/>
+  <recv {_REFUSAL} optional="true" next="cancelled"/>"""
+    late = ('response="200"', _REFUSAL, 'response="200" response_txn="cancel"', 'response="481" response_txn="cancel"')
     return f"""
   <label id="give_up"/>
-  <nop><action>{fail_unless_zero("wait_limited")}</action></nop>
-{send(cancel, f'{RETRANSMITTED} start_txn="cancel" counter="gave_up"', begin)}
-  {glare}
-  <recv response="200" optional="global" response_txn="cancel" next="final" test="cancelling"/>
-  <recv response="481" optional="global" response_txn="cancel" next="final" test="cancelling"/>
+{send(cancel, f'{RETRANSMITTED} start_txn="cancel" counter="gave_up"', log("gave_up", _DID))}
+{invite_over}
+  <recv response="200" optional="true" response_txn="cancel" next="final"/>
+  <recv response="481" optional="true" response_txn="cancel" next="final"/>
   {NEVER}
   <label id="final"/>
-  {glare}
-  <recv {_REFUSAL} optional="global" advance_state="false"/>
+{invite_over}
   <recv request="NEVER" timeout="{FINAL_WAIT_MS}"/>
+{fence(*late)}
+  <label id="wait_limit"/>
+  <nop next="give_up"><action>{fail_unless_zero("wait_limited")}</action></nop>
   <label id="cancelled"/>
 {send(ack_refusal, 'next="end"')}
   <label id="glare"/>

@@ -9,7 +9,9 @@ from acd.lab.sipp_xml import (
     RETRANSMITTED,
     VIA,
     end,
+    fail_unless_zero,
     far_end,
+    fence,
     hang_up,
     lines,
     log,
@@ -59,49 +61,55 @@ def phone_scenario(behaviour: PhoneBehaviour) -> str:
         case Absent():
             raise ValueError("an absent phone has no scenario: nothing listens at its address")
         case Silent():
-            act = '  <nop next="end" counter="ignored"/>\n'
+            act, talk = '  <nop next="end" counter="ignored"/>\n', ""
         case RingsForEver():
-            act = f"{_RING}  {NEVER}\n"
+            act, talk = f"{_RING}  {NEVER}\n", ""
         case Refuses(code):
-            act = _refuse_part(code, behaviour.after == NOW)
+            act, talk = _refuse_part(code, behaviour.after == NOW), ""
         case Answers():
-            act = _answer_part(behaviour)
+            act, talk = _answer_part(behaviour.after == NOW), _talk_part(behaviour)
     body = f"""
   <recv request="OPTIONS" optional="true" next="options"/>
-  <recv request="ACK" optional="true" next="stray_ack"/>
+  <recv request="BYE" optional="true" next="stray"/>
   <recv request="CANCEL" optional="true" next="stray"/>
-  <recv request="CANCEL" optional="global" next="cancel" test="ringing"/>
-  <recv request="BYE" optional="global" next="bye">
-    <action>{log("far_end_hung_up", _WHO)}<assign assign_to="up" value="0"/></action></recv>
-  <recv request="INVITE" rrs="true" next="begin" counter="offered"><action>
-    <assign assign_to="invited" value="1"/><assign assign_to="ringing" value="1"/>
-    <assign assign_to="up" value="0"/><assign assign_to="acked" value="0"/>
+  <recv request="ACK" optional="true" next="stray_ack"/>
+  <recv request="INVITE" rrs="true" next="begin" counter="offered"><action><assign assign_to="acked" value="0"/>
     <ereg regexp="sip:([^@;:]+)@" search_in="hdr" header="To:" check_it="true" assign_to="found,phone"/>
     <ereg regexp=".*" search_in="hdr" header="To:" assign_to="local"/>
     <ereg regexp=".*" search_in="hdr" header="From:" assign_to="remote"/>
     {number("after", 0)}{number("talk", 1)}{log("offered", _WHO)}</action></recv>
-  <recv request="INVITE" optional="global" next="reinvite" test="up"/>
-  <recv request="ACK" optional="global" advance_state="false"><action><assign assign_to="acked" value="1"/></action></recv>
-  {NEVER}
+  <recv request="CANCEL" optional="global" next="cancel"/>
+{fence('request="INVITE"')}
   <label id="begin"/>
 {act}
 {_cancelled_part()}
-  <label id="bye"/>
-  <nop next="far_end_bye" test="invited"/>
-  <nop next="stray"/>
-  <label id="options"/>
-{send(response("200 OK", NO_BODY, tag=_TAG), 'counter="qualified" next="end"')}
-  <label id="stray_ack"/>
-  <nop counter="stray" next="end"/>
+{_strays_part()}
+{talk}
 {far_end(_CONTACT, "resume" if isinstance(behaviour, Answers) else "end")}
 {hang_up(_request("BYE", NO_BODY), _WHO)}
 {end(_WHO)}
 """
-    return scenario("acd phone", body, "found,phone,local,remote,after,talk,up,invited,acked,ringing")
+    fine = ",fine" if isinstance(behaviour, Answers) and behaviour.transfer_to is not None else ""
+    return scenario("acd phone", body, f"found,phone,local,remote,after,talk,acked{fine}")
 
 
-_NOT_RINGING = '<assign assign_to="ringing" value="0"/>'
+_FAR_END_BYE = f'next="far_end_bye"><action>{log("far_end_hung_up", _WHO)}</action></recv>'
 _RING = send(response("180 Ringing", _CONTACT, NO_BODY, tag=_TAG))
+_LATE = fence('request="CANCEL"', 'request="INVITE"') + (
+    '  <recv request="ACK" optional="global" advance_state="false">'
+    '<action><assign assign_to="acked" value="1"/></action></recv>\n'
+    f'  <recv request="BYE" optional="global" {_FAR_END_BYE}\n  {NEVER}\n'
+)
+"""After a final response: what is repeated changes nothing, but the ACK may come while a CANCEL is being answered."""
+
+
+def _strays_part() -> str:
+    return f"""
+  <label id="options"/>
+{send(response("200 OK", NO_BODY, tag=_TAG), 'counter="qualified" next="end"')}
+  <label id="stray_ack"/>
+  <nop counter="stray" next="end"/>
+"""
 
 
 def _cancelled_part() -> str:
@@ -109,64 +117,74 @@ def _cancelled_part() -> str:
     last = ("[last_Via:]", "[last_From:]", f"[last_To:]{_TAG}", "[last_Call-ID:]")
     terminated = lines("SIP/2.0 487 Request Terminated", *last, "CSeq: [last_cseq_number] INVITE", NO_BODY)
     return f"""
+{_LATE}
   <label id="cancel"/>
 {send(response("200 OK", NO_BODY, tag=_TAG))}
-{send(terminated, f'{RETRANSMITTED} counter="cancelled"', log("cancelled", _WHO))}
-  <label id="cancelled"/>
-  <recv request="CANCEL" optional="true" next="cancel_again"/>
-  <recv request="ACK" next="end"/>
-{_late_cancel_part("cancel_again", "cancelled", "end")}
+{send(terminated, f'{RETRANSMITTED} counter="cancelled" next="cancelled"', log("cancelled", _WHO))}
+{_final_part("cancelled", _END)}
 """
 
 
-def _late_cancel_part(label: str, waiting: str, acknowledged: str) -> str:
-    """A CANCEL after our final response is answered and changes nothing; the ACK may come together with it."""
+def _final_part(label: str, ack: str) -> str:
+    """At ``label``: a final response is out; wait for its ACK, received by ``ack``.
+
+    A CANCEL that comes now is answered and changes nothing; the ACK may come together with it. Only a BYE says that the
+    ACK was lost.
+    """
     return f"""
+{_LATE}
+  <label id="cancel_again_{label}"/>
+{send(response("200 OK", NO_BODY, tag=_TAG), f'next="acked_{label}" test="acked"')}
   <label id="{label}"/>
-{send(response("200 OK", NO_BODY, tag=_TAG))}
-  <nop next="{acknowledged}" test="acked"/>
-  <nop next="{waiting}"/>
+  <recv request="BYE" optional="true" {_FAR_END_BYE}
+  <recv request="CANCEL" optional="true" next="cancel_again_{label}"/>
+  <recv request="INVITE" optional="true" advance_state="false"/>
+  <recv request="ACK" {ack}</recv>
+  <label id="acked_{label}"/>
+  <pause milliseconds="0" {ack}</pause>
 """
+
+
+_END = 'next="end"><action><assign assign_to="acked" value="1"/></action>'
 
 
 def _refuse_part(code: int, at_once: bool) -> str:
     refusal = response(f"{code} Refused", NO_BODY, tag=_TAG)
     pause = "" if at_once else '  <pause variable="after"/>\n'
     return f"""{_RING}{pause}
-{send(refusal, f'{RETRANSMITTED} counter="refused"', _NOT_RINGING + log("refused", _WHO))}
-  <label id="refused"/>
-  <recv request="CANCEL" optional="true" next="late_cancel"/>
-  <recv request="ACK" next="end"/>
-{_late_cancel_part("late_cancel", "refused", "end")}
+{send(refusal, f'{RETRANSMITTED} counter="refused" next="refused"', log("refused", _WHO))}
+{_final_part("refused", _END)}
 """
 
 
-def _answer_part(behaviour: Answers) -> str:
+def _answer_part(at_once: bool) -> str:
     """Every step costs up to a millisecond, so a phone that answers at once does not pause for no time."""
-    pause = "" if behaviour.after == NOW else '  <pause variable="after"/>\n'
-    acknowledged = f'<assign assign_to="up" value="1"/>{now("deadline")}<add assign_to="deadline" variable="talk"/>'
-    if behaviour.talk is None and behaviour.transfer_to is None:
-        talk = f"  {NEVER}\n"
-    else:
-        over = "transfer" if behaviour.transfer_to is not None else "hang_up"
-        talk = wait_until("deadline", over)
-        talk += _transfer_part(behaviour.transfer_to) if behaviour.transfer_to is not None else ""
+    pause = "" if at_once else '  <pause variable="after"/>\n'
+    action = f'{now("deadline")}<add assign_to="deadline" variable="talk"/>{log("answered", _WHO)}'
     return f"""{_RING}{pause}
-{send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), RETRANSMITTED, _NOT_RINGING)}
-  <label id="answered"/>
-  <recv request="BYE" optional="true" next="far_end_bye"><action>{log("far_end_hung_up", _WHO)}</action></recv>
-  <recv request="CANCEL" optional="true" next="late_cancel"/>
-  <recv request="ACK" counter="answered" next="resume"><action>{acknowledged}{log("answered", _WHO)}</action></recv>
-{_late_cancel_part("late_cancel", "answered", "late_ack")}
-  <label id="late_ack"/>
-  <nop counter="answered"><action>{acknowledged}{log("answered", _WHO)}</action></nop>
+{send_with_sdp(response("200 OK", _CONTACT, tag=_TAG), f'{RETRANSMITTED} next="answered"')}
+{_final_part("answered", f'counter="answered" next="resume"><action>{action}</action>')}
+"""
+
+
+def _talk_part(behaviour: Answers) -> str:
+    if behaviour.talk is None and behaviour.transfer_to is None:
+        act = f"  {NEVER}\n"
+    elif behaviour.transfer_to is None:
+        act = wait_until("deadline", "hang_up")
+    else:
+        act = wait_until("deadline", "transfer") + _transfer_part(behaviour.transfer_to)
+    return f"""
+{_LATE}
+  <recv request="INVITE" optional="global" next="reinvite"/>
+  {NEVER}
   <label id="resume"/>
-{talk}
+{act}
 """
 
 
 def _transfer_part(extension: str) -> str:
-    """REFER the other side away; then hang up, as phones do, unless Asterisk was faster."""
+    """REFER the other side away; then hang up, as phones do, unless Asterisk was faster. A refusal counts as failed."""
     refer = _request(
         "REFER",
         f"Refer-To: <sip:{extension}@[remote_ip]:[remote_port]>",
@@ -176,9 +194,12 @@ def _transfer_part(extension: str) -> str:
     return f"""
   <label id="transfer"/>
 {send(refer, f'{RETRANSMITTED} start_txn="refer" counter="transferred"', log("transferred", _WHO, extension))}
-  <recv request="BYE" optional="true" next="far_end_bye"><action><assign assign_to="up" value="0"/></action></recv>
-  <recv response="202" optional="global" response_txn="refer" next="referred" test="up"/>
-  {NEVER}
+  <recv request="BYE" optional="true" {_FAR_END_BYE}
+  <recv response="202" optional="true" response_txn="refer" next="referred"/>
+  <recv response="^[3-6][0-9][0-9]$" regexp_match="true" optional="true" response_txn="refer" next="not_referred"/>
+{fence('response="202" response_txn="refer"', 'response="481" response_txn="refer"')}
+  <label id="not_referred"/>
+  <nop next="hang_up"><action><assign assign_to="one" value="1"/>{fail_unless_zero("one")}</action></nop>
   <label id="referred"/>
   <pause milliseconds="{_AFTER_REFER_MS}" next="hang_up"/>
 """

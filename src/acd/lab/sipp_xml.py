@@ -4,16 +4,21 @@ How they are built, because SIPp leaves room for calls that fail by themselves:
 
 - SIPp runs one step of a call, then listens, for up to a millisecond; a message it does not expect at its present step
   fails the call. So whatever may come at any time (BYE, CANCEL, a new offer, answers to the INVITE) is a *global*
-  optional reception near the top with a jump, and every wait is a pause that such a message cuts short.
-- Global receptions are found from every later step, so the step that follows a request must be a later one: requests
-  jump to their wait instead of passing a ``nop``.
-- Flags that decide what a message means are set in the reception's own action, which runs at once. But a reception's
-  ``test`` is made after its action.
+  optional reception with a jump, and every wait is a pause that such a message cuts short.
+- A message is looked for from the present step on, as far as receptions go, then backwards; so the nearest global
+  reception above counts. Each phase of a call therefore begins with the receptions that are its own, and a phase that
+  is over leaves a `fence` behind: receptions that take what is late and change nothing.
+- A message that finds a ``nop`` as the present step is put aside until the next reception, and a pause is none; a
+  second one replaces it. So between the first request and the last nothing is a ``nop`` but what marks a failure:
+  `compute` is a pause of no time (and one or two milliseconds), and where even that is too long, other steps carry the
+  actions.
+- The receptions of a fence say ``advance_state="false"``. One with a ``test`` that fails would put the call to sleep in
+  front of a message it has to send; one without a jump would move on to the step below it.
+- The step that follows a request must come after the receptions of its answers: requests jump to their wait.
+- Flags are set in a reception's own action, which runs at once; a ``test`` is made after it.
 - A reception above the request that is being retransmitted does not stop its retransmission, and SIPp sends nothing
   else meanwhile. So where we wait for an answer to a request of ours, BYE and CANCEL are received there as well.
 - Packets are lost, when a busy machine overflows a socket's buffer: an ACK that never comes may be followed by a BYE.
-- An optional reception without a jump moves on to the step below it, so one that shall change nothing says
-  ``advance_state="false"``.
 - Branches carry CSeq, since SIPp's own repeat when a step is run twice. Responses are matched by transaction, which
   for SIPp is the branch. But a CANCEL has its INVITE's branch, so responses to INVITE are matched by the method in
   CSeq: SIPp does so for requests that start no transaction. Their receptions stand before those of CANCEL's.
@@ -102,17 +107,29 @@ def now(variable: str) -> str:
     )
 
 
+def fence(*kinds: str) -> str:
+    """Steps nobody gets to: from later ones, messages of these kinds are taken and nothing changes."""
+    return "".join(f'  <recv {kind} optional="global" advance_state="false"/>\n' for kind in kinds) + f"  {NEVER}\n"
+
+
 def fail_unless_zero(variable: str) -> str:
-    """An action: the call counts as failed, and goes on, when ``variable`` is not 0."""
+    """An action: the call counts as failed, and goes on, when ``variable`` is not 0. For receptions and nops only."""
     return f'<test assign_to="fine" variable="{variable}" compare="equal" value="0" check_it="true"/>'
+
+
+def compute(action: str, attributes: str = "") -> str:
+    """Do ``action``; ``attributes`` may hold a jump, and its test sees what ``action`` did."""
+    return f'  <pause milliseconds="0" {attributes}><action>{action}</action></pause>\n'
 
 
 def wait_until(deadline: str, over: str) -> str:
     """Wait for the rest of the time up to ``deadline`` and go on at label ``over``, also when it has passed."""
+    left = (
+        f'{now("now")}<assign assign_to="left" variable="{deadline}"/><subtract assign_to="left" variable="now"/>'
+        '<test assign_to="late" variable="left" compare="less_than" value="1"/>'
+    )
     return f"""
-  <nop next="{over}" test="late"><action>{now("now")}
-    <assign assign_to="left" variable="{deadline}"/><subtract assign_to="left" variable="now"/>
-    <test assign_to="late" variable="left" compare="less_than" value="1"/></action></nop>
+{compute(left, f'next="{over}" test="late"')}
   <pause variable="left" next="{over}"/>
 """
 
@@ -120,6 +137,7 @@ def wait_until(deadline: str, over: str) -> str:
 def far_end(contact: str, resume: str) -> str:
     """Labels ``far_end_bye``, ``reinvite`` (a new offer within the dialog, then on at ``resume``) and ``stray``."""
     return f"""
+{fence('response="200"')}
   <label id="far_end_bye"/>
 {send(response("200 OK", NO_BODY), 'counter="far_end_hung_up" next="end"')}
   <label id="reinvite"/>
@@ -134,17 +152,16 @@ def far_end(contact: str, resume: str) -> str:
 def hang_up(bye: str, who: str) -> str:
     """Label ``hang_up``: send BYE and end, also when the other side's crosses it, or its dialog is gone already (481).
 
-    The crossing BYE may come after the answer to ours. Goes at the end, since its reception of BYE is meant for no
-    step of another part.
+    The crossing BYE may come after the answer to ours.
     """
-    sent = f'<assign assign_to="up" value="0"/><assign assign_to="alone" value="1"/>{log("hung_up", who)}'
+    answers = ('response="200" response_txn="bye"', 'response="481" response_txn="bye"')
     return f"""
   <label id="hang_up"/>
-{send(bye, f'{RETRANSMITTED} start_txn="bye" counter="hung_up"', sent)}
-  <recv request="BYE" optional="global" next="crossed"><action><assign assign_to="alone" value="0"/></action></recv>
-  <recv response="200" optional="global" response_txn="bye" next="linger" test="alone"/>
-  <recv response="481" optional="global" response_txn="bye" next="linger" test="alone"/>
-  {NEVER}
+{send(bye, f'{RETRANSMITTED} start_txn="bye" counter="hung_up"', log("hung_up", who))}
+  <recv request="BYE" optional="global" next="crossed"/>
+  <recv response="200" optional="true" response_txn="bye" next="linger"/>
+  <recv response="481" optional="true" response_txn="bye" next="linger"/>
+{fence('response="200"', *answers, 'request="INVITE"')}
   <label id="crossed"/>
 {send(response("200 OK", NO_BODY), 'next="end"')}
   <label id="linger"/>
