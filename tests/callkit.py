@@ -27,6 +27,11 @@ def phone(name: str, behaviour: str = "answer", *, registers: bool = False) -> P
     return Phone(name, parse_phone_behaviour(behaviour), registers, f"secret-{name}" if registers else "")
 
 
+def dials(from_phone: Phone, to: str, behaviour: str = "until-bye") -> Call:
+    """An agent dials ``to`` on his phone."""
+    return Call.from_phone(from_phone, to, parse_caller_behaviour(behaviour))
+
+
 def agents(phones: Mapping[str, Sequence[str] | str], **common: Any) -> dict[str, dict[str, Any]]:
     """Agents by name with their phones; all of them in the queue ``main`` unless ``common`` says otherwise."""
     return {
@@ -132,6 +137,12 @@ async def until_channels(rig: Rig, what: str, condition: Callable[[list[dict[str
         return condition(await asyncio.to_thread(channels, rig))
 
     await rig.until(holds, PATIENT_S, what)
+
+
+async def hang_up(rig: Rig, number: str) -> None:
+    """End the call of the caller with ``number`` from Asterisk's side: he gets a BYE."""
+    (name,) = [row["name"] for row in await asyncio.to_thread(channels, rig) if row["caller"] == number]
+    await asyncio.to_thread(rig.asterisk.cli, f"channel request hangup {name}")
 
 
 async def recorded(rig: Rig, number: str) -> list[dict[str, Any]]:

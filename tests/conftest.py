@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records_checker import check_records
 
 from acd.lab.rig import Rig, RigPlan
+from records_checker import check_records
 
 RigFactory = Callable[..., Awaitable[Rig]]
 _FAILED = pytest.StashKey[bool]()

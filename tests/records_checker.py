@@ -32,7 +32,7 @@ def problems_of(path: Path) -> Iterator[str]:
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         tables = {
-            name: connection.execute(f"SELECT * FROM {name} ORDER BY {order}").fetchall()  # noqa: S608
+            name: connection.execute(f"SELECT * FROM {name} ORDER BY {order}").fetchall()
             for name, order in (
                 ("calls", "entered_at, call"),
                 ("segments", "call, serial"),

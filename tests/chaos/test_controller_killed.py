@@ -105,7 +105,7 @@ async def test_killed_twice_amid_ringing(make_rig):
         await rig.until_status_up(
             "the ringing offers to be taken up",
             lambda s: s["agents"]["RINGING"] == 5 and s["waiting"] == 8,
-            timeout_s=3.0,
+            timeout_s=10.0,
         )
     result = await callers.wait(60.0)
     assert result.lost == 0, result.errors

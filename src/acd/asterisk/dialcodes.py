@@ -92,15 +92,16 @@ class DialCodes:
         if failures >= TRIES and time.monotonic() < until:
             log.warning("log-in at %s refused: too many wrong tries, locked for a minute", device)
             return None
+        # Counted before it is checked: several tries at once are several tries
+        if len(self._failures) >= _MAX_LOCKS:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures[device] = (failures % TRIES + 1, time.monotonic() + LOCKED_S)
         agent = self._by_number.get(number)
         good = False
         if agent is not None and agent.pin_hash is not None:
             async with self._checks:  # scrypt takes tens of milliseconds of a core, off the event loop
                 good = await asyncio.to_thread(self._verify_pin, pin, agent.pin_hash)
         if agent is None or not good:
-            if len(self._failures) >= _MAX_LOCKS:
-                self._failures.pop(next(iter(self._failures)))
-            self._failures[device] = (failures % TRIES + 1, time.monotonic() + LOCKED_S)
             log.warning("log-in at %s refused: wrong agent number or PIN", device)
             return None
         self._failures.pop(device, None)

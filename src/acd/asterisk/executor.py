@@ -44,7 +44,6 @@ def variables_of(command: ChannelCommand) -> dict[str, str]:
     if isinstance(command, HoldCall | MarkCall | OfferCall):
         values["acd_hold"] = "ringback" if command.hold is None else command.hold
     if isinstance(command, OfferCall):
-        values["acd_offer"] = command.offer
         values["acd_agent"] = command.agent
         values["acd_dial"] = dial_string(command.phones)
         values["acd_ring"] = f"{max(1.0, command.ring_timeout_s):.0f}"

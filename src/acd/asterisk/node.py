@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 OLDEST = (20, 11)
 NEEDED_MODULES = (
     "app_dial",
+    "app_playtones",
     "app_userevent",
+    "app_verbose",
     "res_agi",
     "res_musiconhold",
     "func_strings",

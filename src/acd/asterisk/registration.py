@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping
 
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest
 from acd.asterisk.node import Node
+from acd.asterisk.translate import OFFER_CONTEXT
 from acd.domain.errors import AsteriskError
-from acd.domain.events import CallArrived, Event, OfferFailed
+from acd.domain.events import CallArrived, CallEnded, Event, OfferFailed
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome
 
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 2.0
+LATE_S = 2.5
+"""After this time the dialplan has given up, or is about to."""
 
 
 class Registration:
@@ -36,13 +39,18 @@ class Registration:
         if node is None or not request.uniqueid:
             log.error("an AGI session of %s names the node %r, which is not configured", request.remote, name[:80])
             return
-        channel = request.uniqueid
+        channel, at = request.uniqueid, _seconds(entered, self._clock())
+        if (call or self._clock() - at > LATE_S) and not await _waits(request):
+            log.info(
+                "%s asked while nobody listened, and has gone on; it asks again if it still waits", request.channel
+            )
+            return
         node.translator.caller_is_ours(channel)
         future = node.executor.expect(channel)
         try:
             self._submit(
                 CallArrived(
-                    at=_seconds(entered, self._clock()),
+                    at=at,
                     node=name,
                     channel=channel,
                     channel_name=request.channel,
@@ -63,11 +71,34 @@ class Registration:
         try:
             await request.set_variables(values)
         except AsteriskError as error:
-            # Hung up or redirected amid the session: events tell which. Anything else: the caller is on hold now
-            if "acd_offer" in values and not (isinstance(error, AgiClosedError) and request.hung_up):
-                detail = f"AGI: {error}"
-                self._submit(OfferFailed(self._clock(), values["acd_offer"], OfferOutcome.LOST_TRACK, detail))
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
+            if isinstance(error, AgiClosedError) and await self._is_gone(node, channel):
+                return
+            # Redirected amid the session: events tell. Anything else: the caller is on hold now
+            context, offer, *_ = values["acd_next"].split(",")
+            if context == OFFER_CONTEXT and not request.hung_up:
+                self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, f"AGI: {error}"))
+
+    async def _is_gone(self, node: Node, channel: str) -> bool:
+        """Whether the caller hung up. The event that says so may have come before his arrival, and meant nothing."""
+        at = self._clock()
+        try:
+            answer = await node.actions.send("Getvar", (("Channel", channel), ("Variable", "acd_call")))
+        except AsteriskError:
+            return False  # the resynchronisation will tell
+        if answer.get("Response") == "Error":
+            self._submit(CallEnded(at, node.name, channel))
+            return True
+        return False
+
+
+async def _waits(request: AgiRequest) -> bool:
+    """Whether the dialplan still waits for an answer, told by its answering us."""
+    try:
+        await request.get_variable("acd_call")
+    except AsteriskError:
+        return False
+    return True
 
 
 def _seconds(text: str, default: float) -> float:

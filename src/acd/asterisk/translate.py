@@ -248,6 +248,9 @@ class Translator:
             outcome = judge(status, track)
             causes = "" if track is None else ",".join(sorted(track.causes))
             self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}"))
+        elif name == "AcdNowhere":
+            target = message.get("Target", "")
+            self._warn("no_such_target", f"the dialplan of {self.node} has no {target}: a caller sent there was hung up")
         elif name == "AcdLeft":
             self._submit(ev.CallLeft(at, self.node, message.get("Uniqueid", ""), message.get("Target", "")))
 
