@@ -16,7 +16,11 @@ from acd.routing.matching import CallRank
 
 @dataclass(slots=True)
 class Call:
-    """One call. ``segment`` is the serial of its open segment; times UTC s unless they end in ``_mono``."""
+    """One call. ``segment`` is the serial of its open segment; times UTC s unless they end in ``_mono``.
+
+    ``overflow_due``: the maximum wait is over and the overflow must wait for an offer or for the node. ``going``: the
+    caller is said to be gone, and is offered to nobody until his end comes.
+    """
 
     call: str
     node: str
@@ -42,6 +46,7 @@ class Call:
     talked: bool = False
     max_wait_mono: float | None = None
     overflow_due: bool = False
+    going: bool = False
     touched_at: float = 0.0
 
     def become(self, state: CallState) -> None:
@@ -112,7 +117,7 @@ class Ledger:
         for segment in memory.open_segments:
             if segment.kind == SegmentKind.WRAPPED:
                 continue
-            if not goes_on and segment.kind in kinds:
+            if not goes_on and segment.kind in kinds and segment.offer == call.offer:
                 call.segment, call.segment_kind = segment.serial, SegmentKind(segment.kind)
                 call.segment_at = segment.started_at
                 goes_on = True

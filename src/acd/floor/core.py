@@ -15,7 +15,7 @@ from typing import Any
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
-from acd.domain.definition import EntryPoint, FloorDefinition, QueueDefinition, ToDialplan, ToQueue
+from acd.domain.definition import FloorDefinition, QueueDefinition, ToDialplan, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.states import (
@@ -35,6 +35,9 @@ from acd.routing.statistics import QueueCounts
 
 OFFER_GRACE_S = 5.0
 """How long after the ring timeout an offer may go unheard of before it is given up as lost."""
+
+ENDED_LIMIT = 10_000
+"""How many ended calls' channels are remembered, so that a look taken before the end does not revive them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Floor:
         self.lost_at: dict[str, float] = {}
         self.memory: dict[str, ev.CallMemory] = {}
         self.wraps: dict[str, tuple[str, int, float, str | None]] = {}
+        self.ended: dict[tuple[str, str], float] = {}
+        self.comparing = False
         self.counts: dict[str, QueueCounts] = {name: QueueCounts() for name in definition.queues}
         self.unrouted = 0
         self._serial = 0
@@ -94,8 +99,13 @@ class Floor:
     def handle(self, event: ev.Event, now: Instant) -> Step:
         """Take one event to its end. Deadlines that are due are handled first, in their order."""
         self._records, self._commands = [], []
-        self._pass_deadlines(now)
-        self._handlers[type(event)](event, now)
+        if not 0.0 < event.at <= now.utc:
+            # No time given, or a clock ahead of ours: what has happened has happened by now
+            event = replace(event, at=now.utc)
+        try:
+            self._pass_deadlines(now)
+        finally:
+            self._handlers[type(event)](event, now)
         return Step(tuple(self._records), tuple(self._commands))
 
     def salvage(self) -> Step:
@@ -169,8 +179,15 @@ class Floor:
                         self.overflow(call, at, now)
             elif kind == "offer":
                 offer = self.offers.get(key)
-                if offer is not None and not offer.answered:
+                # On a lost node it may have been answered unheard: the resynchronisation tells
+                if offer is not None and not offer.answered and self.is_synced(self.calls[offer.call].node):
                     self._offer_unheard(offer, at, now)
+            elif kind == "going":
+                call = self.calls.get(key)
+                if call is not None and call.going and call.state is CallState.WAITING:
+                    self.drift("caller_not_gone", f"call {call.call} was said to be gone and has not ended")
+                    call.going = False
+                    self.call_waits(call, at, now, "caller_not_gone")
 
     def _offer_unheard(self, offer: Offer, at: float, now: Instant) -> None:
         call = self.calls[offer.call]
@@ -184,30 +201,35 @@ class Floor:
 
     def _call_arrived(self, event: ev.CallArrived, now: Instant) -> None:
         known = self.by_channel.get((event.node, event.channel))
-        if known is not None and self._arrived_again(known, event, now):
-            return
-        if event.call is not None and event.place is not None and not self.is_synced(event.node):
-            # Ours from an earlier life, and faster than the resynchronisation: it keeps its id and its place
-            queue = self.definition.queues.get(event.place.queue)
-            if queue is not None and event.call not in self.calls:
-                call = resync.take_up(self, event, event.call, event.place, queue, now)
-                self._welcome(call, event.at, now)
+        if known is not None:
+            if self._arrived_again(known, now):
                 return
-        entry = self.definition.entry_points.get(event.did) or self.definition.entry_points.get("*")
-        fallback = self.definition.fallback
-        if entry is None and isinstance(fallback, ToQueue):
-            self._unknown_did(event, f"queue {fallback.queue}")
-            entry = EntryPoint(event.did, fallback.queue)
-        if entry is None:
+        elif resync.return_of(self, event, now):
+            return
+        home = self.entry(event.did)
+        if home is None:
             self._unrouted(event)
             return
-        queue = self.definition.queues[entry.queue]
+        queue, priority = home
         identity = self.new_id()
-        entered_at = min(event.at, now.utc) if event.at else now.utc
-        place = Place(queue.name, queue.priority + entry.priority, entered_at, self.serial_of(), now.utc, entered_at)
-        call = self._open(event, identity, place, queue, entered_at, now)
+        place = Place(queue.name, queue.priority + priority, event.at, self.serial_of(), now.utc, event.at)
+        old = event.place
+        if old is not None and old.queue in self.definition.queues and abs(old.entered_at - event.at) < 0.001:
+            # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
+            place, queue = replace(old, entered_at=event.at), self.definition.queues[old.queue]
+        call = self._open(event, identity, place, queue, event.at, now)
         self.counts[queue.name].offered += 1
-        self._welcome(call, now.utc, now)
+        self.welcome(call, now.utc, now)
+
+    def entry(self, did: str) -> tuple[QueueDefinition, int] | None:
+        """The queue that calls to ``did`` enter and the priority added there; None if they are to be sent away."""
+        entry = self.definition.entry_points.get(did) or self.definition.entry_points.get("*")
+        if entry is not None:
+            return self.definition.queues[entry.queue], entry.priority
+        if isinstance(self.definition.fallback, ToQueue):
+            self._unknown_did(did, f"queue {self.definition.fallback.queue}")
+            return self.definition.queues[self.definition.fallback.queue], 0
+        return None
 
     def _open(
         self, event: ev.CallArrived, identity: str, place: Place, queue: QueueDefinition, at: float, now: Instant
@@ -228,23 +250,27 @@ class Floor:
             touched_at=now.utc,
         )
         self.register(call)
-        self.emit(
-            rec.CallOpened(
-                call=identity,
-                node=event.node,
-                channel=event.channel,
-                linkedid=event.linkedid,
-                did=event.did,
-                caller_number=event.caller_number,
-                caller_name=event.caller_name,
-                queue=queue.name,
-                priority=place.priority,
-                entered_at=place.entered_at,
-            )
-        )
+        self.emit_opened(call)
         self.ledger.turn(call, SegmentKind.ENTERED, at)
         self.arm_max_wait(call, now)
         return call
+
+    def emit_opened(self, call: Call) -> None:
+        """Write down that ``call`` became ours."""
+        self.emit(
+            rec.CallOpened(
+                call=call.call,
+                node=call.node,
+                channel=call.channel,
+                linkedid=call.linkedid,
+                did=call.did,
+                caller_number=call.caller_number,
+                caller_name=call.caller_name,
+                queue=call.queue.name,
+                priority=call.place.priority,
+                entered_at=call.place.entered_at,
+            )
+        )
 
     def register(self, call: Call) -> None:
         """Make ``call`` known by id and by channel."""
@@ -259,7 +285,7 @@ class Floor:
             call.max_wait_mono = now.mono_of(call.place.queue_joined_at + call.queue.max_wait_s)
             self.timer(call.max_wait_mono, "max_wait", call.call)
 
-    def _welcome(self, call: Call, at: float, now: Instant) -> None:
+    def welcome(self, call: Call, at: float, now: Instant) -> None:
         """Answer an arrival: an agent at once if one is free, else hold."""
         agent = self.matcher.longest_idle(call.call_class) if self.is_synced(call.node) else None
         if agent is not None:
@@ -272,7 +298,7 @@ class Floor:
             self.matcher.wait(call.call, call.call_class, call.rank)
         self._explain_wait(call, at)
 
-    def _arrived_again(self, call: Call, event: ev.CallArrived, now: Instant) -> bool:
+    def _arrived_again(self, call: Call, now: Instant) -> bool:
         """A channel we know asks again (the dialplan thought us away). True if it was answered as what it is."""
         call.touched_at = now.utc
         if call.state is CallState.WAITING:
@@ -283,11 +309,11 @@ class Floor:
             self.command(self._offer_command(call, self.roster.agents[call.agent]))
             return True
         # It talked and is back, sent by the agent's phone: the old call is over, a new one begins
-        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now)
+        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, now.utc, now)
         return False
 
-    def _unknown_did(self, event: ev.CallArrived, to: str) -> None:
-        self.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {event.did!r}: sent to {to}"))
+    def _unknown_did(self, did: str, to: str) -> None:
+        self.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {did!r}: sent to {to}"))
 
     def _unrouted(self, event: ev.CallArrived) -> None:
         self.unrouted += 1
@@ -307,10 +333,14 @@ class Floor:
             )
         )
         self.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, "no entry point"))
+        self.send_to_fallback(event.node, event.channel, identity, event.did)
+
+    def send_to_fallback(self, node: str, channel: str, call: str, did: str) -> None:
+        """Send away a caller whom no queue takes."""
         destination = self.definition.fallback
         assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
-        self._unknown_did(event, describe(destination))
-        self.command(do.SendCall(event.node, event.channel, identity, destination))
+        self._unknown_did(did, describe(destination))
+        self.command(do.SendCall(node, channel, call, destination))
 
     # -- offers ------------------------------------------------------------------------------------------------------
 
@@ -321,12 +351,17 @@ class Floor:
         identity = self.new_id()
         self.offers[identity] = Offer(identity, call.call, agent.name, at)
         call.become(CallState.OFFERED)
-        call.offer, call.agent, call.touched_at = identity, agent.name, now.utc
+        call.offer, call.agent, call.touched_at, call.going = identity, agent.name, now.utc, False
         at = self.ledger.turn(call, SegmentKind.OFFERED, at)
         self.ledger.decide(call, at, "offered", detail)
         self.roster.enter(agent, AgentState.RESERVED, at, now, call=call.call, offer=identity)
-        self.timer(now.mono + call.queue.ring_timeout_s + OFFER_GRACE_S, "offer", identity)
+        self.arm_offer(call, now)
         self.command(self._offer_command(call, agent))
+
+    def arm_offer(self, call: Call, now: Instant) -> None:
+        """Arm the moment at which the offer of ``call`` is given up if nothing was heard of its end."""
+        assert call.offer is not None
+        self.timer(now.mono + call.queue.ring_timeout_s + OFFER_GRACE_S, "offer", call.offer)
 
     def _offer_command(self, call: Call, agent: Agent) -> do.OfferCall:
         assert call.offer is not None
@@ -345,7 +380,7 @@ class Floor:
 
     def agent_freed(self, agent: Agent, at: float, now: Instant, trigger: str) -> None:
         """Give a free agent the first-ranked call he may serve, if one waits."""
-        if self.matcher.is_free(agent.name):
+        if self.matcher.is_free(agent.name) and not self.comparing:
             call = self.matcher.call_for(agent.name)
             if call is not None:
                 self.offer(self.calls[call], agent, at, now, trigger)
@@ -355,18 +390,28 @@ class Floor:
         if not self.is_synced(call.node):
             return
         self.matcher.wait(call.call, call.call_class, call.rank)
+        if self.comparing:
+            return
         agent = self.matcher.agent_for(call.call)
         if agent is not None:
             self.offer(call, self.roster.agents[agent], at, now, trigger)
 
+    def serve(self, at: float, now: Instant, trigger: str) -> None:
+        """Match whatever can be matched, the first-ranked call first: for when several became matchable at once."""
+        while not self.comparing and (pair := self.matcher.next_pair()) is not None:
+            self.offer(self.calls[pair[0]], self.roster.agents[pair[1]], at, now, trigger)
+
     def _agent_rang(self, event: ev.AgentRang, now: Instant) -> None:
         offer = self.offers.get(event.offer)
-        if offer is None or offer.rang or offer.answered:
-            return
+        if offer is not None and not offer.rang and not offer.answered:
+            self.rang(offer, event.at, now)
+
+    def rang(self, offer: Offer, at: float, now: Instant) -> None:
+        """The agent's phone rings."""
         offer.rang = True
         call = self.calls[offer.call]
         call.touched_at = now.utc
-        at = self.ledger.turn(call, SegmentKind.RANG, event.at)
+        at = self.ledger.turn(call, SegmentKind.RANG, at)
         agent = self.roster.agents[offer.agent]
         self.roster.enter(agent, AgentState.RINGING, at, now, call=call.call, offer=offer.offer)
 
@@ -381,11 +426,15 @@ class Floor:
         offer.answered = True
         call, agent = self.calls[offer.call], self.roster.agents[offer.agent]
         call.become(CallState.TALKING)
-        call.touched_at, call.max_wait_mono = now.utc, None
+        call.touched_at = now.utc
         at = self.ledger.turn(call, SegmentKind.TALKED, at, OfferOutcome.ANSWERED)
         self.roster.enter(agent, AgentState.TALKING, at, now, call=call.call, offer=offer.offer)
         agent.counts.calls_taken += 1
-        call.talked = True
+        self.talks(call, agent, at)
+
+    def talks(self, call: Call, agent: Agent, at: float) -> None:
+        """Note that ``call`` is answered; the first time, write it down and count it."""
+        call.talked, call.max_wait_mono, call.overflow_due = True, None, False
         if call.answered_at is None:
             call.answered_at = at
             self.emit(rec.CallAnswered(call.call, agent.name, at))
@@ -407,20 +456,24 @@ class Floor:
         call = self.calls[offer.call]
         del self.offers[offer.offer]
         call.touched_at = now.utc
-        agent = self.roster.agents[offer.agent]
-        consequence = self._release(agent, outcome, at, now)
+        consequence = self._release(offer, outcome, at, now)
         self.ledger.decide(call, at, "offer_failed", {"outcome": outcome, "detail": detail, "consequence": consequence})
         call.become(CallState.WAITING)
         call.offer = call.agent = None
         at = self.ledger.turn(call, SegmentKind.WAITED, at, outcome)
-        if call.overflow_due:
+        if outcome is OfferOutcome.CALLER_GONE:
+            # His end is on the way. No other phone rings for him, unless it does not come
+            call.going = True
+            self.timer(now.mono + OFFER_GRACE_S, "going", call.call)
+        elif call.overflow_due:
             self.overflow(call, at, now)
-        elif rematch:
-            self.call_waits(call, at, now, "offer_failed")
-        self.agent_freed(agent, at, now, "offer_failed")
+        elif rematch and self.is_synced(call.node):
+            self.matcher.wait(call.call, call.call_class, call.rank)
+        self.serve(at, now, "offer_failed")
 
-    def _release(self, agent: Agent, outcome: OfferOutcome, at: float, now: Instant) -> str:
+    def _release(self, offer: Offer, outcome: OfferOutcome, at: float, now: Instant) -> str:
         """What a failed offer does to its agent; in words, for the explanation."""
+        agent = self.roster.agents[offer.agent]
         if outcome is OfferOutcome.NO_ANSWER:
             agent.counts.rona += 1
         pause = {OfferOutcome.NO_ANSWER: PAUSE_RONA, OfferOutcome.DECLINED: PAUSE_DECLINED}.get(outcome)
@@ -432,7 +485,9 @@ class Floor:
             self.settle_pending(agent, at, now)
             return f"agent is {agent.state} as asked for"
         consequence = "agent is available again"
-        if outcome not in (OfferOutcome.CALLER_GONE, OfferOutcome.VOID):
+        # A void offer of an earlier life is nobody's fault; one of ours means that the node does not know our epoch
+        stale = outcome is OfferOutcome.VOID and not offer.offer.startswith(f"{self.epoch:06d}")
+        if outcome is not OfferOutcome.CALLER_GONE and not stale:
             agent.cool_until_mono = now.mono + self.definition.cool_down_s
             self.timer(agent.cool_until_mono, "cool_down", agent.name)
             consequence = f"agent passed over for {self.definition.cool_down_s:g} s"
@@ -506,17 +561,15 @@ class Floor:
         if call is None:
             return
         if call.state in (CallState.WAITING, CallState.OFFERED) and not call.talked:
-            self.counts[call.queue.name].abandoned += 1
             self.end_call(call, CallOutcome.ABANDONED, "caller", event.cause, event.at, now)
         else:
-            by = call.talk_ended_by or "caller"
+            by = "agent" if call.talk_ended_by == "transfer" else call.talk_ended_by or "caller"
             self.end_call(call, CallOutcome.ANSWERED, by, event.cause, event.at, now)
 
     def _call_transferred(self, event: ev.CallTransferred, now: Instant) -> None:
         call = self.by_channel.get((event.node, event.channel))
         if call is None or call.state not in (CallState.TALKING, CallState.AFTER):
             return
-        self.counts[call.queue.name].transferred += 1
         self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
 
     def _call_left(self, event: ev.CallLeft, now: Instant) -> None:
@@ -547,18 +600,33 @@ class Floor:
         if offer is not None and call.state is CallState.OFFERED:
             del self.offers[offer.offer]
             released = self.roster.agents[offer.agent]
-            self._release(released, agent_gone, at, now)
+            self._release(offer, agent_gone, at, now)
             closing = agent_gone
         at = self.ledger.close(call, at, closing)
         call.become(CallState.ENDED)
         del self.calls[call.call]
         del self.by_channel[call.node, call.channel]
+        self._note_end(call, outcome, now)
         self.emit(rec.CallClosed(call.call, at, outcome, by, cause, target))
         if released is not None:
             self.agent_freed(released, at, now, "caller_gone")
 
+    def _note_end(self, call: Call, outcome: CallOutcome, now: Instant) -> None:
+        """Count the end, and remember for a while that nothing of ours is on the channel any more."""
+        counts = self.counts[call.queue.name]
+        counts.abandoned += outcome is CallOutcome.ABANDONED
+        counts.transferred += outcome is CallOutcome.TRANSFERRED
+        counts.lost_track += outcome is CallOutcome.LOST_TRACK
+        self.ended.pop((call.node, call.channel), None)
+        self.ended[call.node, call.channel] = now.utc
+        if len(self.ended) > ENDED_LIMIT:
+            del self.ended[next(iter(self.ended))]
+
     def overflow(self, call: Call, at: float, now: Instant) -> None:
-        """The maximum wait is over: on to the queue's overflow target."""
+        """The maximum wait is over: on to the queue's overflow target. On a lost node it stays due until it is back."""
+        call.overflow_due = True
+        if not self.is_synced(call.node):
+            return
         destination = call.queue.overflow
         self.counts[call.queue.name].overflowed += 1
         waited_s = round(at - call.place.queue_joined_at, 3)

@@ -38,15 +38,16 @@ def handle(floor: Floor, event: AgentRequested, now: Instant) -> None:
 
 
 def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> tuple[bool, str]:
-    if event.phone is not None:
-        for other in floor.roster.by_device.get(event.phone, ()):
-            using = other.state is not AgentState.LOGGED_OUT and event.phone in other.devices
-            if other is not agent and using:
-                return False, f"phone {event.phone} is in use by agent {other.name}"
+    arrives = event.phone is not None or agent.state is AgentState.LOGGED_OUT
+    for phone in (event.phone,) if event.phone is not None else agent.definition.phones if arrives else ():
+        # Two agents on one phone would be two calls on one phone
+        for other in floor.roster.by_device.get(phone, ()):
+            if other is not agent and other.state is not AgentState.LOGGED_OUT and phone in other.devices:
+                return False, f"phone {phone} is in use by agent {other.name}"
     if agent.state in _ON_A_CALL:
         floor.roster.intend(agent, None)
         return True, "already logged in, on a call"
-    if event.phone is not None or agent.state is AgentState.LOGGED_OUT:
+    if arrives:
         floor.roster.use_phone(agent, event.phone)
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
@@ -72,9 +73,11 @@ def _logout(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
 
 
 def _pause(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> tuple[bool, str]:
+    reasons = floor.definition.pause_reasons
+    # Whoever gives no reason may pause, whatever the operator calls his reasons
     reason = event.reason or PAUSE_DEFAULT
-    if reason not in floor.definition.pause_reasons:
-        return False, f"there is no pause reason {reason!r}; there are {', '.join(floor.definition.pause_reasons)}"
+    if event.reason is not None and reason not in reasons:
+        return False, f"there is no pause reason {reason!r}; there are {', '.join(reasons)}"
     if agent.state is AgentState.LOGGED_OUT:
         return False, "is not logged in"
     if agent.state in _ON_A_CALL:

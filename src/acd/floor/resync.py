@@ -6,14 +6,16 @@ leaves alone whatever was touched while it was taken.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain.definition import QueueDefinition
 from acd.domain.events import Phase, SeenCall
 from acd.domain.instant import Instant
 from acd.domain.place import Place
-from acd.domain.records import CallClosed, CallOpened, SegmentClosed
+from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
 from acd.floor.calls import Call, Offer
 from acd.routing.roster import Agent
@@ -30,59 +32,115 @@ _KINDS = {
 }
 
 
+_STATES = {
+    Phase.OFFERING: AgentState.RESERVED,
+    Phase.RINGING: AgentState.RINGING,
+    Phase.TALKING: AgentState.TALKING,
+}
+
+
 def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> None:
     """Agents are at once what they were; calls are kept aside until their node says whether they still exist."""
     for call in event.calls:
-        floor.memory[call.call] = call
-    for wrap in event.wraps:
-        if wrap.agent is not None:
-            floor.wraps[wrap.agent] = (wrap.call, wrap.serial, wrap.started_at, wrap.queue)
+        if call.call not in floor.calls:
+            floor.memory[call.call] = call
     for memory in event.agents:
-        agent = floor.roster.restore(memory, now)
-        if agent is None:
-            floor.drift("agent_gone", f"agent {memory.agent} is remembered and no longer defined")
-        elif agent.state is AgentState.WRAP_UP:
-            agent.until_mono = agent.until_mono if agent.until_mono is not None else now.mono
-            floor.timer(agent.until_mono, "wrap_up", agent.name)
-        elif agent.state in _ON_A_CALL:
-            agent.call = memory.call
-    for name, (call_id, serial, started_at, _) in list(floor.wraps.items()):
-        known = floor.roster.agents.get(name)
-        if known is None or known.state is not AgentState.WRAP_UP:
-            del floor.wraps[name]
-            floor.emit(SegmentClosed(call_id, serial, max(event.at, started_at), "restart"))
+        known = floor.roster.agents.get(memory.agent)
+        if known is None:
+            _log_out_the_gone(floor, event, memory)
+        elif known.offer is None:
+            agent = floor.roster.restore(memory, now)
+            if agent.state is AgentState.WRAP_UP:
+                agent.until_mono = agent.until_mono if agent.until_mono is not None else now.mono
+                floor.timer(agent.until_mono, "wrap_up", agent.name)
+    for wrap in event.wraps:
+        owner = floor.roster.agents.get(wrap.agent or "")
+        if owner is not None and owner.state is AgentState.WRAP_UP and owner.name not in floor.wraps:
+            floor.wraps[owner.name] = (wrap.call, wrap.serial, wrap.started_at, wrap.queue)
+        else:
+            floor.emit(SegmentClosed(wrap.call, wrap.serial, max(event.at, wrap.started_at), "restart"))
+
+
+def _log_out_the_gone(floor: Floor, event: ev.MemoryRestored, memory: ev.AgentMemory) -> None:
+    """Whoever is no longer defined is logged out, so that his last interval ends."""
+    if memory.state is AgentState.LOGGED_OUT:
+        return
+    floor.drift("agent_gone", f"agent {memory.agent} is remembered as {memory.state} and no longer defined")
+    floor.emit(
+        AgentStateChanged(
+            agent=memory.agent,
+            serial=memory.serial + 1,
+            at=max(event.at, memory.since),
+            state=AgentState.LOGGED_OUT,
+            reason=None,
+            call=None,
+            idle_since=memory.idle_since,
+            phone=None,
+            pending=None,
+            until=None,
+        )
+    )
 
 
 def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
-    """Compare and correct; then match everything that may now be matched, in serving order."""
+    """Compare and correct while nothing is matched; then serve whatever may now be served, in serving order."""
     first = not floor.is_synced(event.node)
-    known_alive: set[str] = set()
+    floor.comparing = True
+    try:
+        _compare(floor, event, now)
+        _forget(floor, event, now)
+        floor.nodes[event.node] = True
+        floor.lost_at.pop(event.node, None)
+        for device, state in event.phones.items():
+            floor.roster.phone_changed(device, state)
+    finally:
+        floor.comparing = False
+    here = [call for call in floor.calls.values() if call.node == event.node]
+    for call in here:
+        if call.state is CallState.WAITING and not call.going:
+            floor.matcher.wait(call.call, call.call_class, call.rank)
+        elif first and call.state is CallState.OFFERED:
+            floor.arm_offer(call, now)
+    floor.serve(now.utc, now, "resync")
+    for call in here:
+        if call.overflow_due and call.state is CallState.WAITING and not call.going:
+            floor.overflow(call, now.utc, now)
+
+
+def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
+    before = event.at - event.margin_s
+    alive = {seen.channel for seen in event.calls}
     if event.restarted:
-        _close_all(floor, event, now)
+        _close_all(floor, event, alive, now)
     for seen in event.calls:
-        known_alive.add(seen.channel)
-        if seen.phase is Phase.ELSEWHERE:
-            _gone_elsewhere(floor, event, seen, now)
-            continue
         call = floor.by_channel.get((event.node, seen.channel))
         if call is None:
-            _adopt(floor, event, seen, now)
-        elif call.touched_at <= event.at - event.margin_s:
+            # A look that is older than the call's end revives nobody
+            if floor.ended.get((event.node, seen.channel), float("-inf")) <= before:
+                _adopt(floor, event, seen, now)
+        elif call.touched_at <= before:
             _correct(floor, event, seen, call, now)
+            if call.state in (CallState.WAITING, CallState.OFFERED, CallState.TALKING):
+                _mark(floor, seen, call)
     for call in [c for c in floor.calls.values() if c.node == event.node]:
-        if call.channel not in known_alive and call.touched_at <= event.at - event.margin_s:
+        if call.channel not in alive and call.touched_at <= before:
             floor.drift("call_gone", f"call {call.call} no longer exists on {event.node}")
             _lose(floor, call, event.at, now)
-    _forget(floor, event, now)
-    floor.nodes[event.node] = True
-    floor.lost_at.pop(event.node, None)
-    for device, state in event.phones.items():
-        freed = floor.roster.phone_changed(device, state)
-        if not first:
-            for agent in freed:
-                floor.agent_freed(agent, event.at, now, "phone_free")
-    if first:
-        _start_serving(floor, event, now)
+
+
+def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
+    """A caller of an earlier life asks before his node was compared: he is taken up with his id, place and numbering.
+    False if he is not remembered."""
+    memory = floor.memory.get(event.call or "")
+    if memory is None or memory.node != event.node or floor.is_synced(event.node):
+        return False
+    home = _home(floor, event.place, memory, event.did, now.utc, now)
+    if home is None:
+        return False
+    place, queue = home
+    call = take_up(floor, event, memory.call, place, queue, now, node=event.node, at=now.utc)
+    floor.welcome(call, now.utc, now)
+    return True
 
 
 def take_up(
@@ -93,23 +151,24 @@ def take_up(
     queue: QueueDefinition,
     now: Instant,
     *,
-    node: str | None = None,
+    node: str,
+    at: float,
     kinds: tuple[SegmentKind, ...] = (SegmentKind.WAITED,),
-    at: float | None = None,
     offer: str | None = None,
     agent: str | None = None,
 ) -> Call:
-    """Make a call of an earlier life ours again, with its id, place and numbering."""
-    at = source.at if at is None and isinstance(source, ev.CallArrived) else (at or now.utc)
+    """Make a call ours that began before we looked. A remembered one goes on with its numbering and its open segment,
+    if that is one of ``kinds``; any other is opened as ``identity``."""
+    memory = floor.memory.pop(identity, None)
     call = Call(
         call=identity,
-        node=source.node if isinstance(source, ev.CallArrived) else str(node),
+        node=node,
         channel=source.channel,
         channel_name=source.channel_name,
         linkedid=source.linkedid,
-        did=source.did,
-        caller_number=source.caller_number,
-        caller_name=source.caller_name,
+        did=source.did if memory is None else memory.did,
+        caller_number=source.caller_number if memory is None else memory.caller_number,
+        caller_name=source.caller_name if memory is None else memory.caller_name,
         place=place,
         queue=queue,
         call_class=floor.call_class_of(queue),
@@ -119,50 +178,63 @@ def take_up(
         touched_at=now.utc,
     )
     floor.register(call)
-    memory = floor.memory.pop(identity, None)
     goes_on = False
-    if memory is not None:
-        call.did, call.caller_number, call.caller_name = memory.did, memory.caller_number, memory.caller_name
-        goes_on = floor.ledger.resume(call, memory, kinds, at)
-    else:
-        floor.emit(
-            CallOpened(
-                call=identity,
-                node=call.node,
-                channel=call.channel,
-                linkedid=call.linkedid,
-                did=call.did,
-                caller_number=call.caller_number,
-                caller_name=call.caller_name,
-                queue=queue.name,
-                priority=place.priority,
-                entered_at=place.entered_at,
-            )
-        )
-        # Numbers that an unwritten earlier life may have used are left free
-        call.next_segment = call.next_decision = 500
+    if memory is None:
+        floor.emit_opened(call)
         floor.ledger.turn(call, SegmentKind.ENTERED, place.entered_at)
+    else:
+        goes_on = floor.ledger.resume(call, memory, kinds, at)
+        if memory.queue != queue.name:
+            floor.emit(CallMoved(identity, queue.name))
     floor.arm_max_wait(call, now)
     if not goes_on:
         floor.ledger.turn(call, kinds[0], at, "restart")
     return call
 
 
-def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
-    place, identity = seen.place, seen.call
+def _home(
+    floor: Floor, place: Place | None, memory: ev.CallMemory | None, did: str, at: float, now: Instant
+) -> tuple[Place, QueueDefinition] | None:
+    """Where a caller belongs: his own place; or, if that cannot be read or its queue is gone, the queue that his DID
+    enters now, without loss of rank. None if no queue takes him."""
     queue = floor.definition.queues.get(place.queue) if place is not None else None
-    if place is None or identity is None or queue is None or identity in floor.calls:
-        # It has not registered yet (its own AGI request is on the way), or its queue is gone: the hold loop brings it
+    entered_at = memory.entered_at if memory is not None else min(place.entered_at if place is not None else at, at)
+    if place is not None and queue is not None:
+        joined_at, queue_joined_at = min(place.joined_at, at), min(place.queue_joined_at, at)
+        return replace(place, joined_at=joined_at, queue_joined_at=queue_joined_at, entered_at=entered_at), queue
+    entry = floor.entry(memory.did if memory is not None else did)
+    if entry is None:
+        return None
+    queue, priority = entry
+    joined_at = entered_at if place is None else min(place.joined_at, at)
+    return Place(queue.name, queue.priority + priority, joined_at, floor.serial_of(), now.utc, entered_at), queue
+
+
+def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
+    """A caller's channel that we do not know: go on with its call if that is remembered, else open a new one. An id
+    that nobody remembers is never used again: its call may have ended, and a call ends once."""
+    if seen.call is None or seen.phase is Phase.ELSEWHERE or seen.call in floor.calls:
+        # Not registered yet (its own question is on the way), no longer ours, or a second channel with the same words
         return
-    agent = floor.roster.agents.get(seen.agent or "")
-    phase = seen.phase
-    offer = seen.offer
-    if phase is not Phase.HELD and (agent is None or offer is None or not _may_take(floor, agent.name, identity)):
-        floor.drift("adopt_unbound", f"call {identity} is {phase} without an agent we know")
+    memory = floor.memory.get(seen.call)
+    if memory is not None and memory.node != event.node:
+        memory = None
+    home = _home(floor, seen.place, memory, seen.did, event.at, now)
+    if home is None:
+        if seen.phase is Phase.HELD:
+            floor.send_to_fallback(event.node, seen.channel, seen.call, seen.did)
+        return
+    place, queue = home
+    phase, agent = seen.phase, floor.roster.agents.get(seen.agent or "")
+    if phase is not Phase.HELD and not _may_bind(floor, agent, seen.offer):
+        floor.drift("adopt_unbound", f"call {seen.call} is {phase} without an agent we know to be free for it")
         if phase is Phase.TALKING:
             return
         phase = Phase.HELD
     held = phase is Phase.HELD
+    identity = seen.call if memory is not None else floor.new_id()
+    if memory is None and (event.node, seen.channel) in floor.ended:
+        place = replace(place, entered_at=event.at)
     call = take_up(
         floor,
         seen,
@@ -171,106 +243,136 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         queue,
         now,
         node=event.node,
-        kinds=_KINDS[phase],
         at=event.at,
-        offer=None if held else offer,
-        agent=None if held or agent is None else agent.name,
+        kinds=_KINDS[phase],
+        offer=None if held else seen.offer,
+        agent=None if held else seen.agent,
     )
-    floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name})
-    if held or agent is None or offer is None:
-        return
-    floor.offers[offer] = Offer(
-        offer, identity, agent.name, call.segment_at, rang=phase is not Phase.OFFERING, answered=phase is Phase.TALKING
+    floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name, "was": seen.call})
+    _mark(floor, seen, call)
+    if not held and agent is not None:
+        _bind(floor, call, agent, phase, event.at, now)
+
+
+def _mark(floor: Floor, seen: SeenCall, call: Call) -> None:
+    """Write on the channel who the call is and where it stands, if anything else stands there: the next life reads it."""
+    if seen.call != call.call or seen.place is None or seen.place.encode() != call.place.encode():
+        floor.command(do.MarkCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+
+
+def _may_bind(floor: Floor, agent: Agent | None, offer: str | None) -> bool:
+    """Nobody is on two calls, and no offer is made twice."""
+    return agent is not None and offer is not None and offer not in floor.offers and agent.offer not in floor.offers
+
+
+def _bind(floor: Floor, call: Call, agent: Agent, phase: Phase, at: float, now: Instant) -> None:
+    """Believe what is seen: ``call`` is offered to, rings at or talks with ``agent``. Its segment is already open."""
+    assert call.offer is not None
+    talks = phase is Phase.TALKING
+    floor.matcher.unwait(call.call)
+    floor.offers[call.offer] = Offer(
+        call.offer, call.call, agent.name, call.segment_at, rang=phase is not Phase.OFFERING, answered=talks
     )
-    call.become(CallState.TALKING if phase is Phase.TALKING else CallState.OFFERED)
-    state = {
-        Phase.OFFERING: AgentState.RESERVED,
-        Phase.RINGING: AgentState.RINGING,
-        Phase.TALKING: AgentState.TALKING,
-    }[phase]
-    _bring(floor, agent, state, call, event.at, now)
-    if phase is Phase.TALKING:
-        call.max_wait_mono, call.talked = None, True
-        if call.answered_at is None:
-            call.answered_at = call.segment_at
+    call.become(CallState.TALKING if talks else CallState.OFFERED)
+    call.going = False
+    _bring(floor, agent, _STATES[phase], call, at, now)
+    if talks:
+        floor.talks(call, agent, call.segment_at)
     else:
-        floor.timer(now.mono + queue.ring_timeout_s + 5.0, "offer", offer)
+        floor.arm_offer(call, now)
 
 
 def _bring(floor: Floor, agent: Agent, state: AgentState, call: Call, at: float, now: Instant) -> None:
     """Bring an agent to the state in which his call was found, by legal transitions; without one if he is there."""
     if agent.state is AgentState.WRAP_UP:
         floor.finish_wrap_up(agent, at, now)
-    if agent.state is state or (agent.state is AgentState.RINGING and state is AgentState.RESERVED):
-        agent.call, agent.offer = call.call, call.offer
+    if agent.state is state and agent.call == call.call:
+        agent.offer = call.offer
         return
-    path = [state]
-    if state is AgentState.RINGING and agent.state is not AgentState.RESERVED:
-        path.insert(0, AgentState.RESERVED)
-    if agent.state is AgentState.TALKING:
-        path.insert(0, AgentState.AVAILABLE)
-    for step in path:
-        floor.roster.enter(agent, step, at, now, call=call.call, offer=call.offer)
-
-
-def _may_take(floor: Floor, agent: str, call: str) -> bool:
-    """Nobody is on two calls: an agent already bound to another live offer is not bound again."""
-    return all(offer.agent != agent or offer.call == call for offer in floor.offers.values())
+    if agent.state is AgentState.TALKING or (agent.state in _ON_A_CALL and state is not AgentState.TALKING):
+        floor.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
+    if state is AgentState.RINGING:
+        floor.roster.enter(agent, AgentState.RESERVED, at, now, call=call.call, offer=call.offer)
+    floor.roster.enter(agent, state, at, now, call=call.call, offer=call.offer)
 
 
 def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, now: Instant) -> None:
     """One call we know: does what we believe of it agree with what is seen?"""
-    offer = floor.offers.get(call.offer) if call.offer is not None else None
+    if seen.phase is Phase.ELSEWHERE:
+        if call.state is not CallState.AFTER:
+            floor.drift("call_elsewhere", f"call {call.call} has left our contexts")
+            outcome = CallOutcome.TRANSFERRED if call.talked else CallOutcome.FALLBACK
+            floor.end_call(call, outcome, "unknown", None, event.at, now)
+        return
+    offer = floor.offers.get(call.offer or "")
     if call.state is CallState.OFFERED and offer is not None:
-        if seen.phase is Phase.TALKING and seen.offer == offer.offer:
-            floor.drift("answer_unheard", f"call {call.call} talks with {offer.agent}")
-            floor.answer(offer, event.at, now)
-        elif seen.phase is Phase.HELD:
+        if seen.phase is Phase.HELD:
             floor.drift("offer_unheard", f"offer {offer.offer} of call {call.call} is over")
             floor.fail_offer(offer, OfferOutcome.LOST_TRACK, "found on hold", event.at, now)
-    elif call.state is CallState.TALKING and seen.phase is Phase.HELD:
+        elif seen.offer == offer.offer:
+            if seen.phase is Phase.TALKING:
+                floor.drift("answer_unheard", f"call {call.call} talks with {offer.agent}")
+                floor.answer(offer, event.at, now)
+            elif seen.phase is Phase.RINGING and not offer.rang:
+                floor.rang(offer, event.at, now)
+        else:
+            # Ours never took effect, and the one before it, given up, still stands
+            due, call.overflow_due = call.overflow_due, False
+            floor.fail_offer(offer, OfferOutcome.LOST_TRACK, f"found in offer {seen.offer}", event.at, now)
+            call.overflow_due = due
+            _rebind(floor, event, seen, call, now)
+    elif call.state in (CallState.TALKING, CallState.AFTER) and seen.phase is Phase.HELD:
         floor.drift("talk_end_unheard", f"call {call.call} is back on hold")
         floor.end_call(call, CallOutcome.ANSWERED, "unknown", None, event.at, now)
-    elif call.state is CallState.WAITING and seen.phase is Phase.TALKING:
-        floor.drift("talk_unheard", f"call {call.call} talks, and should wait")
+        place = replace(call.place, joined_at=event.at, queue_joined_at=event.at, serial=floor.serial_of())
+        _adopt(floor, event, replace(seen, place=place), now)
+    elif call.state is CallState.WAITING:
+        if seen.phase is Phase.HELD:
+            call.going = False
+        else:
+            _rebind(floor, event, seen, call, now)
+
+
+def _rebind(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, now: Instant) -> None:
+    """A call that should wait is in an offer that was given up, or never heard of: believe it, if the agent allows."""
+    agent = floor.roster.agents.get(seen.agent or "")
+    floor.drift("offer_unknown", f"call {call.call} should wait and is {seen.phase} with {seen.agent or 'nobody'}")
+    if agent is not None and _may_bind(floor, agent, seen.offer):
+        call.offer, call.agent, call.touched_at = seen.offer, agent.name, now.utc
+        floor.ledger.turn(call, _KINDS[seen.phase][0], event.at, "resync")
+        _bind(floor, call, agent, seen.phase, event.at, now)
+    elif seen.phase is Phase.TALKING:
+        # With somebody we do not know or believe elsewhere: at least nobody pulls the caller out of it
         floor.end_call(call, CallOutcome.LOST_TRACK, "unknown", None, event.at, now)
-        _adopt(floor, event, seen, now)
-
-
-def _gone_elsewhere(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
-    call = floor.by_channel.get((event.node, seen.channel))
-    if call is not None and call.touched_at <= event.at - event.margin_s and call.state is not CallState.AFTER:
-        floor.drift("call_elsewhere", f"call {call.call} has left our contexts")
-        outcome = CallOutcome.TRANSFERRED if call.talked else CallOutcome.FALLBACK
-        floor.end_call(call, outcome, "unknown", None, event.at, now)
 
 
 def _lose(floor: Floor, call: Call, at: float, now: Instant) -> None:
-    if call.talked:
-        outcome = CallOutcome.ANSWERED
-    else:
-        outcome = CallOutcome.LOST_TRACK
-        floor.counts[call.queue.name].lost_track += 1
+    outcome = CallOutcome.ANSWERED if call.talked else CallOutcome.LOST_TRACK
     floor.end_call(call, outcome, "unknown", None, at, now)
 
 
-def _close_all(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
-    """Asterisk restarted: its calls ended when it was lost, at the latest."""
+def _close_all(floor: Floor, event: ev.NodeResynced, alive: set[str], now: Instant) -> None:
+    """Asterisk restarted: its calls ended when it was lost, at the latest. Who has called since is in the look."""
     at = min(event.at, floor.lost_at.get(event.node, event.at))
     for call in [c for c in floor.calls.values() if c.node == event.node and c.touched_at <= event.at]:
-        _lose(floor, call, at, now)
+        if call.channel not in alive:
+            _lose(floor, call, at, now)
 
 
 def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     """Close remembered calls that no longer exist, and free agents whose remembered call is not there."""
+    elsewhere = {seen.call for seen in event.calls if seen.phase is Phase.ELSEWHERE}
     for memory in [m for m in floor.memory.values() if m.node == event.node]:
         del floor.memory[memory.call]
+        ended_at = max([event.at, memory.entered_at, *(s.started_at for s in memory.open_segments)])
         for segment in memory.open_segments:
             if segment.kind != SegmentKind.WRAPPED:
-                ended_at = max(event.at, segment.started_at)
                 floor.emit(SegmentClosed(memory.call, segment.serial, ended_at, "restart"))
-        outcome = CallOutcome.ANSWERED if memory.answered_at is not None else CallOutcome.LOST_TRACK
-        floor.emit(CallClosed(memory.call, max(event.at, memory.entered_at), outcome, "unknown", None, None))
+        answered = memory.answered_at is not None
+        outcome = CallOutcome.ANSWERED if answered else CallOutcome.LOST_TRACK
+        if memory.call in elsewhere:
+            outcome = CallOutcome.TRANSFERRED if answered else CallOutcome.FALLBACK
+        floor.emit(CallClosed(memory.call, ended_at, outcome, "unknown", None, None))
     bound = {offer.agent for offer in floor.offers.values()}
     for agent in floor.roster.agents.values():
         waits_for_other_node = agent.call is not None and agent.call in floor.memory
@@ -280,18 +382,3 @@ def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 floor.settle_pending(agent, event.at, now)
             else:
                 floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
-
-
-def _start_serving(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
-    """Index every waiting call first, then serve in order, so that the oldest gets the first agent."""
-    waiting = sorted(
-        (c for c in floor.calls.values() if c.node == event.node and c.state is CallState.WAITING),
-        key=lambda c: c.rank,
-    )
-    for call in waiting:
-        floor.matcher.wait(call.call, call.call_class, call.rank)
-    for call in waiting:
-        if floor.matcher.is_waiting(call.call):
-            agent = floor.matcher.agent_for(call.call)
-            if agent is not None:
-                floor.offer(call, floor.roster.agents[agent], event.at, now, "resync")

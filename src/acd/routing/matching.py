@@ -226,6 +226,20 @@ class Matcher:
         heads.sort()
         return [name for _, name in heads[:count]]
 
+    def next_pair(self) -> tuple[str, str] | None:
+        """The first-ranked of all waiting calls that have a free eligible agent, and the longest idle of these."""
+        best: tuple[CallRank, str] | None = None
+        best_class = 0
+        for number in bits(self._waiting_mask):
+            if self._agents_for[number] & self._idle_mask:
+                head = self._waiting[number].head()
+                if head is not None and (best is None or head < best):
+                    best, best_class = head, number
+        if best is None:
+            return None
+        agent = self.longest_idle(best_class)
+        return None if agent is None else (best[1], agent)
+
     def rank_of(self, call: str) -> CallRank:
         """The rank a waiting call was given."""
         return self._waiting[self._waits[call]].current[call]

@@ -125,7 +125,7 @@ class Roster:
         agent.state, agent.reason, agent.since = state, reason, at
         agent.call, agent.offer, agent.until_mono = call, offer, until_mono
         agent.serial += 1
-        if state is AgentState.AVAILABLE and not keep_idle:
+        if (state is AgentState.AVAILABLE and not keep_idle) or not agent.idle_since:
             agent.idle_since = at
         if state is AgentState.LOGGED_OUT:
             self._set_phone(agent, None)
@@ -155,15 +155,14 @@ class Roster:
             agent.pending = pending
             self._emit(AgentIntentChanged(agent.name, pending, agent.phone))
 
-    def restore(self, memory: AgentMemory, now: Instant) -> Agent | None:
-        """Take an agent's state from memory, without a record: nothing changed. Unknown agents are left alone."""
-        agent = self.agents.get(memory.agent)
-        if agent is None:
-            return None
+    def restore(self, memory: AgentMemory, now: Instant) -> Agent:
+        """Take the state of an agent who is still defined from memory, without a record: nothing changed."""
+        agent = self.agents[memory.agent]
         self.by_state[agent.state] -= 1
         self.by_state[memory.state] += 1
         agent.state, agent.reason, agent.since = memory.state, memory.reason, memory.since
         agent.idle_since, agent.serial, agent.pending = memory.idle_since, memory.serial, memory.pending
+        agent.call = memory.call
         self._set_phone(agent, memory.phone)
         agent.until_mono = None if memory.until is None else now.mono_of(memory.until)
         self.review(agent)

@@ -1,0 +1,207 @@
+"""A small model of an Asterisk node: callers' channels, phones, and what our commands do to them.
+
+It holds the truth that the floor must come to believe. Events go into ``outbox`` in the order they happen; the test
+decides when, whether and how often each is delivered. Commands arrive by ``execute``, late or never.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acd.domain import commands as do
+from acd.domain import events as ev
+from acd.domain.definition import HangUp
+from acd.domain.events import Phase, SeenCall
+from acd.domain.place import Place
+from acd.domain.states import OfferOutcome, PhoneState
+
+
+@dataclass(repr=False)
+class Channel:
+    """One caller's channel. ``phase`` None: it talked, and the dialplan is about to hang it up."""
+
+    name: str
+    phase: Phase | None
+    entered_at: float
+    did: str
+    call: str | None = None
+    place: str = ""
+    offer: str | None = None
+    agent: str | None = None
+    phones: tuple[str, ...] = ()
+    asking: bool = False
+
+    def __repr__(self) -> str:
+        return f"{self.name} {self.phase} {self.call} {self.offer} {self.agent}{' asking' if self.asking else ''}"
+
+    @property
+    def on_phone(self) -> bool:
+        return self.phase in (Phase.OFFERING, Phase.RINGING, Phase.TALKING)
+
+
+@dataclass(repr=False)
+class AsteriskModel:
+    """One node."""
+
+    node: str
+    outbox: list[ev.Event] = field(default_factory=list)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    devices: dict[str, PhoneState] = field(default_factory=dict)
+    serial: int = 0
+    epoch: int = 1
+
+    def __repr__(self) -> str:
+        return self.node
+
+    def tell(self, event: ev.Event) -> None:
+        self.outbox.append(event)
+
+    # -- what callers and phones do ------------------------------------------------------------------------------------
+
+    def arrive(self, at: float, did: str) -> Channel:
+        self.serial += 1
+        channel = Channel(f"{self.node}-{self.serial:04d}", Phase.HELD, at, did)
+        self.channels[channel.name] = channel
+        return channel
+
+    def question(self, channel: Channel) -> ev.CallArrived:
+        """The dialplan asks where to go; at first, and again when it thinks the controller away."""
+        return ev.CallArrived(
+            at=channel.entered_at,
+            node=self.node,
+            channel=channel.name,
+            channel_name=f"PJSIP/{channel.name}",
+            linkedid=channel.name,
+            did=channel.did,
+            call=channel.call,
+            place=Place.decode(channel.place),
+        )
+
+    def set_device(self, device: str, state: PhoneState, at: float) -> None:
+        if self.devices.get(device) is not state:
+            self.devices[device] = state
+            self.tell(ev.PhoneStateChanged(at, device, state))
+
+    def _release_phones(self, channel: Channel, at: float) -> None:
+        for phone in channel.phones:
+            others = [c for c in self.channels.values() if c is not channel and c.on_phone and phone in c.phones]
+            if not others and self.devices.get(phone) is not PhoneState.UNREACHABLE:
+                self.set_device(phone, PhoneState.IDLE, at)
+
+    def ring(self, channel: Channel, at: float) -> None:
+        channel.phase = Phase.RINGING
+        for phone in channel.phones:
+            if self.devices.get(phone) is PhoneState.IDLE:
+                self.set_device(phone, PhoneState.RINGING, at)
+        assert channel.offer is not None
+        self.tell(ev.AgentRang(at, channel.offer))
+
+    def can_answer(self, channel: Channel) -> bool:
+        """A phone has one conversation at a time."""
+        busy = {p for c in self.channels.values() if c.phase is Phase.TALKING for p in c.phones}
+        return bool(set(channel.phones) - busy)
+
+    def answer(self, channel: Channel, at: float) -> None:
+        channel.phase = Phase.TALKING
+        for phone in channel.phones:
+            self.set_device(phone, PhoneState.BUSY, at)
+        assert channel.offer is not None
+        self.tell(ev.AgentAnswered(at, channel.offer, f"leg-{channel.offer}"))
+
+    def fail(self, channel: Channel, outcome: OfferOutcome, at: float) -> None:
+        assert channel.offer is not None
+        self.tell(ev.OfferFailed(at, channel.offer, outcome))
+        channel.phase = Phase.HELD
+        self._release_phones(channel, at)
+        channel.offer = channel.agent = None
+
+    def end_talk(self, channel: Channel, by: str, at: float) -> None:
+        assert channel.offer is not None
+        self.tell(ev.TalkEnded(at, channel.offer, by))
+        channel.phase = None
+        self._release_phones(channel, at)
+
+    def hang_up(self, channel: Channel, at: float) -> None:
+        if channel.phase is Phase.TALKING:
+            self.end_talk(channel, "caller", at)
+        del self.channels[channel.name]
+        self._release_phones(channel, at)
+        self.tell(ev.CallEnded(at, self.node, channel.name, 16))
+
+    def transfer(self, channel: Channel, kind: str, at: float) -> None:
+        told = ev.CallTransferred(at, self.node, channel.name, kind, "999@phones")
+        if kind == "blind":
+            self.tell(told)
+        self.end_talk(channel, "agent", at)
+        if kind == "attended":
+            self.tell(told)
+        channel.phase = Phase.ELSEWHERE
+
+    def back_on_hold(self, channel: Channel, at: float) -> None:
+        """The agent's phone sends the caller straight back to the hold context, unknown to the controller."""
+        self.end_talk(channel, "agent", at)
+        channel.phase = Phase.HELD
+        channel.offer = channel.agent = None
+
+    def leave(self, channel: Channel, at: float) -> None:
+        channel.phase = Phase.ELSEWHERE
+        self.tell(ev.CallLeft(at, self.node, channel.name, "fallback,s,1"))
+
+    # -- what commands do ----------------------------------------------------------------------------------------------
+
+    def execute(self, command: do.Command, at: float) -> None:
+        assert isinstance(command, do.ChannelCommand | do.SendCall)
+        channel = self.channels.get(command.channel)
+        if channel is None:
+            self.tell(ev.CallEnded(at, self.node, command.channel))
+            return
+        if isinstance(command, do.MarkCall):
+            channel.call, channel.place = command.call, command.place
+            return
+        if channel.phase is Phase.TALKING:
+            self.end_talk(channel, "caller", at)
+        was_on, channel.phase = channel.on_phone, Phase.HELD
+        if was_on:
+            self._release_phones(channel, at)
+        channel.offer = channel.agent = None
+        if isinstance(command, do.SendCall):
+            channel.phase = Phase.ELSEWHERE
+            if isinstance(command.destination, HangUp):
+                self.hang_up(channel, at)
+            return
+        assert isinstance(command, do.HoldCall | do.OfferCall)
+        channel.call, channel.place = command.call, command.place
+        if isinstance(command, do.OfferCall):
+            if not command.offer.startswith(f"{self.epoch:06d}"):
+                self.tell(ev.OfferFailed(at, command.offer, OfferOutcome.VOID))
+                return
+            channel.phase, channel.offer, channel.agent = Phase.OFFERING, command.offer, command.agent
+            channel.phones = command.phones
+
+    # -- a look --------------------------------------------------------------------------------------------------------
+
+    def look(self, at: float, margin_s: float, *, restarted: bool = False) -> ev.NodeResynced:
+        """The truth, as a resynchronisation would report it."""
+        seen = [
+            SeenCall(
+                channel=c.name,
+                channel_name=f"PJSIP/{c.name}",
+                linkedid=c.name,
+                phase=Phase.ELSEWHERE if c.phase is None else c.phase,
+                call=c.call,
+                place=Place.decode(c.place),
+                offer=c.offer if c.on_phone else None,
+                agent=c.agent if c.on_phone else None,
+            )
+            for c in self.channels.values()
+            if c.call is not None
+        ]
+        return ev.NodeResynced(at, self.node, tuple(seen), dict(self.devices), margin_s, restarted)
+
+    def restart(self) -> None:
+        """Asterisk itself starts anew: every channel is gone, and nobody was told."""
+        self.channels.clear()
+        self.outbox.clear()
+        for device, state in self.devices.items():
+            if state is not PhoneState.UNREACHABLE:
+                self.devices[device] = PhoneState.IDLE
