@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from sqlalchemy import URL
 from storekit import Database, new_store, write_all
 from traffic import Traffic
 
+import acd
 from acd.domain.errors import ConfigurationError, SchemaError, StoreError
-from acd.store import Store, current, upgrade
+from acd.store import Store, current, head, schema, upgrade
 
 
 def digests(directory: Path) -> dict[str, str]:
@@ -92,3 +94,15 @@ def test_the_database_may_have_any_name(tmp_path: Path) -> None:
     upgrade(url)
     assert [path.name for path in (tmp_path / "a b").iterdir()] == ["ä%41?#x.db"]
     assert current(url) is not None
+
+
+def test_migrations_are_found_in_an_installed_package_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "acd"
+    shutil.copytree(schema.migrations_path(), package / "_share" / "migrations")
+    monkeypatch.setattr(acd, "__file__", str(package / "__init__.py"))
+    assert schema.migrations_path() == package / "_share" / "migrations"
+    upgrade(f"sqlite:///{tmp_path}/acd.db")
+    assert current(f"sqlite:///{tmp_path}/acd.db") == head()
+    shutil.rmtree(package / "_share")
+    with pytest.raises(SchemaError, match="install acd again"):
+        schema.migrations_path()

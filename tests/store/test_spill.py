@@ -121,6 +121,7 @@ def survivors(directory: Path, content: bytes) -> tuple[list[int], int]:
 
 
 def test_a_line_torn_at_any_byte_costs_that_line_only(intact: bytes, tmp_path: Path) -> None:
+    intact = b"".join(intact.splitlines(keepends=True)[:4])
     ends = [at + 1 for at, byte in enumerate(intact) if byte == 10]
     for cut in range(len(intact) + 1):
         whole = sum(end <= cut for end in ends)

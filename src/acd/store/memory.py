@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, func, insert, select, text, update
+from sqlalchemy import Row, Table, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,8 @@ from acd.store.tables import agents, calls, decisions, epochs, segments
 
 EPOCH_MAX = 999_999
 _ATTEMPTS = 5
+# A subquery, not a join: SQLite would join from the other side and read every segment there is.
+_OPEN = select(calls.c.call).where(calls.c.ended_at.is_(None))
 
 
 async def next_epoch(connection: AsyncConnection) -> int:
@@ -78,10 +80,11 @@ async def remember_calls(connection: AsyncConnection, at_most: int) -> tuple[tup
     if len(found) > at_most:
         total = (await connection.execute(select(func.count()).select_from(calls).where(is_open))).scalar_one()
         found, more = found[:at_most], int(total) - at_most
-    of_open = segments.join(calls, and_(segments.c.call == calls.c.call, is_open))
     open_segments: dict[str, list[SegmentMemory]] = defaultdict(list)
     rows = await connection.execute(
-        select(segments).select_from(of_open).where(segments.c.ended_at.is_(None)).order_by(segments.c.serial)
+        select(segments)
+        .where(segments.c.call.in_(_OPEN), segments.c.ended_at.is_(None))
+        .order_by(segments.c.call, segments.c.serial)
     )
     for row in rows:
         open_segments[row.call].append(_segment(row))
@@ -109,11 +112,7 @@ def _segment(row: Row[Any]) -> SegmentMemory:
 
 
 async def _next_serials(connection: AsyncConnection, of: Table) -> dict[str, int]:
-    query = (
-        select(of.c.call, func.max(of.c.serial))
-        .select_from(of.join(calls, and_(of.c.call == calls.c.call, calls.c.ended_at.is_(None))))
-        .group_by(of.c.call)
-    )
+    query = select(of.c.call, func.max(of.c.serial)).where(of.c.call.in_(_OPEN)).group_by(of.c.call)
     return {call: last + 1 for call, last in await connection.execute(query)}
 
 

@@ -131,6 +131,7 @@ class SqliteBackend:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="acd-sqlite")
         self._connection: sqlite3.Connection | None = None
+        self._busy_s = 0.0
         self._late: asyncio.Future[Any] | None = None
 
     async def connect(self, within_s: float) -> None:
@@ -173,7 +174,7 @@ class SqliteBackend:
     def _reconnect(self, within_s: float) -> None:
         try:
             self._disconnect()
-            self._connection = connect(self._path, within_s)
+            self._connection, self._busy_s = connect(self._path, within_s), within_s
         except sqlite3.Error as error:
             raise UnavailableError(f"{self._path}: {error}") from error
 
@@ -183,7 +184,9 @@ class SqliteBackend:
         connection = self._connection
         assert connection is not None
         try:
-            connection.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+            if within_s != self._busy_s:
+                connection.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+                self._busy_s = within_s
             connection.execute("BEGIN IMMEDIATE")
             for writer, number, parts in encoded:
                 if connection.execute(_FENCE, (writer, number)).rowcount != 1:

@@ -108,9 +108,11 @@ class Store:
             self._writer.on_durable(callback)
 
     def state(self) -> dict[str, Any]:
-        """StorePort.state, and ``spilled_bytes``, ``held``, ``batches``, ``dropped``, ``refused``, ``damaged``,
-        ``replayed``. ``spilled`` counts batches, the others but ``batches`` and ``replayed`` records, rows or lines."""
-        return self._open_writer().state()
+        """StorePort.state ("closed" before ``open`` and after ``close``), and ``spilled_bytes``, ``held``, ``dropped``
+        (records), ``refused`` (rows), ``damaged`` (lines), ``batches``, ``replayed`` (batches, as ``spilled``)."""
+        if self._writer is None:
+            return {"state": "closed", "spilled": 0, "lag_ms": 0.0, "written": 0, "detail": "the store is not open"}
+        return self._writer.state()
 
     async def close(self) -> None:
         """StorePort.close. The records not even the spill took by then are lost, counted and logged."""

@@ -50,6 +50,7 @@ class Writer:
         self._accepted = 0
         self._ticket = 0
         self._settled = 0
+        self._dropping = False
         self._lost: deque[list[int]] = deque(maxlen=_LOST_RANGES_MAX)
         self._callbacks: list[Callable[[int], Any]] = []
         self._wake = asyncio.Event()
@@ -76,11 +77,14 @@ class Writer:
         if self._task is None or self._stopping:
             raise MisuseError("the store is not open")
         self._ticket += 1
-        if len(self._records) + len(records) > self._options.held_max and records:
+        if records and len(self._records) + len(records) > self._options.held_max:
             self._drop(len(records))
-        else:
+        elif records:
             self._records.extend(records)
             self._accepted += len(records)
+            if self._dropping:
+                self._dropping = False
+                log.error("no more records are dropped; %d were since the start", self.counts["dropped"])
         if self._marks and self._marks[-1][0] == self._accepted:
             # Nothing of this one is waited for by itself; while everything is dropped the marks must not pile up.
             self._marks[-1] = (self._accepted, self._ticket, self._marks[-1][2])
@@ -234,7 +238,8 @@ class Writer:
                 log.exception("a listener for durable records failed")
 
     def _drop(self, count: int) -> None:
-        if not self.counts["dropped"]:
+        if not self._dropping:
+            self._dropping = True
             log.critical("the newest records are dropped: %s", self._stuck or "more than the store can hold")
         self.counts["dropped"] += count
         self._lose(self._ticket, self._ticket)
