@@ -113,7 +113,7 @@ def _read_fields() -> str:
         f'<assignstr assign_to="name" value="[field{_COLUMN["name"]}]"/><urldecode variable="name"/>'
         + "".join(number(variable, _COLUMN[column]) for variable, column in numbers.items())
         + f'<assignstr assign_to="script" value="[field{_COLUMN["script"]}]"/>'
-        f'<assign assign_to="one" value="1"/>{now("began")}'
+        f'<assignstr assign_to="gap_text" value="0"/><assign assign_to="one" value="1"/>{now("began")}'
     )
 
 
