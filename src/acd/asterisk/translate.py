@@ -270,7 +270,9 @@ class Translator:
 
     def _attended_transfer(self, message: Message, at: float) -> None:
         if message.get("Result") == "Success":
-            target = message.get("TransferTargetConnectedLineNum") or message.get("TransferTargetCallerIDNum", "")
+            # Whom he talks to now; its connected line is still the agent. Else the number that the agent dialled
+            number = message.get("TransferTargetCallerIDNum", "").replace("<unknown>", "")
+            target = number or message.get("SecondTransfererExten", "")
             self._transferred(message.get("TransfereeUniqueid", ""), "attended", target, at)
 
     def _transferred(self, channel: str, kind: str, target: str, at: float) -> None:
