@@ -37,6 +37,11 @@ from acd.lab.sipp_results import SippResult
 NODE = "pbx1"
 CHANNELVARS = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 
+PHONE_PORTS = 24
+"""UDP ports for phones: one for each behaviour, and one to register from."""
+CALLER_PORTS = 80
+"""UDP ports for callers: each generator takes up to four."""
+
 T = TypeVar("T")
 
 _PHONE_PORTS, _CALLER_PORTS = 40, 120
@@ -105,11 +110,9 @@ class Rig:
 
     @staticmethod
     def _reserve() -> tuple[int, int, int]:
+        """A port for AGI, and the first of a run of free ones for phones and for callers."""
         (agi,) = free_ports(1, low=32_000, high=32_700)
-        # SIPp processes take consecutive ports from these on
-        phones = free_run(_PHONE_PORTS, low=12_000, high=13_999)
-        callers = free_run(_CALLER_PORTS, low=14_000, high=19_999)
-        return agi, phones, callers
+        return agi, _free_run(PHONE_PORTS, 12_000, 13_999), _free_run(CALLER_PORTS, 14_000, 19_999)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -272,16 +275,29 @@ class Rig:
 
     # -- the API -----------------------------------------------------------------------------------------------------
 
-    async def api(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """GET ``/v1/path``, or POST ``body`` there; LabError unless it succeeds."""
+    def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket), limit=20))
+        return self._session
+
+    async def api(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """GET ``/v1/path``, or POST ``body`` there; LabError unless it succeeds."""
         method = "GET" if body is None else "POST"
-        async with self._session.request(method, f"http://acd/v1/{path}", json=body) as response:
+        async with self._http().request(method, f"http://acd/v1/{path}", json=body) as response:
             answer = await response.json()
             if response.status >= 400:
                 raise LabError(f"{method} {path}: {response.status} {json.dumps(answer)}")
             return answer
+
+    async def health(self) -> dict[str, Any]:
+        """What ``/health`` says, be it well or ill."""
+        async with self._http().get("http://acd/health") as response:
+            return dict(await response.json())
+
+    async def metrics(self) -> str:
+        """What Prometheus would read."""
+        async with self._http().get("http://acd/metrics") as response:
+            return await response.text()
 
     async def status(self) -> dict[str, Any]:
         """The floor's totals."""
@@ -382,6 +398,15 @@ class Rig:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, parameters).fetchall()
+
+
+def _free_run(length: int, low: int, high: int) -> int:
+    """The first of ``length`` consecutive free ports; chosen by chance, so that rigs side by side rarely meet."""
+    for _ in range(100):
+        first = random.randrange(low, high - length)
+        if all(is_free(port) for port in range(first, first + length)):
+            return first
+    raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
 
 
 def simple_floor(
