@@ -37,11 +37,6 @@ from acd.lab.sipp_results import SippResult
 NODE = "pbx1"
 CHANNELVARS = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 
-PHONE_PORTS = 24
-"""UDP ports for phones: one for each behaviour, and one to register from."""
-CALLER_PORTS = 80
-"""UDP ports for callers: each generator takes up to four."""
-
 T = TypeVar("T")
 
 _PHONE_PORTS, _CALLER_PORTS = 40, 120
@@ -112,7 +107,7 @@ class Rig:
     def _reserve() -> tuple[int, int, int]:
         """A port for AGI, and the first of a run of free ones for phones and for callers."""
         (agi,) = free_ports(1, low=32_000, high=32_700)
-        return agi, _free_run(PHONE_PORTS, 12_000, 13_999), _free_run(CALLER_PORTS, 14_000, 19_999)
+        return agi, free_run(_PHONE_PORTS, low=12_000, high=13_999), free_run(_CALLER_PORTS, low=14_000, high=19_999)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -398,15 +393,6 @@ class Rig:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, parameters).fetchall()
-
-
-def _free_run(length: int, low: int, high: int) -> int:
-    """The first of ``length`` consecutive free ports; chosen by chance, so that rigs side by side rarely meet."""
-    for _ in range(100):
-        first = random.randrange(low, high - length)
-        if all(is_free(port) for port in range(first, first + length)):
-            return first
-    raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
 
 
 def simple_floor(
