@@ -194,8 +194,9 @@ class Floor:
         self.drift("offer_unheard", f"offer {offer.offer} of call {offer.call} to {offer.agent} never ended")
         self.fail_offer(offer, OfferOutcome.LOST_TRACK, "nothing heard of it", at, now, rematch=False)
         if call.state is CallState.WAITING:
-            self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
             self.call_waits(call, at, now, "offer_failed")
+        if call.state is CallState.WAITING:
+            self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
 
     # -- arrival -----------------------------------------------------------------------------------------------------
 
@@ -212,12 +213,15 @@ class Floor:
             return
         queue, priority = home
         identity = self.new_id()
-        place = Place(queue.name, queue.priority + priority, event.at, self.serial_of(), now.utc, event.at)
+        # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
+        entered_at = max(event.at, self.ended.get((event.node, event.channel), event.at))
+        place = Place(queue.name, queue.priority + priority, entered_at, self.serial_of(), now.utc, entered_at)
         old = event.place
-        if old is not None and old.queue in self.definition.queues and abs(old.entered_at - event.at) < 0.001:
+        if known is None and old is not None and abs(old.entered_at - event.at) < 0.001:
             # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
-            place, queue = replace(old, entered_at=event.at), self.definition.queues[old.queue]
-        call = self._open(event, identity, place, queue, event.at, now)
+            queue = self.definition.queues.get(old.queue, queue)
+            place = replace(old, queue=queue.name, entered_at=entered_at)
+        call = self._open(event, identity, place, queue, entered_at, now)
         self.counts[queue.name].offered += 1
         self.welcome(call, now.utc, now)
 
@@ -332,15 +336,16 @@ class Floor:
                 entered_at=event.at,
             )
         )
-        self.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, "no entry point"))
-        self.send_to_fallback(event.node, event.channel, identity, event.did)
+        target = self.send_to_fallback(event.node, event.channel, identity, event.did)
+        self.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, target))
 
-    def send_to_fallback(self, node: str, channel: str, call: str, did: str) -> None:
-        """Send away a caller whom no queue takes."""
+    def send_to_fallback(self, node: str, channel: str, call: str, did: str) -> str:
+        """Send away a caller whom no queue takes; where to, in the dialplan's words."""
         destination = self.definition.fallback
         assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
         self._unknown_did(did, describe(destination))
         self.command(do.SendCall(node, channel, call, destination))
+        return describe(destination)
 
     # -- offers ------------------------------------------------------------------------------------------------------
 

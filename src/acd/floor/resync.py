@@ -222,7 +222,10 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
     home = _home(floor, seen.place, memory, seen.did, event.at, now)
     if home is None:
         if seen.phase is Phase.HELD:
-            floor.send_to_fallback(event.node, seen.channel, seen.call, seen.did)
+            did = seen.did if memory is None else memory.did
+            target = floor.send_to_fallback(event.node, seen.channel, seen.call, did)
+            if memory is not None:
+                _close_remembered(floor, memory, CallOutcome.FALLBACK, "system", event.at, target)
         return
     place, queue = home
     phase, agent = seen.phase, floor.roster.agents.get(seen.agent or "")
@@ -359,20 +362,26 @@ def _close_all(floor: Floor, event: ev.NodeResynced, alive: set[str], now: Insta
             _lose(floor, call, at, now)
 
 
+def _close_remembered(
+    floor: Floor, memory: ev.CallMemory, outcome: CallOutcome, by: str, at: float, target: str | None
+) -> None:
+    del floor.memory[memory.call]
+    ended_at = max([at, memory.entered_at, *(s.started_at for s in memory.open_segments)])
+    for segment in memory.open_segments:
+        if segment.kind != SegmentKind.WRAPPED:
+            floor.emit(SegmentClosed(memory.call, segment.serial, ended_at, "restart"))
+    floor.emit(CallClosed(memory.call, ended_at, outcome, by, None, target))
+
+
 def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     """Close remembered calls that no longer exist, and free agents whose remembered call is not there."""
     elsewhere = {seen.call for seen in event.calls if seen.phase is Phase.ELSEWHERE}
     for memory in [m for m in floor.memory.values() if m.node == event.node]:
-        del floor.memory[memory.call]
-        ended_at = max([event.at, memory.entered_at, *(s.started_at for s in memory.open_segments)])
-        for segment in memory.open_segments:
-            if segment.kind != SegmentKind.WRAPPED:
-                floor.emit(SegmentClosed(memory.call, segment.serial, ended_at, "restart"))
         answered = memory.answered_at is not None
         outcome = CallOutcome.ANSWERED if answered else CallOutcome.LOST_TRACK
         if memory.call in elsewhere:
             outcome = CallOutcome.TRANSFERRED if answered else CallOutcome.FALLBACK
-        floor.emit(CallClosed(memory.call, ended_at, outcome, "unknown", None, None))
+        _close_remembered(floor, memory, outcome, "unknown", event.at, None)
     bound = {offer.agent for offer in floor.offers.values()}
     for agent in floor.roster.agents.values():
         waits_for_other_node = agent.call is not None and agent.call in floor.memory

@@ -1,0 +1,332 @@
+"""Plays a script against the floor and writes down what follows, in words a telephony engineer can review.
+
+A script is a floor, then a dialogue::
+
+    floor
+      queue sales ring=20 wrap=10
+      agent ann 101 sales
+      did 100 sales
+
+    >> pbx up
+    >> ann logs in
+       ann 1 AVAILABLE
+    << reply ok: logged in
+    >> +1.5s c1 arrives did=100
+       ...
+
+``>>`` is an event, ``+1.5s`` lets virtual time pass before it (timers fire on the way, at their own time, shown in
+brackets). Indented lines are records, ``<<`` lines commands. What an event may say stands in the docstrings below.
+Ids are given names: a call that of its channel (``c1``, its second call ``c1'``), an offer a number (``offer1``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from floorkit import UTC_0, Clock, RecordBook, define
+
+from acd.domain import commands as do
+from acd.domain import events as ev
+from acd.domain import records as rec
+from acd.domain.definition import FloorDefinition, ToDialplan
+from acd.domain.events import AgentAction, Phase, SeenCall
+from acd.domain.place import Place
+from acd.domain.states import OfferOutcome, PhoneState
+from acd.floor import Floor
+
+NODE = "pbx"
+
+
+class ScriptError(AssertionError):
+    """A line of a script cannot be understood."""
+
+
+@dataclass
+class Line:
+    """What the dialplan keeps on one caller's channel."""
+
+    node: str
+    entered_at: float
+    did: str
+    call: str | None = None
+    place: str = ""
+    offer: str | None = None
+    agent: str | None = None
+
+
+def play(text: str) -> str:
+    """The script ``text`` with everything that really follows in place of what it expected."""
+    head, *blocks = re.split(r"^(?=>> )", text, flags=re.MULTILINE)
+    stage = Stage(define(re.sub(r"^floor$", "", re.sub(r"^#.*$", "", head, flags=re.MULTILINE), flags=re.MULTILINE)))
+    out = [head]
+    for block in blocks:
+        lines = block.rstrip("\n").split("\n")
+        seen = [line for line in lines[1:] if line.startswith("   | ")]
+        # Comments and blank lines behind the expectations belong to the next event
+        tail = len(lines)
+        while tail > 1 and (not lines[tail - 1].strip() or lines[tail - 1].startswith("#")):
+            tail -= 1
+        try:
+            answers = stage.event(lines[0][3:], [line[5:] for line in seen])
+        except (KeyError, ValueError, IndexError) as error:
+            raise ScriptError(f"cannot play {lines[0]!r}: {error!r}") from error
+        out.append("\n".join([lines[0], *seen, *answers, *lines[tail:]]) + "\n")
+    return "".join(out)
+
+
+class Stage:
+    """One floor, its record book, and what stands on the channels."""
+
+    def __init__(self, definition: FloorDefinition) -> None:
+        self.definition = definition
+        self.clock = Clock()
+        self.epoch = 1
+        self.floor = Floor(definition, epoch=1, started_at=UTC_0)
+        self.book = RecordBook()
+        self.lines: dict[str, Line] = {}
+        self.names: dict[str, str] = {}
+        self.offers: dict[str, str] = {}
+        self.out: list[str] = []
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def event(self, text: str, seen: list[str]) -> list[str]:
+        """Play one event; what follows, as lines."""
+        self.out = []
+        words = text.split()
+        if match := re.fullmatch(r"\+([\d.]+)s", words[0]):
+            self._pass(float(match[1]))
+            words.pop(0)
+        keys = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("PJSIP"))
+        words = [word for word in words if word.split("=")[0] not in keys]
+        at = self.clock.now.utc if "at" not in keys else UTC_0 + float(keys.pop("at"))
+        if words == ["wait"]:
+            return self.out
+        if words[0] == "controller":
+            self._new_life(words[1:], keys)
+            return self.out
+        for pattern, make in self.grammar:
+            found = re.fullmatch(pattern, " ".join(words))
+            if found:
+                self._handle(make(self, at, *found.groups(), keys, seen))
+                return self.out
+        raise ScriptError(f"no such event: {text!r}")
+
+    def _pass(self, seconds: float) -> None:
+        until = self.clock.now.mono + seconds
+        while (deadline := self.floor.next_deadline()) is not None and deadline <= until:
+            self.clock.reach(deadline)
+            self._handle(ev.DeadlinePassed(self.clock.now.utc), f"[{self.clock.s:g}s] ")
+        self.clock.reach(until)
+
+    def _new_life(self, words: list[str], keys: dict[str, str]) -> None:
+        """``controller restarts [without agents=NAME queues=NAME]``: what is recorded is remembered, nothing else."""
+        if words[0] != "restarts":
+            raise ScriptError(f"the controller cannot {' '.join(words)}")
+        gone = {*keys.get("agents", "").split(","), *keys.get("queues", "").split(",")}
+        d = self.definition
+        self.definition = replace(
+            d,
+            agents={
+                n: replace(a, queues=tuple(q for q in a.queues if q not in gone))
+                for n, a in d.agents.items()
+                if n not in gone
+            },
+            queues={n: q for n, q in d.queues.items() if n not in gone},
+            entry_points={n: e for n, e in d.entry_points.items() if e.queue not in gone},
+        )
+        self.epoch += 1
+        self.floor = Floor(self.definition, epoch=self.epoch, started_at=self.clock.now.utc)
+        self._handle(self.book.memory(self.clock.now.utc))
+
+    def _look(self, at: float, node: str, how: str, keys: dict[str, str], seen: list[str]) -> ev.Event:
+        """``NODE up | restarted | compared [margin=S] [PHONE=STATE...]``, then ``| CHANNEL PHASE [offerN AGENT]`` lines;
+        ``call=``/``place=`` override what the controller wrote on that channel."""
+        calls = []
+        for row in seen:
+            words = row.split()
+            own = dict(word.split("=", 1) for word in words if "=" in word)
+            channel, phase, *rest = [word for word in words if "=" not in word]
+            line = self.lines[channel]
+            offer = self.offer(rest[0]) if rest else None
+            calls.append(
+                SeenCall(
+                    channel=channel,
+                    channel_name=f"PJSIP/{channel}",
+                    linkedid=channel,
+                    phase=Phase(phase),
+                    call=own.get("call", line.call),
+                    place=Place.decode(own.get("place", line.place)),
+                    offer=offer,
+                    agent=rest[1] if len(rest) > 1 else None,
+                )
+            )
+        phones = {f"PJSIP/{number}": PhoneState(state) for number, state in keys.items() if number.isdigit()}
+        margin = float(keys.get("margin", 0))
+        return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted")
+
+    def _arrives(self, at: float, channel: str, again: str | None, keys: dict[str, str], _: list[str]) -> ev.Event:
+        """``CHANNEL arrives [again] did=DID [from=NUMBER] [on=NODE]``: again, as the hold loop asks."""
+        if again is None:
+            self.lines[channel] = Line(keys.get("on", NODE), at, keys["did"])
+        line = self.lines[channel]
+        return ev.CallArrived(
+            at=line.entered_at,
+            node=line.node,
+            channel=channel,
+            channel_name=f"PJSIP/{channel}",
+            linkedid=channel,
+            did=line.did,
+            caller_number=keys.get("from", ""),
+            call=line.call,
+            place=Place.decode(line.place),
+        )
+
+    def _asks(self, at: float, agent: str, what: str, rest: str | None, *_: object) -> ev.Event:
+        """``AGENT logs in [at PHONE] | logs out | pauses [REASON] | resumes``."""
+        action = {
+            "logs in": AgentAction.LOGIN,
+            "logs out": AgentAction.LOGOUT,
+            "pauses": AgentAction.PAUSE,
+            "resumes": AgentAction.RESUME,
+        }[what]
+        phone = rest.removeprefix("at ") if rest and action is AgentAction.LOGIN else None
+        reason = rest if action is AgentAction.PAUSE else None
+        return ev.AgentRequested(at, agent, action, reason, phone, "request")
+
+    grammar: tuple[tuple[str, Callable[..., ev.Event]], ...] = (
+        (r"(\w+) (up|restarted|compared)", _look),
+        (r"(\w+) lost", lambda self, at, node, *_: ev.NodeLost(at, node)),
+        (r"(\w+) arrives( again)?", _arrives),
+        (r"(\w+) hangs up", lambda self, at, c, *_: ev.CallEnded(at, self.node_of(c), c, 16)),
+        (
+            r"(\w+) transferred (blind|attended) to (\S+)",
+            lambda self, at, c, kind, target, *_: ev.CallTransferred(at, self.node_of(c), c, kind, target),
+        ),
+        (r"(\w+) left to (\S+)", lambda self, at, c, target, *_: ev.CallLeft(at, self.node_of(c), c, target)),
+        (r"(offer\d+) rings", lambda self, at, offer, *_: ev.AgentRang(at, self.offer(offer))),
+        (r"(offer\d+) answered", lambda self, at, offer, *_: ev.AgentAnswered(at, self.offer(offer), "leg")),
+        (
+            r"(offer\d+) fails: (\w+)",
+            lambda self, at, offer, outcome, *_: ev.OfferFailed(at, self.offer(offer), OfferOutcome(outcome)),
+        ),
+        (r"(offer\d+) talk ended by (\w+)", lambda self, at, offer, by, *_: ev.TalkEnded(at, self.offer(offer), by)),
+        (
+            r"phone (\S+) is (\w+)",
+            lambda self, at, device, state, *_: ev.PhoneStateChanged(at, device, PhoneState(state)),
+        ),
+        (r"(\w+) (logs in|logs out|pauses|resumes)(?: (.+))?", _asks),
+    )
+
+    def node_of(self, channel: str) -> str:
+        return self.lines[channel].node
+
+    def offer(self, name: str) -> str:
+        """The id of ``offerN``; unknown ones are as good as offers nobody ever made."""
+        return {name: identity for identity, name in self.offers.items()}.get(name, name)
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: ev.Event, prefix: str = "") -> None:
+        step = self.floor.handle(event, self.clock.now)
+        self.book.fold(step.records)
+        for record in step.records:
+            if isinstance(record, rec.CallOpened):
+                self._name(record)
+        for command in step.commands:
+            if isinstance(command, do.OfferCall):
+                self.offers.setdefault(command.offer, f"offer{len(self.offers) + 1}")
+            if isinstance(command, do.ChannelCommand):
+                line = self.lines[command.channel]
+                line.call, line.place = command.call, command.place
+        self.out += [f"   {prefix}{self._plain(self._record(record))}" for record in step.records]
+        self.out += [f"<< {prefix}{self._plain(self._command(command))}" for command in step.commands]
+
+    def _name(self, record: rec.CallOpened) -> None:
+        name = record.channel
+        while name in self.names.values():
+            name += "'"
+        self.names[record.call] = name
+
+    def _plain(self, text: str) -> str:
+        return re.sub(r"\b\d{14}\b", lambda m: self.names.get(m[0]) or self.offers.get(m[0]) or m[0], text)
+
+    def _time(self, at: float) -> str:
+        return "" if abs(at - self.clock.now.utc) < 1e-6 else f" @{round(at - UTC_0, 3):g}s"
+
+    def _record(self, record: rec.Record) -> str:
+        match record:
+            case rec.CallOpened(call, queue=queue, priority=priority, entered_at=at):
+                return f"call {call} opens in {queue or 'no queue'}, priority {priority}{self._time(at)}"
+            case rec.CallMoved(call, queue):
+                return f"call {call} moves to {queue}"
+            case rec.CallAnswered(call, agent, at):
+                return f"call {call} answered by {agent}{self._time(at)}"
+            case rec.CallClosed(call, at, outcome, by, _, target):
+                to = f", to {target}" if target else ""
+                return f"call {call} closes: {outcome}, ended by {by}{to}{self._time(at)}"
+            case rec.SegmentOpened(call, serial, kind, at, queue, agent, offer):
+                whom = f" {agent} {offer}" if agent else f" in {queue}"
+                return f"{call} segment {serial} {kind}{whom}{self._time(at)}"
+            case rec.SegmentClosed(call, serial, at, outcome):
+                return f"{call} segment {serial} ends{f': {outcome}' if outcome else ''}{self._time(at)}"
+            case rec.DecisionMade(call, serial, kind=kind, detail=detail):
+                return f"{call} decision {serial} {kind}: {explain(kind, detail)}"
+            case rec.AgentStateChanged():
+                return self._state(record)
+            case rec.AgentIntentChanged(agent, pending, phone):
+                return f"{agent} intends {pending or 'nothing'}{f', at {phone}' if phone else ''}"
+        raise ScriptError(f"no words for {record}")
+
+    def _state(self, r: rec.AgentStateChanged) -> str:
+        parts = [f"{r.agent} {r.serial} {r.state}"]
+        parts += [f"({r.reason})"] if r.reason else []
+        parts += [r.call] if r.call else []
+        parts += [f"until {round(r.until - UTC_0, 3):g}s"] if r.until is not None else []
+        parts += [f"idle since {round(r.idle_since - UTC_0, 3):g}s"] if r.idle_since != r.at else []
+        parts += [f"at {r.phone}"] if r.phone else []
+        parts += [f"then {r.pending}"] if r.pending else []
+        return " ".join(parts) + self._time(r.at)
+
+    def _command(self, command: do.Command) -> str:
+        match command:
+            case do.OfferCall():
+                auto = ", auto-answer" if command.auto_answer else ""
+                phones = "&".join(command.phones)
+                ring = f"{command.ring_timeout_s:g}s"
+                return f"OFFER {command.call} to {command.agent} at {phones} for {ring}: {command.offer}{auto}"
+            case do.HoldCall() | do.MarkCall():
+                verb = "HOLD" if isinstance(command, do.HoldCall) else "MARK"
+                return f"{verb} {command.call} {self._place(command.place)}, {command.hold or 'ringback'}"
+            case do.SendCall(_, channel, _, to):
+                where = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else "hang-up"
+                return f"SEND {channel} to {where}"
+            case do.Reply(_, ok, message, _):
+                return f"reply {'ok' if ok else 'refused'}: {message}"
+            case do.ReportDrift(kind, detail):
+                return f"drift {kind}: {detail}"
+            case do.RaiseAlarm(kind, detail):
+                return f"alarm {kind}: {detail}"
+        raise ScriptError(f"no words for {command}")
+
+    def _place(self, text: str) -> str:
+        place = Place.decode(text)
+        assert place is not None
+        joined, here = round(place.joined_at - UTC_0, 3), round(place.queue_joined_at - UTC_0, 3)
+        return f"in {place.queue} (priority {place.priority}, joined {joined:g}s, this queue {here:g}s)"
+
+
+def explain(kind: str, detail: dict[str, object]) -> str:
+    """A decision's detail in one line."""
+    d: dict[str, object] = dict(detail)
+    passed = d.get("passed_over")
+    over = ", ".join(f"{n} {why}" for why, n in sorted(passed.items())) if isinstance(passed, dict) else ""
+    if kind == "offered":
+        best = ", ".join(f"{b['agent']} idle {b['idle_s']:g}s" for b in d["best"])  # type: ignore[attr-defined]
+        return f"{d['trigger']}; waited {d['call_wait_s']:g}s; best: {best}; passed over: {over or 'nobody'}"
+    if kind == "waits":
+        node = f"; {d['node']}" if "node" in d else ""
+        return f"{d['considered']} agents: {over or 'nobody'}{node}"
+    return ", ".join(f"{key} {value}" for key, value in d.items() if value != "")
