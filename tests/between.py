@@ -1,4 +1,4 @@
-"""A TCP connection between the service and Asterisk that can be listened to, silenced and cut."""
+"""A TCP connection between the service and Asterisk that can be listened to and silenced."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from collections.abc import AsyncIterator
 class Between:
     """Listens on ``port`` of 127.0.0.1 and passes on to ``target``.
 
-    While ``silent`` nothing is passed on and nothing is closed, as on a network that has lost its way: what is sent
-    meanwhile is gone for good. ``heard`` is all that the far side said.
+    Between ``fall_silent`` and ``speak`` it is a network that has lost its way: what is sent is gone for good, and
+    neither side learns that the other has closed. ``heard`` is all that the far side said and that was passed on.
     """
 
     def __init__(self) -> None:
         self.port = 0
         self.target = 0
-        self.silent = False
         self.heard = bytearray()
+        self._silent = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._bereft: set[asyncio.StreamWriter] = set()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Between]:
@@ -36,13 +37,19 @@ class Between:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            self.cut()
+            for writer in self._writers:
+                writer.transport.abort()
 
-    def cut(self) -> None:
-        """Close every connection, as a switch that restarts."""
-        for writer in self._writers:
+    def fall_silent(self) -> None:
+        """Swallow everything from now on."""
+        self._silent = True
+
+    def speak(self) -> None:
+        """Pass on again. Whose other side has gone meanwhile is told so, as a machine tells what it knows nothing of."""
+        self._silent = False
+        for writer in self._bereft:
             writer.transport.abort()
-        self._writers.clear()
+        self._bereft.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -59,9 +66,11 @@ class Between:
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, heard: bytearray | None) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
-                if not self.silent:
+                if not self._silent and not sink.is_closing():
                     if heard is not None:
                         heard += data
                     sink.write(data)
-        if not self.silent:
+        if self._silent:
+            self._bereft.add(sink)
+        else:
             sink.close()
