@@ -14,6 +14,7 @@ from asterisk_model import AsteriskModel, Channel
 from floorkit import UTC_0, Clock, RecordBook, define
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from promises import ON_A_CALL, check_order, check_promises, waiting_in_order
 
 from acd.domain import commands as do
 from acd.domain import events as ev
@@ -21,8 +22,6 @@ from acd.domain import records as rec
 from acd.domain.events import AgentAction, Phase
 from acd.domain.states import AgentState, CallState, OfferOutcome, PhoneState
 from acd.floor import Floor
-from acd.floor.calls import Call
-from acd.routing.matching import judge
 
 FLOOR = define(
     """
@@ -43,7 +42,6 @@ FLOOR = define(
 )
 NODES = ("east", "west")
 PHONES = ("PJSIP/101", "PJSIP/102", "PJSIP/103", "PJSIP/203", "PJSIP/104", "PJSIP/900")
-ON_A_CALL = (AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING)
 FAILURES = [o for o in OfferOutcome if o not in (OfferOutcome.ANSWERED, OfferOutcome.VOID)]
 
 
@@ -69,6 +67,7 @@ class FloorMachine(RuleBasedStateMachine):
         self.tainted = dict.fromkeys(NODES, True)
         self.restarted = dict.fromkeys(NODES, False)
         self.requests = 0
+        self.slow_look: ev.NodeResynced | None = None
         self.tape: list[tuple[ev.Event, float, str]] = []
 
     # -- the wires ---------------------------------------------------------------------------------------------------
@@ -79,8 +78,7 @@ class FloorMachine(RuleBasedStateMachine):
 
     def handle(self, event: ev.Event) -> None:
         """Give the floor one event; check everything that must hold after every event."""
-        before = {c.call: c for c in self.floor.calls.values() if self.is_indexed(c)}
-        queues_before = {name: call.queue.name for name, call in before.items()}
+        waited = waiting_in_order(self.floor)
         step = self.floor.handle(event, self.clock.now)
         self.tape.append((event, self.clock.s, repr(step)))
         self.book.fold(step.records)
@@ -96,9 +94,11 @@ class FloorMachine(RuleBasedStateMachine):
             if isinstance(command, do.ChannelCommand | do.SendCall):
                 assert command.call in self.floor.calls or command.call in ended, f"for no live call: {command}"
                 self.send(command)
-            if isinstance(command, do.OfferCall) and command.call in before:
-                self.check_order(command.call, before, queues_before)
-        self.check()
+            if isinstance(command, do.OfferCall):
+                check_order(self.floor, waited, command.call)
+        check_promises(self.floor)
+        open_ids = {row.opened.call for row in self.book.open_calls()}
+        assert open_ids == set(self.floor.calls) | set(self.floor.memory)
 
     def send(self, command: do.ChannelCommand | do.SendCall) -> None:
         """An answer to a question goes back by AGI at once, everything else by the manager interface if it is up."""
@@ -128,98 +128,6 @@ class FloorMachine(RuleBasedStateMachine):
         channel.asking = True
         self.handle(model.question(channel))
         channel.asking = False
-
-    def is_indexed(self, call: Call) -> bool:
-        """Whether this call is to be found by whoever becomes free."""
-        return call.state is CallState.WAITING and not call.going and self.floor.is_synced(call.node)
-
-    # -- what must hold after every event ----------------------------------------------------------------------------
-
-    def check_order(self, offered: str, before: dict[str, Call], queues_before: dict[str, str]) -> None:
-        """Nobody who waited in the same queue before and still waits had a better rank."""
-        chosen = before[offered]
-        for name, call in before.items():
-            same = queues_before[name] == queues_before[offered] == call.queue.name
-            if same and self.floor.calls.get(name) is call and self.is_indexed(call):
-                assert chosen.rank < call.rank, f"{offered} was served before {name}"
-
-    def check(self) -> None:
-        floor = self.floor
-        agents, matcher = floor.roster.agents, floor.matcher
-        bound: dict[str, str] = {}
-        for identity, offer in floor.offers.items():
-            assert offer.agent not in bound, f"{offer.agent} is in two offers"
-            bound[offer.agent] = identity
-            call = floor.calls[offer.call]
-            assert (call.offer, call.agent) == (identity, offer.agent)
-            assert call.state is (CallState.TALKING if offer.answered else CallState.OFFERED)
-            if not offer.answered and floor.is_synced(call.node):
-                assert any(kind == "offer" and key == identity for _, _, kind, key in floor._timers)
-        for call in floor.calls.values():
-            assert (call.state in (CallState.OFFERED, CallState.TALKING)) == (call.offer in floor.offers), call
-            assert call.state is not CallState.ENDED
-            assert floor.by_channel[call.node, call.channel] is call
-            assert matcher.is_waiting(call.call) == self.is_indexed(call), f"forgotten or left in the index: {call}"
-        assert len(floor.by_channel) == len(floor.calls)
-        for agent in agents.values():
-            if agent.name in bound:
-                assert agent.state in ON_A_CALL, agent
-                assert agent.offer == bound[agent.name]
-            elif agent.state in ON_A_CALL:
-                # only a remembered call whose node was not yet looked at explains that
-                assert agent.call in floor.memory or not any(floor.nodes.values()), agent
-            assert matcher.is_free(agent.name) == (agent.why_not is None), agent
-        self.check_match()
-        self.check_counts()
-        self.check_deadlines()
-        open_ids = {row.opened.call for row in self.book.open_calls()}
-        assert open_ids == set(floor.calls) | set(floor.memory)
-
-    def check_match(self) -> None:
-        """No eligible agent is free while a call waits; the matcher finds what a plain search finds."""
-        floor, matcher = self.floor, self.floor.matcher
-        free = [a for a in floor.roster.agents.values() if a.why_not is None]
-        waiting = [c for c in floor.calls.values() if self.is_indexed(c)]
-        for call in waiting:
-            for agent in free:
-                assert not self.eligible(agent.name, call.queue.name), f"{agent.name} is free, {call.call} waits"
-        for name, queue in FLOOR.queues.items():
-            able = [((a.idle_since, a.serial), a.name) for a in free if self.eligible(a.name, name)]
-            found = matcher.longest_idle(floor.call_class_of(queue))
-            assert found == (min(able)[1] if able else None)
-        for agent in free:
-            able = [(c.rank, c.call) for c in waiting if self.eligible(agent.name, c.queue.name)]
-            assert matcher.call_for(agent.name) == (min(able)[1] if able else None)
-
-    @staticmethod
-    def eligible(agent: str, queue: str) -> bool:
-        definition = FLOOR.agents[agent]
-        key = (frozenset(definition.queues), tuple(sorted(definition.skills.items())))
-        return judge(key, (queue, FLOOR.queues[queue].requirements)).eligible
-
-    def check_counts(self) -> None:
-        """The roster's running counts equal a plain count."""
-        floor = self.floor
-        for name, queue in FLOOR.queues.items():
-            plain: dict[str, int] = {}
-            for agent in floor.roster.agents.values():
-                if self.eligible(agent.name, name) and agent.why_not is not None:
-                    plain[agent.why_not] = plain.get(agent.why_not, 0) + 1
-            kept = floor.roster.passed_over(floor.matcher.eligible_agent_classes(floor.call_class_of(queue)))
-            assert kept == plain
-        for state in AgentState:
-            assert floor.roster.by_state[state] == sum(a.state is state for a in floor.roster.agents.values())
-
-    def check_deadlines(self) -> None:
-        floor = self.floor
-        wanted = [a.until_mono for a in floor.roster.agents.values() if a.state is AgentState.WRAP_UP]
-        wanted += [a.cool_until_mono for a in floor.roster.agents.values()]
-        wanted += [c.max_wait_mono for c in floor.calls.values() if not c.overflow_due]
-        real = [mono for mono in wanted if mono is not None]
-        if real:
-            deadline = floor.next_deadline()
-            assert deadline is not None
-            assert deadline <= min(real)
 
     # -- callers and phones ------------------------------------------------------------------------------------------
 
@@ -422,6 +330,7 @@ class FloorMachine(RuleBasedStateMachine):
     def connection_breaks(self, node: str) -> None:
         if self.up[node]:
             self.up[node] = False
+            self.slow_look = None
             self.wire[node].clear()
             self.tainted[node] = True
             self.handle(ev.NodeLost(self.utc, node))
@@ -434,6 +343,22 @@ class FloorMachine(RuleBasedStateMachine):
             self.clock.s += 0.01
             look = self.models[node].look(self.utc, margin_s)
             self.clock.s += 0.01
+            self.handle(look)
+
+    @precondition(lambda self: self.slow_look is None)
+    @rule(node=st.sampled_from(NODES))
+    def slow_look_is_taken(self, node: str) -> None:
+        """A running comparison whose answer is under way while events go on."""
+        if self.up[node] and not self.wire[node] and not self.models[node].outbox:
+            self.slow_look = self.models[node].look(self.utc, 3.0)
+
+    @precondition(lambda self: self.slow_look is not None)
+    @rule()
+    def slow_look_arrives(self) -> None:
+        """Within its margin, that must not disturb anything."""
+        look, self.slow_look = self.slow_look, None
+        assert look is not None
+        if self.up[look.node] and self.utc - look.at < look.margin_s:
             self.handle(look)
 
     @rule(node=st.sampled_from(NODES), heard=st.booleans())
@@ -455,6 +380,7 @@ class FloorMachine(RuleBasedStateMachine):
         if not unwritten:
             self.commit()
         self.undurable.clear()
+        self.slow_look = None
         self.book = copy.deepcopy(self.durable)
         self.replay()
         self.epoch += 1

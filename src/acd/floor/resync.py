@@ -324,8 +324,8 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
             floor.fail_offer(offer, OfferOutcome.LOST_TRACK, f"found in offer {seen.offer}", event.at, now)
             call.overflow_due = due
             _rebind(floor, event, seen, call, now)
-    elif call.state in (CallState.TALKING, CallState.AFTER) and seen.phase is Phase.HELD:
-        floor.drift("talk_end_unheard", f"call {call.call} is back on hold")
+    elif call.state in (CallState.TALKING, CallState.AFTER) and (seen.phase is Phase.HELD or seen.offer != call.offer):
+        floor.drift("talk_end_unheard", f"the conversation of call {call.call} is over, and its caller is {seen.phase}")
         floor.end_call(call, CallOutcome.ANSWERED, "unknown", None, event.at, now)
         place = replace(call.place, joined_at=event.at, queue_joined_at=event.at, serial=floor.serial_of())
         _adopt(floor, event, replace(seen, place=place), now)
