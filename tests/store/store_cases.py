@@ -464,3 +464,18 @@ async def test_an_empty_database_is_refused_with_the_command(empty_database: Dat
         await new_store(empty_database, tmp_path / "state").open()
     assert not (tmp_path / "state").exists()
     assert not (tmp_path / "db").exists()
+
+
+async def test_what_comes_faster_than_the_database_goes_to_the_spill(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(database.url, tmp_path, type(QUICK)(batch_max=10, held_max=2000, retry_min_s=0.02))
+    await store.open()
+    tickets = [store.write([opened(f"c{n:04d}")]) for n in range(1900)]
+    await settled(store, tickets[-1])
+    assert "records come faster than the database takes them" in caplog.text
+    await until(lambda: store.state()["state"] == "ok")
+    assert store.state()["replayed"] > 0
+    assert store.state()["dropped"] == 0
+    await store.close()
+    assert len(database.rows(calls)) == 1900

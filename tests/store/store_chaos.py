@@ -199,7 +199,7 @@ async def test_only_a_full_spill_and_a_full_memory_drop_and_only_the_newest(
     lost = [number for number, ticket in tickets.items() if not store.durable(ticket)]
     assert len(lost) == dropped
     assert lost == list(range(lost[0], lost[0] + dropped))
-    assert "the newest records are dropped" in caplog.text
+    assert "the newest records are dropped, " in caplog.text
     await store.close()
     assert [int(row["call"][1:]) for row in database.rows(calls)] == sorted(set(tickets) - set(lost))
 

@@ -178,8 +178,8 @@ class PostgresBackend:
             await self._execute(self._connection, encoded)
         except UnicodeError as error:
             raise UnstorableError(f"a record cannot be stored: {error}") from error
-        except psycopg.Error as error:
-            if not self._cut and ((error.sqlstate or "")[:2] in _REFUSALS or isinstance(error, psycopg.DataError)):
+        except (psycopg.Error, OSError) as error:
+            if not self._cut and _is_refusal(error):
                 raise UnstorableError(f"{self._name} refused a record: {_first_line(error)}") from error
             await self.close()
             what = f"did not answer within {within_s:g} s" if self._cut else _first_line(error)
@@ -209,6 +209,12 @@ class PostgresBackend:
         if connection is not None:
             with suppress(psycopg.Error, OSError):
                 await connection.close()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    if not isinstance(error, psycopg.Error):
+        return False
+    return isinstance(error, psycopg.DataError) or (error.sqlstate or "")[:2] in _REFUSALS
 
 
 def _first_line(error: BaseException) -> str:

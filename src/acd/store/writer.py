@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _ROWS_A_SLICE = 64
 _LOST_RANGES_MAX = 1000
+_TELL_EVERY_S = 10.0
 _REFUSED_FILE = "refused.jsonl"
 
 
@@ -50,7 +51,7 @@ class Writer:
         self._accepted = 0
         self._ticket = 0
         self._settled = 0
-        self._dropping = False
+        self._told_at: dict[str, float] = {}
         self._lost: deque[list[int]] = deque(maxlen=_LOST_RANGES_MAX)
         self._callbacks: list[Callable[[int], Any]] = []
         self._wake = asyncio.Event()
@@ -82,9 +83,6 @@ class Writer:
         elif records:
             self._records.extend(records)
             self._accepted += len(records)
-            if self._dropping:
-                self._dropping = False
-                log.error("no more records are dropped; %d were since the start", self.counts["dropped"])
         if self._marks and self._marks[-1][0] == self._accepted:
             # Nothing of this one is waited for by itself; while everything is dropped the marks must not pile up.
             self._marks[-1] = (self._accepted, self._ticket, self._marks[-1][2])
@@ -147,6 +145,8 @@ class Writer:
                 log.error("%d records could not be made durable before the end", self._accepted - self._taken)
             await asyncio.gather(self._task, return_exceptions=True)
         if self._return is not None:
+            # It stops by itself between two pieces; what hangs in the database is cut off.
+            await asyncio.wait({self._return}, timeout=self._options.patience_s)
             self._backend.abort()
             await asyncio.wait({self._return}, timeout=self._options.patience_s)
             self._return.cancel()
@@ -238,10 +238,9 @@ class Writer:
                 log.exception("a listener for durable records failed")
 
     def _drop(self, count: int) -> None:
-        if not self._dropping:
-            self._dropping = True
-            log.critical("the newest records are dropped: %s", self._stuck or "more than the store can hold")
         self.counts["dropped"] += count
+        why = self._stuck or "more than the store can hold"
+        self._tell(logging.CRITICAL, "the newest records are dropped, %d so far: %s", self.counts["dropped"], why)
         self._lose(self._ticket, self._ticket)
 
     def _lose(self, first: int, last: int) -> None:
@@ -250,12 +249,23 @@ class Writer:
         else:
             self._lost.append([first, last])
 
+    def _tell(self, level: int, what: str, *details: object) -> None:
+        """Log what may happen many times a second, but not that often."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at.get(what, -math.inf) >= _TELL_EVERY_S:
+            self._told_at[what] = now
+            log.log(level, what, *details)
+
     # -- finding a durable place -------------------------------------------------------------------------------------
 
     async def _make_durable(self, batches: list[Batch]) -> None:
         lines: list[bytes] | None = None
         while True:
             async with self._order:
+                crowded = len(self._records) > self._options.held_max // 2
+                if crowded and not self._spilling and not self._stuck:
+                    # Memory is the last resort, not the next one. (Where the spill took nothing, the database may.)
+                    self._begin_spilling("records come faster than the database takes them")
                 if not self._spilling:
                     try:
                         await self._store(batches, self._options.patience_s)
@@ -268,8 +278,7 @@ class Writer:
                     lines = lines or [await _line(batch) for batch in batches]
                     await self._on_disk(self._spill.append, lines)
                 except (OSError, SpillFullError) as error:
-                    if not self._stuck:
-                        log.critical("records are held in memory only: %s", error)
+                    self._tell(logging.CRITICAL, "records are held in memory only: %s", error)
                     self._stuck = str(error)
                 else:
                     self._stuck = ""
@@ -308,7 +317,7 @@ class Writer:
     # -- the way back ------------------------------------------------------------------------------------------------
 
     def _begin_spilling(self, why: str) -> None:
-        log.error("records go to the spill from now on: %s", why)
+        self._tell(logging.ERROR, "records go to the spill from now on: %s", why)
         self._spilling, self._detail = True, why
         self._return = asyncio.get_running_loop().create_task(self._come_back(), name="store-replay")
 
@@ -335,7 +344,7 @@ class Writer:
                 await self._replay_piece()
             async with self._order:
                 if self._spill.drained:
-                    log.warning("the database is back, and everything in it")
+                    self._tell(logging.WARNING, "the database is back, and everything in it")
                     self._spilling, self._detail = False, ""
                     return
 
