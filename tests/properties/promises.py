@@ -38,6 +38,9 @@ def check_order(floor: Floor, waited: dict[str, tuple[str, Rank]], offered: str)
     if offered not in waited:
         return
     queue, chosen = waited[offered]
+    call = floor.calls.get(offered)
+    if call is None or call.queue.name != queue:
+        return
     for name, before in waiting_in_order(floor).items():
         if waited.get(name) == before and before[0] == queue:
             assert chosen < before[1], f"{offered} was served before {name}"

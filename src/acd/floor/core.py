@@ -186,8 +186,7 @@ class Floor:
                 call = self.calls.get(key)
                 if call is not None and call.going and call.state is CallState.WAITING:
                     self.drift("caller_not_gone", f"call {call.call} was said to be gone and has not ended")
-                    call.going = False
-                    self.call_waits(call, at, now, "caller_not_gone")
+                    self.stays(call, at, now)
 
     def _offer_unheard(self, offer: Offer, at: float, now: Instant) -> None:
         call = self.calls[offer.call]
@@ -305,6 +304,10 @@ class Floor:
     def _arrived_again(self, call: Call, now: Instant) -> bool:
         """A channel we know asks again (the dialplan thought us away). True if it was answered as what it is."""
         call.touched_at = now.utc
+        if call.going:
+            self.stays(call, now.utc, now)
+            if call.state is not CallState.WAITING:
+                return True
         if call.state is CallState.WAITING:
             self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
             return True
@@ -400,6 +403,14 @@ class Floor:
         agent = self.matcher.agent_for(call.call)
         if agent is not None:
             self.offer(call, self.roster.agents[agent], at, now, trigger)
+
+    def stays(self, call: Call, at: float, now: Instant) -> None:
+        """A caller who was said to be gone is not: he waits again, or overflows if that is due."""
+        call.going = False
+        if call.overflow_due:
+            self.overflow(call, at, now)
+        else:
+            self.call_waits(call, at, now, "caller_not_gone")
 
     def serve(self, at: float, now: Instant, trigger: str) -> None:
         """Match whatever can be matched, the first-ranked call first: for when several became matchable at once."""
@@ -628,9 +639,10 @@ class Floor:
             del self.ended[next(iter(self.ended))]
 
     def overflow(self, call: Call, at: float, now: Instant) -> None:
-        """The maximum wait is over: on to the queue's overflow target. On a lost node it stays due until it is back."""
+        """The maximum wait is over: on to the queue's overflow target. For somebody who is said to be gone, and on a lost
+        node, it stays due."""
         call.overflow_due = True
-        if not self.is_synced(call.node):
+        if call.going or not self.is_synced(call.node):
             return
         destination = call.queue.overflow
         self.counts[call.queue.name].overflowed += 1
