@@ -50,10 +50,11 @@ class SipPhone(asyncio.DatagramProtocol):
         assert self._transport is not None
         self._transport.close()
 
-    async def call(self, extension: str) -> Dialog:
-        """Call ``extension`` and wait until it answers."""
+    async def call(self, extension: str, *, display: bytes = b"") -> Dialog:
+        """Call ``extension`` and wait until it answers. ``display`` is the name to show, whatever bytes it has."""
         tag, target = secrets.token_hex(4), f"sip:{extension}@{HOST}:{self._asterisk[1]}"
-        dialog = Dialog(secrets.token_hex(8), f"<sip:{self.name}@{HOST}>;tag={tag}", f"<{target}>", target)
+        shown = f'"{display.decode(errors="surrogateescape")}" ' if display else ""
+        dialog = Dialog(secrets.token_hex(8), f"{shown}<sip:{self.name}@{HOST}>;tag={tag}", f"<{target}>", target)
         self.dialogs[dialog.call_id] = dialog
         self._request("INVITE", dialog, sdp=True)
         async with asyncio.timeout(20):
@@ -83,7 +84,7 @@ class SipPhone(asyncio.DatagramProtocol):
         self._transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        head, _, _ = data.decode(errors="replace").partition("\r\n\r\n")
+        head, _, _ = data.decode(errors="surrogateescape").partition("\r\n\r\n")
         first, *lines = head.split("\r\n")
         headers = [line.partition(":")[::2] for line in lines]
         values = {name.strip().lower(): value.strip() for name, value in reversed(headers)}
@@ -142,7 +143,7 @@ class SipPhone(asyncio.DatagramProtocol):
         kind = ["Content-Type: application/sdp"] if sdp else []
         tail = [f"Contact: <sip:{self.name}@{HOST}:{self.port}>", *kind, f"Content-Length: {len(body)}", "", body]
         assert self._transport is not None
-        self._transport.sendto("\r\n".join([*lines, *tail]).encode(), self._asterisk)
+        self._transport.sendto("\r\n".join([*lines, *tail]).encode(errors="surrogateescape"), self._asterisk)
 
 
 _SIDES = ("local", "remote")

@@ -56,7 +56,7 @@ async def test_caller_gives_up(make_rig):
     for call in (first, second, third):
         assert (call["outcome"], call["ended_by"], call["agent"]) == ("abandoned", "caller", None)
     assert first["segments"][-1]["outcome"] == "caller_gone"
-    offered = [row for row in await decisions(rig, third["call"]) if row["kind"] == "offered"][0]
+    offered = next(row for row in await decisions(rig, third["call"]) if row["kind"] == "offered")
     # Her idle time goes on, over the offer that was not her fault
     assert offered["detail"]["chosen"]["idle_s"] > 2.0
     states = rig.rows("SELECT state, reason FROM agent_states WHERE agent = 'anna' ORDER BY serial")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sipphone import SipPhone
+
 from callkit import (
     agents,
     caller,
@@ -21,7 +23,6 @@ from callkit import (
     until_agent,
     until_idle,
 )
-from sipphone import SipPhone
 
 TARGETS = """
 [agents]

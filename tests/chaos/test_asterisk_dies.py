@@ -7,6 +7,7 @@ import asyncio
 import time
 
 import pytest
+
 from callkit import (
     PATIENT_S,
     agents,

@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from acd.asterisk.agi.request import AgiRequest
+from acd.asterisk.agi.request import AgiClosedError, AgiRequest
 from acd.domain.definition import AgentDefinition
-from acd.domain.errors import AcdError
+from acd.domain.errors import AcdError, AsteriskError
 from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
 
@@ -60,6 +60,14 @@ class DialCodes:
 
     async def agent(self, request: AgiRequest) -> None:
         """Carry out one dial code; the sound to play is the last thing set."""
+        try:
+            await self._agent(request)
+        except AgiClosedError:
+            raise  # hung up: that was all he wanted
+        except AsteriskError as error:
+            log.warning("dial code at %s: %s", device_of(request.channel), error)
+
+    async def _agent(self, request: AgiRequest) -> None:
         _, action_name, reason = (*request.args, "", "", "")[:3]
         device = device_of(request.channel)
         try:

@@ -36,17 +36,18 @@ NEEDED_MODULES = (
     "app_verbose",
     "res_agi",
     "res_musiconhold",
+    "func_callerid",
     "func_strings",
     "func_logic",
     "func_timeout",
     "func_global",
     "func_dialplan",
 )
-NEEDED_CONTEXTS = ("acd-inbound", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave")
+NEEDED_CONTEXTS = ("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave")
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
-UNSUITABLE_PAUSE_S = 30.0
+UNSUITABLE_PAUSE_S = 15.0
 MAX_BUFFERED = 200_000
 
 
@@ -208,8 +209,7 @@ class Node:
         if self._synced.is_set():
             self._synced.clear()
             self._submit(NodeLost(self._clock(), self.name))
-        if self._state != "unsuitable":
-            self._set("down", reason)
+        self._set("down", reason)
         self._wake.set()
 
     # -- the work ----------------------------------------------------------------------------------------------------
@@ -238,7 +238,10 @@ class Node:
             except AsteriskUnsuitableError as error:
                 self._set("unsuitable", str(error))
                 self._alarm("asterisk_unsuitable", f"{self.name}: {error}")
-                await asyncio.sleep(UNSUITABLE_PAUSE_S)
+                # An Asterisk that comes back may have been mended
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), UNSUITABLE_PAUSE_S)
                 continue
             except AcdError as error:
                 log.warning("%s: %s", self.name, error)

@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from acd.asterisk.agi.request import AgiClosedError, AgiRequest
+from acd.asterisk.agi.request import AgiRequest
+from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.node import Node
-from acd.asterisk.translate import OFFER_CONTEXT
+from acd.asterisk.translate import OFFER_CONTEXT, plain_name
 from acd.domain.errors import AsteriskError
 from acd.domain.events import CallArrived, CallEnded, Event, OfferFailed
 from acd.domain.place import Place
@@ -23,7 +24,7 @@ LATE_S = 2.5
 
 
 class Registration:
-    """Handles ``agi://controller/inbound,node,entered,did,call,place``."""
+    """Handles ``agi://controller/inbound,node,entered,call,place,did``. The DID comes last: whoever calls chose its text."""
 
     def __init__(
         self, nodes: Mapping[str, Node], submit: Callable[[Event], None], clock: Callable[[], float] = time.time
@@ -31,13 +32,16 @@ class Registration:
         self._nodes = nodes
         self._submit = submit
         self._clock = clock
+        self._quiet = QuietLog(log)
 
     async def inbound(self, request: AgiRequest) -> None:
         """Register the call and answer with its variables; without an answer the dialplan holds the caller anyway."""
-        name, entered, did, call, place = (*request.args, "", "", "", "", "")[:5]
-        node = self._nodes.get(name)
+        name, entered, call, place = (*request.args, "", "", "", "")[:4]
+        did = ",".join(request.args[4:])
+        node = self._node(name)
         if node is None or not request.uniqueid:
-            log.error("an AGI session of %s names the node %r, which is not configured", request.remote, name[:80])
+            text = "an AGI session of %s names the node %r and the channel %r: no such node is connected"
+            self._quiet.say(logging.ERROR, "unknown node", text, request.remote, name[:80], request.uniqueid[:80])
             return
         channel, at = request.uniqueid, _seconds(entered, self._clock())
         if (call or self._clock() - at > LATE_S) and not await _waits(request):
@@ -51,13 +55,13 @@ class Registration:
             self._submit(
                 CallArrived(
                     at=at,
-                    node=name,
+                    node=node.name,
                     channel=channel,
                     channel_name=request.channel,
                     linkedid=request.variables.get("agi_linkedid", channel),
                     did=did,
                     caller_number=_known(request.callerid),
-                    caller_name=_known(request.calleridname),
+                    caller_name=_known(plain_name(request.calleridname, request.channel)),
                     call=call or None,
                     place=Place.decode(place),
                 )
@@ -72,12 +76,18 @@ class Registration:
             await request.set_variables(values)
         except AsteriskError as error:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
-            if isinstance(error, AgiClosedError) and await self._is_gone(node, channel):
+            if await self._is_gone(node, channel):
                 return
             # Redirected amid the session: events tell. Anything else: the caller is on hold now
             context, offer, *_ = values["acd_next"].split(",")
             if context == OFFER_CONTEXT and not request.hung_up:
                 self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, f"AGI: {error}"))
+
+    def _node(self, name: str) -> Node | None:
+        """The node of that name. One we never reached does not know its name; if it is the only one, it is that one."""
+        if not name and len(self._nodes) == 1:
+            return next(iter(self._nodes.values()))
+        return self._nodes.get(name)
 
     async def _is_gone(self, node: Node, channel: str) -> bool:
         """Whether the caller hung up. The event that says so may have come before his arrival, and meant nothing."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from acd.asterisk.ami.messages import Message, unescape
-from acd.asterisk.translate import OFFER_CONTEXT, Translator
+from acd.asterisk.translate import OFFER_CONTEXT, Translator, plain_name
 from acd.domain.events import Phase, SeenCall
 from acd.domain.place import Place
 
-_HELD_CONTEXTS = frozenset({"acd-hold", "acd-register", "acd-inbound"})
+_HELD_CONTEXTS = frozenset({"acd-hold", "acd-register", "acd-arrive", "acd-inbound"})
 
 
 def read_channels(channels: Sequence[Message], translator: Translator, *, prime: bool) -> tuple[SeenCall, ...]:
@@ -67,7 +67,9 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             agent=agent,
             agent_channel=agent_channel,
             caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
-            caller_name=unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""),
+            caller_name=plain_name(
+                unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""), channel.get("Channel", "")
+            ),
         ),
         legs,
     )

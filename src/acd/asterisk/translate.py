@@ -7,6 +7,7 @@ dialplan's own UserEvent after Dial ends an offer without answer. Everything els
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,23 @@ WANTED = frozenset(
 )
 """The only events we read; the samples' event filter names the same."""
 
+_PRIVILEGE = {"UserEvent": "user,all"}
+_CHANNEL = ("Channel", "Uniqueid", "Linkedid")
+_DIALLED = ("DestChannel", "DestUniqueid", "DestLinkedid")
+_WHOLE: dict[str, tuple[str, ...]] = {
+    "DialBegin": _DIALLED,
+    "DialState": _DIALLED,
+    "BridgeEnter": (*_CHANNEL, "BridgeUniqueid", "BridgeType"),
+    "BridgeLeave": (*_CHANNEL, "BridgeUniqueid", "BridgeType"),
+    "Hangup": (*_CHANNEL, "Cause", "Cause-txt"),
+    "UserEvent": _CHANNEL,
+    "DeviceStateChange": ("Device", "State"),
+    "BlindTransfer": ("TransfererUniqueid", "BridgeUniqueid", "Result"),
+    "AttendedTransfer": ("OrigTransfererUniqueid", "SecondTransfererUniqueid", "Result"),
+}
+"""What Asterisk puts into every such event. Numbers of callers are not escaped there: one with line feeds in it can make
+up an event, but within its 79 bytes not a whole one."""
+
 _DEVICE_STATES = {
     "NOT_INUSE": PhoneState.IDLE,
     "INUSE": PhoneState.BUSY,
@@ -52,6 +70,11 @@ _MAX_TRACKED = 100_000
 def phone_state(state: str) -> PhoneState | None:
     """Asterisk's device state as a phone state; None for UNKNOWN (a device nobody watches counts as idle)."""
     return _DEVICE_STATES.get(state)
+
+
+def plain_name(text: str, channel: str) -> str:
+    """A caller's name as he wrote it: chan_pjsip leaves the escapes of SIP's quoted strings (RFC 3261, 25.1) in it."""
+    return re.sub(r"\\(.)", r"\1", text) if channel.startswith("PJSIP/") else text
 
 
 @dataclass(slots=True)
@@ -109,11 +132,16 @@ class Translator:
         }
 
     def feed(self, message: Message) -> None:
-        """Take one event. Unknown kinds and events of channels that are not ours do nothing."""
-        handler = self._handlers.get(message.get("Event", ""))
-        if handler is not None:
-            stamp = message.get("Timestamp")
-            handler(message, self._clock() if stamp is None else float(stamp))
+        """Take one event. Unknown kinds, made-up events and those of channels that are not ours do nothing."""
+        name = message.get("Event", "")
+        handler = self._handlers.get(name)
+        if handler is None:
+            return
+        if not _is_whole(name, message):
+            self._warn("event_not_whole", f"{self.node} sent an event {name} that Asterisk does not make; ignored")
+            return
+        stamp = message.get("Timestamp")
+        handler(message, self._clock() if stamp is None else float(stamp))
 
     def caller_is_ours(self, channel: str) -> CallerTrack:
         """Follow a caller's channel from now on."""
@@ -250,7 +278,9 @@ class Translator:
             self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}"))
         elif name == "AcdNowhere":
             target = message.get("Target", "")
-            self._warn("no_such_target", f"the dialplan of {self.node} has no {target}: a caller sent there was hung up")
+            self._warn(
+                "no_such_target", f"the dialplan of {self.node} has no {target}: a caller sent there was hung up"
+            )
         elif name == "AcdLeft":
             self._submit(ev.CallLeft(at, self.node, message.get("Uniqueid", ""), message.get("Target", "")))
 
@@ -278,6 +308,13 @@ class Translator:
     def _transferred(self, channel: str, kind: str, target: str, at: float) -> None:
         if channel in self.callers:
             self._submit(ev.CallTransferred(at, self.node, channel, kind, target))
+
+
+def _is_whole(name: str, message: Message) -> bool:
+    for header in _WHOLE[name]:
+        if header not in message:
+            return False
+    return message.get("Privilege") == _PRIVILEGE.get(name, "call,all")
 
 
 def judge(status: str, track: OfferTrack | None) -> OfferOutcome:

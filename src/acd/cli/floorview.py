@@ -217,6 +217,19 @@ def _nodes(status: dict[str, Any], width: int | None) -> Text:
     return _joined(parts or [("", "no node configured", "bold red")], width)
 
 
+def _troubles(status: dict[str, Any], width: int | None, rows: int | None) -> list[Text]:
+    """Why nodes are not up, and what to do; of unsuitable ones the alarm says so already."""
+    lines = []
+    for node in [node for node in status["nodes"] if node["state"] in ("down", "syncing") and node.get("detail")][
+        :rows
+    ]:
+        line = Text(f"! {say.clean(node['name'], 20)}: {say.clean(node['detail'])}", "bold red", no_wrap=True)
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+        lines.append(line)
+    return lines
+
+
 def _sums(floor: Floor, width: int | None) -> list[Text]:
     status = floor.status
     threshold = min((queue["service_level_s"] for queue in floor.queues), default=None)
@@ -304,7 +317,8 @@ def render(
 ) -> RenderableType:
     """The screen. ``None`` for width or height: as much as there is. ``note`` (such as a lost service) is shown red."""
     lines: list[RenderableType] = [_title(floor, width, note), _nodes(floor.status, width), *_sums(floor, width)]
-    lines += _alarms(floor.status, width, None if height is None else 1 if height < 30 else 3)
+    rows = None if height is None else 1 if height < 30 else 3
+    lines += [*_troubles(floor.status, width, rows), *_alarms(floor.status, width, rows)]
     counts = floor.status["agents"]
     bar_width = 40 if width is None else max(min(width, 160), 10)
     lines += [Text(""), agents_bar(counts, bar_width, console)]

@@ -1,7 +1,7 @@
 """``acd serve``: the composition root. The only module that knows every room, and wires them.
 
 Order of a start: configuration, database (schema, spill, epoch, memory), floor, engine, AGI server, API socket, nodes.
-Order of an end: nodes (no more offers), AGI, API, engine, database. Calls go on in Asterisk meanwhile.
+Order of an end: API, nodes (no more offers), AGI, engine, database. Calls go on in Asterisk meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from acd.config.settings import Settings
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.errors import AcdError
-from acd.domain.events import Event, MemoryRestored
+from acd.domain.events import MemoryRestored
 from acd.domain.states import AgentState
 from acd.engine import Engine, LagMonitor, LiveFloor
 from acd.engine.engine import system_clock
@@ -118,16 +118,6 @@ class Service:
         self._closers.append(self.lag.stop)
 
         agi = FastAgiServer(max_connections=settings.agi.max_connections)
-        live = LiveFloor(engine, store, self.lag, nodes=self._node_rows, counters=self._all_counters)
-        server = ApiServer(
-            make_app(live, store.records, version=__version__),
-            _path(settings.http.socket),
-            mode=settings.http.socket_mode,
-            tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
-        )
-        await server.start()
-        self._closers.append(server.close)
-
         registration = Registration(self.nodes, engine.submit)
         codes = DialCodes(
             self.definition.agents,
@@ -165,6 +155,18 @@ class Service:
             executors.executors[name] = node.executor
             self._counters.append(node.counters)
             self._closers.append(node.close)
+
+        # Whoever can ask sees every node, be it up or not
+        live = LiveFloor(engine, store, self.lag, nodes=self._node_rows, counters=self._all_counters)
+        server = ApiServer(
+            make_app(live, store.records, version=__version__),
+            _path(settings.http.socket),
+            mode=settings.http.socket_mode,
+            tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
+        )
+        await server.start()
+        self._closers.append(server.close)
+        for node in self.nodes.values():
             await node.start()
         log.info(
             "acd %s serves: %d queues, %d agents, floor %s, epoch %d, AGI on %s:%d, socket %s",

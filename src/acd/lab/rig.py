@@ -57,6 +57,13 @@ def share_dir(name: str) -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / name
 
 
+def _asterisk_ports() -> AsteriskPorts:
+    """Servers' ports where no instance looks for media: what is free now may be another's medium a moment later."""
+    sip, ami = free_ports(2, low=30_000, high=31_999)
+    media = AsteriskPorts.free(high=29_999)
+    return AsteriskPorts(sip, ami, media.rtp_from, media.rtp_to)
+
+
 @dataclass(frozen=True)
 class RigPlan:
     """What to build. ``floor`` is the content of floor.yaml; ``serve_env`` goes to the service's environment.
@@ -92,7 +99,7 @@ class Rig:
         self.plan = plan
         self._program, self._sipp = program, sipp
         self._die_with_parent = die_with_parent
-        self.ports = AsteriskPorts.free()
+        self.ports = _asterisk_ports()
         self.agi_port, self._phones_port, self._callers_port = self._reserve()
         self._secrets = {name: secrets.token_urlsafe(24) for name in ("events", "actions")}
         self.socket = socket_dir(self.directory / "run", "acd.sock") / "acd.sock"

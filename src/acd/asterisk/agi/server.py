@@ -25,6 +25,8 @@ Handler = Callable[[AgiRequest], Awaitable[None] | None]
 MAX_LINE_BYTES = 8 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 100
+_FIRST = frozenset({"agi_network", "agi_network_script", "agi_request", "agi_channel", "agi_uniqueid"})
+"""What Asterisk says before anything that a caller can write."""
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +217,9 @@ async def _read_header(reader: asyncio.StreamReader) -> dict[str, str]:
             raise _NotAgiError(f"{raw[:40]!r} is no AGI header")
         if len(variables) >= MAX_HEADERS or total_bytes > MAX_HEADER_BYTES:
             raise _NotAgiError(f"over {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes of header")
-        variables[name] = value
+        # A number with a line feed in it writes lines of its own here: behind these, and before all others
+        if name not in _FIRST or name not in variables:
+            variables[name] = value
 
 
 def _host(writer: asyncio.StreamWriter) -> str:
