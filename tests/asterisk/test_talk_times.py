@@ -38,8 +38,8 @@ def conversations(path):
                 continue
             entered = members.pop(row["uniqueid"])
             for other, other_entered in members.items():
-                for channel in (row["uniqueid"], other):
-                    together.append((channel, max(entered, other_entered), at))
+                began = max(entered, other_entered)
+                together += [(channel, began, at) for channel in (row["uniqueid"], other)]
     return together
 
 
