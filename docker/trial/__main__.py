@@ -42,6 +42,8 @@ def main() -> int:
         "RTP_FROM": str(given.rtp_from),
         "RTP_TO": str(given.rtp_from + 399),
         "PIP_NO_INDEX": "1",
+        # our own engine has no other
+        "BUILD_NETWORK": "host",
     }
     try:
         with engine(given.folder, keep=given.keep) as on:

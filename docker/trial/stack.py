@@ -268,9 +268,10 @@ class Stack:
         self._say(
             f"kill -9 of the controller (process {pid}) amid call {before['call']}: the engine restarted it "
             f"({restarts} restart), after {away_s} s it had looked at Asterisk and found the call again; SIPp's caller "
-            f"noticed nothing ({result.counts.outcomes}); its record: {row['outcome']} by {row['agent']}, talked {row['talk_s']:.1f} s; channels "
-            f"meanwhile:\n{channels}"
+            f"noticed nothing ({result.counts.outcomes})"
         )
+        self._say(f"its record: {row['outcome']} by {row['agent']}, talked {row['talk_s']:.1f} s; channels meanwhile:")
+        self._say(channels)
 
     def _ups(self) -> list[float]:
         """When acd had looked at Asterisk and was ready to serve, each time, by the engine's clock."""
