@@ -11,8 +11,25 @@ import pytest
 from acd.lab.rig import Rig, RigPlan
 from records_checker import check_records
 
+FAST_FIRST = (
+    *("domain", "core", "scenarios", "asterisk_wire", "config", "api", "cli", "properties", "store", "postgres"),
+    *("lab", "asterisk", "chaos"),
+)
+"""The folders in the order of their cost: what fails cheaply fails early."""
+
 RigFactory = Callable[..., Awaitable[Rig]]
 _FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first; within a folder the order stays."""
+    here = Path(__file__).parent
+
+    def cost(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0]
+        return FAST_FIRST.index(folder) if folder in FAST_FIRST else len(FAST_FIRST)
+
+    items.sort(key=cost)
 
 
 @pytest.hookimpl(wrapper=True)
