@@ -99,6 +99,7 @@ def check_match(floor: Floor) -> None:
     for name, queue in floor.definition.queues.items():
         able = [((a.idle_since, a.serial), a.name) for a in free if eligible(floor, a.name, name)]
         assert matcher.longest_idle(floor.call_class_of(queue)) == (min(able)[1] if able else None)
+        assert matcher.best_idle(floor.call_class_of(queue), 3) == [name for _, name in sorted(able)[:3]]
     for agent in free:
         assert matcher.call_for(agent.name) is None
     assert matcher.next_pair() is None
@@ -111,8 +112,7 @@ def check_counts(floor: Floor) -> None:
         for agent in floor.roster.agents.values():
             if eligible(floor, agent.name, name) and agent.why_not is not None:
                 plain[agent.why_not] = plain.get(agent.why_not, 0) + 1
-        eligible_classes = floor.matcher.eligible_agent_classes(floor.call_class_of(queue))
-        assert floor.roster.passed_over(eligible_classes) == plain
+        assert floor.roster.passed_over(floor.call_class_of(queue)) == plain
     for state in AgentState:
         assert floor.roster.by_state[state] == sum(a.state is state for a in floor.roster.agents.values())
 

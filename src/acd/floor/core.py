@@ -72,11 +72,11 @@ class Floor:
         self._records: list[rec.Record] = []
         self._commands: list[do.Command] = []
         self.matcher = Matcher()
-        self.roster = Roster(definition, self.matcher, self.emit)
         self.ledger = Ledger(self.emit, definition.revision)
         self._call_classes = {
             name: self.matcher.call_class((name, queue.requirements)) for name, queue in definition.queues.items()
         }
+        self.roster = Roster(definition, self.matcher, self.emit)
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
             ev.CallArrived: self._call_arrived,
             ev.CallEnded: self._call_ended,
@@ -139,8 +139,12 @@ class Floor:
 
     def new_id(self) -> str:
         """A fixed-length id, digits only: epoch and serial. Never used twice, whatever crashes between."""
-        self._serial += 1
-        return f"{self.epoch:06d}{self._serial:08d}"
+        while True:
+            self._serial += 1
+            identity = f"{self.epoch:06d}{self._serial:08d}"
+            # An emptied database counts epochs anew, while Asterisk still holds offers of the old ones
+            if identity not in self.offers and identity not in self.calls:
+                return identity
 
     def serial_of(self) -> int:
         """The tie-breaker of calls that joined in the same microsecond, ordered across restarts."""
@@ -681,7 +685,6 @@ class Floor:
     # -- explanations ------------------------------------------------------------------------------------------------
 
     def _explain_offer(self, call: Call, agent: Agent, at: float, trigger: str) -> dict[str, Any]:
-        eligible = self.matcher.eligible_agent_classes(call.call_class)
         best = self.matcher.best_idle(call.call_class, 3)
         agents = self.roster.agents
         return {
@@ -696,12 +699,11 @@ class Floor:
                 "skills": {r.skill: agent.definition.skills.get(r.skill, 0) for r in call.queue.requirements},
             },
             "best": [{"agent": name, "idle_s": round(max(0.0, at - agents[name].idle_since), 3)} for name in best],
-            "passed_over": self.roster.passed_over(eligible),
+            "passed_over": self.roster.passed_over(call.call_class),
         }
 
     def _explain_wait(self, call: Call, at: float) -> None:
-        eligible = self.matcher.eligible_agent_classes(call.call_class)
-        passed_over = self.roster.passed_over(eligible)
+        passed_over = self.roster.passed_over(call.call_class)
         detail: dict[str, Any] = {
             "queue": call.queue.name,
             "requirements": {r.skill: r.minimum for r in call.queue.requirements},

@@ -98,7 +98,8 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     here = [call for call in floor.calls.values() if call.node == event.node]
     for call in here:
         if call.state is CallState.WAITING and not call.going:
-            floor.matcher.wait(call.call, call.call_class, call.rank)
+            if not floor.matcher.is_waiting(call.call):
+                floor.matcher.wait(call.call, call.call_class, call.rank)
         elif first and call.state is CallState.OFFERED:
             floor.arm_offer(call, now)
     floor.serve(now.utc, now, "resync")
@@ -213,8 +214,8 @@ def _home(
 def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
     """A caller's channel that we do not know: go on with its call if that is remembered, else open a new one. An id
     that nobody remembers is never used again: its call may have ended, and a call ends once."""
-    if seen.call is None or seen.phase is Phase.ELSEWHERE or seen.call in floor.calls:
-        # Not registered yet (its own question is on the way), no longer ours, or a second channel with the same words
+    if seen.call is None or seen.phase is Phase.ELSEWHERE:
+        # Not registered yet (its own question is on the way), or no longer ours
         return
     memory = floor.memory.get(seen.call)
     if memory is not None and memory.node != event.node:

@@ -1,16 +1,16 @@
 """The incremental matcher: who may take what, who is free, who waits, and the next match.
 
-Agents are grouped into classes of equal queues and skills, calls into classes of equal queue and requirements.
-Eligibility between classes is a bit mask (a Python int), computed once when a class first appears. Per agent class a
-heap holds the free agents by idle-since, per call class a heap holds the waiting calls by rank; both delete lazily.
-A look-up touches one head a non-empty eligible class, never an agent or a call that cannot match.
+Agents are grouped into classes of equal queues and skills, calls into classes of equal queue and requirements; which
+serves which is judged once, when a class first appears. Per call class one heap holds the free agents who may serve it,
+by idle-since, and one the waiting calls, by rank; all delete lazily. Call classes are few (queues), agent classes may
+be as many as agents: a look-up touches one head, or one head a call class, and never what grows with the agents.
 
 Invariant kept by the callers together with this index: no free agent is eligible for a waiting call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
@@ -71,8 +71,10 @@ class _LazyHeap(Generic[K]):
             self.heap = [(k, n) for n, k in self.current.items()]
             heapify(self.heap)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> bool:
+        """Whether nothing is left."""
         self.current.pop(name, None)
+        return not self.current
 
     def head(self) -> tuple[K, str] | None:
         heap, current = self.heap, self.current
@@ -82,6 +84,18 @@ class _LazyHeap(Generic[K]):
                 return entry
             heappop(heap)
         return None
+
+    def first(self, count: int) -> list[str]:
+        """The first ``count`` names in order."""
+        taken: list[tuple[K, str]] = []
+        while len(taken) < count and (entry := self.head()) is not None:
+            heappop(self.heap)
+            # The same name may stand there twice with the same key; taken once, and put back once
+            if not taken or entry != taken[-1]:
+                taken.append(entry)
+        for entry in taken:
+            heappush(self.heap, entry)
+        return [name for _, name in taken]
 
 
 def bits(mask: int) -> Iterator[int]:
@@ -100,13 +114,12 @@ class Matcher:
         self._call_class_of: dict[CallClassKey, int] = {}
         self.agent_classes: list[AgentClassKey] = []
         self.call_classes: list[CallClassKey] = []
-        self._agents_for: list[int] = []  # per call class: mask of eligible agent classes
-        self._calls_for: list[int] = []  # per agent class: mask of eligible call classes
-        self._idle: list[_LazyHeap[IdleKey]] = []
-        self._waiting: list[_LazyHeap[CallRank]] = []
-        self._idle_mask = 0
-        self._waiting_mask = 0
-        self._free: dict[str, int] = {}
+        self._serves: list[list[int]] = []  # per agent class: the call classes it may serve
+        self._idle: list[_LazyHeap[IdleKey]] = []  # per call class
+        self._waiting: list[_LazyHeap[CallRank]] = []  # per call class
+        self._idle_mask = 0  # call classes with a free eligible agent
+        self._waiting_mask = 0  # call classes with a waiting call
+        self._free: dict[str, tuple[int, IdleKey]] = {}
         self._waits: dict[str, int] = {}
 
     # -- classes ---------------------------------------------------------------------------------------------------
@@ -118,54 +131,57 @@ class Matcher:
             return found
         number = self._agent_class_of[key] = len(self.agent_classes)
         self.agent_classes.append(key)
-        self._idle.append(_LazyHeap())
-        mask = 0
-        for call_number, call_key in enumerate(self.call_classes):
-            if judge(key, call_key).eligible:
-                mask |= 1 << call_number
-                self._agents_for[call_number] |= 1 << number
-        self._calls_for.append(mask)
+        self._serves.append([c for c, call_key in enumerate(self.call_classes) if judge(key, call_key).eligible])
         return number
 
     def call_class(self, key: CallClassKey) -> int:
-        """The number of a call class; made on first sight."""
+        """The number of a call class; made on first sight, at a cost that grows with agent classes and free agents."""
         found = self._call_class_of.get(key)
         if found is not None:
             return found
         number = self._call_class_of[key] = len(self.call_classes)
         self.call_classes.append(key)
         self._waiting.append(_LazyHeap())
-        mask = 0
-        for agent_number, agent_key in enumerate(self.agent_classes):
-            if judge(agent_key, key).eligible:
-                mask |= 1 << agent_number
-                self._calls_for[agent_number] |= 1 << number
-        self._agents_for.append(mask)
+        self._idle.append(_LazyHeap())
+        eligible = [judge(agent_key, key).eligible for agent_key in self.agent_classes]
+        for serves, yes in zip(self._serves, eligible, strict=True):
+            if yes:
+                serves.append(number)
+        for agent, (agent_class, idle_key) in self._free.items():
+            if eligible[agent_class]:
+                self._idle[number].put(agent, idle_key)
+                self._idle_mask |= 1 << number
         return number
 
+    def serves(self, agent_class: int) -> Sequence[int]:
+        """The call classes that ``agent_class`` may serve."""
+        return self._serves[agent_class]
+
     def eligible_agent_classes(self, call_class: int) -> int:
-        """The mask of agent classes that may serve ``call_class``."""
-        return self._agents_for[call_class]
+        """The mask of agent classes that may serve ``call_class``; for people's eyes, not for every event."""
+        return sum(1 << number for number, serves in enumerate(self._serves) if call_class in serves)
 
     # -- who is free, who waits --------------------------------------------------------------------------------------
 
     def free(self, agent: str, agent_class: int, key: IdleKey) -> None:
         """``agent`` can be offered a call from now on."""
-        self._free[agent] = agent_class
-        self._idle[agent_class].put(agent, key)
-        self._idle_mask |= 1 << agent_class
+        self._free[agent] = agent_class, key
+        for number in self._serves[agent_class]:
+            self._idle[number].put(agent, key)
+            self._idle_mask |= 1 << number
 
     def unfree(self, agent: str) -> None:
         """``agent`` cannot be offered a call any more. Harmless if he could not."""
-        number = self._free.pop(agent, None)
-        if number is not None:
-            heap = self._idle[number]
-            heap.drop(agent)
-            if not heap.current:
-                self._idle_mask &= ~(1 << number)
+        found = self._free.pop(agent, None)
+        if found is not None:
+            for number in self._serves[found[0]]:
+                if self._idle[number].drop(agent):
+                    self._idle_mask &= ~(1 << number)
 
     def wait(self, call: str, call_class: int, rank: CallRank) -> None:
-        """``call`` waits from now on."""
+        """``call`` waits from now on, and in no other class."""
+        if self._waits.get(call, call_class) != call_class:
+            self.unwait(call)
         self._waits[call] = call_class
         self._waiting[call_class].put(call, rank)
         self._waiting_mask |= 1 << call_class
@@ -173,11 +189,8 @@ class Matcher:
     def unwait(self, call: str) -> None:
         """``call`` does not wait any more. Harmless if it did not."""
         number = self._waits.pop(call, None)
-        if number is not None:
-            heap = self._waiting[number]
-            heap.drop(call)
-            if not heap.current:
-                self._waiting_mask &= ~(1 << number)
+        if number is not None and self._waiting[number].drop(call):
+            self._waiting_mask &= ~(1 << number)
 
     def is_free(self, agent: str) -> bool:
         """Whether ``agent`` can be offered a call."""
@@ -200,46 +213,32 @@ class Matcher:
 
     def longest_idle(self, call_class: int) -> str | None:
         """The longest idle free agent eligible for ``call_class``."""
-        best: tuple[IdleKey, str] | None = None
-        for number in bits(self._agents_for[call_class] & self._idle_mask):
-            head = self._idle[number].head()
-            if head is not None and (best is None or head < best):
-                best = head
-        return None if best is None else best[1]
+        head = self._idle[call_class].head()
+        return None if head is None else head[1]
+
+    def best_idle(self, call_class: int, count: int) -> list[str]:
+        """Up to ``count`` free eligible agents, longest idle first."""
+        return self._idle[call_class].first(count)
 
     def call_for(self, agent: str) -> str | None:
         """The first-ranked waiting call that the free ``agent`` may serve."""
         best: tuple[CallRank, str] | None = None
-        for number in bits(self._calls_for[self._free[agent]] & self._waiting_mask):
-            head = self._waiting[number].head()
-            if head is not None and (best is None or head < best):
-                best = head
+        for number in self._serves[self._free[agent][0]]:
+            if self._waiting_mask >> number & 1:
+                head = self._waiting[number].head()
+                if head is not None and (best is None or head < best):
+                    best = head
         return None if best is None else best[1]
-
-    def best_idle(self, call_class: int, count: int) -> list[str]:
-        """Up to ``count`` free eligible agents, longest idle first: one head a class is exact for the first only."""
-        heads = []
-        for number in bits(self._agents_for[call_class] & self._idle_mask):
-            head = self._idle[number].head()
-            if head is not None:
-                heads.append(head)
-        heads.sort()
-        return [name for _, name in heads[:count]]
 
     def next_pair(self) -> tuple[str, str] | None:
         """The first-ranked of all waiting calls that have a free eligible agent, and the longest idle of these."""
         best: tuple[CallRank, str] | None = None
         best_class = 0
-        for number in bits(self._waiting_mask):
-            if self._agents_for[number] & self._idle_mask:
-                head = self._waiting[number].head()
-                if head is not None and (best is None or head < best):
-                    best, best_class = head, number
+        for number in bits(self._waiting_mask & self._idle_mask):
+            head = self._waiting[number].head()
+            if head is not None and (best is None or head < best):
+                best, best_class = head, number
         if best is None:
             return None
         agent = self.longest_idle(best_class)
         return None if agent is None else (best[1], agent)
-
-    def rank_of(self, call: str) -> CallRank:
-        """The rank a waiting call was given."""
-        return self._waiting[self._waits[call]].current[call]

@@ -15,7 +15,7 @@ from acd.domain.events import AgentMemory
 from acd.domain.instant import Instant
 from acd.domain.records import AgentIntentChanged, AgentStateChanged, Record
 from acd.domain.states import AgentState, PhoneState, check_agent_transition
-from acd.routing.matching import Matcher, agent_class_key, bits
+from acd.routing.matching import Matcher, agent_class_key
 from acd.routing.statistics import AgentCounts
 
 PENDING_LOGOUT = "logout"
@@ -74,7 +74,7 @@ class Agent:
 
 
 class Roster:
-    """All agents. ``emit`` takes records in order."""
+    """All agents. ``emit`` takes records in order. ``matcher`` already knows every class of calls."""
 
     def __init__(self, definition: FloorDefinition, matcher: Matcher, emit: Callable[[Record], None]) -> None:
         self._matcher = matcher
@@ -83,7 +83,7 @@ class Roster:
         self.by_number: dict[str, Agent] = {}
         self.by_device: dict[str, list[Agent]] = {}
         self.device_states: dict[str, PhoneState] = {}
-        self._blocked: dict[int, Counter[str]] = {}
+        self._blocked: list[Counter[str]] = [Counter() for _ in matcher.call_classes]
         self.by_state: Counter[AgentState] = Counter()
         for agent_definition in definition.agents.values():
             number = matcher.agent_class(agent_class_key(agent_definition.queues, dict(agent_definition.skills)))
@@ -94,8 +94,7 @@ class Roster:
             for device in agent_definition.phones:
                 self.by_device.setdefault(device, []).append(agent)
             self.by_state[agent.state] += 1
-            agent.blocked = str(AgentState.LOGGED_OUT)
-            self._blocked.setdefault(number, Counter())[str(AgentState.LOGGED_OUT)] += 1
+            self.review(agent)
 
     def find(self, name: str) -> Agent | None:
         """By name, else by number."""
@@ -211,23 +210,20 @@ class Roster:
         that explaining a decision costs nothing that grows with the number of agents."""
         reason = agent.why_not
         if reason != agent.blocked:
-            counts = self._blocked[agent.agent_class]
-            if agent.blocked is not None:
-                counts[agent.blocked] -= 1
-                if not counts[agent.blocked]:
-                    del counts[agent.blocked]
-            if reason is not None:
-                counts[reason] += 1
+            for call_class in self._matcher.serves(agent.agent_class):
+                counts = self._blocked[call_class]
+                if agent.blocked is not None:
+                    counts[agent.blocked] -= 1
+                    if not counts[agent.blocked]:
+                        del counts[agent.blocked]
+                if reason is not None:
+                    counts[reason] += 1
             agent.blocked = reason
         if reason is not None:
             self._matcher.unfree(agent.name)
         elif not self._matcher.is_free(agent.name):
             self._matcher.free(agent.name, agent.agent_class, (agent.idle_since, agent.serial))
 
-    def passed_over(self, agent_classes: int) -> dict[str, int]:
-        """Counts by reason of the members of the agent classes in the mask who cannot be offered a call."""
-        totals: dict[str, int] = {}
-        for number in bits(agent_classes):
-            for reason, count in self._blocked.get(number, {}).items():
-                totals[reason] = totals.get(reason, 0) + count
-        return totals
+    def passed_over(self, call_class: int) -> dict[str, int]:
+        """Counts by reason of the agents who may serve ``call_class`` and cannot be offered a call."""
+        return dict(self._blocked[call_class])
