@@ -13,6 +13,7 @@ from typing import Protocol
 from acd.asterisk.ami.messages import Message
 from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
 from acd.domain.definition import ToDialplan
+from acd.domain.devices import proper_device
 from acd.domain.errors import AcdError, AmiDisconnectedError
 from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
@@ -29,12 +30,20 @@ class ActionSender(Protocol):
 
 
 def dial_string(phones: Sequence[str]) -> str:
-    """What Dial is to ring, as an expression the dialplan evaluates: every registered contact of a PJSIP endpoint."""
+    """What Dial is to ring, as an expression the dialplan evaluates: every registered contact of a PJSIP endpoint.
+
+    What is no device by the domain's grammar is never written here, wherever it came from; without any, the dialplan
+    finds nobody to ring.
+    """
     parts = []
     for phone in phones:
-        technology, _, resource = phone.partition("/")
-        plain = technology.upper() == "PJSIP" and resource and not set(resource) & {"/", "@"}
-        parts.append(f"${{PJSIP_DIAL_CONTACTS({resource})}}" if plain else phone)
+        proper = proper_device(phone)
+        if proper is None:
+            log.error("%r is no device and is not rung", phone)
+            continue
+        technology, _, resource = proper.partition("/")
+        plain = technology == "PJSIP" and "@" not in resource
+        parts.append(f"${{PJSIP_DIAL_CONTACTS({resource})}}" if plain else proper)
     return "&".join(parts)
 
 

@@ -47,7 +47,7 @@ NEEDED_CONTEXTS = ("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
-UNSUITABLE_PAUSE_S = 15.0
+UNSUITABLE_PAUSE_S = 5.0
 MAX_BUFFERED = 200_000
 
 
@@ -225,7 +225,8 @@ class Node:
                 continue
             try:
                 if not self._synced.is_set():
-                    self._set("syncing", "")
+                    if self._state != "unsuitable":
+                        self._set("syncing", "")
                     await self._check()
                     await self._set_globals()
                     await self._look(first=True)
