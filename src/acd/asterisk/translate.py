@@ -330,6 +330,7 @@ def judge(status: str, track: OfferTrack | None) -> OfferOutcome:
     return {
         "CONGESTION": OfferOutcome.CONGESTION,
         "CANCEL": OfferOutcome.CALLER_GONE,
-        "NOCONTACT": OfferOutcome.UNREACHABLE,
+        # Nobody to ring: no contact of any phone is registered
+        "INVALIDARGS": OfferOutcome.UNREACHABLE,
         "VOID": OfferOutcome.VOID,
     }.get(status, OfferOutcome.LOST_TRACK)

@@ -31,7 +31,7 @@ def check() -> None:
     given = options()
     config = find_config(given.config)
     settings, problems = _settings(config)
-    floor_file = settings.settings.floor.file if settings else _floor_file(config)
+    floor_file = settings.settings.floor.file if settings else floor_file_of(config)
     floor, floor_problems = _floor(floor_file)
     problems += floor_problems
     if given.json:
@@ -62,7 +62,7 @@ def _floor(floor_file: Path) -> tuple[LoadedFloor | None, list[Problem]]:
     return loaded, list(loaded.warnings)
 
 
-def _floor_file(config: Path) -> Path:
+def floor_file_of(config: Path) -> Path:
     """Where the floor would be if acd.toml were right: its mistakes must not hide those of the floor."""
     try:
         named = tomllib.loads(config.read_text(encoding="utf-8"))["floor"]["file"]

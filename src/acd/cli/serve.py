@@ -29,6 +29,7 @@ from acd.asterisk.dialcodes import DialCodes
 from acd.asterisk.executor import Nodes
 from acd.asterisk.node import Node, NodeSettings
 from acd.asterisk.registration import Registration
+from acd.cli.check import floor_file_of
 from acd.cli.context import common_options, options
 from acd.config.floor import LoadedFloor, load_floor
 from acd.config.load import LoadedSettings, find_config, load_settings
@@ -36,7 +37,7 @@ from acd.config.pins import verify_pin
 from acd.config.settings import Settings
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition, ToDialplan
-from acd.domain.errors import AcdError
+from acd.domain.errors import AcdError, ConfigurationError
 from acd.domain.events import MemoryRestored
 from acd.domain.states import AgentState
 from acd.engine import Engine, LagMonitor, LiveFloor
@@ -82,6 +83,7 @@ def set_up_logging(settings: Settings) -> None:
     else:
         handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.service.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
@@ -163,6 +165,7 @@ class Service:
             _path(settings.http.socket),
             mode=settings.http.socket_mode,
             tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
+            tcp_public=settings.http.allow_public,
         )
         await server.start()
         self._closers.append(server.close)
@@ -242,6 +245,25 @@ def _warn(loaded: LoadedSettings | LoadedFloor) -> None:
         log.warning("%s", problem)
 
 
+def read_all(path: Path) -> tuple[LoadedSettings, LoadedFloor]:
+    """acd.toml and floor.yaml. Raises ConfigurationError with the mistakes of both."""
+    problems: list[str] = []
+    loaded: LoadedSettings | None = None
+    try:
+        loaded = load_settings(path)
+        floor_file = loaded.settings.floor.file
+    except ConfigurationError as error:
+        problems += error.problems
+        floor_file = floor_file_of(path)
+    try:
+        floor = load_floor(floor_file)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems or loaded is None:
+        raise ConfigurationError(problems)
+    return loaded, floor
+
+
 @click.command()
 @common_options
 def serve() -> None:
@@ -250,8 +272,7 @@ def serve() -> None:
     Calls are held by Asterisk, not by this process: it may be stopped, killed and started at any time.
     """
     path = find_config(options().config)
-    loaded = load_settings(path)
-    floor = load_floor(loaded.settings.floor.file)
+    loaded, floor = read_all(path)
     set_up_logging(loaded.settings)
     _warn(loaded)
     _warn(floor)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from acd.config.problems import Problems, nearest, show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.domain.definition import Destination, HangUp, ToDialplan, ToQueue
+from acd.domain.devices import DEVICE, TECHNOLOGIES
 
 NAME_RULE = "lower-case letters, digits, - and _, a letter or digit first, at most 40 characters"
 MAX_LIST_ITEMS = 1_000
@@ -25,8 +26,6 @@ _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 _MUSIC_CLASS = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
 _EXTEN = re.compile(r"[A-Za-z0-9+*#_.-]{1,79}", re.ASCII)
-_PHONE = re.compile(r"([A-Za-z][A-Za-z0-9]{0,19})/([A-Za-z0-9_.@+-]{1,79})", re.ASCII)
-_TECHNOLOGIES = ("PJSIP", "IAX2", "DAHDI", "SCCP", "Skinny", "UniMRCP", "Local")
 
 
 def is_name(text: str) -> bool:
@@ -273,7 +272,7 @@ class Section:
 
         Strict, because it is written into Dial(): no ``&``, ``|``, comma, ``$``, braces or parentheses.
         """
-        match = _PHONE.fullmatch(node.text)
+        match = DEVICE.fullmatch(node.text)
         if match is None:
             self.wrong(
                 node,
@@ -282,7 +281,7 @@ class Section:
             )
             return False
         technology, name = match.groups()
-        right = next((t for t in _TECHNOLOGIES if t.lower() == technology.lower()), technology)
+        right = next((t for t in TECHNOLOGIES if t.lower() == technology.lower()), technology)
         if right != technology:
             self.wrong(node, f"phone {show(node.text)} of {self.label} is unknown (nearest right name: {right}/{name})")
             return False

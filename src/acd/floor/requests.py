@@ -39,7 +39,14 @@ def handle(floor: Floor, event: AgentRequested, now: Instant) -> None:
 
 def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> tuple[bool, str]:
     arrives = event.phone is not None or agent.state is AgentState.LOGGED_OUT
-    for phone in (event.phone,) if event.phone is not None else agent.definition.phones if arrives else ():
+    chosen = None
+    if event.phone is not None:
+        chosen = floor.roster.device(event.phone)
+        if chosen is None:
+            return False, f"{event.phone!r} is no phone: write TECHNOLOGY/NAME such as PJSIP/1001"
+        if agent.state in _ON_A_CALL and chosen not in agent.devices:
+            return False, "is on a call; the phone can be changed after it"
+    for phone in (chosen,) if chosen is not None else agent.definition.phones if arrives else ():
         # Two agents on one phone would be two calls on one phone
         for other in floor.roster.by_device.get(phone, ()):
             if other is not agent and other.state is not AgentState.LOGGED_OUT and phone in other.devices:
@@ -48,7 +55,7 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
         floor.roster.intend(agent, None)
         return True, "already logged in, on a call"
     if arrives:
-        floor.roster.use_phone(agent, event.phone)
+        floor.roster.use_phone(agent, chosen)
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.agent_freed(agent, event.at, now, "agent_login")

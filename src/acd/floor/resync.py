@@ -179,6 +179,8 @@ def take_up(
         touched_at=now.utc,
     )
     floor.register(call)
+    if memory is None or memory.answered_at is None:
+        floor.counts[queue.name].offered += 1
     goes_on = False
     if memory is None:
         floor.emit_opened(call)

@@ -235,7 +235,13 @@ def install(context: click.Context, names: tuple[str, ...], upgrade: bool, as_js
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A floor.yaml to try: its agents' phones are made (instead of --phones).",
 )
-@click.option("--verbose", type=click.IntRange(0, 10), default=3, show_default=True, help="Level of log/full.log.")
+@click.option(
+    "--verbose",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="Level of log/full.log (from 3 on it shows the PINs that are keyed in).",
+)
 @_options()
 def start(
     context: click.Context,

@@ -26,7 +26,7 @@ DIDS = {"5551000": 5.0, "5552000": 4.0, "5553000": 2.0}
 CALLERS = {"until-bye": 6.0, "patience:uniform(40,90)+until-bye": 2.0, "patience:uniform(6,14)": 2.0}
 """Most wait for the agent to hang up; some would give up; the last kind leaves after so long, whatever happens."""
 NAMES = ("Zoë Brontë", 'Ann "Ace" Ames', "O'Neill, Tom", "=SUM(A1:A9)", "<b>Bold</b>", "Jörg Müller", "Li Wei", "")
-PHASES = ((0.3, 0.7), (0.35, 2.2), (0.35, 0.6))
+PHASES = ((0.3, 0.7), (0.4, 2.4), (0.3, 0.6))
 """(share of the time, calls a second): a quiet start, a rush that queues build in, and room to drain."""
 DRAIN_S = 45.0
 
@@ -174,6 +174,10 @@ class Demo:
         status, queues, agents = await asyncio.gather(self.rig.status(), self.rig.api("queues"), self.rig.api("agents"))
         return Looks(status, queues["queues"], agents["agents"])
 
+    def _lost(self, result: SippResult) -> int:
+        """Dialogs lost; those that the end of an interrupted demo broke off are not."""
+        return result.lost - (result.counts.failures.get("not ended", 0) if self.interrupted else 0)
+
     def summary(self) -> dict[str, Any]:
         """``offered, answered, abandoned, lost, service_level, asa_s, aht_s, occupancy``, and what else is of use.
 
@@ -183,7 +187,7 @@ class Demo:
         names = ("offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s", "occupancy")
         return {
             **{name: status.get(name) for name in names},
-            "lost": sum(result.lost for result in self._results),
+            "lost": sum(self._lost(result) for result in self._results),
             "lost_why": [line for result in self._results for line in result.errors][:20],
             "seconds": self.seconds,
             "agents": len(AGENTS),

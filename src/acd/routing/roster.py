@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from acd.domain.definition import AgentDefinition, FloorDefinition
+from acd.domain.devices import proper_device
 from acd.domain.events import AgentMemory
 from acd.domain.instant import Instant
 from acd.domain.records import AgentIntentChanged, AgentStateChanged, Record
@@ -168,6 +169,19 @@ class Roster:
         return agent
 
     # -- phones ------------------------------------------------------------------------------------------------------
+
+    def device(self, text: str) -> str | None:
+        """``text`` as a device, spelled as it is known here (Asterisk minds no case); None if it is none."""
+        proper = proper_device(text)
+        if proper is None:
+            return None
+        for known in (self.by_device, self.device_states):
+            if proper in known:
+                return proper
+        folded = proper.casefold()
+        return next(
+            (d for known in (self.by_device, self.device_states) for d in known if d.casefold() == folded), proper
+        )
 
     def use_phone(self, agent: Agent, phone: str | None) -> None:
         """Let ``agent`` be rung at ``phone`` only (None: at all the configured ones)."""

@@ -23,11 +23,11 @@ _ATTEMPTS = 5
 _OPEN = select(calls.c.call).where(calls.c.ended_at.is_(None))
 
 
-async def next_epoch(connection: AsyncConnection) -> int:
-    """Take the next epoch, durably. Raises StoreError when there are none left."""
+async def next_epoch(connection: AsyncConnection, after: int = 0) -> int:
+    """Take the next epoch, durably; one beyond ``after``, too. Raises StoreError when there are none left."""
     for _ in range(_ATTEMPTS):
         last = (await connection.execute(select(func.max(epochs.c.epoch)))).scalar()
-        epoch = int(last or 0) + 1
+        epoch = max(int(last or 0), after) + 1
         if epoch > EPOCH_MAX:
             raise StoreError(f"epoch {EPOCH_MAX} was the last: archive the database and begin a new one")
         row = {"epoch": epoch, "started_at": time.time(), "host": platform.node(), "pid": os.getpid()}

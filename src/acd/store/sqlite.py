@@ -22,6 +22,9 @@ from acd.store.times import to_text
 
 _T = TypeVar("_T")
 _ROWS_A_SLICE = 64
+_LAST_WAIT_S = 3.0
+_BUSY_MAX_S = 1.0
+"""For a lock somebody else holds: nothing can end this wait from outside, so it is short and begun anew."""
 _FENCE = (
     "INSERT INTO writers (writer, batch) VALUES (?, ?) ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch "
     "WHERE batch < excluded.batch"
@@ -133,6 +136,7 @@ class SqliteBackend:
         self._connection: sqlite3.Connection | None = None
         self._busy_s = 0.0
         self._late: asyncio.Future[Any] | None = None
+        self._file = (0, 0)
 
     async def connect(self, within_s: float) -> None:
         await self._in_thread(lambda: self._reconnect(within_s), within_s)
@@ -148,8 +152,10 @@ class SqliteBackend:
 
     async def close(self) -> None:
         # A thread that hangs in the disk is left to the process's end; nothing in it was promised.
+        if self._late is not None:
+            await asyncio.wait({self._late}, timeout=_LAST_WAIT_S)
         with suppress(UnavailableError):
-            await self._in_thread(self._disconnect, 5.0)
+            await self._in_thread(self._disconnect, _LAST_WAIT_S)
         self._thread.shutdown(wait=False)
 
     async def _in_thread(self, work: Callable[[], _T], within_s: float) -> _T:
@@ -159,12 +165,15 @@ class SqliteBackend:
                 raise UnavailableError(f"{self._path} still does not answer")
             self._late = None
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        done, _ = await asyncio.wait({future}, timeout=within_s * 1.25)
-        if not done:
-            self._late = future
-            future.add_done_callback(_forget)
-            raise UnavailableError(f"{self._path} did not answer within {within_s:g} s")
-        return future.result()
+        try:
+            done, _ = await asyncio.wait({future}, timeout=within_s * 1.25)
+            if done:
+                return future.result()
+        finally:
+            if not future.done():
+                self._late = future
+                future.add_done_callback(_forget)
+        raise UnavailableError(f"{self._path} did not answer within {within_s:g} s")
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -174,19 +183,36 @@ class SqliteBackend:
     def _reconnect(self, within_s: float) -> None:
         try:
             self._disconnect()
-            self._connection, self._busy_s = connect(self._path, within_s), within_s
-        except sqlite3.Error as error:
+            busy_s = min(within_s, _BUSY_MAX_S)
+            self._connection, self._busy_s = connect(self._path, busy_s), busy_s
+            found = self._path.stat()
+            self._file = (found.st_dev, found.st_ino)
+        except (sqlite3.Error, OSError) as error:
             raise UnavailableError(f"{self._path}: {error}") from error
 
+    def _check_file(self) -> None:
+        """A file that was removed or replaced would take commits into nowhere."""
+        try:
+            now = self._path.stat()
+        except OSError as error:
+            self._disconnect()
+            raise UnavailableError(
+                f"{self._path} is gone: {error.strerror}; put it back, or run `acd db upgrade`"
+            ) from error
+        if self._connection is not None and (now.st_dev, now.st_ino) != self._file:
+            self._disconnect()
+
     def _apply(self, encoded: Sequence[Encoded], within_s: float) -> None:
+        self._check_file()
         if self._connection is None:
             self._reconnect(within_s)
         connection = self._connection
         assert connection is not None
         try:
-            if within_s != self._busy_s:
-                connection.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
-                self._busy_s = within_s
+            busy_s = min(within_s, _BUSY_MAX_S)
+            if busy_s != self._busy_s:
+                connection.execute(f"PRAGMA busy_timeout = {int(busy_s * 1000)}")
+                self._busy_s = busy_s
             connection.execute("BEGIN IMMEDIATE")
             for writer, number, parts in encoded:
                 if connection.execute(_FENCE, (writer, number)).rowcount != 1:

@@ -34,6 +34,7 @@ class Store:
         self._options = options or StoreOptions()
         self._location = locate(url)
         self._spill_dir = state_dir / "spill"
+        self._epoch_file = state_dir / "epoch"
         self._writer: Writer | None = None
         self._callbacks: list[Callable[[int], Any]] = []
         self._epoch = 0
@@ -81,7 +82,8 @@ class Store:
         engine = self._location.async_engine()
         try:
             async with engine.connect() as connection:
-                self._epoch = await memory.next_epoch(connection)
+                self._epoch = await memory.next_epoch(connection, self._last_epoch())
+                self._keep_epoch()
                 agents = await memory.remember_agents(connection)
                 wraps = await memory.remember_wraps(connection)
                 calls, more = await memory.remember_calls(connection, self._options.open_calls_max)
@@ -92,6 +94,22 @@ class Store:
         if more:
             log.warning("%d older calls that never ended are left as they are", more)
         return Memory(self._epoch, agents, calls, wraps)
+
+    def _last_epoch(self) -> int:
+        """The last epoch used from this state directory, whatever has become of the database since: an id is never
+        given twice, although the database was lost or put back from a copy."""
+        try:
+            return int(self._epoch_file.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def _keep_epoch(self) -> None:
+        fresh = self._epoch_file.with_suffix(".new")
+        try:
+            fresh.write_text(f"{self._epoch}\n")
+            fresh.replace(self._epoch_file)
+        except OSError as error:
+            log.warning("%s could not be written: %s", self._epoch_file, error)
 
     def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
         """StorePort.write; ``soon`` if somebody waits for these. Raises MisuseError if the store is not open."""

@@ -40,8 +40,9 @@ def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
     for name, picture in (("setup", _setup), ("cpu", _cpu), ("saturated", _saturated)):
         if any(row["case"] == name for row in results["rows"]):
             figure = picture(pyplot, results)
-            note = f"{results['machine']['cores']} cores, Asterisk {results['versions'].get('asterisk', '')}"
-            figure.text(0.99, 0.005, f"{note}, {results['began_at'][:10]}", ha="right", fontsize=7, color="#8a8f98")
+            version = results["versions"].get("asterisk", "").partition("+")[0]
+            note = f"{results['machine']['cores']} cores, Asterisk {version}, {results['began_at'][:10]}"
+            figure.supxlabel(note, x=0.99, ha="right", fontsize=7, color="#8a8f98")
             file = folder / f"{name}.png"
             figure.savefig(file)
             pyplot.close(figure)
@@ -73,6 +74,7 @@ def _setup(pyplot: Any, results: Mapping[str, Any]) -> Any:
             axes.annotate(f"{p99:.0f}", (x, p99), (0, 2), textcoords="offset points", ha="center", fontsize=8)
     axes.set_yscale("log")
     axes.set_ylim(bottom=1)
+    axes.margins(y=0.25)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xticks(range(len(rates)), [f"{rate:g} calls/s" for rate in rates])
     axes.grid(axis="x", visible=False)
@@ -118,6 +120,8 @@ def _saturated(pyplot: Any, results: Mapping[str, Any]) -> Any:
         row = mine[len(mine) // 2]
         x, y = zip(*row["timeline"], strict=True)
         axes.plot(x, y, color=COLOURS[key], linewidth=2, label=f"{title}: {row['makespan_s']:.1f} s")
+        # From the last answer to the end of the last conversation
+        axes.plot((x[-1], row["makespan_s"]), (y[-1], y[-1]), color=COLOURS[key], linewidth=1, linestyle="--")
         axes.plot(row["makespan_s"], y[-1], marker=_MARKS[key], color=COLOURS[key])
     ideal_s, calls = rows[0]["ideal_s"], rows[0]["calls"]
     axes.axvline(

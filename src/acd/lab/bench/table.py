@@ -139,7 +139,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines = [
         (
             f"`{results['command']}`, {results['began_at'][:10]}, {machine['cores']} cores ({machine['cpu']}) shared by "
-            f"SIPp, Asterisk {versions.get('asterisk', '')} and the controller; "
+            f"SIPp, Asterisk {versions.get('asterisk', '').partition('+')[0]} and the controller; "
             f"medians of {results['plan'].get('rounds', '?')} rounds."
         ),
     ]
