@@ -95,8 +95,16 @@ def engine(folder: Path, *, keep: bool) -> Iterator[Engine]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+        _unmount_below(folder)
         if not keep:
             shutil.rmtree(folder)
+
+
+def _unmount_below(folder: Path) -> None:
+    """The engine leaves the mount of its network behind."""
+    points = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):
+        run(["umount", point])
 
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
