@@ -6,7 +6,7 @@ import os
 import resource
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,13 +26,22 @@ def empty_database(tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Away]:
-    """``tmp_path/db`` is a disk of its own, full while in the context. Who may not mount one gets a limit on the size of
-    files instead: writes fail as well, with another error."""
+def mounted(tmp_path: Path) -> Iterator[bool]:
+    """``tmp_path/db`` is a disk of its own, if this user may have one."""
     directory = tmp_path / "db"
     directory.mkdir(mode=0o700)
     options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
-    mounted = os.getuid() == 0 and not subprocess.run(["mount", *options, directory], check=False).returncode
+    may = os.getuid() == 0 and not subprocess.run(["mount", *options, directory], check=False).returncode
+    yield may
+    if may:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, mounted: bool) -> Away:
+    """The disk of ``tmp_path/db``, full while in the context. Who may not mount one gets a limit on the size of all
+    files instead: the journal cannot grow, and nothing else beyond its size."""
+    directory = tmp_path / "db"
 
     @contextmanager
     def full() -> Iterator[None]:
@@ -48,14 +57,36 @@ def small_disk(tmp_path: Path) -> Iterator[Away]:
 
     @contextmanager
     def limited() -> Iterator[None]:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, ((directory / "acd.db-wal").stat().st_size, before[1]))
+        before, journal = resource.getrlimit(resource.RLIMIT_FSIZE), directory / "acd.db-wal"
+        # Between two connections there is none.
+        size = journal.stat().st_size if journal.exists() else 1_000_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         yield
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    yield full if mounted else limited
-    if mounted:
-        subprocess.run(["umount", "--lazy", directory], check=True)
+    return full if mounted else limited
+
+
+def grow_journal(path: Path) -> None:
+    """Make the journal larger than a segment of the spill, so that a limit at its size leaves room for the spill."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("BEGIN")
+    connection.execute("CREATE TABLE filler (content)")
+    connection.execute("INSERT INTO filler VALUES (zeroblob(1000000))")
+    connection.execute("COMMIT")
+    connection.execute("DROP TABLE filler")
+    connection.close()
+
+
+def after(first: Callable[[], None], way: Away) -> Away:
+    @contextmanager
+    def both() -> Iterator[None]:
+        first()
+        with way():
+            yield
+
+    return both
 
 
 @pytest.fixture
@@ -64,6 +95,8 @@ def database(empty_database: Database, tmp_path: Path, request: pytest.FixtureRe
     callspec = getattr(request.node, "callspec", None)
     if callspec is not None and callspec.params.get("way") == "full":
         ways["full"] = request.getfixturevalue("small_disk")
+        if not request.getfixturevalue("mounted"):
+            ways["full"] = after(lambda: grow_journal(tmp_path / "db" / "acd.db"), ways["full"])
     upgrade(empty_database.url)
     path = tmp_path / "db" / "acd.db"
 

@@ -29,7 +29,9 @@ from acd.store.tables import agent_states, agents, calls, decisions, segments
 
 TABLES = (calls, segments, decisions, agent_states, agents)
 
-QUICK = StoreOptions(pace_s=0.005, patience_s=0.6, retry_min_s=0.02, retry_max_s=0.1, replay_s=3.0)
+QUICK = StoreOptions(
+    spill_limit_bytes=4_000_000, pace_s=0.005, patience_s=0.6, retry_min_s=0.02, retry_max_s=0.1, replay_s=3.0
+)
 
 Away = Callable[[], AbstractContextManager[None]]
 
