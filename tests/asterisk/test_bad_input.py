@@ -248,8 +248,9 @@ async def test_wrong_secrets(make_rig):
     callers = await dial(rig, caller(number="5551"))
     (waiting,) = await until_waiting(rig, 1)
     assert waiting["state"] == "WAITING"
-    status = await rig.acd("status")
-    assert all(words in status for words in refused.values())
+    (node,) = (await rig.status())["nodes"]
+    assert all(words in node["detail"] for words in refused.values())
+    assert refused["events"] in await rig.acd("status")
     assert (await rig.health())["ok"] is False
 
     # He hears that nobody is there, and asks again: ten seconds in which a hasty client would have tried and tried
