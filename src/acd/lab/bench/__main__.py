@@ -111,6 +111,9 @@ def _measure(out: Path, plan: Plan, cases: Sequence[str], contenders: Sequence[C
     for shown in table.rich_tables(found):
         console.print()
         console.print(shown)
+    if (others := results.others_cores(found)) > results.OTHERS_CORES_MAX:
+        text = f"Other programs kept {others:.2f} processors busy meanwhile: run it again on a machine of its own."
+        console.print(text, style="red")
     for file in (out / "results.json", *plots.draw(found, out)):
         console.print(f"wrote {file}", highlight=False)
 

@@ -15,13 +15,15 @@ from typing import Any
 from acd.lab.bench.statistics import median, ratio
 
 FORMAT = 1
+OTHERS_CORES_MAX = 0.15
+"""With more than this busy elsewhere, figures say more about the machine than about the contenders."""
 Row = Mapping[str, Any]
 Key = tuple[str, str, int, float]
 """case, contender, agents, rate"""
 
 FIGURES = (
     *("setup_p50_ms", "setup_p90_ms", "setup_p99_ms", "setup_max_ms"),
-    *("asterisk_ms", "controller_ms", "total_ms", "sipp_ms", "lost", "unanswered", "retransmissions"),
+    *("asterisk_ms", "controller_ms", "total_ms", "sipp_ms", "others_cores", "lost", "unanswered", "retransmissions"),
     *("makespan_s", "ideal_s", "over_ideal_percent", "gap_p50_ms", "gap_p99_ms"),
     *("ready_s", "rebuild_s"),
 )
@@ -62,6 +64,11 @@ def highest_rates(rows: Iterable[Row]) -> dict[str, float | None]:
             if row["held"]:
                 found[row["contender"]] = row["rate"] if best is None else max(best, row["rate"])
     return found
+
+
+def others_cores(results: Mapping[str, Any]) -> float:
+    """How many processors other programs kept busy while loads ran, in the median."""
+    return median(row["others_cores"] for row in results["rows"] if row["case"] in ("setup", "cpu")) or 0.0
 
 
 @dataclass(frozen=True, slots=True)

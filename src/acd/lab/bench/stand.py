@@ -6,6 +6,7 @@ Times of calls are the callers' and phones' own (SIPp's log, in microseconds), p
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -40,12 +41,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Processor time so far, in seconds."""
+    """Processor time so far, in seconds; ``busy_s`` is what all processors of the machine have done."""
 
     at: float
     asterisk_s: float
     controller_s: float
     sipp_s: float
+    busy_s: float = 0.0
 
 
 def make_rig(
@@ -78,7 +80,13 @@ def read_cpu(rig: Rig, callers: CallGenerator | None = None) -> Cpu:
     """The kernel's count now."""
     controller_s = rig.serve.cpu_s if rig.serve is not None else 0.0
     sipp_s = rig.bank.cpu_s + (callers.cpu_s if callers is not None else 0.0)
-    return Cpu(time.time(), rig.asterisk.cpu_s, controller_s, sipp_s)
+    return Cpu(time.time(), rig.asterisk.cpu_s, controller_s, sipp_s, _busy_s())
+
+
+def _busy_s() -> float:
+    """All but idle and waiting for disks, in /proc/stat's first line."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 async def run_load(rig: Rig, rate: float, warm_s: float, steady_s: float) -> dict[str, Any]:
@@ -102,7 +110,8 @@ async def _end(callers: CallGenerator, timeout_s: float) -> SippResult:
 def load_figures(result: SippResult, before: Cpu, after: Cpu) -> dict[str, Any]:
     """Set-up times of calls placed, and processor time a call by those that ended, between two moments.
 
-    ``unanswered`` counts calls placed then that never got an answer.
+    ``unanswered`` counts calls placed then that never got an answer, ``others_cores`` is how many processors were busy
+    with anything else: where that is more than a tenth, the figures mean little.
     """
     placed = {
         event.call: event.at for event in result.events if event.kind == "placed" and before.at <= event.at < after.at
@@ -135,8 +144,16 @@ def load_figures(result: SippResult, before: Cpu, after: Cpu) -> dict[str, Any]:
         "controller_ms": controller_ms,
         "total_ms": None if asterisk_ms is None or controller_ms is None else asterisk_ms + controller_ms,
         "sipp_ms": sipp_ms,
+        "others_cores": _others_cores(before, after),
         "errors": list(result.errors[:3]),
     }
+
+
+def _others_cores(before: Cpu, after: Cpu) -> float:
+    used_s = [cpu.asterisk_s + cpu.controller_s + cpu.sipp_s for cpu in (before, after)]
+    # The kernel's own work for our packets is in busy_s and in nobody's account, a few hundredths of a core
+    others_s = after.busy_s - before.busy_s - (used_s[1] - used_s[0])
+    return max(others_s, 0.0) / (after.at - before.at)
 
 
 async def run_saturated(rig: Rig, calls: int, rate: float, agents: int, talk_s: float) -> dict[str, Any]:
@@ -145,11 +162,12 @@ async def run_saturated(rig: Rig, calls: int, rate: float, agents: int, talk_s: 
     before = read_cpu(rig)
     await callers.start()
     result = await _end(callers, calls * talk_s / agents * 4 + _PATIENCE_S)
-    after = read_cpu(rig)
+    after = read_cpu(rig)  # without the callers' SIPp, which has ended: it counts among the others
     phones = await rig.bank.stop(1.0)
     figures = saturated_figures(result, phones.events, ideal_makespan_s(calls, rate, agents, talk_s))
     for name in ("asterisk", "controller"):
         figures[f"{name}_ms"] = (getattr(after, f"{name}_s") - getattr(before, f"{name}_s")) * 1000 / calls
+    figures["others_cores"] = _others_cores(before, after)
     return figures
 
 
