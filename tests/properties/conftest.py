@@ -18,6 +18,6 @@ _common = {
     "report_multiple_bugs": False,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 }
-settings.register_profile("ci", max_examples=300, stateful_step_count=50, **_common)
+settings.register_profile("ci", max_examples=200, stateful_step_count=50, **_common)
 settings.register_profile("long", max_examples=5_000, stateful_step_count=120, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -234,6 +235,9 @@ async def run(settings: Settings, floor: FloorDefinition) -> None:
     service = Service(settings, floor)
     try:
         await service.start()
+        # What was imported and defined stays for ever: the collector need not look at it amid calls
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         log.info("stopping; calls go on in Asterisk")
     finally:

@@ -107,13 +107,15 @@ class StorePort(Protocol):
     async def open(self) -> Memory:
         """Check the schema (SchemaError says what to run), replay a spill, take the next epoch, remember."""
 
-    def write(self, records: Sequence[Record]) -> int:
+    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
         """Queue records for the next group commit; never blocks, never raises for the database's sake. Returns a
-        ticket; tickets grow by one a call."""
+        ticket; tickets grow by one a call. ``soon``: somebody waits for these, so commit without waiting for more."""
 
-    def durable(self, ticket: int) -> bool: ...
+    def durable(self, ticket: int) -> bool:
+        """Whether all of ``ticket`` is in the database or the spill; stays False for what had to be dropped."""
+
     def on_durable(self, callback: Any) -> None:
-        """``callback(ticket)`` whenever everything up to ``ticket`` became durable (in the database or the spill)."""
+        """``callback(ticket)`` whenever everything up to ``ticket`` is settled: durable, or dropped (``durable``)."""
 
     async def close(self) -> None:
         """Make everything durable and stop."""

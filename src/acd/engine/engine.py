@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
 from acd.domain.events import AgentAction, AgentRequested, DeadlinePassed, Event
@@ -109,7 +109,8 @@ class Engine:
             log.exception("the floor could not handle %r", event)
             self.alarm(RaiseAlarm("floor_error", f"{type(event).__name__} could not be handled; see the log"))
             step = self.floor.salvage()
-        ticket = self._store.write(step.records) if step.records else None
+        awaited = any(command.after_durable for command in step.commands)
+        ticket = self._store.write(step.records, soon=awaited) if step.records else None
         channel_commands: list[Command] = []
         for command in step.commands:
             if command.after_durable and ticket is not None:
@@ -123,7 +124,11 @@ class Engine:
 
     def _durable(self, ticket: int) -> None:
         while self._undurable and self._undurable[0][0] <= ticket:
-            self._dispatch(self._undurable.popleft()[1])
+            settled, command = self._undurable.popleft()
+            if isinstance(command, Reply) and not self._store.durable(settled):
+                why = "was done, and could not be recorded: the database and the spill are both full or away"
+                command = replace(command, ok=False, message=f"{command.message}; this {why}")
+            self._dispatch(command)
 
     def _dispatch(self, command: Command) -> None:
         match command:
