@@ -29,7 +29,8 @@ from acd.lab.phones import Phone
 #: Of the sample floor.yaml: an agent, her phone, and a number that reaches one of her queues.
 AGENT, PHONE, DID = "anna", "1001", "4930555100"
 HEALTHY_S, RING_S = 120.0, 60.0
-TALK_S, LONG_TALK_S = 4.0, 20.0
+#: The long one leaves a slow machine time for a restart; it stays below the phones' rtp_timeout, for SIPp sends no media.
+TALK_S, LONG_TALK_S = 4.0, 45.0
 LOOPBACK = re.compile(r"^(127\.|\[::1\]|\[::ffff:127\.)")
 
 Say = Callable[[str], None]
@@ -253,12 +254,13 @@ class Stack:
         pid = int(self._inspect("acd", "{{.State.Pid}}"))
         killed_at = time.time()
         os.kill(pid, signal.SIGKILL)
+        self._both_up("while the controller is away")
         ups = await self.until("acd to be up again", lambda: self._ups()[starts:], LONG_TALK_S)
         away_s = round(ups[0] - killed_at, 1)
         (after,) = await self.until("the call to be adopted", talking, LONG_TALK_S)
         if after["call"] != before["call"] or after["agent"] != AGENT:
             raise LabError(f"another call than before: {before} and then {after}")
-        channels = self._cli("core show channels concise")
+        channels = self._both_up("after it has come back")
         result = await caller.wait(LONG_TALK_S + RING_S)
         if result.lost:
             raise LabError(f"the call did not outlive the controller: {'; '.join(result.errors)}")
@@ -272,6 +274,14 @@ class Stack:
         )
         self._say(f"its record: {row['outcome']} by {row['agent']}, talked {row['talk_s']:.1f} s; channels meanwhile:")
         self._say(channels)
+
+    def _both_up(self, when: str) -> str:
+        """Asterisk's channels: caller and phone, and nobody else."""
+        channels = self._cli("core show channels concise")
+        states = [line.split("!")[4] for line in channels.splitlines() if "!" in line]
+        if states != ["Up", "Up"]:
+            raise LabError(f"{when} there should be two channels that are up; Asterisk has: {channels!r}")
+        return channels
 
     def _ups(self) -> list[float]:
         """When acd had looked at Asterisk and was ready to serve, each time, by the engine's clock."""
