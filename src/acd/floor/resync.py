@@ -240,7 +240,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
     held = phase is Phase.HELD
     identity = seen.call if memory is not None else floor.new_id()
     if memory is None and (event.node, seen.channel) in floor.ended:
-        place = replace(place, entered_at=event.at)
+        place = replace(place, entered_at=event.at, serial=floor.serial_of())
     call = take_up(
         floor,
         seen,
@@ -330,7 +330,7 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
     elif call.state in (CallState.TALKING, CallState.AFTER) and (seen.phase is Phase.HELD or seen.offer != call.offer):
         floor.drift("talk_end_unheard", f"the conversation of call {call.call} is over, and its caller is {seen.phase}")
         floor.end_call(call, CallOutcome.ANSWERED, "unknown", None, event.at, now)
-        place = replace(call.place, joined_at=event.at, queue_joined_at=event.at, serial=floor.serial_of())
+        place = replace(call.place, joined_at=event.at, queue_joined_at=event.at)
         _adopt(floor, event, replace(seen, place=place), now)
     elif call.state is CallState.WAITING:
         if seen.phase is Phase.HELD:
