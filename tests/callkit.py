@@ -105,7 +105,7 @@ async def until_agent(rig: Rig, name: str, state: str, **also: Any) -> dict[str,
 
 async def live(rig: Rig) -> list[dict[str, Any]]:
     """The calls on the floor."""
-    return list((await rig.api("calls?live=1"))["calls"])
+    return list((await rig.api("calls?live=1&limit=1000"))["calls"])
 
 
 async def until_waiting(rig: Rig, count: int) -> list[dict[str, Any]]:
@@ -128,6 +128,14 @@ def channels(rig: Rig) -> list[dict[str, str]]:
     names = ("name", "context", "exten", "priority", "state", "application", "data", "caller")
     lines = rig.asterisk.cli("core show channels concise").splitlines()
     return [dict(zip(names, line.split("!"), strict=False)) for line in lines if "!" in line]
+
+
+async def talk_out(rig: Rig) -> None:
+    """End every conversation, those that follow from it as well, until no call is left."""
+    while calls := await live(rig):
+        for call in calls:
+            if call["state"] == "TALKING":
+                await asyncio.to_thread(rig.asterisk.cli, f"channel request hangup {call['channel']}")
 
 
 async def until_channels(rig: Rig, what: str, condition: Callable[[list[dict[str, str]]], bool]) -> None:

@@ -40,6 +40,8 @@ CHANNELVARS = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 T = TypeVar("T")
 
 _PHONE_PORTS, _CALLER_PORTS = 40, 120
+_START_S = 60.0
+"""Asterisk needs half a second, and on a machine with too much to do many times that."""
 
 
 def free_run(length: int, *, low: int, high: int) -> int:
@@ -155,13 +157,25 @@ class Rig:
         )
         self.write_config()
         try:
-            await asyncio.gather(asyncio.to_thread(self.asterisk.start), self.bank.start(), self.acd("db", "upgrade"))
+            await self._all_up()
             if serve:
                 await self.start_serve()
         except BaseException:
             await self.stop()
             raise
         return self
+
+    async def _all_up(self) -> None:
+        """All that needs nothing else, side by side; the first failure is raised once none of them is under way."""
+        outcomes = await asyncio.gather(
+            asyncio.to_thread(self.asterisk.start, _START_S),
+            self.bank.start(),
+            self.acd("db", "upgrade"),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def stop(self) -> None:
         """Everything down, in whatever state it is."""
@@ -237,7 +251,7 @@ class Rig:
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {**kept, **self.plan.serve_env}
 
-    async def start_serve(self, *, wait: bool = True, timeout_s: float = 20.0) -> None:
+    async def start_serve(self, *, wait: bool = True, timeout_s: float = 60.0) -> None:
         """Start ``acd serve``; with ``wait``, until it has looked at Asterisk and offers calls."""
         if self.serve is not None and self.serve.running:
             raise LabError("acd serve runs already")
