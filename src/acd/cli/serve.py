@@ -39,7 +39,7 @@ from acd.config.settings import Settings
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.errors import AcdError, ConfigurationError
-from acd.domain.events import MemoryRestored
+from acd.domain.events import MemoryRestored, NodeResynced
 from acd.domain.states import AgentState
 from acd.engine import Engine, LagMonitor, LiveFloor
 from acd.engine.engine import system_clock
@@ -117,6 +117,9 @@ class Service:
         engine = Engine(floor, store, executors, on_overflow=self._resync_all)
         self._closers.append(engine.close)
         engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps))
+        for gone in {call.node for call in memory.calls} - set(settings.asterisk):
+            log.warning("node %s is no longer in the configuration: its remembered calls are closed", gone)
+            engine.submit(NodeResynced(system_clock().utc, gone, (), {}, restarted=True))
         self.lag.start()
         self._closers.append(self.lag.stop)
 

@@ -35,8 +35,12 @@ class Place:
             return None
         try:
             joined, queue_joined, entered = float(parts[2]), float(parts[4]), float(parts[5])
-            place = cls(parts[0], int(parts[1]), joined, int(parts[3]), queue_joined, entered)
+            priority, serial = int(parts[1]), int(parts[3])
         except ValueError:
             return None
+        # What no controller of ours ever wrote, and no database could hold
+        if abs(priority) > 1_000_000 or not 0 <= serial < 2**63:
+            return None
+        place = cls(parts[0], priority, joined, serial, queue_joined, entered)
         # NaN and infinities compare false or lie outside any sane clock
         return place if all(0 <= t < 1e11 for t in (joined, queue_joined, entered)) else None
