@@ -254,7 +254,7 @@ class Stack:
         pid = int(self._inspect("acd", "{{.State.Pid}}"))
         killed_at = time.time()
         os.kill(pid, signal.SIGKILL)
-        self._both_up("while the controller is away")
+        self._both_up("right after the kill")
         ups = await self.until("acd to be up again", lambda: self._ups()[starts:], LONG_TALK_S)
         away_s = round(ups[0] - killed_at, 1)
         (after,) = await self.until("the call to be adopted", talking, LONG_TALK_S)
