@@ -13,6 +13,7 @@ import os
 import random
 import secrets
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -44,13 +45,29 @@ _START_S = 60.0
 """Asterisk needs half a second, and on a machine with too much to do many times that."""
 
 
-def free_run(length: int, *, low: int, high: int) -> int:
-    """The first of ``length`` consecutive ports of 127.0.0.1 that are all free at this moment."""
-    for _ in range(100):
-        first = random.randrange(low, high + 2 - length)
-        if all(is_free(port) for port in range(first, first + length)):
-            return first
-    raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
+class PortBlock:
+    """``length`` consecutive ports of 127.0.0.1 from ``first`` on, free now and kept from other rigs until `release`.
+
+    SIPp takes its ports one by one while calls are placed, and other rigs of this machine look for theirs meanwhile: a
+    name in the kernel's abstract socket namespace, which goes with the process that holds it, marks a block as taken.
+    """
+
+    def __init__(self, length: int, *, low: int, high: int) -> None:
+        firsts = list(range(low, high + 2 - length, length))
+        random.shuffle(firsts)
+        for first in firsts:
+            self._mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            with contextlib.suppress(OSError):
+                self._mark.bind(f"\0acd-lab-ports-{first}")
+                if all(is_free(port) for port in range(first, first + length)):
+                    self.first = first
+                    return
+            self._mark.close()
+        raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._mark.close()
 
 
 def share_dir(name: str) -> Path:
@@ -102,7 +119,9 @@ class Rig:
         self._program, self._sipp = program, sipp
         self._die_with_parent = die_with_parent
         self.ports = _asterisk_ports()
-        self.agi_port, self._phones_port, self._callers_port = self._reserve()
+        (self.agi_port,) = free_ports(1, low=32_000, high=32_700)
+        self._phone_ports = PortBlock(_PHONE_PORTS, low=12_000, high=13_999)
+        self._caller_ports = PortBlock(_CALLER_PORTS, low=14_000, high=19_999)
         self._secrets = {name: secrets.token_urlsafe(24) for name in ("events", "actions")}
         self.socket = socket_dir(self.directory / "run", "acd.sock") / "acd.sock"
         self.config = self.directory / "acd.toml"
@@ -111,12 +130,6 @@ class Rig:
         self._generators: list[CallGenerator] = []
         self.asterisk: LabAsterisk
         self.bank: PhoneBank
-
-    @staticmethod
-    def _reserve() -> tuple[int, int, int]:
-        """A port for AGI, and the first of a run of free ones for phones and for callers."""
-        (agi,) = free_ports(1, low=32_000, high=32_700)
-        return agi, free_run(_PHONE_PORTS, low=12_000, high=13_999), free_run(_CALLER_PORTS, low=14_000, high=19_999)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -132,7 +145,7 @@ class Rig:
         self.bank = PhoneBank(
             self.plan.phones,
             self.ports.sip,
-            self._phones_port,
+            self._phone_ports.first,
             sipp.command("sipp"),
             self.directory / "phones",
             env=sipp.env(),
@@ -191,6 +204,8 @@ class Rig:
             await self.bank.stop(0.0)
         if hasattr(self, "asterisk"):
             await asyncio.to_thread(self.asterisk.stop)
+        self._phone_ports.release()
+        self._caller_ports.release()
 
     @contextlib.asynccontextmanager
     async def running(self, *, serve: bool = True) -> AsyncIterator[Rig]:
@@ -379,7 +394,7 @@ class Rig:
     def callers(self, calls: Sequence[Call], rate: float, *, at_once: int | None = None) -> CallGenerator:
         """Callers to be started; each generator has ports and a folder of its own."""
         assert self._sipp is not None, "the rig was not started"
-        first_port = self._callers_port + len(self._generators) * CallGenerator.PORTS
+        first_port = self._caller_ports.first + len(self._generators) * CallGenerator.PORTS
         generator = CallGenerator(
             calls,
             rate,
