@@ -41,9 +41,16 @@ _SHOWN = (
     "--contender", "keys", multiple=True, type=click.Choice([c.key for c in CONTENDERS]), help="Only this contender."
 )
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often each turn is repeated.")
+@click.option("--shared-pbx", is_flag=True, help="Leave all manager events on, as for a PBX with other programs.")
 @click.option("--markdown", is_flag=True, help="Measure nothing: print the tables of OUT/results.json as Markdown.")
 def main(
-    out: Path, short: bool, cases: tuple[str, ...], keys: tuple[str, ...], rounds: int | None, markdown: bool
+    out: Path,
+    short: bool,
+    cases: tuple[str, ...],
+    keys: tuple[str, ...],
+    rounds: int | None,
+    shared_pbx: bool,
+    markdown: bool,
 ) -> None:
     """Measure bare Dial, app_queue and acd in turn on one private Asterisk, and acd's start and rebuild.
 
@@ -55,7 +62,7 @@ def main(
             sys.stdout.write(table.markdown(json.loads((out / "results.json").read_text())))
             return
         plan = Plan().short() if short else Plan()
-        plan = plan if rounds is None else replace(plan, rounds=rounds)
+        plan = replace(plan, shared_pbx=shared_pbx, rounds=plan.rounds if rounds is None else rounds)
         _measure(out, plan, cases or CASES, [by_key(key) for key in keys] or list(CONTENDERS))
     except (AcdError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from acd.lab.behaviours import Answers, Duration
 from acd.lab.bench.contenders import ACD, BARE_DIAL, NUMBER, Contender, dialplan
 from acd.lab.bench.plan import Plan
 from acd.lab.bench.search import StepSearch
-from acd.lab.bench.stand import FIRST_PHONE, UNTIL_BYE, Parts, make_rig, plain, run_load, run_saturated, start
+from acd.lab.bench.stand import FIRST_PHONE, UNTIL_BYE, Parts, make_rig, plain, run_load, run_saturated, started
 from acd.lab.calls import place_calls, plan_calls
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import make_phones
@@ -84,18 +85,22 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    def _rig(self, contender: Contender, agents: int, talk_s: float | None, *, held: bool = False) -> Rig:
-        return make_rig(self._folder(), self._parts, contender, agents, talk_s=talk_s, held=held)
+    def _rig(
+        self, contender: Contender, agents: int, talk_s: float | None, *, held: bool = False
+    ) -> AbstractAsyncContextManager[Rig]:
+        shared = self._plan.shared_pbx
+        return started(
+            lambda: make_rig(
+                self._folder(), self._parts, contender, agents, talk_s=talk_s, held=held, shared_pbx=shared
+            ),
+            contender,
+        )
 
     async def _load(self, case: str, number: int, contender: Contender, agents: int, rate: float) -> Row:
         plan = self._plan
         self._note(f"{case}: {contender.title}, {agents} agents, {rate:g} calls/s, round {number}")
-        rig = self._rig(contender, agents, plan.talk_s)
-        try:
-            await start(rig, contender)
+        async with self._rig(contender, agents, plan.talk_s) as rig:
             figures = await run_load(rig, rate, plan.warm_s, plan.steady_s)
-        finally:
-            await rig.stop()
         sizes = {"case": case, "contender": contender.key, "round": number, "agents": agents, "rate": rate}
         return sizes | plain(figures)
 
@@ -103,12 +108,8 @@ class Bench:
         plan = self._plan
         calls, agents, rate = plan.saturated_calls, plan.saturated_agents, plan.saturated_rate
         self._note(f"saturated: {contender.title}, {agents} agents, {calls} callers, round {number}")
-        rig = self._rig(contender, agents, plan.talk_s, held=True)
-        try:
-            await start(rig, contender)
+        async with self._rig(contender, agents, plan.talk_s, held=True) as rig:
             figures = await run_saturated(rig, calls, rate, agents, plan.talk_s)
-        finally:
-            await rig.stop()
         sizes = {"case": "saturated", "contender": contender.key, "round": number, "agents": agents, "rate": rate}
         return sizes | plain(figures)
 
@@ -119,12 +120,8 @@ class Bench:
         while (rate := search.next_rate()) is not None:
             tries += 1
             self._note(f"highest: {contender.title}, trying {rate:g} calls/s")
-            rig = self._rig(contender, plan.highest_agents, plan.talk_s)
-            try:
-                await start(rig, contender)
+            async with self._rig(contender, plan.highest_agents, plan.talk_s) as rig:
                 figures = await run_load(rig, rate, plan.warm_s, plan.highest_s)
-            finally:
-                await rig.stop()
             held = is_held(figures, plan.highest_p99_ms)
             search.note(rate, held)
             sizes = {"case": "highest", "contender": contender.key, "round": tries, "agents": plan.highest_agents}
@@ -136,26 +133,26 @@ class Bench:
         """From the command to a service that offers calls."""
         agents = self._plan.setup_agents
         self._note(f"start: acd serve with {agents} agents, {number} of {self._plan.starts}")
-        rig = self._rig(ACD, agents, None)
-        try:
-            await start(rig, ACD)
+        async with self._rig(ACD, agents, None) as rig:
             await rig.stop_serve()
             began = time.monotonic()
             await rig.start_serve(wait=False)
             await self._until_waiting(rig, 0)
             ready_s = time.monotonic() - began
-        finally:
-            await rig.stop()
         return plain({"case": "start", "contender": ACD.key, "round": number, "agents": agents, "ready_s": ready_s})
 
     async def _rebuild(self, number: int) -> Row:
         """From the command until every held caller is known again; the service was killed before."""
         callers = self._plan.rebuild_callers
         self._note(f"rebuild: {callers} held callers, {number} of {self._plan.starts}")
-        rig = self._rig(ACD, 1, None)
-        rig.plan = replace(rig.plan, extra_files={"extensions.conf": _silent_dialplan()})
-        try:
-            await rig.start()
+
+        def make() -> Rig:
+            rig = make_rig(self._folder(), self._parts, ACD, 1, talk_s=None, shared_pbx=self._plan.shared_pbx)
+            rig.plan = replace(rig.plan, extra_files={"extensions.conf": _silent_dialplan()})
+            return rig
+
+        async with started(make, ACD) as rig:
+            await rig.agent("a1001", "logout")
             generator = rig.callers(plan_calls(NUMBER, callers, UNTIL_BYE), 50)
             await generator.start()
             await self._until_waiting(rig, callers, timeout_s=callers / 50 + _EXTRA_WAIT_S)
@@ -165,8 +162,6 @@ class Bench:
             await self._until_waiting(rig, callers)
             rebuild_s = time.monotonic() - began
             await generator.stop(0)
-        finally:
-            await rig.stop()
         return plain(
             {"case": "rebuild", "contender": ACD.key, "round": number, "callers": callers, "rebuild_s": rebuild_s}
         )

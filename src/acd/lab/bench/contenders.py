@@ -10,6 +10,13 @@ from dataclasses import dataclass
 
 NUMBER = "800"
 QUEUE = "bench"
+UNHEARD_EVENTS = (
+    *("VarSet", "Newexten", "Newstate", "NewConnectedLine", "NewCallerid", "NewAccountCode", "Newchannel", "DialEnd"),
+    *("BridgeCreate", "BridgeDestroy", "HangupRequest", "SoftHangupRequest", "MusicOnHoldStart", "MusicOnHoldStop"),
+    *("RTCPSent", "RTCPReceived", "AGIExecStart", "AGIExecEnd", "TestEvent"),
+)
+"""Manager events that acd has no use for. Asterisk makes every event for every session and wakes each session for it,
+whatever its filter says; ``disabledevents`` in manager.conf spares it that, on a PBX that serves acd alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Plan:
     highest_s: float = 8.0
     highest_p99_ms: float = 1000.0
     rebuild_callers: int = 1000
+    shared_pbx: bool = False
+    """Whether manager.conf leaves all events on, as on a PBX that serves other programs too."""
     starts: int = 5
 
     def short(self) -> Plan:

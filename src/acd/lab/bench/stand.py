@@ -6,16 +6,18 @@ Times of calls are the callers' and phones' own (SIPp's log, in microseconds), p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from acd.domain.errors import LabError
 from acd.lab.asterisk import AsteriskOptions, AsteriskPorts, AsteriskProgram
 from acd.lab.behaviours import Answers, CallerBehaviour, Duration
-from acd.lab.bench.contenders import NUMBER, Contender, dialplan, queues_conf
+from acd.lab.bench.contenders import NUMBER, UNHEARD_EVENTS, Contender, dialplan, queues_conf
 from acd.lab.bench.statistics import gaps_ms, ideal_makespan_s, percentile, timeline
 from acd.lab.calls import CallGenerator, plan_calls
 from acd.lab.parts import Unpacked
@@ -27,6 +29,7 @@ FIRST_PHONE = 1001
 RTP_PORTS = 6000
 """Two for each leg: room for 1,500 calls."""
 _PATIENCE_S = 30.0
+_STARTS = 3
 _TIMELINE_STEP_S = 0.25
 UNTIL_BYE = CallerBehaviour(until_bye=True)
 
@@ -51,9 +54,19 @@ class Cpu:
 
 
 def make_rig(
-    directory: Path, parts: Parts, contender: Contender, agents: int, *, talk_s: float | None, held: bool = False
+    directory: Path,
+    parts: Parts,
+    contender: Contender,
+    agents: int,
+    *,
+    talk_s: float | None,
+    held: bool = False,
+    shared_pbx: bool = False,
 ) -> Rig:
-    """A call centre of ``agents`` phones that answer at once, talk for ``talk_s`` and hang up first."""
+    """A call centre of ``agents`` phones that answer at once, talk for ``talk_s`` and hang up first.
+
+    On a ``shared_pbx`` Asterisk makes every manager event, also those nobody here wants.
+    """
     talk = None if talk_s is None else Duration.fixed(talk_s)
     phones = make_phones(agents, first=FIRST_PHONE, behaviour=Answers(talk=talk))
     devices = [phone.device for phone in phones]
@@ -61,7 +74,10 @@ def make_rig(
         phones,
         simple_floor([phone.name for phone in phones], did=NUMBER),
         dialplan_text=dialplan(contender, first_phone=FIRST_PHONE, phones=agents, held=held),
-        options=AsteriskOptions(queues=queues_conf(contender, devices)),
+        options=AsteriskOptions(
+            queues=queues_conf(contender, devices),
+            manager_general={} if shared_pbx else {"disabledevents": ",".join(UNHEARD_EVENTS)},
+        ),
         log_level="warning",
     )
     rig = Rig(directory, plan, program=parts.asterisk, sipp=parts.sipp)
@@ -69,11 +85,25 @@ def make_rig(
     return rig
 
 
-async def start(rig: Rig, contender: Contender) -> None:
-    """Up, with everybody at work."""
-    await rig.start(serve=contender.is_acd)
-    if contender.is_acd:
-        await rig.login_all()
+@contextlib.asynccontextmanager
+async def started(make: Callable[[], Rig], contender: Contender) -> AsyncIterator[Rig]:
+    """Up, with everybody at work; down at the end. Tried again when it cannot start: ports are found free and used
+    a second later, and a long run should not end because somebody else was quicker."""
+    for left in reversed(range(_STARTS)):
+        rig = make()
+        try:
+            await rig.start(serve=contender.is_acd)
+            if contender.is_acd:
+                await rig.login_all()
+            break
+        except LabError:
+            await rig.stop()
+            if not left:
+                raise
+    try:
+        yield rig
+    finally:
+        await rig.stop()
 
 
 def read_cpu(rig: Rig, callers: CallGenerator | None = None) -> Cpu:
