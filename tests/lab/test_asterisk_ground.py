@@ -79,7 +79,7 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"XDG_CACHE_HOME": "/x", "HOME": "/home/me"}, 1000, "/x/acd/lab"),
         ({"XDG_CACHE_HOME": "relative", "HOME": "/home/me"}, 1000, "/home/me/.cache/acd/lab"),
         ({"HOME": "/home/me"}, 1000, "/home/me/.cache/acd/lab"),
-        ({"HOME": "/root", "XDG_CACHE_HOME": "/root/.cache"}, 0, "/var/cache/acd/lab"),
+        ({"HOME": "/home/admin", "XDG_CACHE_HOME": "/home/admin/.cache"}, 0, "/var/cache/acd/lab"),
     ],
 )
 def test_where_the_cache_is(environ: dict[str, str], uid: int, expected: str) -> None:

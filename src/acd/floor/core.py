@@ -206,7 +206,7 @@ class Floor:
     def _call_arrived(self, event: ev.CallArrived, now: Instant) -> None:
         known = self.by_channel.get((event.node, event.channel))
         if known is not None:
-            if self._arrived_again(known, now):
+            if self._arrived_again(known, event.at, now):
                 return
         elif resync.return_of(self, event, now):
             return
@@ -217,7 +217,8 @@ class Floor:
         queue, priority = home
         identity = self.new_id()
         # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
-        entered_at = max(event.at, self.ended.get((event.node, event.channel), event.at))
+        ended_at = self.ended.get((event.node, event.channel), event.at) if known is None else known.segment_at
+        entered_at = max(event.at, ended_at)
         place = Place(queue.name, queue.priority + priority, entered_at, self.serial_of(), now.utc, entered_at)
         old = event.place
         if known is None and old is not None and abs(old.entered_at - event.at) < 0.001:
@@ -305,7 +306,7 @@ class Floor:
             self.matcher.wait(call.call, call.call_class, call.rank)
         self._explain_wait(call, at)
 
-    def _arrived_again(self, call: Call, now: Instant) -> bool:
+    def _arrived_again(self, call: Call, entered_at: float, now: Instant) -> bool:
         """A channel we know asks again (the dialplan thought us away). True if it was answered as what it is."""
         call.touched_at = now.utc
         if call.going:
@@ -320,7 +321,8 @@ class Floor:
             self.command(self._offer_command(call, self.roster.agents[call.agent]))
             return True
         # It talked and is back, sent by the agent's phone: the old call is over, a new one begins
-        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, now.utc, now)
+        at = entered_at if entered_at > call.segment_at else now.utc
+        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, at, now)
         return False
 
     def _unknown_did(self, did: str, to: str) -> None:
@@ -357,7 +359,8 @@ class Floor:
     # -- offers ------------------------------------------------------------------------------------------------------
 
     def offer(self, call: Call, agent: Agent, at: float, now: Instant, trigger: str) -> None:
-        """Bind ``agent`` to ``call`` and send the offer on its way."""
+        """Bind ``agent`` to ``call`` and send the offer on its way, not before he was free for it."""
+        at = max(at, agent.since)
         detail = self._explain_offer(call, agent, at, trigger)
         self.matcher.unwait(call.call)
         identity = self.new_id()
