@@ -8,6 +8,9 @@ import random
 import signal
 
 import pytest
+
+from acd.lab.behaviours import parse_caller_behaviour
+from acd.lab.calls import plan_calls
 from callkit import (
     PATIENT_S,
     agents,
@@ -19,9 +22,6 @@ from callkit import (
     plan,
     until_idle,
 )
-
-from acd.lab.behaviours import parse_caller_behaviour
-from acd.lab.calls import plan_calls
 
 PHONES = (
     *("answer-after:uniform(0,0.6)", "answer+talk:uniform(0.2,1.5)", "answer-after:uniform(0.1,2)+talk:1"),
