@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import tzinfo
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +29,7 @@ from acd.domain.definition import (
     QueueDefinition,
     SkillRequirement,
 )
+from acd.domain.expression import Expression
 from acd.domain.states import PAUSE_DEFAULT, SYSTEM_PAUSE_REASONS
 
 TOP_KEYS = ("skills", "queues", "agents", "entry_points", "pause_reasons", "fallback", "cool_down_s")
@@ -94,10 +96,12 @@ def revision_of(definition: FloorDefinition) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Expression | tzinfo):
+        return str(value)
     if is_dataclass(value):
         return [type(value).__name__, {field.name: _plain(getattr(value, field.name)) for field in fields(value)}]
     if isinstance(value, AbstractMapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

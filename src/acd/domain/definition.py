@@ -5,9 +5,20 @@ Built by ``config`` from floor.yaml; immutable; identified by ``revision`` (a ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Literal
+
+from acd.domain.attributes import Value
+from acd.domain.expression import Expression, at_least_all
+from acd.domain.hours import OpeningHours
+
+
+def _nothing() -> MappingProxyType[str, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +38,27 @@ class ToDialplan:
 
 
 @dataclass(frozen=True, slots=True)
+class ToVoicemail(ToDialplan):
+    """Leave a message. The place in the operator's dialplan does it; ``box`` is empty for the one that it names."""
+
+    box: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToCallback(ToDialplan):
+    """Be called back. The place in the operator's dialplan takes the number."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """Say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToMessage(HangUp):
+    """Hear ``sound`` (as Asterisk's Playback names it), then goodbye. A HangUp, so ask for this first."""
+
+    sound: str = ""
 
 
 Destination = ToQueue | ToDialplan | HangUp
@@ -43,11 +73,66 @@ class SkillRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What a queue asks for from ``after_s`` on (since the call joined it) until the next stage takes over."""
+
+    after_s: float
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """Before its first stage a call is held for one agent alone, until ``limit_s`` have passed since it joined.
+
+    ``last_agent``: who talked to the caller last; ``owner``: the known caller's; ``named``: whose name stands in the call's
+    ``attribute``. Skipped at once when there is no such agent, or he is logged out or not in the queue.
+    """
+
+    kind: Literal["last_agent", "owner", "named"]
+    limit_s: float
+    attribute: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionWeights:
+    """Of ``agent_selection: weighted``: an agent's score is what these add up to, the highest is taken.
+
+    ``idle`` a second without a call; ``proficiency`` a point of the skills that the requirement names, summed; ``skills``
+    off for every skill the agent has; ``occupied`` off for every second of work today.
+    """
+
+    idle: float = 1.0
+    proficiency: float = 0.0
+    skills: float = 0.0
+    occupied: float = 0.0
+
+
+class Cause(StrEnum):
+    """Why a call leaves a queue without an agent."""
+
+    MAX_WAIT = "max_wait"
+    FULL = "full"
+    LONG_WAIT = "long_wait"
+    NOBODY = "nobody"
+    CLOSED = "closed"
+    UNSATISFIABLE = "unsatisfiable"
+
+
+AGENT_SELECTIONS = ("longest_idle", "least_occupied", "most_proficient", "least_skilled", "round_robin", "weighted")
+CALL_SELECTIONS = ("fcfs", "priority", "deadline", "ratio", "cmu")
+
+
+@dataclass(frozen=True, slots=True)
 class QueueDefinition:
-    """One queue. ``hold`` is a music class, or ``None`` for ringback. Times in seconds, ``None`` = without limit."""
+    """One queue. ``hold`` is a music class, or ``None`` for ringback. Times in seconds, ``None`` = without limit.
+
+    ``stages`` are in order, the first at 0 s; none = anyone of the queue. ``requirements`` are a shorthand for one stage.
+    ``ratio`` is the target share of the ``ratio`` call selection, ``cost`` the c of c-mu, ``weight`` that among queues.
+    Where calls go is asked of ``destination``; of the fields ``on_*``, ``None`` means ``overflow``.
+    """
 
     name: str
-    strategy: str = "longest_idle"
+    agent_selection: str = "longest_idle"
     requirements: tuple[SkillRequirement, ...] = ()
     ring_timeout_s: float = 20.0
     wrap_up_s: float = 10.0
@@ -56,34 +141,136 @@ class QueueDefinition:
     hold: str | None = "default"
     service_level_s: float = 20.0
     priority: int = 0
+    stages: tuple[Stage, ...] = ()
+    preferred: tuple[Preferred, ...] = ()
+    ring_agents: int = 1
+    weights: SelectionWeights | None = None
+    max_length: int | None = None
+    on_full: Destination | None = None
+    max_estimated_wait_s: float | None = None
+    on_long_wait: Destination | None = None
+    on_nobody: Destination | None = None
+    closed: bool = False
+    hours: str | None = None
+    on_closed: Destination | None = None
+    on_unsatisfiable: Destination | None = None
+    escalation: str | None = None
+    weight: float = 1.0
+    ratio: float | None = None
+    cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.requirements and not self.stages:
+            shorthand = at_least_all({need.skill: need.minimum for need in self.requirements})
+            object.__setattr__(self, "stages", (Stage(0.0, shorthand),))
+
+    @property
+    def strategy(self) -> str:
+        """The former name of ``agent_selection``."""
+        return self.agent_selection
+
+    def destination(self, cause: Cause) -> Destination | None:
+        """Where a call goes for this cause; ``None``: it stays (only when nobody is logged in, and none is named)."""
+        if cause is Cause.NOBODY:
+            return self.on_nobody
+        chosen = {
+            Cause.FULL: self.on_full,
+            Cause.LONG_WAIT: self.on_long_wait,
+            Cause.CLOSED: self.on_closed,
+            Cause.UNSATISFIABLE: self.on_unsatisfiable,
+        }.get(cause)
+        return self.overflow if chosen is None else chosen
 
 
 @dataclass(frozen=True, slots=True)
 class AgentDefinition:
-    """One person. ``phones`` are Asterisk devices that ring together (``PJSIP/1001``); ``number`` is for dial codes."""
+    """One person. ``phones`` are Asterisk devices that ring together (``PJSIP/1001``); ``number`` is for dial codes.
+
+    ``skill_validity``: skill -> (from, until) in UTC s, either may be ``None``; outside it the agent does not have the
+    skill. ``queue_preference``: queue -> how much rather he serves it than others (0 = as much).
+    """
 
     name: str
     number: str
     phones: tuple[str, ...]
     queues: tuple[str, ...]
-    skills: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    skills: Mapping[str, int] = field(default_factory=_nothing)
     display_name: str = ""
     pin_hash: str | None = None
     auto_answer: bool = False
+    skill_validity: Mapping[str, tuple[float | None, float | None]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    queue_preference: Mapping[str, int] = field(default_factory=_nothing)
+
+    def skills_at(self, at: float) -> dict[str, int]:
+        """What he is good at, at UTC second ``at``."""
+        validity = self.skill_validity
+        if not validity:
+            return dict(self.skills)
+        return {skill: level for skill, level in self.skills.items() if _holds(validity.get(skill), at)}
+
+    def next_skill_change(self, at: float) -> float | None:
+        """The first UTC second after ``at`` when a skill begins or ends to be valid; ``None`` if none will."""
+        edges = (edge for validity in self.skill_validity.values() for edge in validity)
+        return min((edge for edge in edges if edge is not None and edge > at), default=None)
+
+
+def _holds(validity: tuple[float | None, float | None] | None, at: float) -> bool:
+    if validity is None:
+        return True
+    start, end = validity
+    return (start is None or start <= at) and (end is None or at < end)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """Calls to ``did`` enter ``queue``; ``priority`` is added to the queue's."""
+    """Calls to ``did`` enter ``queue``; ``priority`` is added to the queue's. ``attributes`` become those of the call."""
 
     did: str
     queue: str
     priority: int = 0
+    attributes: Mapping[str, Value] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCaller:
+    """A caller the operator knows. ``priority`` is added; ``owner`` is an agent; ``attributes`` become the call's."""
+
+    priority: int = 0
+    owner: str | None = None
+    attributes: Mapping[str, Value] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerDefinition:
+    """When ``failures`` offers to different phones of one ``group`` fail ``within_s``, the group is left alone.
+
+    ``group``: the ``host`` a phone is reached at, or its ``trunk``. It is tried again with one offer every ``probe_s``.
+    """
+
+    failures: int = 5
+    within_s: float = 30.0
+    probe_s: float = 15.0
+    group: Literal["host", "trunk"] = "host"
+
+
+_NOT_SPOKEN = re.compile(r"[\s().,/\\-]+")
+
+
+def number_key(number: str) -> str:
+    """A telephone number without the ways to write it: blanks, punctuation, a leading + or 00, upper case."""
+    bare = _NOT_SPOKEN.sub("", number).casefold()
+    return bare.removeprefix("+") if bare.startswith("+") else bare.removeprefix("00")
 
 
 @dataclass(frozen=True, slots=True)
 class FloorDefinition:
-    """The whole floor. ``fallback`` takes callers whose DID has no entry point."""
+    """The whole floor. ``fallback`` takes callers whose DID has no entry point.
+
+    ``ageing_s``: one step of priority is worth so many seconds of waiting; ``preference_s``: so is one step of an agent's
+    preference among queues. ``callers`` by ``number_key``: ask ``known_caller``. ``breaker``: ``None`` = off.
+    """
 
     queues: Mapping[str, QueueDefinition]
     agents: Mapping[str, AgentDefinition]
@@ -93,3 +280,13 @@ class FloorDefinition:
     fallback: Destination = HangUp()
     cool_down_s: float = 10.0
     revision: str = ""
+    call_selection: str = "priority"
+    ageing_s: float = 60.0
+    preference_s: float = 30.0
+    hours: Mapping[str, OpeningHours] = field(default_factory=_nothing)
+    callers: Mapping[str, KnownCaller] = field(default_factory=_nothing)
+    breaker: BreakerDefinition | None = BreakerDefinition()
+
+    def known_caller(self, number: str) -> KnownCaller | None:
+        """Who calls from ``number``, however it is written; ``None`` for a stranger."""
+        return self.callers.get(number_key(number)) if number else None

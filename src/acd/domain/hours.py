@@ -1,0 +1,59 @@
+"""Opening hours: weekly ranges in a time zone, and days that differ. Pure: the moment is an argument.
+
+Around a change of clocks a range keeps its length: a time that does not exist counts as if the clocks had not been
+changed yet, one that comes twice means the first (as in RFC 5545). ``24:00`` is the midnight at the end of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+Range = tuple[int, int]
+"""From, until: minutes after midnight by the clock on the wall, 0 <= from < until <= 1440."""
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTES_A_DAY = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningHours:
+    """``week``: seven tuples of ranges, Monday first; ``exceptions``: those of a date instead, none = closed all day.
+
+    Ranges of a day are in order and do not overlap.
+    """
+
+    time_zone: tzinfo
+    week: tuple[tuple[Range, ...], ...]
+    exceptions: Mapping[date, tuple[Range, ...]]
+
+    def is_open(self, at: float) -> bool:
+        """Whether it is open at UTC second ``at``."""
+        today = self._date(at)
+        return any(start <= at < end for start, end in self._around(today))
+
+    def next_change(self, at: float) -> float | None:
+        """The first UTC second after ``at`` when it opens or closes; ``None`` if it never does."""
+        now_open, today = self.is_open(at), self._date(at)
+        # the week repeats, so what does not change in nine days changes on a special day, if ever
+        days = {today + timedelta(days=n) for n in range(-1, 9)}
+        days |= {day + timedelta(days=n) for day in self.exceptions if day >= today for n in (-1, 0, 1)}
+        edges = {edge for day in days for interval in self._intervals(day) for edge in interval}
+        return next((edge for edge in sorted(edges) if edge > at and self.is_open(edge) is not now_open), None)
+
+    def _date(self, at: float) -> date:
+        return datetime.fromtimestamp(at, self.time_zone).date()
+
+    def _around(self, day: date) -> Iterator[tuple[float, float]]:
+        # a change of clocks can carry the end of a range past midnight
+        for n in (-1, 0, 1):
+            yield from self._intervals(day + timedelta(days=n))
+
+    def _intervals(self, day: date) -> Iterator[tuple[float, float]]:
+        """The day's ranges in UTC seconds."""
+        for start, end in self.exceptions.get(day, self.week[day.weekday()]):
+            yield self._utc(day, start), self._utc(day, end)
+
+    def _utc(self, day: date, minutes: int) -> float:
+        wall = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - made aware below
+        return wall.replace(tzinfo=self.time_zone).astimezone(UTC).timestamp()
