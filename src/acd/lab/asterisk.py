@@ -35,6 +35,7 @@ OLDEST_VERSION = (20, 11)
 _MAX_FILES = 65_536
 _POLL_S = 0.01
 _CLI_TIMEOUT_S = 30.0
+_PORTS_GRACE_S = 2.0
 _LOG_LINES = 8
 # What it prints on every start.
 _CHATTER = (
@@ -365,9 +366,13 @@ class LabAsterisk:
         return self._process
 
     def _check_ports(self) -> None:
+        """Wait a little for ports in use: of an Asterisk that was killed the last thread may still be letting them go."""
+        until = time.monotonic() + _PORTS_GRACE_S
         for name, port in (("SIP", self.ports.sip), ("manager", self.ports.ami)):
-            if not asterisk_files.is_free(port):
-                raise LabError(f"port {port} for {name} is in use; stop what holds it, or choose another")
+            while not asterisk_files.is_free(port):
+                if time.monotonic() > until:
+                    raise LabError(f"port {port} for {name} is in use; stop what holds it, or choose another")
+                time.sleep(0.02)
 
     def _said(self) -> str:
         """Why it does not come up or is gone: the errors it logged since the start, else its console's last lines."""
