@@ -217,7 +217,8 @@ class _Parser:
     def _check_literal(self, left: Skill | SkillNamedBy | Attribute, symbol: str, value: Literal, at: _Token) -> None:
         if isinstance(left, Attribute):
             if isinstance(value.value, str) and symbol in ORDERINGS:
-                self._wrong(f"a text can be == or != or in a list, but not {symbol}", at)
+                hint = "; if a skill is meant, write it first" if value.value in self._skills else ""
+                self._wrong(f"a text can be == or != or in a list, but not {symbol}{hint}", at)
         elif not isinstance(value.value, int):
             self._wrong(f"a proficiency is a whole number from 0 to 100, not {value}", at)
         elif not -1 <= value.value <= 100:
@@ -255,7 +256,9 @@ class _Parser:
     def _skill(self) -> Skill:
         token = self._token
         if token.text not in self._skills:
-            self._wrong(f"there is no skill {_shown(token.text)}{_nearest(token.text, self._skills)}", token)
+            lowered = token.text.lower()
+            hint = f"; write {lowered}" if lowered in RESERVED else _nearest(token.text, self._skills)
+            self._wrong(f"there is no skill {_shown(token.text)}{hint}", token)
         self._take()
         return Skill(token.text)
 

@@ -1,7 +1,7 @@
 """Opening hours: weekly ranges in a time zone, and days that differ. Pure: the moment is an argument.
 
-Around a change of clocks a range keeps its length: a time that does not exist counts as if the clocks had not been
-changed yet, one that comes twice means the first (as in RFC 5545). ``24:00`` is the midnight at the end of the day.
+A time means the first moment when the clock on the wall has come to it: one that comes twice is the first of the two, one
+that is left out is the moment the clocks are changed. ``24:00`` is the midnight at the end of the day.
 """
 
 from __future__ import annotations
@@ -55,5 +55,21 @@ class OpeningHours:
             yield self._utc(day, start), self._utc(day, end)
 
     def _utc(self, day: date, minutes: int) -> float:
-        wall = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - made aware below
-        return wall.replace(tzinfo=self.time_zone).astimezone(UTC).timestamp()
+        naive = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - made aware next
+        wall = naive.replace(tzinfo=self.time_zone)
+        late = wall.astimezone(UTC)
+        if late.astimezone(self.time_zone).replace(tzinfo=None) != naive:
+            return self._change_between(wall.replace(fold=1).astimezone(UTC).timestamp(), late.timestamp())
+        return late.timestamp()
+
+    def _change_between(self, before: float, after: float) -> float:
+        """The UTC second when the clocks are put forward, ``before`` < it <= ``after``."""
+        low, high = int(before), int(after)
+        old = self._offset(low)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._offset(middle) == old else (low, middle)
+        return float(high)
+
+    def _offset(self, at: float) -> timedelta | None:
+        return datetime.fromtimestamp(at, self.time_zone).utcoffset()
