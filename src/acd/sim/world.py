@@ -1,0 +1,432 @@
+"""One replication: callers, agents and a simulated Asterisk in virtual time around a Floor.
+
+One queue of moments, ordered by time and then by when they were planned. Each moment may tell the floor something; the
+commands of its step are carried out before the next. The floor's deadlines fire exactly when due. A command that nobody
+here carries out raises: a simulation that ignores half of what the floor wants proves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from acd.domain import commands as do
+from acd.domain import events as ev
+from acd.domain.definition import HangUp
+from acd.domain.errors import AcdError
+from acd.domain.events import AgentAction, Phase, SeenCall
+from acd.domain.instant import Instant
+from acd.domain.place import Place
+from acd.domain.states import AgentState, OfferOutcome, PhoneState
+from acd.floor import Floor
+from acd.sim.book import AgentRow, CallBook, Fate, Look
+from acd.sim.chance import Streams
+from acd.sim.digest import Digest
+from acd.sim.people import Caller, Person, Source
+from acd.sim.scenario import NODE, AgentGroup, ConnectionLost, Fault, PhonesFail, Scenario
+
+LIVE_LIMIT = 1_000_000
+"""Callers on the line at once; with more, nobody will ever be served."""
+LOOKS = 240
+"""How often the floor is looked at for the picture of a run."""
+
+
+class SimulationError(AcdError):
+    """The scenario cannot go on; the message says at which moment and why."""
+
+
+class World:
+    """Everything outside the floor. Make one, ``run`` it once, then read ``book``, ``agents``, ``looks`` and counts."""
+
+    def __init__(self, scenario: Scenario, seed: int, replication: int = 0, batches: int = 1) -> None:
+        self.scenario = scenario
+        self.digest = Digest()
+        self.events = 0
+        self.callers_seen = 0
+        self.drift: Counter[str] = Counter()
+        self.alarms: Counter[str] = Counter()
+        self.book = CallBook(tuple(scenario.definition.queues))
+        self.looks: list[Look] = []
+        self.floor = Floor(scenario.definition, epoch=1, started_at=scenario.starts_at)
+        self.agents: dict[str, AgentRow] = {}
+        self.at_s = 0.0
+        self._now = Instant(0.0, scenario.starts_at)
+        self._moments: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self._planned = 0
+        self._callers: dict[str, Caller] = {}
+        self._rung: dict[str, Caller] = {}
+        self._connected = True
+        self._uncounted = 0
+        self._open = 0
+        self._closing = False
+        self._batches = batches
+        self._batch_s = (scenario.length_s - scenario.warm_up_s) / batches
+        self._marks: dict[str, tuple[float, float]] = {}
+        self._levels_s = {name: queue.service_level_s for name, queue in scenario.definition.queues.items()}
+        streams = Streams(seed, replication)
+        self._sources = [Source(index, callers, streams) for index, callers in enumerate(scenario.callers)]
+        self._people: dict[str, Person] = {}
+        for number, group in enumerate(scenario.agents):
+            for name in group.members:
+                phones = scenario.definition.agents[name].phones
+                self._people[name] = Person(name, phones, group, streams)
+                self.agents[name] = AgentRow(number)
+        self._carry_out: dict[type[do.Command], Callable[[Any], None]] = {
+            do.HoldCall: self._hold,
+            do.MarkCall: self._mark,
+            do.OfferCall: self._offer,
+            do.SendCall: self._send,
+            do.Reply: self._replied,
+            do.ReportDrift: self._drifted,
+            do.RaiseAlarm: self._alarmed,
+        }
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def run(self, progress: Callable[[float], None] | None = None) -> World:
+        """From the first moment to the last. ``progress`` is told the share of the time that is over, now and then."""
+        self._begin(progress)
+        moments, next_deadline = self._moments, self.floor.next_deadline
+        while True:
+            due = next_deadline()
+            if moments and (due is None or moments[0][0] <= due):
+                at_s, _, act, what = heappop(moments)
+                self._reach(at_s)
+                act(what)
+            elif due is not None:
+                self._reach(max(due, self.at_s))
+                self._tell(ev.DeadlinePassed(self._now.utc))
+            else:
+                break
+        for caller in list(self._callers.values()):
+            self._done(caller, Fate.STUCK)
+        return self
+
+    def _reach(self, at_s: float) -> None:
+        self.at_s = at_s
+        self._now = Instant(at_s, self.scenario.starts_at + at_s)
+
+    def _plan(self, at_s: float, act: Callable[[Any], None], what: Any) -> None:
+        self._planned += 1
+        heappush(self._moments, (at_s, self._planned, act, what))
+
+    def _begin(self, progress: Callable[[float], None] | None) -> None:
+        scenario = self.scenario
+        phones = {phone: PhoneState.IDLE for person in self._people.values() for phone in person.phones}
+        self._tell(ev.NodeResynced(self._now.utc, NODE, (), phones))
+        for group in scenario.agents:
+            self._plan_shifts(group)
+        for fault in scenario.faults:
+            self._plan(fault.at_s, self._fault_begins, fault)
+            self._plan(fault.at_s + fault.for_s, self._fault_ends, fault)
+        for source in self._sources:
+            self._plan_arrival(source)
+        for mark in range(self._batches + 1):
+            self._plan(scenario.warm_up_s + mark * self._batch_s, self._batch_ends, mark)
+        for look in range(LOOKS + 1):
+            self._plan(scenario.length_s * look / LOOKS, self._look_round, progress)
+
+    def _plan_shifts(self, group: AgentGroup) -> None:
+        for name in group.members:
+            for shift in group.shifts:
+                self._plan(shift.start_s, self._logs_in, name)
+                if shift.end_s is not None:
+                    self._plan(shift.end_s, self._logs_out, name)
+
+    def _look_round(self, progress: Callable[[float], None] | None) -> None:
+        waiting = sum(caller.phase is not Phase.TALKING for caller in self._callers.values())
+        states = self.floor.roster.by_state
+        present = len(self._people) - states[AgentState.LOGGED_OUT]
+        self.looks.append(Look(self.at_s, waiting, len(self._callers) - waiting, present))
+        if progress is not None:
+            progress(min(1.0, self.at_s / self.scenario.length_s))
+
+    def _batch_ends(self, mark: int) -> None:
+        """Note what every agent has worked since the batch before."""
+        for name, row in self.agents.items():
+            agent = self.floor.roster.agents[name]
+            work_s, present_s = agent.counts.work_s(), agent.counts.present_s()
+            running_s = self._now.utc - agent.since
+            if agent.state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP):
+                work_s += running_s
+            if agent.state not in (AgentState.LOGGED_OUT, AgentState.PAUSED):
+                present_s += running_s
+            before = self._marks.get(name)
+            if before is not None:
+                row.work_s.append(work_s - before[0])
+                row.present_s.append(present_s - before[1])
+            self._marks[name] = work_s, present_s
+        if mark == self._batches:
+            self._closing = True
+
+    # -- the floor ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: ev.Event) -> None:
+        """Let the floor handle ``event``, and carry out what it commands."""
+        self.events += 1
+        commands: Sequence[do.Command] = self.floor.handle(event, self._now).commands
+        for command in commands:
+            self.digest.take(self.at_s, command)
+            act = self._carry_out.get(type(command))
+            if act is None:
+                raise AssertionError(f"nobody carries out {command!r}")
+            act(command)
+
+    def _report(self, event: ev.Event) -> None:
+        """Tell what comes over the manager connection, if that is up."""
+        if self._connected:
+            self._tell(event)
+
+    def _phones(self, person: Person, state: PhoneState) -> None:
+        if person.reports:
+            for phone in person.phones:
+                self._report(ev.PhoneStateChanged(self._now.utc, phone, state))
+
+    # -- callers -----------------------------------------------------------------------------------------------------
+
+    def _plan_arrival(self, source: Source) -> None:
+        at_s = source.following()
+        if at_s < math.inf:
+            self._plan(at_s, self._arrives, source)
+
+    def _arrives(self, source: Source) -> None:
+        scenario = self.scenario
+        if self._closing and (self._open == 0 or self.at_s >= 2 * scenario.length_s):
+            # Whoever counts has been served among callers as before; now nobody comes any more
+            return
+        self._plan_arrival(source)
+        self.callers_seen += 1
+        talk_s = source.talk()
+        patience_s = math.inf if source.patience is None else source.patience()
+        variables = {name: draw() for name, draw in source.attributes} if source.attributes else {}
+        number = "" if source.numbers is None else source.numbers()
+        batch = math.floor((self.at_s - scenario.warm_up_s) / self._batch_s)
+        if not 0 <= batch < self._batches:
+            batch = -1
+        channel = f"{self.callers_seen:08d}"
+        caller = Caller(channel, source.index, source.did, number, self.at_s, talk_s, batch)
+        self._open += batch >= 0
+        if scenario.lines is not None and len(self._callers) >= scenario.lines:
+            self._write(caller, Fate.BLOCKED)
+            return
+        if len(self._callers) >= LIVE_LIMIT:
+            raise SimulationError(
+                f"after {self.at_s:.0f} s more than {LIVE_LIMIT:,} callers are on the line: more come than agents can "
+                "take, and they never give up; give them patience, the queue a max_length, or more agents"
+            )
+        self._callers[channel] = caller
+        if patience_s < math.inf:
+            self._plan(self.at_s + patience_s, self._gives_up, caller)
+        self._tell(
+            ev.CallArrived(
+                self._now.utc, NODE, channel, f"SIM/{channel}", channel, source.did, number, variables=variables
+            )
+        )
+
+    def _gives_up(self, caller: Caller) -> None:
+        if caller.channel in self._callers and caller.phase in (Phase.HELD, Phase.OFFERING, Phase.RINGING):
+            self._done(caller, Fate.ABANDONED)
+            self._hangs_up(caller)
+
+    def _hangs_up(self, caller: Caller) -> None:
+        """The channel is gone; a phone that rang for it stops."""
+        person = self._stop_ringing(caller)
+        if person is not None:
+            self._phones(person, person.resting_state())
+        self._report(ev.CallEnded(self._now.utc, NODE, caller.channel, 16))
+
+    def _stop_ringing(self, caller: Caller) -> Person | None:
+        """End his offer on his side; the agent whose phone was taken by it."""
+        person, caller.ringing = caller.ringing, None
+        if caller.offer is not None:
+            del self._rung[caller.offer]
+            caller.offer = None
+        if person is None or person.caller is not caller:
+            return None
+        person.caller = None
+        return person
+
+    def _done(self, caller: Caller, fate: Fate) -> None:
+        """He leaves the line."""
+        del self._callers[caller.channel]
+        if caller.phase is not Phase.TALKING:
+            self._write(caller, fate)
+        caller.phase = None
+
+    def _write(self, caller: Caller, fate: Fate) -> None:
+        if caller.batch >= 0:
+            self._open -= 1
+            wait_s = self.at_s - caller.arrived_s
+            in_time = fate is Fate.ANSWERED and wait_s <= self._levels_s.get(caller.queue, math.inf)
+            self.book.note(caller.source, caller.queue, caller.batch, fate, caller.held, in_time, wait_s)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _hold(self, command: do.HoldCall) -> None:
+        caller = self._callers[command.channel]
+        caller.call, caller.place, caller.held = command.call, command.place, True
+
+    def _mark(self, command: do.MarkCall) -> None:
+        caller = self._callers[command.channel]
+        caller.call, caller.place = command.call, command.place
+
+    def _offer(self, command: do.OfferCall) -> None:
+        caller, person = self._callers[command.channel], self._people[command.agent]
+        if caller.phase is not Phase.HELD or caller.offer is not None:
+            raise AssertionError(f"{command!r} reaches a caller who is {caller}")
+        caller.call, caller.place, caller.offer, caller.phase = (
+            command.call, command.place, command.offer, Phase.OFFERING
+        )  # fmt: skip
+        self._rung[command.offer] = caller
+        caller.ringing = person
+        if person.fault in ("unreachable", "congestion", "reported") or person.caller is not None:
+            # Somebody who is on the phone already is busy: the floor should have known
+            self._plan(self.at_s, self._offer_fails, (command.offer, person, _failure(person)))
+        else:
+            person.caller = caller
+            self._plan(self.at_s, self._rings, (command, person))
+
+    def _send(self, command: do.SendCall) -> None:
+        caller = self._callers[command.channel]
+        self._done(caller, Fate.SENT_AWAY if caller.held else Fate.REFUSED)
+        if isinstance(command.destination, HangUp):
+            self._plan(self.at_s, self._hangs_up, caller)
+
+    def _replied(self, command: do.Reply) -> None:
+        """Agents here ask for nothing whose answer they would act on."""
+
+    def _drifted(self, command: do.ReportDrift) -> None:
+        self.drift[command.kind] += 1
+
+    def _alarmed(self, command: do.RaiseAlarm) -> None:
+        self.alarms[command.kind] += 1
+
+    # -- offers ------------------------------------------------------------------------------------------------------
+
+    def _rings(self, what: tuple[do.OfferCall, Person]) -> None:
+        command, person = what
+        caller = self._rung.get(command.offer)
+        if caller is None:
+            return
+        reaction = "misses" if person.fault == "silent" else person.reaction()
+        delay_s = person.answer_delay_s() if reaction != "misses" else math.inf
+        if person.fault != "silent":
+            caller.phase = Phase.RINGING
+            self._phones(person, PhoneState.RINGING)
+            self._report(ev.AgentRang(self._now.utc, command.offer))
+        if delay_s >= command.ring_timeout_s:
+            at_s = self.at_s + command.ring_timeout_s
+            self._plan(at_s, self._offer_fails, (command.offer, person, OfferOutcome.NO_ANSWER))
+        elif reaction == "declines":
+            self._plan(self.at_s + delay_s, self._offer_fails, (command.offer, person, OfferOutcome.DECLINED))
+        else:
+            self._plan(self.at_s + delay_s, self._answers, (command.offer, person))
+
+    def _offer_fails(self, what: tuple[str, Person, OfferOutcome]) -> None:
+        offer, person, outcome = what
+        caller = self._rung.get(offer)
+        if caller is None:
+            return
+        self._stop_ringing(caller)
+        caller.phase = Phase.HELD
+        if person.fault is None and outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
+            self._phones(person, PhoneState.IDLE)
+        if outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
+            self._plan(self.at_s + person.return_delay_s(), self._returns, person.name)
+        caller.held = True
+        self._report(ev.OfferFailed(self._now.utc, offer, outcome))
+
+    def _answers(self, what: tuple[str, Person]) -> None:
+        offer, person = what
+        caller = self._rung.get(offer)
+        if caller is None:
+            return
+        self._write(caller, Fate.ANSWERED)
+        if caller.batch >= 0:
+            self.agents[person.name].calls += 1
+        caller.phase = Phase.TALKING
+        self._phones(person, PhoneState.BUSY)
+        self._report(ev.AgentAnswered(self._now.utc, offer, f"leg-{offer}"))
+        self._plan(self.at_s + caller.talk_s, self._talk_ends, (offer, person, caller))
+
+    def _talk_ends(self, what: tuple[str, Person, Caller]) -> None:
+        offer, person, caller = what
+        self._done(caller, Fate.ANSWERED)
+        self._stop_ringing(caller)
+        self._report(ev.TalkEnded(self._now.utc, offer, "caller"))
+        self._report(ev.CallEnded(self._now.utc, NODE, caller.channel, 16))
+        self._phones(person, person.resting_state())
+
+    # -- agents ------------------------------------------------------------------------------------------------------
+
+    def _logs_in(self, agent: str) -> None:
+        self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.LOGIN))
+
+    def _logs_out(self, agent: str) -> None:
+        self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.LOGOUT))
+
+    def _returns(self, agent: str) -> None:
+        """He sees on his screen whether he is paused."""
+        if self.floor.roster.agents[agent].state is AgentState.PAUSED:
+            self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.RESUME))
+
+    # -- faults ------------------------------------------------------------------------------------------------------
+
+    def _fault_begins(self, fault: Fault) -> None:
+        if isinstance(fault, PhonesFail):
+            for name in fault.agents:
+                person = self._people[name]
+                person.fault = "reported" if fault.reported else fault.how
+                if fault.reported and person.caller is None:
+                    self._phones(person, PhoneState.UNREACHABLE)
+        elif isinstance(fault, ConnectionLost):
+            self._connected = False
+            self._tell(ev.NodeLost(self._now.utc, NODE))
+        else:
+            raise AssertionError(f"nobody makes {fault!r} happen")
+
+    def _fault_ends(self, fault: Fault) -> None:
+        if isinstance(fault, PhonesFail):
+            for name in fault.agents:
+                person = self._people[name]
+                was_reported, person.fault = person.fault == "reported", None
+                if was_reported and person.caller is None:
+                    self._phones(person, PhoneState.IDLE)
+        else:
+            self._connected = True
+            self._tell(self._look())
+
+    def _look(self) -> ev.NodeResynced:
+        """What is there, as a fresh manager connection would find it."""
+        seen = tuple(
+            SeenCall(
+                channel=caller.channel,
+                channel_name=f"SIM/{caller.channel}",
+                linkedid=caller.channel,
+                phase=caller.phase or Phase.ELSEWHERE,
+                call=caller.call,
+                place=Place.decode(caller.place),
+                offer=caller.offer,
+                agent=None if caller.offer is None or caller.ringing is None else caller.ringing.name,
+                did=caller.did,
+                caller_number=caller.number,
+            )
+            for caller in self._callers.values()
+        )
+        phones = {phone: _seen_state(person) for person in self._people.values() for phone in person.phones}
+        return ev.NodeResynced(self._now.utc, NODE, seen, phones)
+
+
+def _failure(person: Person) -> OfferOutcome:
+    if person.fault == "congestion":
+        return OfferOutcome.CONGESTION
+    return OfferOutcome.BUSY if person.fault is None else OfferOutcome.UNREACHABLE
+
+
+def _seen_state(person: Person) -> PhoneState:
+    if person.caller is None:
+        return person.resting_state()
+    return PhoneState.BUSY if person.caller.phase is Phase.TALKING else PhoneState.RINGING
