@@ -178,7 +178,8 @@ class Journal:
         self._queue.clear()
         try:
             self._writer.end("stopped", why)
-        except OSError as error:
+        except Exception as error:
+            # Most likely for the reason it is stopped for
             log.info("the journal's end could not be written either: %s", error)
         alarm = RaiseAlarm("journal_stopped", f"nothing is journalled until the next start: {why}")
         try:

@@ -1,0 +1,120 @@
+"""A floor's state as bytes: it goes on as if nothing had been, and nothing but a floor comes out of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from floorkit import UTC_0, Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lives import nonsensical
+from world import FLOOR
+
+from acd.domain import events as ev
+from acd.domain.events import AgentAction
+from acd.engine.checkpoint import freeze, thaw
+from acd.engine.journal_lines import JournalError
+from acd.floor import Floor
+
+
+def fresh() -> Floor:
+    return Floor(FLOOR, epoch=1, started_at=UTC_0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32), before=st.integers(0, 150), after=st.integers(1, 100))
+def test_a_thawed_floor_goes_on_as_the_frozen_one(seed: int, before: int, after: int) -> None:
+    life = nonsensical(seed, before + after)
+    floor = fresh()
+    for event, now, _, _ in life.turns[:before]:
+        floor.handle(event, now)
+    state = freeze(floor)
+    other = fresh()
+    thaw(other, state)
+    for event, now, step, _ in life.turns[before:]:
+        assert repr(other.handle(event, now)) == repr(step)
+    assert floor.handle(life.turns[before][0], life.turns[before][1]) == life.turns[before][2], "not disturbed by it"
+
+
+def test_what_is_one_thing_stays_one_thing() -> None:
+    floor, clock = fresh(), Clock()
+    floor.handle(ev.NodeResynced(UTC_0, "east", (), {}), clock.now)
+    floor.handle(ev.AgentRequested(UTC_0, "ann", AgentAction.LOGIN), clock.now)
+    floor.handle(ev.CallArrived(UTC_0, "east", "c1", "PJSIP/c1", "l1", "1"), clock.now)
+    other = fresh()
+    thaw(other, freeze(floor))
+    (call,) = other.calls.values()
+    assert other.by_channel["east", "c1"] is call
+    assert call.queue is FLOOR.queues["sales"]
+    agent = other.roster.agents["ann"]
+    assert agent.definition is FLOOR.agents["ann"]
+    assert agent.call == call.call
+    assert other.roster.by_number["101"] is agent
+    assert other.definition is FLOOR
+    # Callbacks lead to the new floor, not to the old one
+    step = other.handle(ev.AgentRang(UTC_0, call.offer or ""), clock.now)
+    assert len(step.records) == 3
+
+
+def test_what_is_of_another_definition_is_kept_whole() -> None:
+    """Somebody's definition changed while he was on a call: what he had is not what the new definition says."""
+    floor = fresh()
+    old = replace(FLOOR.agents["ann"], skills=MappingProxyType({"english": 1}))
+    floor.roster.agents["ann"].definition = old
+    other = fresh()
+    thaw(other, freeze(floor))
+    assert other.roster.agents["ann"].definition == old
+
+
+@pytest.mark.parametrize("value", [lambda: None, open, (x for x in ""), os, object().__str__], ids=repr)
+def test_what_cannot_be_written_is_told(value: Any) -> None:
+    floor = fresh()
+    floor.nodes = {"east": True, "west": value}
+    with pytest.raises(JournalError, match=r"state|may not hold"):
+        thaw(fresh(), freeze(floor))
+
+
+class Trap:
+    """Runs something when it is read."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.reduced = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+TRAPS = [
+    Trap(os.system, "true"),
+    Trap(eval, "1"),
+    Trap(subprocess.Popen, ["true"]),
+    Trap(__import__, "os"),
+    Trap(getattr, Floor, "__init__"),
+    Trap(getattr, "text", "format"),
+    Trap(getattr, Counter(), "__class__"),
+    Trap(partial, eval),
+    Trap(type, "X", (), {}),
+    Trap(freeze, None),
+    Trap(pickle.loads, b""),
+    Trap(Trap, 1),
+]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: str(trap.reduced))
+def test_nothing_but_a_floor_comes_out(trap: Trap) -> None:
+    with pytest.raises(JournalError):
+        thaw(fresh(), pickle.dumps({"calls": trap}))
+
+
+@pytest.mark.parametrize("state", [b"", b"x", b"\x80\x05.", pickle.dumps(7), pickle.dumps({})[:-2]])
+def test_damaged_bytes_are_told(state: bytes) -> None:
+    with pytest.raises(JournalError, match="cannot be read"):
+        thaw(fresh(), state)
