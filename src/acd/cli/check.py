@@ -100,10 +100,7 @@ def _lines(
     floor: LoadedFloor | None,
     problems: list[Problem],
 ) -> list[Text]:
-    lines = [
-        Text(say.clean(problem, _LINE_LENGTH_MAX), style="red" if problem.severity == "error" else "yellow")
-        for problem in problems
-    ]
+    lines = [line for problem in problems for line in _said(problem)]
     if settings is not None:
         nodes = ", ".join(f"{name} ({node.host})" for name, node in settings.settings.asterisk.items())
         lines.append(Text(f"{say.clean(config)}: good: {say.clean(nodes)}", style="green"))
@@ -122,3 +119,9 @@ def _lines(
         warnings = say.counted(len(problems) - errors, "warning")
         lines.append(Text(f"{say.counted(errors, 'error')}, {warnings}", style="bold"))
     return lines
+
+
+def _said(problem: Problem) -> list[Text]:
+    """The problem, and below it the text it speaks of with a caret under the character."""
+    said = Text(say.clean(problem, _LINE_LENGTH_MAX), style="red" if problem.severity == "error" else "yellow")
+    return [said, *(Text(f"    {say.clean(line, _LINE_LENGTH_MAX)}", style="dim") for line in problem.excerpt)]

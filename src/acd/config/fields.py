@@ -1,4 +1,4 @@
-"""Reading one map of floor.yaml key by key: texts, numbers, durations, names, destinations, phones.
+"""Reading one map of floor.yaml key by key: texts, numbers, durations, choices, names, phones.
 
 Every reader gives a usable value back, also after it noted an error, so that reading goes on and all errors are found
 at once. Which keys there are, and what they mean together, is ``floor``'s matter.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from collections.abc import Mapping as Mapping_
+from collections.abc import Sequence as Sequence_
 
 from acd.config.problems import Problems, nearest, show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
-from acd.domain.definition import Destination, HangUp, ToDialplan, ToQueue
 from acd.domain.devices import DEVICE, TECHNOLOGIES
 
 NAME_RULE = "lower-case letters, digits, - and _, a letter or digit first, at most 40 characters"
@@ -20,12 +21,11 @@ MAX_TEXT_CHARS = 80
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s)?", re.ASCII)
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _MUSIC_CLASS = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
-_CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
-_EXTEN = re.compile(r"[A-Za-z0-9+*#_.-]{1,79}", re.ASCII)
 
 
 def is_name(text: str) -> bool:
@@ -66,6 +66,7 @@ class Section:
         *,
         at: Scalar | None = None,
         private_prefix: str | None = None,
+        former_keys: Mapping_[str, str] | None = None,
     ) -> None:
         place = at or node
         self.problems, self.label, self.line, self.column = problems, label, place.line, place.column
@@ -76,9 +77,20 @@ class Section:
         elif not (isinstance(node, Scalar) and node.is_null):
             self._readable = False
             self.wrong(node, f"{label} must be a map of keys and values, not {described(node)}")
+        for old, new in (former_keys or {}).items():
+            self._rename(old, new)
         for name, (key, _) in self._entries.items():
             if name not in keys and not (private_prefix and name.startswith(private_prefix)):
                 self.wrong(key, f"unknown key {show(name)} in {label}{self.hint(name, keys)}")
+
+    def _rename(self, old: str, new: str) -> None:
+        """Read a key under the name it has now, and say so."""
+        entry = self._entries.get(old)
+        if entry is None or new in self._entries:
+            return
+        self._entries = {new if key == old else key: value for key, value in self._entries.items()}
+        key = entry[0]
+        self.problems.warning(key.line, key.column, f"{old} is now called {new}")
 
     def wrong(self, node: Node, message: str) -> None:
         self.problems.error(node.line, node.column, message)
@@ -93,6 +105,9 @@ class Section:
         if entry is None or (isinstance(entry[1], Scalar) and entry[1].is_null):
             return None
         return entry[1]
+
+    def is_map(self, key: str) -> bool:
+        return isinstance(self.get(key), Mapping)
 
     def key(self, key: str) -> Scalar | None:
         """The key itself, for its place in the file."""
@@ -135,6 +150,25 @@ class Section:
         self.wrong(node, f"{what} of {self.label} must be a whole number from {least} to {most}, not {described(node)}")
         return default
 
+    def number(self, key: str, least: float, most: float) -> float | None:
+        """A number that need not be whole; ``None`` if absent or wrong."""
+        node = self.get(key)
+        if node is None:
+            return None
+        if isinstance(node, Scalar) and _NUMBER.fullmatch(node.text) and least <= float(node.text) <= most:
+            return float(node.text)
+        self.wrong(node, f"{key} of {self.label} must be a number from {least:g} to {most:g}, not {described(node)}")
+        return None
+
+    def choice(self, key: str, right: Sequence_[str], default: str) -> str:
+        """One of a few words."""
+        node = self.get(key)
+        text = self.text_of(node, key) if node is not None else None
+        if node is None or text is None or text in right:
+            return text or default
+        self.wrong(node, f"{key} of {self.label}: there is no {show(text)}{self.hint(text, right)}")
+        return default
+
     def flag(self, key: str, default: bool) -> bool:
         node = self.get(key)
         if node is None:
@@ -153,15 +187,19 @@ class Section:
     def optional_duration(self, key: str, least: float, most: float) -> float | None:
         """Seconds, or ``None`` if absent."""
         node = self.get(key)
-        if node is None:
-            return None
+        return None if node is None else self.duration_of(node, key, least, most)
+
+    def duration_of(self, node: Node, what: str, least: float, most: float) -> float | None:
+        """Seconds, or ``None`` after noting what is wrong."""
         value = seconds_of(node.text) if isinstance(node, Scalar) else None
         if value is None:
             self.wrong(
-                node, f"{key} of {self.label} must be a duration such as 20s, 2m or 1m30s, not {described(node)}"
+                node, f"{what} of {self.label} must be a duration such as 20s, 2m or 1m30s, not {described(node)}"
             )
         elif not least <= value <= most:
-            self.wrong(node, f"{key} of {self.label} must be from {least:g} to {most:g} seconds, not {described(node)}")
+            self.wrong(
+                node, f"{what} of {self.label} must be from {least:g} to {most:g} seconds, not {described(node)}"
+            )
         else:
             return value
         return None
@@ -211,46 +249,6 @@ class Section:
             return True
         self.wrong(node, f"{what} {show(node.text)} is not defined under {where}{self.hint(node.text, right)}")
         return False
-
-    def destination(self, key: str, queues: Collection[str]) -> Destination | None:
-        """``queue:NAME``, ``dialplan:CONTEXT,EXTEN[,PRIORITY]`` or ``hangup``; ``None`` if absent or wrong."""
-        node = self.get(key)
-        text = self.text_of(node, key) if node is not None else None
-        if node is None or text is None:
-            return None
-        kind, colon, rest = text.partition(":")
-        if text == "hangup":
-            return HangUp()
-        if colon and kind == "queue":
-            if rest in queues:
-                return ToQueue(rest)
-            self.wrong(node, f"queue {show(rest)} is not defined under queues{self.hint(rest, queues)}")
-            return None
-        if colon and kind == "dialplan":
-            return self._dialplan(node, key, rest)
-        self.wrong(
-            node,
-            f"{key} of {self.label} must be queue:NAME, dialplan:CONTEXT,EXTEN[,PRIORITY] or hangup, not {show(text)}"
-            + (f" (nearest right name: queue:{text})" if text in queues else ""),
-        )
-        return None
-
-    def _dialplan(self, node: Node, key: str, rest: str) -> ToDialplan | None:
-        parts = [part.strip() for part in rest.split(",")]
-        priority = parts[2] if len(parts) == 3 else "1"
-        if (
-            len(parts) in (2, 3)
-            and _CONTEXT.fullmatch(parts[0])
-            and _EXTEN.fullmatch(parts[1])
-            and re.fullmatch(r"[1-9][0-9]{0,5}", priority, re.ASCII)
-        ):
-            return ToDialplan(parts[0], parts[1], int(priority))
-        self.wrong(
-            node,
-            f"{key} of {self.label}: {show(rest)} is no place in a dialplan; write dialplan:CONTEXT,EXTEN or "
-            "dialplan:CONTEXT,EXTEN,PRIORITY, for example dialplan:from-internal,100",
-        )
-        return None
 
     def hold(self, key: str, default: str | None) -> str | None:
         """A music class from ``music:CLASS``, or ``None`` for ``ringback``."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import tzinfo
@@ -15,48 +14,58 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from acd.config import pins
+from acd.config.agent_reader import AGENT_KEYS, AgentReader
+from acd.config.callers_reader import CALLER_KEYS, ENTRY_KEYS, CallersReader
+from acd.config.context import DAY_S, Context
 from acd.config.fields import Section, described
 from acd.config.files import read_text
-from acd.config.floor_checks import check_cycles, check_staffing
-from acd.config.problems import Problem, Problems, nearest, show
-from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, compose
-from acd.domain.definition import (
-    AgentDefinition,
-    EntryPoint,
-    FloorDefinition,
-    HangUp,
-    QueueDefinition,
-    SkillRequirement,
-)
-from acd.domain.expression import Expression
+from acd.config.floor_checks import check_cycles, check_shares, check_staffing, check_stages
+from acd.config.hours_reader import HOURS_KEYS, read_hours
+from acd.config.places import Places
+from acd.config.problems import Problem, Problems, show
+from acd.config.queue_reader import QUEUE_KEYS, QueueReader
+from acd.config.yaml_lines import Mapping, Node, Scalar, compose
+from acd.domain.definition import CALL_SELECTIONS, BreakerDefinition, FloorDefinition, HangUp
+from acd.domain.expression import RESERVED, Expression
 from acd.domain.states import PAUSE_DEFAULT, SYSTEM_PAUSE_REASONS
 
-TOP_KEYS = ("skills", "queues", "agents", "entry_points", "pause_reasons", "fallback", "cool_down_s")
-QUEUE_KEYS = (
-    "strategy",
-    "skills",
-    "ring_timeout",
-    "wrap_up",
-    "max_wait",
-    "overflow",
-    "hold",
-    "service_level",
-    "priority",
+__all__ = (
+    "AGENT_KEYS",
+    "CALLER_KEYS",
+    "ENTRY_KEYS",
+    "HOURS_KEYS",
+    "MAX_FILE_BYTES",
+    "QUEUE_KEYS",
+    "TOP_KEYS",
+    "LoadedFloor",
+    "load_floor",
+    "parse_floor",
+    "revision_of",
 )
-AGENT_KEYS = ("name", "number", "pin", "pin_hash", "phones", "queues", "skills", "auto_answer")
-ENTRY_KEYS = ("queue", "priority")
-STRATEGIES = ("longest_idle",)
+
+TOP_KEYS = (
+    "skills",
+    "queues",
+    "agents",
+    "entry_points",
+    "ageing_s",
+    "breaker",
+    "call_selection",
+    "callback",
+    "callers",
+    "cool_down_s",
+    "fallback",
+    "hours",
+    "pause_reasons",
+    "preference_s",
+    "voicemail",
+)
+BREAKER_KEYS = ("failures", "within", "probe", "group")
+BREAKER_GROUPS = ("host", "trunk")
 
 #: Top keys that begin with this hold whatever the operator likes: the place for anchors.
 PRIVATE_PREFIX = "x-"
 MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_PHONES = 10
-PRIORITY_LIMIT = 1_000
-DAY_S = 86_400.0
-
-_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
-_DID = re.compile(r"\+?[0-9A-Za-z][0-9A-Za-z*#._-]{0,39}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def parse_floor(text: str, problems: Problems) -> LoadedFloor:
             problems.error(1, 1, f"is empty; a floor has {', '.join(TOP_KEYS[:4])}")
         problems.raise_if_any_error()
         raise AssertionError("unreachable: an error was noted above")
-    definition = _FloorReader(problems, root).read()
+    definition = _FloorReader(problems, root, text.splitlines()).read()
     problems.raise_if_any_error()
     return LoadedFloor(replace(definition, revision=revision_of(definition)), tuple(problems.sorted()))
 
@@ -110,197 +119,95 @@ def _plain(value: Any) -> Any:
 class _FloorReader:
     """One reading of one file."""
 
-    def __init__(self, problems: Problems, root: Node) -> None:
-        self._problems = problems
+    def __init__(self, problems: Problems, root: Node, lines: list[str]) -> None:
+        self._problems, self._lines = problems, lines
         self._top = Section(problems, root, "the floor", TOP_KEYS, private_prefix=PRIVATE_PREFIX)
         self._readable = isinstance(root, Mapping)
-        self._skills: dict[str, None] = {}
-        self._queue_names: frozenset[str] = frozenset()
-        self._queue_sections: dict[str, Section] = {}
-        self._agent_keys: dict[str, Scalar] = {}
-        self._numbers: dict[str, tuple[str, int]] = {}
-        self._phones: dict[str, tuple[str, int]] = {}
 
     def read(self) -> FloorDefinition:
-        top = self._top
+        top, problems = self._top, self._problems
         if not self._readable:
             return FloorDefinition({}, {}, {})
-        self._read_skills()
+        skills = self._skills()
         top.require("queues", "at least one queue, as NAME: {...}")
-        named = [(key, node) for key, node in top.entries_of("queues") if top.name_ok(key, "queue")]
-        # known before any is read: queues refer to each other
-        self._queue_names = frozenset(key.text for key, _ in named)
-        queues = {key.text: self._queue(key, node) for key, node in named}
-        agents = {
-            key.text: self._agent(key, node) for key, node in top.entries_of("agents") if top.name_ok(key, "agent")
-        }
+        # names are known before any part is read: queues, agents and callers refer to each other
+        named = self._named("queues", "queue")
+        people = self._named("agents", "agent")
+        hours = {key.text: read_hours(problems, key, node) for key, node in self._named("hours", "hours")}
+        queue_names = frozenset(key.text for key, _ in named)
+        agent_names = frozenset(key.text for key, _ in people)
+        context = Context(problems, self._lines, skills, queue_names, agent_names, hours, Places(top, queue_names))
+        queue_reader, agent_reader = QueueReader(context), AgentReader(context)
+        queues = {key.text: queue_reader.queue(key, node) for key, node in named}
+        before = problems.errors
+        agents = {key.text: agent_reader.agent(key, node) for key, node in people}
+        agents_are_right = problems.errors == before
+        callers = CallersReader(context, top)
         definition = FloorDefinition(
             queues=MappingProxyType(queues),
             agents=MappingProxyType(agents),
-            entry_points=MappingProxyType(self._entry_points()),
-            skills=tuple(self._skills),
+            entry_points=MappingProxyType(callers.entry_points()),
+            skills=tuple(skills),
             pause_reasons=self._pause_reasons(),
-            fallback=top.destination("fallback", self._queue_names) or HangUp(),
+            fallback=context.places.destination(top, "fallback") or HangUp(),
             cool_down_s=top.duration("cool_down_s", 10.0, 0, 3_600),
+            call_selection=top.choice("call_selection", CALL_SELECTIONS, "priority"),
+            ageing_s=top.duration("ageing_s", 60.0, 0, DAY_S),
+            preference_s=top.duration("preference_s", 30.0, 0, DAY_S),
+            hours=MappingProxyType(hours),
+            callers=MappingProxyType(callers.callers()),
+            breaker=self._breaker(),
         )
-        check_cycles(queues, self._queue_sections, self._problems)
-        if not self._problems.any_error:
-            check_staffing(definition, self._queue_sections, self._agent_keys, self._problems)
+        check_cycles(queues, queue_reader.sections, problems)
+        check_shares(definition, top, queue_reader.sections)
+        # an agent whose skills could not be read would make requirements look impossible that are not
+        if agents_are_right:
+            check_stages(definition, queue_reader.stage_places, queue_reader.sections)
+        # what is merely odd is said when nothing is wrong
+        if not problems.any_error:
+            check_staffing(definition, queue_reader.sections, agent_reader.keys, problems)
             if not definition.entry_points:
-                self._problems.warning(top.line, top.column, "no entry_points: every call takes the fallback")
+                problems.warning(top.line, top.column, "no entry_points: every call takes the fallback")
         return definition
 
-    def _read_skills(self) -> None:
+    def _named(self, key: str, what: str) -> list[tuple[Scalar, Node]]:
+        """What is defined under ``key``, without those whose names cannot be names."""
+        return [(name, node) for name, node in self._top.entries_of(key) if self._top.name_ok(name, what)]
+
+    def _skills(self) -> dict[str, None]:
         top, node = self._top, self._top.get("skills")
+        names: list[Scalar] = []
         if isinstance(node, Mapping):
             for key, value in node.entries.values():
                 if not isinstance(value, Scalar):
                     top.wrong(
                         value, f"the description of skill {show(key.text)} must be a text, not {described(value)}"
                     )
-                if top.name_ok(key, "skill"):
-                    self._skills[key.text] = None
+                names.append(key)
         else:
-            self._skills = {item.text: None for item in top.items_of("skills") if top.name_ok(item, "skill")}
-
-    def _levels(self, section: Section, least: int) -> dict[str, int]:
-        """``{skill: proficiency}`` at the section's ``skills``; a list stands for ``least``."""
-        node = section.get("skills")
-        if not isinstance(node, Mapping):
-            items = section.items_of("skills")
-            return {item.text: least for item in items if section.known(item, "skill", self._skills, "skills")}
-        levels = {}
-        for key, value in node.entries.values():
-            level = section.whole_of(value, f"skill {show(key.text)}", least, 0, 100)
-            if section.known(key, "skill", self._skills, "skills"):
-                levels[key.text] = level
-        return levels
-
-    def _queue(self, key: Scalar, node: Node) -> QueueDefinition:
-        section = Section(self._problems, node, f"queue {show(key.text)}", QUEUE_KEYS, at=key)
-        self._queue_sections[key.text] = section
-        strategy = section.get("strategy")
-        if strategy is not None:
-            text = section.text_of(strategy, "strategy")
-            if text is not None and text not in STRATEGIES:
-                hint = nearest(text, STRATEGIES)
-                section.wrong(strategy, f"strategy of {section.label}: there is no {show(text)}{hint}")
-        max_wait_s = section.optional_duration("max_wait", 1, DAY_S)
-        overflow = section.destination("overflow", self._queue_names)
-        self._check_overflow(section)
-        return QueueDefinition(
-            name=key.text,
-            requirements=tuple(SkillRequirement(skill, level) for skill, level in self._levels(section, 1).items()),
-            ring_timeout_s=section.duration("ring_timeout", 20.0, 1, 600),
-            wrap_up_s=section.duration("wrap_up", 10.0, 0, DAY_S),
-            max_wait_s=max_wait_s,
-            overflow=overflow or HangUp(),
-            hold=section.hold("hold", "default"),
-            service_level_s=section.duration("service_level", 20.0, 1, 3_600),
-            priority=section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT),
-        )
-
-    def _check_overflow(self, section: Section) -> None:
-        max_wait, overflow = section.key("max_wait"), section.key("overflow")
-        if section.get("overflow") is not None and section.get("max_wait") is None and overflow is not None:
-            self._problems.warning(
-                overflow.line, overflow.column, f"overflow of {section.label} is never used: it needs max_wait"
-            )
-        if section.get("max_wait") is not None and section.get("overflow") is None and max_wait is not None:
-            self._problems.warning(
-                max_wait.line,
-                max_wait.column,
-                f"max_wait of {section.label} hangs up on the caller; write overflow: hangup if that is meant",
-            )
-
-    def _agent(self, key: Scalar, node: Node) -> AgentDefinition:
-        section = Section(self._problems, node, f"agent {show(key.text)}", AGENT_KEYS, at=key)
-        self._agent_keys[key.text] = key
-        queues = section.items_of("queues")
-        return AgentDefinition(
-            name=key.text,
-            number=self._number(section, key.text),
-            phones=self._agent_phones(section, key.text),
-            queues=tuple(q.text for q in queues if section.known(q, "queue", self._queue_names, "queues")),
-            skills=MappingProxyType(self._levels(section, 100)),
-            display_name=section.text("name") or key.text,
-            pin_hash=self._pin_hash(section, key.text),
-            auto_answer=section.flag("auto_answer", False),
-        )
-
-    def _number(self, section: Section, agent: str) -> str:
-        node = section.require("number", "the digits that stand for the agent in dial codes, such as 1001")
-        text = section.text_of(node, "number") if node is not None else None
-        if node is None or text is None:
-            return ""
-        if not _NUMBER.fullmatch(text):
-            section.wrong(node, f"number of {section.label} must be 1 to 10 digits, not {show(text)}")
-            return ""
-        other, line = self._numbers.setdefault(text, (agent, node.line))
-        if other != agent:
-            section.wrong(
-                node, f"number {text} of {section.label} is already that of agent {show(other)} (line {line})"
-            )
-        return text
-
-    def _agent_phones(self, section: Section, agent: str) -> tuple[str, ...]:
-        node = section.require("phones", "a list of devices such as [PJSIP/1001]")
-        phones = []
-        for item in section.items_of("phones"):
-            if not section.phone_ok(item):
-                continue
-            # Asterisk compares device names without regard to case
-            other, line = self._phones.setdefault(item.text.lower(), (agent, item.line))
-            if other != agent:
-                owner = f"agent {show(other)} (line {line})"
-                section.wrong(item, f"phone {item.text} of {section.label} is already that of {owner}")
-            phones.append(item.text)
-        if node is not None and isinstance(node, Sequence) and not node.items:
-            section.wrong(node, f"{section.label} needs phones: a list of devices such as [PJSIP/1001]")
-        if node is not None and len(phones) > MAX_PHONES:
-            section.wrong(node, f"{section.label} has more than {MAX_PHONES} phones")
-        return tuple(phones)
-
-    def _pin_hash(self, section: Section, agent: str) -> str | None:
-        pin, stored = section.get("pin"), section.get("pin_hash")
-        if pin is not None and stored is not None:
-            section.wrong(pin, f"{section.label} has pin and pin_hash; keep pin_hash")
-        # a wrong PIN may be a right one mistyped, so messages never show it
-        if stored is not None:
-            if isinstance(stored, Scalar) and pins.is_pin_hash(stored.text):
-                return stored.text
-            section.wrong(stored, f"pin_hash of {section.label} is no hash; make one with `acd agent hash-pin`")
-        if pin is not None:
-            if not isinstance(pin, Scalar) or not pins.is_pin(pin.text):
-                section.wrong(pin, f"pin of {section.label} must be {pins.PIN_RULE}")
-                return None
-            self._problems.warning(
-                pin.line,
-                pin.column,
-                f"pin of {section.label} can be read by whoever reads this file; "
-                "put pin_hash in its place, made with `acd agent hash-pin`",
-            )
-            return pins.quick_hash(pin.text, agent)
-        return None
-
-    def _entry_points(self) -> dict[str, EntryPoint]:
-        found = {}
-        for key, node in self._top.entries_of("entry_points"):
-            if not _DID.fullmatch(key.text):
-                self._top.wrong(
-                    key,
-                    f"{show(key.text)} cannot be a DID: an optional +, then letters, digits and * # . _ -, "
-                    "at most 40 characters",
-                )
-            # DID: sales is short for DID: {queue: sales}
-            long_form = node if isinstance(node, Mapping) else Mapping(node.line, node.column)
-            section = Section(self._problems, long_form, f"entry point {show(key.text)}", ENTRY_KEYS, at=key)
-            queue = section.require("queue", "the queue its calls enter") if node is long_form else node
-            if queue is not None and section.text_of(queue, "queue") is not None and isinstance(queue, Scalar):
-                section.known(queue, "queue", self._queue_names, "queues")
-                priority = section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT)
-                found[key.text] = EntryPoint(key.text, queue.text, priority)
+            names = top.items_of("skills")
+        found: dict[str, None] = {}
+        for name in names:
+            if name.text in RESERVED or name.text.isdigit():
+                top.wrong(name, f"a skill cannot be called {show(name.text)}: it means something else in expressions")
+            elif top.name_ok(name, "skill"):
+                found[name.text] = None
         return found
+
+    def _breaker(self) -> BreakerDefinition | None:
+        top, usual = self._top, BreakerDefinition()
+        node = top.get("breaker")
+        if node is None:
+            return usual
+        if isinstance(node, Scalar) and node.text == "off":
+            return None
+        section = Section(self._problems, node, "breaker", BREAKER_KEYS, at=top.key("breaker"))
+        return BreakerDefinition(
+            failures=section.whole("failures", usual.failures, 2, 1_000),
+            within_s=section.duration("within", usual.within_s, 1, 3_600),
+            probe_s=section.duration("probe", usual.probe_s, 1, 3_600),
+            group="trunk" if section.choice("group", BREAKER_GROUPS, usual.group) == "trunk" else "host",
+        )
 
     def _pause_reasons(self) -> tuple[str, ...]:
         top = self._top

@@ -1,58 +1,135 @@
-"""What can be wrong with a floor as a whole although each of its parts is right: circles, and nobody to answer."""
+"""What can be wrong with a floor as a whole although each of its parts is right: circles, shares, nobody to answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from acd.config.fields import Section
 from acd.config.problems import Problems, show
-from acd.config.yaml_lines import Scalar
+from acd.config.yaml_lines import Node, Scalar
 from acd.domain.definition import AgentDefinition, FloorDefinition, QueueDefinition, ToQueue
+from acd.domain.expression import NOBODY, Expression
+
+_SHOWN_QUEUES = 10
+_SHOWN_SKILLS = 5
+_SHARE_TOLERANCE = 0.001
+_DESTINATIONS = ("overflow", "on_full", "on_long_wait", "on_nobody", "on_closed", "on_unsatisfiable")
 
 
 def check_cycles(queues: Mapping[str, QueueDefinition], sections: Mapping[str, Section], problems: Problems) -> None:
-    """Queues that overflow into each other in a circle: a caller would go round for ever. Each circle is said once."""
+    """Queues that send calls on to each other in a circle, for whatever causes: a caller would go round for ever.
+
+    Walks every way once; each way that leads back to where it came from is said, at the queue where the circle closes
+    first in the file.
+    """
+    ways = {name: list(_ways(queue, queues)) for name, queue in queues.items()}
     done: set[str] = set()
     for start in queues:
-        path: dict[str, None] = {}
-        name: str | None = start
-        while name is not None and name in queues and name not in done and name not in path:
-            path[name] = None
-            overflow = queues[name].overflow
-            name = overflow.queue if isinstance(overflow, ToQueue) else None
-        if name is not None and name in path:
-            walked = list(path)
-            circle = walked[walked.index(name) :]
-            place = sections[name].get("overflow") or sections[name]
-            shown = " -> ".join([*circle, name] if len(circle) <= 10 else [*circle[:10], "...", name])
-            problems.error(place.line, place.column, f"overflow goes in a circle: {shown}; end it elsewhere")
-        done.update(path)
+        if start in done:
+            continue
+        # the queues gone through, with the ways out of each that are still to be tried
+        path: dict[str, Iterator[tuple[str, str]]] = {start: iter(ways[start])}
+        keys: dict[str, str] = {}
+        while path:
+            name = next(reversed(path))
+            way = next(path[name], None)
+            if way is None:
+                done.add(name)
+                del path[name]
+                continue
+            keys[name], target = way
+            if target in path:
+                walked = list(path)
+                circle = walked[walked.index(target) :]
+                _say_circle(circle, [keys[queue] for queue in circle], sections[target], problems)
+            elif target not in done:
+                path[target] = iter(ways[target])
+
+
+def _ways(queue: QueueDefinition, queues: Mapping[str, QueueDefinition]) -> Iterator[tuple[str, str]]:
+    """(key, queue) for each of the queues that calls may go on to, once."""
+    seen = set()
+    for key in _DESTINATIONS:
+        destination = getattr(queue, key)
+        if isinstance(destination, ToQueue) and destination.queue in queues and destination.queue not in seen:
+            seen.add(destination.queue)
+            yield key, destination.queue
+
+
+def _say_circle(circle: Sequence[str], keys: Sequence[str], section: Section, problems: Problems) -> None:
+    steps = [f"{name}" for name in circle]
+    arrows = [" -> " if key == "overflow" else f" -{key}-> " for key in keys]
+    shown = "".join(step + arrow for step, arrow in zip(steps[:_SHOWN_QUEUES], arrows, strict=False))
+    if len(circle) > _SHOWN_QUEUES:
+        shown += "... -> "
+    place = section.get(keys[0]) or section
+    problems.error(place.line, place.column, f"overflow goes in a circle: {shown}{circle[0]}; end it elsewhere")
+
+
+def check_shares(floor: FloorDefinition, top: Section, sections: Mapping[str, Section]) -> None:
+    """``call_selection: ratio`` needs the share of every queue, 1 in all."""
+    node = top.get("call_selection")
+    if floor.call_selection != "ratio" or node is None:
+        return
+    for name, queue in floor.queues.items():
+        if queue.ratio is None and sections[name].get("ratio") is None:
+            sections[name].require(
+                "ratio", "its share of the calls waiting, from 0 to 1, because call_selection is ratio"
+            )
+    shares = [queue.ratio for queue in floor.queues.values() if queue.ratio is not None]
+    if len(shares) == len(floor.queues) and abs(sum(shares) - 1) > _SHARE_TOLERANCE:
+        top.wrong(node, f"the ratio of all queues must add up to 1, not {sum(shares):g}")
+
+
+def check_stages(
+    floor: FloorDefinition, places: Mapping[str, Sequence[tuple[str, Node]]], sections: Mapping[str, Section]
+) -> None:
+    """A stage that none of its queue's agents can ever meet is wrong: calls would wait for nobody.
+
+    ``places``: what each queue's stages are called, and where they stand.
+    """
+    members = _members(floor)
+    for name, queue in floor.queues.items():
+        section, of_queue = sections[name], members[name]
+        for stage, (what, node) in zip(queue.stages, places[name], strict=True):
+            need = stage.expression
+            if _contradicts_itself(need):
+                section.wrong(node, f"nobody can ever meet {what}, whatever the skills: {need}")
+            elif of_queue and not any(need.could_admit(agent.skills) for agent in of_queue):
+                section.wrong(node, f"no agent of the queue can ever meet {what}: {need}{_best(need, of_queue)}")
 
 
 def check_staffing(
     floor: FloorDefinition, sections: Mapping[str, Section], agent_keys: Mapping[str, Scalar], problems: Problems
 ) -> None:
-    """Warn of agents in no queue, queues without agents, and requirements that none of a queue's agents meets."""
-    members: dict[str, list[AgentDefinition]] = {name: [] for name in floor.queues}
+    """Warn of agents and queues without each other."""
+    members = _members(floor)
     for agent in floor.agents.values():
-        key = agent_keys[agent.name]
         if not agent.queues:
+            key = agent_keys[agent.name]
             problems.warning(key.line, key.column, f"agent {show(agent.name)} is in no queue and never gets a call")
-        for queue in agent.queues:
-            members[queue].append(agent)
-    for name, queue_definition in floor.queues.items():
-        section = sections[name]
+    for name, section in sections.items():
         if not members[name]:
             problems.warning(section.line, section.column, f"{section.label} has no agents: nobody can take its calls")
-        elif not any(_meets(agent, queue_definition) for agent in members[name]):
-            place = section.get("skills") or section
-            wanted = ", ".join(f"{r.skill} {r.minimum}" for r in queue_definition.requirements)
-            problems.warning(
-                place.line,
-                place.column,
-                f"no agent of {section.label} has {wanted}: nobody can take its calls",
-            )
 
 
-def _meets(agent: AgentDefinition, queue: QueueDefinition) -> bool:
-    return all(agent.skills.get(r.skill, -1) >= r.minimum for r in queue.requirements)
+def _members(floor: FloorDefinition) -> dict[str, list[AgentDefinition]]:
+    members: dict[str, list[AgentDefinition]] = {name: [] for name in floor.queues}
+    for agent in floor.agents.values():
+        for queue in agent.queues:
+            members[queue].append(agent)
+    return members
+
+
+def _contradicts_itself(expression: Expression) -> bool:
+    return not expression.attributes and expression.bind({}, ()) == NOBODY
+
+
+def _best(expression: Expression, members: Sequence[AgentDefinition]) -> str:
+    """What comes nearest: the best proficiency among the members in each skill that is named."""
+    skills = sorted(expression.skills)
+    if not skills:
+        return ""
+    best = {skill: max(agent.skills.get(skill, -1) for agent in members) for skill in skills[:_SHOWN_SKILLS]}
+    shown = ", ".join(f"{skill} {level if level >= 0 else 'none'}" for skill, level in best.items())
+    return f" (best among them: {shown}{', ...' if len(skills) > _SHOWN_SKILLS else ''})"

@@ -24,13 +24,17 @@ _MAX_NEAREST_CANDIDATES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. ``line`` and ``column`` count from 1; ``None`` where there is no line to point at."""
+    """One thing that is wrong. ``line`` and ``column`` count from 1; ``None`` where there is no line to point at.
+
+    ``excerpt``: the text at the place, and a line with a caret below it; empty where the place says enough.
+    """
 
     file: str
     line: int | None
     column: int | None
     message: str
     severity: Severity = "error"
+    excerpt: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """``floor.yaml:12:5: message``; warnings say ``warning:`` before the message."""
@@ -38,14 +42,15 @@ class Problem:
         return f"{place}: {'warning: ' if self.severity == 'warning' else ''}{self.message}"
 
     def as_json(self) -> dict[str, Any]:
-        """``{"file", "line", "column", "severity", "message"}``."""
-        return {
+        """``{"file", "line", "column", "severity", "message"}``, and ``"excerpt": [line, caret]`` if there is one."""
+        body: dict[str, Any] = {
             "file": self.file,
             "line": self.line,
             "column": self.column,
             "severity": self.severity,
             "message": self.message,
         }
+        return body | {"excerpt": list(self.excerpt)} if self.excerpt else body
 
 
 class ProblemsError(ConfigurationError):
@@ -74,9 +79,14 @@ class Problems:
     def any_error(self) -> bool:
         return self._errors > 0
 
-    def error(self, line: int | None, column: int | None, message: str) -> None:
+    @property
+    def errors(self) -> int:
+        """How many so far, also those that are only counted."""
+        return self._errors
+
+    def error(self, line: int | None, column: int | None, message: str, excerpt: tuple[str, ...] = ()) -> None:
         self._errors += 1
-        self.keep(Problem(self.file, line, column, message))
+        self.keep(Problem(self.file, line, column, message, excerpt=excerpt))
 
     def error_in(self, file: str, message: str) -> None:
         """An error elsewhere than in the file at hand, such as an environment variable."""

@@ -8,6 +8,7 @@ alias expansion are bounded, and ten thousand agents load in a second. Knows not
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence as AbstractSequence
 from typing import Any, NoReturn
 
 import yaml
@@ -17,6 +18,9 @@ from acd.config.problems import Problems, show
 MAX_DEPTH = 20
 #: Nodes of the tree with every alias written out; 10,000 agents need about 200,000.
 MAX_NODES = 1_000_000
+
+#: Characters of a longer one are not looked for.
+_MAX_SCALAR_LINES = 200
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 #: PyYAML is built without libyaml on a few systems; the pure reader gives the same events, slowly.
@@ -60,10 +64,44 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
+Lines = AbstractSequence[str]
 
 
 class _FatalError(Exception):
     """The rest of the file cannot be read; the problem is already noted."""
+
+
+def place_within(lines: Lines, node: Scalar, position: int) -> tuple[int, int]:
+    """Line and column of a character of the node's text, ``lines`` being those of the document.
+
+    Follows folded and literal blocks, long lines that are continued, and quotes; where that fails (escapes), the node's
+    own place.
+    """
+    source = "\n".join(lines[node.line - 1 : node.line - 1 + _MAX_SCALAR_LINES])
+    at = node.column - 1
+    quote = "" if node.plain else source[at : at + 1]
+    if quote in ("|", ">"):
+        at = source.find("\n", at)
+    elif quote:
+        at += 1
+    for char in node.text[:position]:
+        if not char.isspace():
+            at = _skip_spaces(source, at)
+            if source[at : at + 1] != char:
+                return node.line, node.column
+            at += 2 if char == quote == "'" else 1
+    if position < len(node.text) and not node.text[position].isspace():
+        at = _skip_spaces(source, at)
+    else:
+        at += len(node.text[:position]) - len(node.text[:position].rstrip())
+    before = source[:at]
+    return node.line + before.count("\n"), at - before.rfind("\n")
+
+
+def _skip_spaces(text: str, at: int) -> int:
+    while text[at : at + 1].isspace():
+        at += 1
+    return at
 
 
 def compose(text: str, problems: Problems) -> Node | None:

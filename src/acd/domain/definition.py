@@ -261,7 +261,7 @@ _NOT_SPOKEN = re.compile(r"[\s().,/\\-]+")
 def number_key(number: str) -> str:
     """A telephone number without the ways to write it: blanks, punctuation, a leading + or 00, upper case."""
     bare = _NOT_SPOKEN.sub("", number).casefold()
-    return bare.removeprefix("+") if bare.startswith("+") else bare.removeprefix("00")
+    return (bare.removeprefix("+") if bare.startswith("+") else bare.removeprefix("00")) or bare
 
 
 @dataclass(frozen=True, slots=True)

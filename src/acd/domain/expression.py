@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from acd.domain.attributes import Value, holds, number_in
-from acd.domain.expression_parser import ExpressionError, tree_of
+from acd.domain.expression_parser import RESERVED, ExpressionError, tree_of
 from acd.domain.expression_tree import (
     Always,
     Attribute,
@@ -57,6 +57,7 @@ from acd.domain.requirement import (
 __all__ = (
     "ANYONE",
     "NOBODY",
+    "RESERVED",
     "AllOf",
     "AnyOf",
     "Anyone",
@@ -85,6 +86,8 @@ class Expression:
     text: str = field(compare=False)
     attributes: Mapping[str, bool] = field(compare=False)
     """The attributes it looks at; true for those that name a skill."""
+    skills: frozenset[str] = field(compare=False)
+    """The skills it names itself."""
     _bound: dict[tuple[object, ...], Requirement] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -124,12 +127,15 @@ def parse(text: str, skills: Collection[str]) -> Expression:
 def expression_of(tree: Node) -> Expression:
     """The expression of a tree that is right already."""
     attributes: dict[str, bool] = {}
+    skills: set[str] = set()
     for operand in operands_of(tree):
-        if isinstance(operand, Attribute):
+        if isinstance(operand, Skill):
+            skills.add(operand.name)
+        elif isinstance(operand, Attribute):
             attributes.setdefault(operand.name, False)
         elif isinstance(operand, SkillNamedBy):
             attributes[operand.attribute] = True
-    return Expression(tree, str(tree), MappingProxyType(dict(sorted(attributes.items()))))
+    return Expression(tree, str(tree), MappingProxyType(dict(sorted(attributes.items()))), frozenset(skills))
 
 
 def at_least_all(minimums: Mapping[str, int]) -> Expression:

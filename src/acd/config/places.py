@@ -1,0 +1,110 @@
+"""Where callers go who leave a queue: the destinations of floor.yaml.
+
+``voicemail`` and ``callback`` are places in the operator's dialplan, named once for the whole floor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from acd.config.fields import Section
+from acd.config.problems import show
+from acd.config.yaml_lines import Node
+from acd.domain.definition import Destination, HangUp, ToCallback, ToDialplan, ToMessage, ToQueue, ToVoicemail
+
+KINDS = (
+    "queue:NAME",
+    "dialplan:CONTEXT,EXTEN[,PRIORITY]",
+    "voicemail[:BOX]",
+    "callback",
+    "message:SOUND",
+    "hangup",
+)
+
+_CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
+_EXTEN = re.compile(r"[A-Za-z0-9+*#_.-]{1,79}", re.ASCII)
+_PRIORITY = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+_SOUND = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,119}", re.ASCII)
+
+
+class Places:
+    """Reads destinations. ``top`` is the floor, which may name places for ``voicemail`` and ``callback``."""
+
+    def __init__(self, top: Section, queues: Collection[str]) -> None:
+        self._queues = queues
+        self._named = {key: self._place(top, key) for key in ("voicemail", "callback")}
+
+    def destination(self, section: Section, key: str) -> Destination | None:
+        """The destination at ``key``; ``None`` if absent or wrong."""
+        node = section.get(key)
+        text = section.text_of(node, key) if node is not None else None
+        if node is None or text is None:
+            return None
+        kind, colon, rest = text.partition(":")
+        if text == "hangup":
+            return HangUp()
+        if kind == "voicemail" or text == "callback":
+            return self._at_named(section, node, kind, rest if colon else None)
+        if colon and kind == "queue":
+            if rest in self._queues:
+                return ToQueue(rest)
+            section.wrong(node, f"queue {show(rest)} is not defined under queues{section.hint(rest, self._queues)}")
+            return None
+        if colon and kind == "dialplan":
+            return self._dialplan(section, node, key, rest)
+        if colon and kind == "message":
+            if _SOUND.fullmatch(rest) and ".." not in rest:
+                return ToMessage(rest)
+            section.wrong(
+                node,
+                f"{key} of {section.label}: {show(rest)} is no sound; write its name as Playback takes it, without the "
+                "ending, for example message:custom/closed",
+            )
+            return None
+        hint = f" (nearest right name: queue:{text})" if text in self._queues else ""
+        section.wrong(node, f"{key} of {section.label} must be {_listed()}, not {show(text)}{hint}")
+        return None
+
+    def _at_named(self, section: Section, node: Node, kind: str, box: str | None) -> Destination | None:
+        """The place for voicemail or callbacks; a box takes the place of its extension."""
+        if box is not None and not _EXTEN.fullmatch(box):
+            section.wrong(node, f"{show(box)} is no voicemail box; write voicemail:BOX, BOX an extension")
+            return None
+        place = self._named[kind]
+        if place is None:
+            section.wrong(node, f"no place for {kind} is named; write {kind}: CONTEXT,EXTEN at the top of the file")
+            return None
+        if kind == "callback":
+            return ToCallback(place.context, place.exten, place.priority)
+        if box is None:
+            return ToVoicemail(place.context, place.exten, place.priority)
+        return ToVoicemail(place.context, box, place.priority, box)
+
+    def _place(self, top: Section, key: str) -> ToDialplan | None:
+        node = top.get(key)
+        text = top.text_of(node, key) if node is not None else None
+        return None if node is None or text is None else self._dialplan(top, node, key, text, "")
+
+    def _dialplan(
+        self, section: Section, node: Node, key: str, rest: str, prefix: str = "dialplan:"
+    ) -> ToDialplan | None:
+        parts = [part.strip() for part in rest.split(",")]
+        priority = parts[2] if len(parts) == 3 else "1"
+        if (
+            len(parts) in (2, 3)
+            and _CONTEXT.fullmatch(parts[0])
+            and _EXTEN.fullmatch(parts[1])
+            and _PRIORITY.fullmatch(priority)
+        ):
+            return ToDialplan(parts[0], parts[1], int(priority))
+        section.wrong(
+            node,
+            f"{key} of {section.label}: {show(rest)} is no place in a dialplan; write {prefix}CONTEXT,EXTEN or "
+            f"{prefix}CONTEXT,EXTEN,PRIORITY, for example {prefix}from-internal,100",
+        )
+        return None
+
+
+def _listed() -> str:
+    return f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
