@@ -1,0 +1,241 @@
+"""The agents as bits: who has which skills, who is in which queue, who cannot be offered a call and why.
+
+Every agent has one bit. A requirement becomes the mask of those who meet it by algebra on the masks of its terms, so its
+cost hardly depends on how many agents there are. Knows no calls and no order among agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from acd.domain.errors import UnknownNameError
+from acd.domain.requirement import ABSENT, LEVEL_MAX, AllOf, AnyOf, Anyone, Requirement, SkillIn
+from acd.routing.line import Line
+from acd.routing.slices import Digits, at_least, summed, write
+
+if TYPE_CHECKING:
+    from acd.routing.lanes import Lane
+
+CAPACITY_MIN: Final = 64
+SUMS_MAX: Final = 1_024
+"""How many sets of skills have their sums remembered."""
+UNKNOWN: Final = "unknown"
+"""Why an agent cannot be offered a call of whom nothing was said yet."""
+
+_TO_FLAGS: Final = bytes(value == ord("1") for value in range(256))
+
+
+class Agent:
+    """One agent, as matching sees him. Only the crew and the matcher write here.
+
+    ``queues``: queue -> preference. ``idle_since``, ``serial`` and ``occupied_s`` hold while ``is_free``. ``pick`` takes
+    his byte out of a class's flags. ``held``: the keys of the calls that wait for him alone, sorted, per queue.
+    ``lanes``, ``bonuses_s`` (``None``: ``bonus_max_s`` for all) are the matcher's, worked out at its ``layout``.
+    """
+
+    __slots__ = (
+        *("bit", "held", "idle_since", "index", "is_free", "name", "occupied_s", "pick", "queues", "reason"),
+        *("bonus_max_s", "bonuses_s", "lanes", "layout", "serial", "skills"),
+    )
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name = name
+        self.index = index
+        self.bit = 1 << index
+        self.pick: Callable[[Any], int] = itemgetter(0)
+        self.skills: Mapping[str, int] = {}
+        self.queues: Mapping[str, int] = {}
+        self.is_free = False
+        self.reason = UNKNOWN
+        self.idle_since = 0.0
+        self.serial = 0
+        self.occupied_s = 0.0
+        self.held: dict[str, Line] = {}
+        self.layout = -1
+        self.lanes: tuple[Lane, ...] = ()
+        self.bonuses_s: dict[str, float] | None = None
+        self.bonus_max_s = 0.0
+
+
+class _Skill:
+    """One skill: who has it, how well in binary, and the masks asked for since it changed last."""
+
+    __slots__ = ("bounds", "digits", "has", "version")
+
+    def __init__(self) -> None:
+        self.has = 0
+        self.digits: Digits = []
+        self.bounds: dict[int, int] = {}
+        self.version = 0
+
+    def at_least(self, bound: int) -> int:
+        """Who has it at ``bound`` (0-100) or better."""
+        found = self.bounds.get(bound)
+        if found is None:
+            found = self.bounds[bound] = at_least(self.digits, self.has, bound)
+        return found
+
+
+class Crew:
+    """All agents. ``stale_skills`` and ``stale_queues`` gather what changed until somebody brings masks up to date, and
+    calls ``settled``; ``stale`` tells whether there is any."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, Agent] = {}
+        self.capacity = CAPACITY_MIN
+        self.everyone = 0
+        self.free = 0
+        self.members: dict[str, int] = {}  # per queue
+        self.reasons: dict[str, int] = {}  # per reason: who cannot be offered a call for it
+        self.skill_counts: Digits = []
+        self.stale_skills: set[str] = set()
+        self.stale_queues: set[str] = set()
+        self.stale = False
+        self._at: list[Agent | None] = []
+        self._spare: list[int] = []
+        self._skills: dict[str, _Skill] = {}
+        self._version = 0
+        self._sums: dict[frozenset[str], tuple[int, Digits]] = {}
+
+    def agent(self, name: str) -> Agent:
+        """By name. Raises UnknownNameError."""
+        found = self.agents.get(name)
+        if found is None:
+            raise UnknownNameError("agent", name)
+        return found
+
+    def of_bit(self, mask: int) -> Agent:
+        """The agent with the highest bit of ``mask``, which has one."""
+        found = self._at[mask.bit_length() - 1]
+        assert found is not None, "no mask holds the bit of an agent who is gone"
+        return found
+
+    # -- who they are ------------------------------------------------------------------------------------------------
+
+    def hire(self, name: str) -> tuple[Agent, bool]:
+        """A new agent without queues and skills; true if everybody's flags must be made anew (there are more now)."""
+        index = self._spare.pop() if self._spare else len(self._at)
+        agent = self.agents[name] = Agent(name, index)
+        grown = index >= self.capacity
+        if index == len(self._at):
+            self._at.append(agent)
+        else:
+            self._at[index] = agent
+        if grown:
+            self.capacity *= 2
+            for other in self.agents.values():
+                other.pick = itemgetter(self.capacity - 1 - other.index)
+        agent.pick = itemgetter(self.capacity - 1 - index)
+        self.everyone |= agent.bit
+        self.reasons[UNKNOWN] = self.reasons.get(UNKNOWN, 0) | agent.bit
+        return agent, grown
+
+    def dismiss(self, agent: Agent) -> None:
+        """Forget an agent, who is not free; his bit will be another's."""
+        self.describe(agent, {}, {})
+        self.leave_reason(agent)
+        del self.agents[agent.name]
+        self._at[agent.index] = None
+        self._spare.append(agent.index)
+        self.everyone ^= agent.bit
+
+    def describe(self, agent: Agent, skills: Mapping[str, int], queues: Mapping[str, int]) -> None:
+        """Give ``agent`` other skills (proficiencies 0-100) and queues."""
+        bit = agent.bit
+        if skills != agent.skills:
+            self._version += 1
+            for name in skills.keys() | agent.skills.keys():
+                old, new = agent.skills.get(name, ABSENT), skills.get(name, ABSENT)
+                if old != new:
+                    self._set_skill(name, bit, old, new)
+            write(self.skill_counts, bit, len(agent.skills), len(skills))
+            agent.skills = dict(skills)
+        for name in queues.keys() ^ agent.queues.keys():
+            self.members[name] = self.members.get(name, 0) ^ bit
+            if not self.members[name]:
+                del self.members[name]
+            self.stale_queues.add(name)
+            self.stale = True
+        agent.queues = dict(queues)
+        agent.layout = -1
+
+    def _set_skill(self, name: str, bit: int, old: int, new: int) -> None:
+        skill = self._skills.get(name)
+        if skill is None:
+            skill = self._skills[name] = _Skill()
+        if (old == ABSENT) is not (new == ABSENT):
+            skill.has ^= bit
+        write(skill.digits, bit, max(old, 0), max(new, 0))
+        skill.bounds.clear()
+        skill.version = self._version
+        self.stale_skills.add(name)
+        self.stale = True
+
+    def settled(self) -> None:
+        """All masks made from this crew are up to date."""
+        self.stale_skills.clear()
+        self.stale_queues.clear()
+        self.stale = False
+
+    # -- why not -----------------------------------------------------------------------------------------------------
+
+    def leave_reason(self, agent: Agent) -> None:
+        """``agent`` is no longer counted under his reason."""
+        left = self.reasons[agent.reason] ^ agent.bit
+        if left:
+            self.reasons[agent.reason] = left
+        else:
+            del self.reasons[agent.reason]
+
+    def enter_reason(self, agent: Agent, reason: str) -> None:
+        """``agent`` is counted under ``reason`` from now on, and under no other."""
+        agent.reason = reason
+        self.reasons[reason] = self.reasons.get(reason, 0) | agent.bit
+
+    # -- masks -------------------------------------------------------------------------------------------------------
+
+    def mask_of(self, requirement: Requirement) -> int:
+        """Everybody who meets ``requirement``, of whatever queue. Recursion is as deep as the requirement: bounded."""
+        if isinstance(requirement, SkillIn):
+            return self._range(requirement)
+        if isinstance(requirement, AllOf):
+            mask = self.everyone
+            for item in requirement.items:
+                mask &= self.mask_of(item)
+            return mask
+        if isinstance(requirement, AnyOf):
+            mask = 0
+            for item in requirement.items:
+                mask |= self.mask_of(item)
+            return mask
+        return self.everyone if isinstance(requirement, Anyone) else 0
+
+    def _range(self, term: SkillIn) -> int:
+        skill = self._skills.get(term.skill)
+        if skill is None:
+            return self.everyone if term.low == ABSENT else 0
+        # The lower bound lets in all whom the upper one keeps out, so what is left is what differs
+        mask = self.everyone if term.low == ABSENT else skill.at_least(term.low)
+        return mask if term.high == LEVEL_MAX else mask ^ skill.at_least(term.high + 1)
+
+    def version_of(self, skills: frozenset[str]) -> int:
+        """Grows whenever one of ``skills`` changes for anybody."""
+        return max((self._skills[name].version for name in skills if name in self._skills), default=0)
+
+    def sums_of(self, skills: frozenset[str]) -> Digits:
+        """Everybody's proficiencies in ``skills``, added up; a skill somebody does not have counts 0."""
+        version = self.version_of(skills)
+        known = self._sums.get(skills)
+        if known is not None and known[0] == version:
+            return known[1]
+        sums = summed([self._skills[name].digits for name in sorted(skills) if name in self._skills])
+        if len(self._sums) >= SUMS_MAX:
+            self._sums.clear()
+        self._sums[skills] = version, sums
+        return sums
+
+    def flags_of(self, mask: int) -> bytearray:
+        """One byte an agent, at the place his ``pick`` takes: 1 for those in ``mask``."""
+        return bytearray(bin(mask | 1 << self.capacity)[3:].encode().translate(_TO_FLAGS))

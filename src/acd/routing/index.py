@@ -1,0 +1,277 @@
+"""The matcher: who may take what, who is free, who waits, and the next match; exact at every moment.
+
+Between events **no free agent is eligible for a waiting call**, calls held for one agent excepted: the caller of this
+index keeps that up by asking after each event. Every change takes effect with the next question, whoever waits. Ids are
+strings; nothing of channels, clocks or states is known here. Theory of operation, figures and proofs: docs/routing.md.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from math import inf
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from acd.domain.requirement import Requirement
+from acd.routing.board import Board
+from acd.routing.crew import Agent
+from acd.routing.lanes import CallClass, Lane
+from acd.routing.line import CallKey
+from acd.routing.policies import score
+
+_mask_of: Final = attrgetter("mask")
+
+
+class Candidates(NamedTuple):
+    """How many agents there are for a call: ``members`` of its queue, ``able`` ones among them, ``free`` ones of these,
+    and the others by what keeps them (``blocked``). Members who are not able lack a skill."""
+
+    members: int
+    able: int
+    free: int
+    blocked: dict[str, int]
+
+
+class CallScore(NamedTuple):
+    """What a call's score is made of: ``bias + rate * (waited_s + head_start_s + preference_s + held_s)``."""
+
+    score: float
+    bias: float
+    rate: float
+    waited_s: float
+    head_start_s: float
+    preference_s: float
+    held_s: float
+
+
+class Prospect(NamedTuple):
+    """A kind of waiting calls as one agent sees it; ``why_not`` is empty if he may serve it."""
+
+    queue: str
+    requirement: str
+    waiting: int
+    why_not: str
+
+
+class Matcher(Board):
+    """The questions. See docs/routing.md for what to call when. ``now``: UTC s.
+
+    Raises UnknownNameError for an agent, queue or call that was not set or does not wait.
+    """
+
+    # -- a call wants an agent ---------------------------------------------------------------------------------------
+
+    def agents_for(self, queue: str, requirement: Requirement, count: int = 1) -> list[str]:
+        """The best ``count`` free agents, best first, for a call of ``queue`` that needs ``requirement``."""
+        if self._crew.stale:
+            self._settle()
+        return [who.name for who in self._best_agents(self._class(self._queue(queue), requirement), count)]
+
+    def agents_for_call(self, call: str, count: int = 1) -> list[str]:
+        """The same for a waiting call; of a held one the agent it is held for, if he is free."""
+        if self._crew.stale:
+            self._settle()
+        entry = self._waiting(call)
+        if entry.call_class is not None:
+            return [who.name for who in self._best_agents(entry.call_class, count)]
+        return [entry.agent.name] if entry.agent is not None and entry.agent.is_free and count > 0 else []
+
+    def _best_agents(self, call_class: CallClass, count: int) -> list[Agent]:
+        selection, wanted = call_class.queue.selection, call_class.mask & self._crew.free
+        found: list[Agent] = []
+        while wanted and len(found) < count:
+            best = selection.best(wanted, call_class.requirement)
+            assert best is not None, "a free agent stands in every order in use"
+            found.append(best)
+            wanted ^= best.bit
+        return found
+
+    # -- an agent wants a call ---------------------------------------------------------------------------------------
+
+    def call_for(self, agent: str, now: float) -> str | None:
+        """The waiting call of the highest score that ``agent``, free or not, may serve."""
+        if self._crew.stale:
+            self._settle()
+        who = self._crew.agent(agent)
+        if who.layout != self._layout:
+            self._lay_out(who)
+        best_s, best = -inf, None
+        for lane in who.lanes:
+            if lane.heads:
+                best_s, best = self._best_of_lane(lane, who, now, best_s, best)
+        if who.held:
+            best_s, best = self._best_held(who, now, best_s, best, preferred=True)
+        return None if best is None else best[2]
+
+    def _lay_out(self, who: Agent) -> None:
+        """Work out which lanes hold calls that ``who`` may serve, and what his preferences are worth."""
+        queues = [(self._queues[name], preference) for name, preference in who.queues.items() if name in self._queues]
+        who.lanes = tuple(dict.fromkeys(queue.lane for queue, _ in queues))
+        bonuses_s = {queue.name: preference * self.selection.preference_s for queue, preference in queues}
+        who.bonus_max_s = max(bonuses_s.values(), default=0.0)
+        who.bonuses_s = bonuses_s if any(bonus_s != who.bonus_max_s for bonus_s in bonuses_s.values()) else None
+        who.layout = self._layout
+
+    def _best_of_lane(
+        self, lane: Lane, who: Agent, now: float, best_s: float, best: CallKey | None
+    ) -> tuple[float, CallKey | None]:
+        """The better one of ``best`` and the best call of ``lane``; each with its score.
+
+        Heads come by key, so the first that he may serve is the best, but for preferences; those matter as far down as
+        the highest of them could lift a call.
+        """
+        bias, rate, bonus_max_s, bonuses_s = self._bias(lane), lane.rate, who.bonus_max_s, who.bonuses_s
+        if score(bias, rate, now, lane.first_s, bonus_max_s) < best_s:
+            return best_s, best
+        for head in compress(lane.heads, map(who.pick, lane.flags)):
+            key = head.line.first
+            bonus_s = bonus_max_s
+            if bonuses_s is not None:
+                if score(bias, rate, now, key[0], bonus_max_s) < best_s:
+                    break
+                bonus_s = bonuses_s[head.queue.name]
+            mine = score(bias, rate, now, key[0], bonus_s)
+            if mine > best_s or (mine == best_s and (best is None or key < best)):
+                best_s, best = mine, key
+            if bonus_s == bonus_max_s:
+                break
+        return best_s, best
+
+    def _best_held(
+        self, who: Agent, now: float, best_s: float, best: CallKey | None, *, preferred: bool
+    ) -> tuple[float, CallKey | None]:
+        """The better one of ``best`` and the best call that is held for ``who``."""
+        for name, line in who.held.items():
+            queue, key = self._queues[name], line.first
+            bonus_s = self.selection.held_s + (self._preference_s(who, name) if preferred else 0.0)
+            mine = score(self._bias(queue.lane), queue.lane.rate, now, key[0], bonus_s)
+            if mine > best_s or (mine == best_s and (best is None or key < best)):
+                best_s, best = mine, key
+        return best_s, best
+
+    def _preference_s(self, who: Agent, queue: str) -> float:
+        return who.queues.get(queue, 0) * self.selection.preference_s
+
+    def _bias(self, lane: Lane) -> float:
+        queue = lane.biased
+        return 0.0 if queue is None else queue.waiting - queue.share * len(self._calls)
+
+    # -- both at once ------------------------------------------------------------------------------------------------
+
+    def next_pair(self, now: float) -> tuple[str, str] | None:
+        """The call of the highest score (whoever serves it, so without preferences) of all those with a free eligible
+        agent, and the best of its agents. None between events: there is something to match while there is a pair."""
+        if self._crew.stale:
+            self._settle()
+        free = self._crew.free
+        best_s, best, best_class = -inf, None, None
+        for lane in self._lanes.values() if free else ():
+            head = next(compress(lane.heads, map(free.__and__, map(_mask_of, lane.heads))), None)
+            if head is not None:
+                key = head.line.first
+                mine = score(self._bias(lane), lane.rate, now, key[0], 0.0)
+                if mine > best_s or (mine == best_s and (best is None or key < best)):
+                    best_s, best, best_class = mine, key, head
+        agent: Agent | None = None
+        waited_for = self._held_mask & free
+        while waited_for:
+            who = self._crew.of_bit(waited_for)
+            waited_for ^= who.bit
+            mine, key_held = self._best_held(who, now, best_s, best, preferred=False)
+            if key_held is not best:
+                best_s, best, agent = mine, key_held, who
+        if best is None:
+            return None
+        if agent is None:
+            assert best_class is not None, "what is not held is of a class"
+            agent = self._best_agents(best_class, 1)[0]
+        return best[2], agent.name
+
+    # -- explanations ------------------------------------------------------------------------------------------------
+
+    def candidates(self, queue: str, requirement: Requirement) -> Candidates:
+        """How many agents there are for a call of ``queue`` that needs ``requirement``, and what keeps the others."""
+        if self._crew.stale:
+            self._settle()
+        return self._candidates(self._class(self._queue(queue), requirement))
+
+    def candidates_for_call(self, call: str) -> Candidates | None:
+        """The same for a waiting call; None for one that is held for one agent."""
+        if self._crew.stale:
+            self._settle()
+        call_class = self._waiting(call).call_class
+        return None if call_class is None else self._candidates(call_class)
+
+    def _candidates(self, call_class: CallClass) -> Candidates:
+        mask = call_class.mask
+        blocked = {
+            reason: count for reason, those in self._crew.reasons.items() if (count := (mask & those).bit_count())
+        }
+        return Candidates(call_class.queue.members, call_class.size, (mask & self._crew.free).bit_count(), blocked)
+
+    def everyone_for(self, queue: str, requirement: Requirement) -> dict[str, str]:
+        """Every member of ``queue`` and why he cannot be offered a call that needs ``requirement``; empty if he can.
+        Costs as much as there are agents: for people, not for every event."""
+        self._queue(queue)
+        return {
+            who.name: requirement.why_not(who.skills) or ("" if who.is_free else who.reason)
+            for who in self._crew.agents.values()
+            if queue in who.queues
+        }
+
+    def why_not(self, agent: str, queue: str, requirement: Requirement) -> str:
+        """Why ``agent``, were he free, may not serve a call of ``queue`` that needs ``requirement``; empty if he may."""
+        who = self._crew.agent(agent)
+        return requirement.why_not(who.skills) if queue in who.queues else "not in the queue"
+
+    def prospects(self, agent: str) -> list[Prospect]:
+        """All kinds of waiting calls, most calls first, and why ``agent`` may not serve them. For people."""
+        self._crew.agent(agent)
+        found = [
+            Prospect(c.queue.name, c.requirement.text, len(c.line), self.why_not(agent, c.queue.name, c.requirement))
+            for c in self._classes()
+            if c.line
+        ]
+        return sorted(found, key=lambda prospect: (-prospect.waiting, prospect))
+
+    def call_score(self, call: str, agent: str | None, now: float) -> CallScore:
+        """What the score of a waiting call is made of when ``agent`` is free; None: whoever serves it."""
+        entry = self._waiting(call)
+        lane = entry.queue.lane
+        preference_s = 0.0 if agent is None else self._preference_s(self._crew.agent(agent), entry.queue.name)
+        held_s = self.selection.held_s if entry.agent is not None else 0.0
+        bias = self._bias(lane)
+        return CallScore(
+            score(bias, lane.rate, now, entry.key[0], preference_s + held_s),
+            bias,
+            lane.rate,
+            now - entry.joined_at,
+            self.selection.head_start_s(entry.priority, entry.threshold_s),
+            preference_s,
+            held_s,
+        )
+
+    def held_for(self, agent: str) -> list[str]:
+        """The calls that wait for ``agent`` alone, first in line first."""
+        keys = [key for line in self._crew.agent(agent).held.values() for key in line]
+        return [key[2] for key in sorted(keys)]
+
+    # -- lines -------------------------------------------------------------------------------------------------------
+
+    def position(self, call: str) -> int:
+        """How many calls of the same queue are before ``call``."""
+        entry = self._waiting(call)
+        return entry.queue.before(entry.key)
+
+    def length(self, queue: str) -> int:
+        """How many calls wait in ``queue``, held ones too."""
+        return self._queue(queue).waiting
+
+    def head(self, queue: str) -> str | None:
+        """The call that is first in line in ``queue``."""
+        first = self._queue(queue).first()
+        return None if first is None else first[2]
+
+    def joined_at(self, call: str) -> float:
+        """Since when ``call`` has been waiting, UTC s."""
+        return self._waiting(call).joined_at
