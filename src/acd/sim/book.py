@@ -26,7 +26,7 @@ FATES = (
     (Fate.ANSWERED, "talked with an agent"),
     (Fate.ABANDONED, "gave up"),
     (Fate.SENT_AWAY, "waited and was sent elsewhere"),
-    (Fate.REFUSED, "was sent elsewhere at once: the queue was full or closed"),
+    (Fate.REFUSED, "was turned away at once: the queue or the waiting room was full, or the queue closed"),
     (Fate.BLOCKED, "found no line free"),
     (Fate.STUCK, "still waited when nothing more could happen"),
 )

@@ -35,7 +35,9 @@ class Source:
 
 @dataclass(slots=True, eq=False)
 class Caller:
-    """One caller's channel. ``phase`` None: the conversation is over or he has left."""
+    """One caller's channel. ``phase`` None: the conversation is over or he has left. ``waits``: he hears music now.
+    ``held``: at some time he did.
+    """
 
     channel: str
     source: int
@@ -50,6 +52,7 @@ class Caller:
     offer: str | None = None
     ringing: Person | None = None
     held: bool = False
+    waits: bool = False
 
     @property
     def queue(self) -> str:

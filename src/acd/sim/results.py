@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 MEASURES: tuple[tuple[str, str], ...] = (
     ("answered", "share of callers answered"),
     ("abandoned", "share of callers who gave up"),
-    ("blocked", "share of callers turned away at once: no line, queue full or closed"),
+    ("blocked", "share of callers turned away at once: no line, queue or waiting room full, queue closed"),
     ("sent_away", "share of callers sent elsewhere after they had waited"),
     ("waited", "share of callers who had to wait, or whose first offer failed"),
     ("wait_s", "mean wait of those let in, answered or not"),

@@ -96,7 +96,8 @@ class Scenario:
     """One experiment. Callers who arrive from ``warm_up_s`` until ``length_s`` are counted.
 
     ``lines``: how many callers the trunks carry at once; whoever finds none free hears the busy tone and never reaches
-    the floor. ``starts_at`` is UTC s, for opening hours. ``batches``: into so many the counted time of all replications
+    the floor. ``waiting_room``: how many callers the switch lets wait at once, in whatever queue; it hangs up on one more.
+    ``starts_at`` is UTC s, for opening hours. ``batches``: into so many the counted time of all replications
     together is cut (at least), to say how sure the results are.
     """
 
@@ -109,6 +110,7 @@ class Scenario:
     replications: int = 1
     batches: int = 20
     lines: int | None = None
+    waiting_room: int | None = None
     starts_at: float = 1_700_000_000.0
     faults: tuple[Fault, ...] = ()
     description: str = ""

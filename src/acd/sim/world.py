@@ -59,7 +59,7 @@ class World:
         self._callers: dict[str, Caller] = {}
         self._rung: dict[str, Caller] = {}
         self._connected = True
-        self._uncounted = 0
+        self._waiting = 0
         self._open = 0
         self._closing = False
         self._batches = batches
@@ -249,9 +249,20 @@ class World:
         person.caller = None
         return person
 
+    def _waits(self, caller: Caller, waits: bool) -> None:
+        self._waiting += waits - caller.waits
+        caller.waits = waits
+
+    def _turned_away(self, caller: Caller) -> None:
+        """He found the waiting room full."""
+        if caller.channel in self._callers:
+            self._done(caller, Fate.REFUSED)
+            self._hangs_up(caller)
+
     def _done(self, caller: Caller, fate: Fate) -> None:
         """He leaves the line."""
         del self._callers[caller.channel]
+        self._waits(caller, False)
         if caller.phase is not Phase.TALKING:
             self._write(caller, fate)
         caller.phase = None
@@ -267,7 +278,11 @@ class World:
 
     def _hold(self, command: do.HoldCall) -> None:
         caller = self._callers[command.channel]
+        room = self.scenario.waiting_room
+        if room is not None and self._waiting >= room and not caller.held:
+            self._plan(self.at_s, self._turned_away, caller)
         caller.call, caller.place, caller.held = command.call, command.place, True
+        self._waits(caller, True)
 
     def _mark(self, command: do.MarkCall) -> None:
         caller = self._callers[command.channel]
@@ -282,6 +297,7 @@ class World:
         )  # fmt: skip
         self._rung[command.offer] = caller
         caller.ringing = person
+        self._waits(caller, False)
         if person.fault in ("unreachable", "congestion", "reported") or person.caller is not None:
             # Somebody who is on the phone already is busy: the floor should have known
             self._plan(self.at_s, self._offer_fails, (command.offer, person, _failure(person)))
@@ -337,6 +353,7 @@ class World:
         if outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
             self._plan(self.at_s + person.return_delay_s(), self._returns, person.name)
         caller.held = True
+        self._waits(caller, True)
         self._report(ev.OfferFailed(self._now.utc, offer, outcome))
 
     def _answers(self, what: tuple[str, Person]) -> None:
