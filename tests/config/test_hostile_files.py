@@ -13,8 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acd.config import ProblemsError, load_floor, load_settings
-from acd.config.floor import AGENT_KEYS, ENTRY_KEYS, MAX_FILE_BYTES, QUEUE_KEYS, TOP_KEYS, parse_floor
+from acd.config.agent_reader import SKILL_KEYS
+from acd.config.floor import (
+    AGENT_KEYS,
+    CALLER_KEYS,
+    ENTRY_KEYS,
+    HOURS_KEYS,
+    MAX_FILE_BYTES,
+    QUEUE_KEYS,
+    TOP_KEYS,
+    parse_floor,
+)
 from acd.config.problems import Problems
+from acd.config.queue_reader import STAGE_KEYS, WEIGHT_KEYS
 from acd.config.yaml_lines import MAX_NODES
 from acd.domain.errors import ConfigurationError
 
@@ -151,10 +162,14 @@ scalars = st.one_of(
     st.floats(),
     st.text(max_size=12),
     st.sampled_from(["sales", "queue:sales", "queue:b", "PJSIP/1", "20s", "hangup", "dialplan:a,b,1", "music:x", "1"]),
+    st.sampled_from(["nl >= 5", "not (nl", "call.x == 'a'", "voicemail", "message:a", "08:00-12:00", "closed", "UTC"]),
+    st.sampled_from(["ratio", "weighted", "100..300", "2026-01-01", "off"]),
 )
 keys = st.one_of(
     st.text(max_size=6),
     st.sampled_from((*TOP_KEYS, *QUEUE_KEYS, *AGENT_KEYS, *ENTRY_KEYS, "sales", "b", "<<")),
+    st.sampled_from((*CALLER_KEYS, *HOURS_KEYS, *STAGE_KEYS, *SKILL_KEYS, *WEIGHT_KEYS)),
+    st.sampled_from(["last_agent", "call.x", "mon-fri", "sun", "2026-01-01", "100..200", "nl"]),
 )
 values = st.recursive(
     scalars,
@@ -189,11 +204,49 @@ def test_any_tree_of_values(value: object) -> None:
             "skills": values,
             "entry_points": values,
             "fallback": values,
+            "hours": st.dictionaries(st.sampled_from(["sales", "b"]), values),
+            "callers": values,
+            "breaker": values,
+            "call_selection": values,
+            "voicemail": values,
         },
     )
 )
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_values_in_the_right_places(value: object) -> None:
+    loads_or_says_why(yaml.safe_dump(value, allow_unicode=True))
+
+
+needs = st.lists(
+    st.sampled_from(["nl >= 5", "en", "(", ")", "and", "or", "not", "call.x == 3", "skill(call.x) > 7"]), max_size=9
+).map(" ".join)
+stages = st.lists(st.fixed_dictionaries({"need": needs}, optional={"after_s": st.integers(0, 99)}), max_size=4)
+ways = st.sampled_from(["queue:a", "queue:b", "queue:c", "hangup", "callback"])
+places = st.sampled_from([key for key in QUEUE_KEYS if key.startswith("on_") or key == "overflow"])
+floors = st.fixed_dictionaries(
+    {
+        "skills": st.just(["nl", "en"]),
+        "queues": st.dictionaries(
+            st.sampled_from("abc"), st.one_of(st.dictionaries(places, ways), st.fixed_dictionaries({"stages": stages}))
+        ),
+        "agents": st.dictionaries(
+            st.sampled_from("xy"),
+            st.fixed_dictionaries(
+                {
+                    "number": st.integers(1, 3),
+                    "phones": st.sampled_from([["PJSIP/1"], ["PJSIP/2"]]),
+                    "queues": st.dictionaries(st.sampled_from("abc"), st.integers(-1, 1)),
+                    "skills": st.dictionaries(st.sampled_from(["nl", "en"]), st.integers(0, 9)),
+                }
+            ),
+        ),
+    }
+)
+
+
+@given(floors)
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_any_floor_of_right_parts(value: object) -> None:
     loads_or_says_why(yaml.safe_dump(value, allow_unicode=True))
 
 

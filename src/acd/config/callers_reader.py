@@ -35,17 +35,19 @@ class CallersReader:
 
     def entry_points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
+        numbers = 0
         # number however written -> the entry point, and the key it came from
         seen: dict[str, tuple[EntryPoint, Scalar]] = {}
         for key, node in self._top.entries_of("entry_points"):
             entry = self._entry(key, node)
             said: set[str] = set()
             for did in self._numbers(key):
-                if len(found) >= MAX_ENTRY_POINTS:
+                numbers += 1
+                if numbers > MAX_ENTRY_POINTS:
                     self._top.wrong(key, f"more than {MAX_ENTRY_POINTS} entry points in all, counting those of ranges")
                     return found
                 if entry is None:
-                    continue
+                    break
                 point = EntryPoint(did, entry.queue, entry.priority, entry.attributes)
                 other, where = seen.setdefault(number_key(did), (point, key))
                 if where is not key and (did in found or not _same(other, point)):

@@ -91,6 +91,8 @@ def check_stages(
     members = _members(floor)
     for name, queue in floor.queues.items():
         section, of_queue = sections[name], members[name]
+        if section.problems.full:
+            return
         for stage, (what, node) in zip(queue.stages, places[name], strict=True):
             need = stage.expression
             if _contradicts_itself(need):
