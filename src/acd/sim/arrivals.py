@@ -21,6 +21,10 @@ class Arrivals(Protocol):
         """What gives the next moment at each call."""
         ...
 
+    def expected(self, start_s: float, end_s: float) -> float:
+        """How many come between two moments, on average."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Poisson:
@@ -73,6 +77,21 @@ class Poisson:
 
         return stepped
 
+    def expected(self, start_s: float, end_s: float) -> float:
+        return self._until(end_s) - self._until(start_s)
+
+    def _until(self, at_s: float) -> float:
+        whole = 0.0
+        if self.period_s is not None:
+            periods, at_s = divmod(at_s, self.period_s)
+            whole = periods * self._in_one(self.period_s)
+        return whole + self._in_one(at_s)
+
+    def _in_one(self, at_s: float) -> float:
+        ends = [start for start, _ in self.pieces[1:]] + [math.inf]
+        pieces = zip(self.pieces, ends, strict=True)
+        return math.fsum(rate * max(0.0, min(at_s, end) - start) for (start, rate), end in pieces)
+
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
@@ -90,6 +109,9 @@ class Renewal:
 
         return following
 
+    def expected(self, start_s: float, end_s: float) -> float:
+        return (end_s - start_s) / self.gap.mean_s
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -100,3 +122,6 @@ class Listed:
     def drawn_from(self, stream: Random) -> NextArrival:
         left = iter(self.times_s)
         return lambda: next(left, math.inf)
+
+    def expected(self, start_s: float, end_s: float) -> float:
+        return float(sum(start_s <= at < end_s for at in self.times_s))

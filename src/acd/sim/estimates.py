@@ -37,8 +37,18 @@ class Estimate:
         return self.low <= value <= self.high
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Estimate | None:
-    """Sum of ``numerators`` / sum of ``denominators``, a pair a batch; None when there is nothing to divide by."""
+def ratio(
+    numerators: Sequence[float],
+    denominators: Sequence[float],
+    confidence: float,
+    luck: Sequence[float] | None = None,
+) -> Estimate | None:
+    """Sum of ``numerators`` / sum of ``denominators``, a pair a batch; None when there is nothing to divide by.
+
+    ``luck``: something known to be 0 on average that goes with the figure, such as the work that came in a batch beyond
+    what was to be expected. What it explains is taken off, value and half-width alike (a control variate: Lavenberg and
+    Welch 1981): callers who happened to talk for long do not make the model look slow.
+    """
     total = math.fsum(denominators)
     if total <= 0:
         return None
@@ -46,6 +56,15 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float], confidence
     if count < 2:
         return Estimate(value, None)
     errors = [above - value * below for above, below in zip(numerators, denominators, strict=True)]
+    if luck is not None and count > 3:
+        mean = math.fsum(luck) / count
+        power = math.fsum((x - mean) ** 2 for x in luck)
+        if power > 0:
+            slope = math.fsum((x - mean) * error for x, error in zip(luck, errors, strict=True)) / power
+            left = math.fsum((error - slope * (x - mean)) ** 2 for x, error in zip(luck, errors, strict=True))
+            spread = math.sqrt(left / (count - 2) * (1 / count + mean * mean / power))
+            half_width = student_t(confidence, count - 2) * spread * count / total
+            return Estimate(value - slope * mean * count / total, half_width)
     spread = math.sqrt(math.fsum(error * error for error in errors) / (count - 1))
     return Estimate(value, student_t(confidence, count - 1) * spread * math.sqrt(count) / total)
 

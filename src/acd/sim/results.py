@@ -75,18 +75,20 @@ class Tally:
         else:
             self.stuck += 1
 
-    def line(self, confidence: float) -> Line:
-        """The figures."""
-        figures = {
-            name: estimate
-            for name, (above, below) in _RATIOS.items()
-            if (estimate := ratio(self.sums[above], self.sums[below], confidence)) is not None
-        }
+    def line(self, confidence: float, luck_s: Sequence[float]) -> Line:
+        """The figures. ``luck_s``: the work that came in each batch beyond what was to be expected."""
+        figures, adjusted = {}, {}
+        for name, (above, below) in _RATIOS.items():
+            plain = ratio(self.sums[above], self.sums[below], confidence)
+            without = ratio(self.sums[above], self.sums[below], confidence, luck_s)
+            if plain is not None and without is not None:
+                figures[name], adjusted[name] = plain, without
         ordered = sorted(self.waits_s)
         return Line(
             callers=int(sum(self.sums["callers"])),
             stuck=self.stuck,
             figures=figures,
+            adjusted=adjusted,
             wait_p50_s=percentile(ordered, 50),
             wait_p90_s=percentile(ordered, 90),
             wait_p99_s=percentile(ordered, 99),
@@ -99,12 +101,15 @@ class Tally:
 class Line:
     """What callers met. ``figures`` are named in ``MEASURES``; percentiles are of the waits of those let in.
 
+    ``adjusted``: the same figures without the luck of the draw, the better estimates of the long run; ``figures`` are what
+    happened to these very callers.
     ``lag``: how much a batch's wait depends on the batch before; far above 0, the intervals are too narrow.
     """
 
     callers: int
     stuck: int
     figures: dict[str, Estimate]
+    adjusted: dict[str, Estimate]
     wait_p50_s: float | None
     wait_p90_s: float | None
     wait_p99_s: float | None
@@ -112,11 +117,15 @@ class Line:
     lag: float | None
 
     def as_json(self) -> dict[str, Any]:
-        """``{"callers", "stuck", figure: {"value", "half_width"}..., "wait_p50_s", ..., "lag"}``."""
+        """``{"callers", "stuck", figure: {"value", "half_width"}..., "wait_p50_s"..., "lag", "adjusted": {figure: ...}}``.
+
+        A figure that nothing can be said of (the wait of those who waited, if nobody did) is None.
+        """
         found: dict[str, Any] = {"callers": self.callers, "stuck": self.stuck}
         found |= {name: _figure(self.figures.get(name)) for name, _ in MEASURES}
         for name in ("wait_p50_s", "wait_p90_s", "wait_p99_s", "longest_s", "lag"):
             found[name] = _rounded(getattr(self, name))
+        found["adjusted"] = {name: _figure(self.adjusted.get(name)) for name, _ in MEASURES}
         return found
 
 
@@ -127,23 +136,25 @@ class GroupLine:
     agents: int
     calls: int
     occupancy: Estimate | None
+    adjusted: Estimate | None
     least: float | None
     most: float | None
     gini: float
 
     def as_json(self) -> dict[str, Any]:
-        """``{"agents", "calls", "occupancy": {"value", "half_width"}, "least", "most", "gini"}``."""
+        """``{"agents", "calls", "occupancy": {"value", "half_width"}, "adjusted": ..., "least", "most", "gini"}``."""
         return {
             "agents": self.agents,
             "calls": self.calls,
             "occupancy": _figure(self.occupancy),
+            "adjusted": _figure(self.adjusted),
             "least": _rounded(self.least),
             "most": _rounded(self.most),
             "gini": _rounded(self.gini),
         }
 
 
-def group_line(rows: Sequence[Sequence[AgentRow]], confidence: float) -> GroupLine:
+def group_line(rows: Sequence[Sequence[AgentRow]], confidence: float, luck_s: Sequence[float]) -> GroupLine:
     """The figures of one group; ``rows`` holds its agents in each replication, in the same order."""
     work: list[float] = []
     present: list[float] = []
@@ -160,6 +171,7 @@ def group_line(rows: Sequence[Sequence[AgentRow]], confidence: float) -> GroupLi
         agents=len(rows[0]) if rows else 0,
         calls=sum(agent.calls for agents in rows for agent in agents),
         occupancy=ratio(work, present, confidence),
+        adjusted=ratio(work, present, confidence, luck_s),
         least=min(shares, default=None),
         most=max(shares, default=None),
         gini=gini(shares),

@@ -60,7 +60,9 @@ def _results(scenario: Scenario, seed: int, worlds: list[World], batches: int, c
             total.add(row, batch)
             by_source[row.source].add(row, batch)
             by_queue[row.queue].add(row, batch)
+    luck_s = [value for world in worlds for value in world.luck_s]
     digests = tuple(world.digest.text() for world in worlds)
+    named = zip(scenario.definition.queues, by_queue[:-1], strict=True)
     return Results(
         scenario=scenario.name,
         description=scenario.description,
@@ -75,15 +77,16 @@ def _results(scenario: Scenario, seed: int, worlds: list[World], batches: int, c
         digests=digests,
         calls=sum(world.callers_seen for world in worlds),
         events=sum(world.events for world in worlds),
-        total=total.line(confidence),
+        total=total.line(confidence, luck_s),
         callers={
-            callers.name: tally.line(confidence) for callers, tally in zip(scenario.callers, by_source, strict=True)
+            callers.name: tally.line(confidence, luck_s)
+            for callers, tally in zip(scenario.callers, by_source, strict=True)
         },
-        queues={
-            name: tally.line(confidence) for name, tally in zip(scenario.definition.queues, by_queue[:-1], strict=True)
-        },
+        queues={name: tally.line(confidence, luck_s) for name, tally in named},
         groups={
-            group.name: group_line([[world.agents[name] for name in group.members] for world in worlds], confidence)
+            group.name: group_line(
+                [[world.agents[name] for name in group.members] for world in worlds], confidence, luck_s
+            )
             for group in scenario.agents
         },
         drift=drift,

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 from acd.domain import commands as do
@@ -39,7 +40,10 @@ class SimulationError(AcdError):
 
 
 class World:
-    """Everything outside the floor. Make one, ``run`` it once, then read ``book``, ``agents``, ``looks`` and counts."""
+    """Everything outside the floor. Make one, ``run`` it once, then read ``book``, ``agents``, ``looks`` and counts.
+
+    ``luck_s``: how many seconds of talk the callers of each batch brought beyond what was to be expected.
+    """
 
     def __init__(self, scenario: Scenario, seed: int, replication: int = 0, batches: int = 1) -> None:
         self.scenario = scenario
@@ -52,6 +56,7 @@ class World:
         self.looks: list[Look] = []
         self.floor = Floor(scenario.definition, epoch=1, started_at=scenario.starts_at)
         self.agents: dict[str, AgentRow] = {}
+        self.luck_s = [-work_s for work_s in _expected_work_s(scenario, batches)]
         self.at_s = 0.0
         self._now = Instant(0.0, scenario.starts_at)
         self._moments: list[tuple[float, int, Callable[[Any], None], Any]] = []
@@ -204,7 +209,9 @@ class World:
         variables = {name: draw() for name, draw in source.attributes} if source.attributes else {}
         number = "" if source.numbers is None else source.numbers()
         batch = math.floor((self.at_s - scenario.warm_up_s) / self._batch_s)
-        if not 0 <= batch < self._batches:
+        if 0 <= batch < self._batches:
+            self.luck_s[batch] += talk_s
+        else:
             batch = -1
         channel = f"{self.callers_seen:08d}"
         caller = Caller(channel, source.index, source.did, number, self.at_s, talk_s, batch)
@@ -435,6 +442,15 @@ class World:
         )
         phones = {phone: _seen_state(person) for person in self._people.values() for phone in person.phones}
         return ev.NodeResynced(self._now.utc, NODE, seen, phones)
+
+
+def _expected_work_s(scenario: Scenario, batches: int) -> list[float]:
+    length_s = (scenario.length_s - scenario.warm_up_s) / batches
+    edges = [scenario.warm_up_s + length_s * edge for edge in range(batches + 1)]
+    return [
+        math.fsum(callers.arrivals.expected(start, end) * callers.talk.mean_s for callers in scenario.callers)
+        for start, end in pairwise(edges)
+    ]
 
 
 def _failure(person: Person) -> OfferOutcome:
