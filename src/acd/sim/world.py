@@ -283,8 +283,17 @@ class World:
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
+    def _line(self, channel: str) -> Caller | None:
+        """The caller whom a command is for. One who hung up at that very moment is gone, and Asterisk says so."""
+        caller = self._callers.get(channel)
+        if caller is None:
+            self._plan(self.at_s, self._report, ev.CallEnded(self._now.utc, NODE, channel))
+        return caller
+
     def _hold(self, command: do.HoldCall) -> None:
-        caller = self._callers[command.channel]
+        caller = self._line(command.channel)
+        if caller is None:
+            return
         room = self.scenario.waiting_room
         if room is not None and self._waiting >= room and not caller.held:
             self._plan(self.at_s, self._turned_away, caller)
@@ -292,11 +301,14 @@ class World:
         self._waits(caller, True)
 
     def _mark(self, command: do.MarkCall) -> None:
-        caller = self._callers[command.channel]
-        caller.call, caller.place = command.call, command.place
+        caller = self._line(command.channel)
+        if caller is not None:
+            caller.call, caller.place = command.call, command.place
 
     def _offer(self, command: do.OfferCall) -> None:
-        caller, person = self._callers[command.channel], self._people[command.agent]
+        caller, person = self._line(command.channel), self._people[command.agent]
+        if caller is None:
+            return
         if caller.phase is not Phase.HELD or caller.offer is not None:
             raise AssertionError(f"{command!r} reaches a caller who is {caller}")
         caller.call, caller.place, caller.offer, caller.phase = (
@@ -313,7 +325,9 @@ class World:
             self._plan(self.at_s, self._rings, (command, person))
 
     def _send(self, command: do.SendCall) -> None:
-        caller = self._callers[command.channel]
+        caller = self._line(command.channel)
+        if caller is None:
+            return
         self._done(caller, Fate.SENT_AWAY if caller.held else Fate.REFUSED)
         if isinstance(command.destination, HangUp):
             self._plan(self.at_s, self._hangs_up, caller)
