@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.domain.attributes import fault_of
+from acd.domain.attributes import fault_of, holds
 from acd.domain.expression import (
     ANYONE,
     NOBODY,
@@ -187,6 +187,7 @@ def test_bound_and_asked_is_what_it_says(term: Term, of_calls: list[dict[str, Va
             assert (requirement.why_not(agent) == "") is expected
             # what no attribute could bring about, none does
             assert expression.could_admit(agent) or not expected
+            assert expression.attributes or expression.could_admit(agent) is expected
 
 
 @given(terms)
@@ -473,6 +474,54 @@ def parses_or_says_where(text: str) -> None:
     assert 0 <= error.position <= len(text)
     assert error.message.isprintable()
     assert all(line.isprintable() for line in error.excerpt)
+
+
+@pytest.mark.parametrize(
+    ("left", "symbol", "right", "expected"),
+    [
+        ("0050", "==", "50", False),
+        ("0050", "==", 50, True),
+        (50, "==", "50.0", True),
+        ("0050", "!=", "50", True),
+        ("0050", ">=", "50", True),
+        ("9", "<", "10", True),
+        ("a", "<", "b", False),
+        ("a", "==", "a", True),
+        ("a", "!=", 5, True),
+        ("a", "<", 5, False),
+        (True, "==", "true", True),
+        (True, "==", 1, False),
+        (True, "!=", 1, True),
+        (True, ">=", 0, False),
+        (False, "==", "False", False),
+        (float("nan"), "<", 5, False),
+        (float("nan"), "==", 5, False),
+        (10**400, ">", 1.5, True),
+        ("1" * 16, ">", 5, False),
+    ],
+)
+def test_how_values_compare(left: Value, symbol: str, right: Value, expected: bool) -> None:
+    assert holds(left, symbol, right) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "agent", "could"),
+    [
+        ("call.x == a and nl", {}, False),
+        ("call.x == a or nl", {}, True),
+        ("not call.x == a", {}, True),
+        ("skill(call.x) >= 50", {"nl": 49}, False),
+        ("skill(call.x) >= 50", {"nl": 50}, True),
+        ("not skill(call.x) >= 50", {"nl": 50}, True),
+        ("skill(call.x) < 0", {"nl": 50}, True),
+        ("nl >= call.x", {}, True),
+        ("not (nl or call.x == a)", {"nl": 1}, False),
+        ("call.x in (a, b) and anyone", {}, True),
+        ("nobody or skill(call.x) in (1, 2)", {"en": 3}, False),
+    ],
+)
+def test_whom_some_call_could_admit(text: str, agent: dict[str, int], could: bool) -> None:
+    assert parse(text, SKILLS).could_admit(agent) is could
 
 
 @pytest.mark.parametrize(
