@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from acd.config import LoadedFloor, Problem, ProblemsError
 from acd.config.floor import parse_floor
 from acd.config.problems import Problems
-from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
+from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, place_within
 
 _LINE = re.compile(r"\bline (\d+)\b")
 
@@ -30,9 +30,11 @@ class _Line:
 
 @dataclass(slots=True)
 class FloorText:
-    """A floor written anew. ``files``: nodes of another file than ``file``, by identity."""
+    """A floor written anew. ``sources``: the lines of the files it comes from, ``file`` being that of most of its nodes;
+    ``own``: the file of keys, by identity, that come from another."""
 
     file: str
+    sources: dict[str, list[str]] = field(default_factory=dict)
     own: dict[int, str] = field(default_factory=dict)
     _text: list[str] = field(default_factory=list)
     _lines: list[_Line] = field(default_factory=list)
@@ -89,8 +91,12 @@ class FloorText:
             return replace(problem, message=message)
         column = problem.column or 1
         node = line.value if column >= line.value_column else line.key
-        within = column - line.value_column if isinstance(node, Scalar) and column > line.value_column else 0
-        return replace(problem, file=line.file, line=node.line, column=node.column + within, message=message)
+        place = node.line, node.column
+        if isinstance(node, Scalar) and column > line.value_column:
+            # A place within a text, which may go over several lines in the file
+            position = column - line.value_column - (0 if node.plain else 1)
+            place = place_within(self.sources.get(line.file, []), node, position)
+        return replace(problem, file=line.file, line=place[0], column=place[1], message=message)
 
     def _at(self, number: int | None) -> _Line | None:
         return self._lines[number - 1] if number is not None and 0 < number <= len(self._lines) else None

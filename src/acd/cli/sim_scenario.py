@@ -79,19 +79,21 @@ def find_scenario(name: str) -> Path:
 def load_scenario(path: Path) -> LoadedScenario:
     """Read a scenario file. Raises ProblemsError with everything that is wrong with it."""
     problems = Problems(str(path))
-    root = compose(read_text(path, problems, max_bytes=MAX_FILE_BYTES), problems)
+    text = read_text(path, problems, max_bytes=MAX_FILE_BYTES)
+    root = compose(text, problems)
     if not isinstance(root, Mapping):
         if not problems.any_error:
             problems.error(1, 1, f"a scenario is a map with the keys {', '.join(TOP_KEYS)}")
         raise ProblemsError(problems.sorted())
-    return _Reader(path, problems, root).read()
+    return _Reader(path, problems, root, text).read()
 
 
 class _Reader:
     """One reading of one file."""
 
-    def __init__(self, path: Path, problems: Problems, root: Mapping) -> None:
+    def __init__(self, path: Path, problems: Problems, root: Mapping, text: str) -> None:
         self._path, self._problems = path, problems
+        self._sources = {str(path): text.splitlines()}
         self._values = Values(problems)
         self._top = Section(problems, root, "the scenario", TOP_KEYS, private_prefix="x-")
         self._groups: dict[str, Section] = {}
@@ -145,14 +147,15 @@ class _Reader:
         if isinstance(node, Scalar):
             path = self._path.parent / node.text
             other = Problems(str(path))
-            node = compose(read_text(path, other, max_bytes=MAX_FILE_BYTES), other)
+            source, file = read_text(path, other, max_bytes=MAX_FILE_BYTES), str(path)
+            node = compose(source, other)
             other.raise_if_any_error()
-            file = str(path)
+            self._sources[file] = source.splitlines()
         if not isinstance(node, Mapping):
             if node is not None:
                 self._top.wrong(node, f"floor must be a map as in floor.yaml, not {described(node)}")
             raise ProblemsError(self._problems.sorted())
-        text = FloorText(file)
+        text = FloorText(file, self._sources)
         root = Mapping(node.line, node.column)
         root.entries = dict(node.entries)
         agents = Mapping(node.line, node.column)

@@ -175,7 +175,8 @@ class Values:
     def times(self, node: Node, what: str) -> tuple[float, ...] | None:
         """A list of durations, at least one."""
         if not isinstance(node, Sequence) or not 0 < len(node.items) <= MAX_ITEMS:
-            self.wrong(node, f"{what} must be a list of 1 to {MAX_ITEMS} durations, not {described(node)}")
+            found = described(node) if not isinstance(node, Sequence) else f"one of {len(node.items)}"
+            self.wrong(node, f"{what} must be a list of 1 to {MAX_ITEMS} durations, not {found}")
             return None
         values = [self.seconds(item, what) for item in node.items]
         return None if None in values else tuple(value for value in values if value is not None)
