@@ -12,7 +12,7 @@ from typing import Final
 from acd.domain.errors import UnknownNameError
 from acd.domain.requirement import Requirement
 from acd.routing.crew import UNKNOWN, Agent, Crew
-from acd.routing.lanes import CallClass, Lane, Queue
+from acd.routing.lanes import CallClass, Lanes, Queue
 from acd.routing.line import CallKey, Line
 from acd.routing.policies import CallSelection, QueuePolicy, shares
 from acd.routing.selection import RoundRobin, Selections
@@ -51,9 +51,9 @@ class Board:
         self._selections = Selections(self._crew)
         self._queues: dict[str, Queue] = {}
         self._calls: dict[str, Call] = {}
-        self._lanes: dict[object, Lane] = {}
-        self._layout = 0
+        self._lanes = Lanes()
         self._spare: dict[CallClass, None] = {}
+        self._naming: dict[str, dict[CallClass, None]] = {}  # per skill: the classes that name it
         self._held_mask = 0  # the agents some call is held for
         self._offers = 0
 
@@ -143,19 +143,20 @@ class Board:
         found = self._queues.get(queue)
         if found is None:
             found = self._queues[queue] = Queue(queue, policy)
+            self._lanes.layout += 1
             found.members = self._crew.members.get(queue, 0).bit_count()
         found.policy = policy
         shared = self._selections.use(queue, policy)
         if shared is not None:
             found.selection, found.turns = shared, None
         elif found.turns is None:
-            found.turns = RoundRobin(found.offered)
+            found.turns = RoundRobin(self._crew, found.offered)
             for who in self._crew.agents.values():
                 if queue in who.queues:
                     found.turns.join(who)
             found.selection = found.turns
         self._share_out()
-        self._change_lane(found)
+        self._lanes.assign(found, self.selection.rate(policy), self.selection.biased)
 
     def remove_queue(self, queue: str) -> list[str]:
         """Forget ``queue``. The calls that waited in it wait no more and are returned in order, to be placed anew."""
@@ -164,18 +165,19 @@ class Board:
         calls = [key[2] for key in sorted([*keys, *found.held])]
         for call in calls:
             self.unwait(call)
-        for call_class in found.classes.values():
-            self._spare.pop(call_class, None)
+        for call_class in list(found.classes.values()):
+            self._forget(call_class)
         self._selections.drop(queue)
         del self._queues[queue]
         self._share_out()
-        self._drop_lane(found.lane)
+        self._lanes.withdraw(found)
         return calls
 
     def set_call_selection(self, selection: CallSelection) -> None:
         """Compare waiting calls by ``selection`` from now on. Costs as much as the calls that wait."""
         self.selection = selection
-        self._lanes = {}
+        for queue in self._queues.values():
+            self._lanes.withdraw(queue)
         keys: dict[CallClass, list[CallKey]] = {call_class: [] for call_class in self._classes()}
         held: dict[tuple[Agent | None, Queue], list[CallKey]] = {}
         for name, call in self._calls.items():
@@ -193,38 +195,11 @@ class Board:
         for call_class, some in keys.items():
             call_class.line = Line(some)
         for queue in self._queues.values():
-            queue.lane = self._lane_of(queue)
+            queue.lane.clear()
             for call_class in queue.classes.values():
                 if call_class.line:
                     queue.lane.enter(call_class)
-
-    def _lane_of(self, queue: Queue) -> Lane:
-        """The lane that the classes of ``queue`` belong to now."""
-        # Agents work their lanes and bonuses out anew
-        self._layout += 1
-        rate, biased = self.selection.rate(queue.policy), self.selection.biased
-        which = queue.name if biased else rate
-        found = self._lanes.get(which)
-        if found is None:
-            found = self._lanes[which] = Lane(rate, queue if biased else None)
-        return found
-
-    def _change_lane(self, queue: Queue) -> None:
-        """Move the classes of ``queue`` to the lane that they belong to now."""
-        old, new = queue.lane, self._lane_of(queue)
-        if new is not old:
-            for call_class in queue.classes.values():
-                if call_class.line:
-                    old.leave(call_class.line.first)
-                    new.enter(call_class)
-            queue.lane = new
-            self._drop_lane(old)
-
-    def _drop_lane(self, lane: Lane) -> None:
-        """Forget ``lane`` if no queue is in it."""
-        self._layout += 1
-        if not any(queue.lane is lane for queue in self._queues.values()):
-            self._lanes = {which: other for which, other in self._lanes.items() if other is not lane}
+            self._lanes.assign(queue, selection.rate(queue.policy), selection.biased)
 
     def _share_out(self) -> None:
         parts = shares({name: queue.policy.ratio for name, queue in self._queues.items()})
@@ -258,15 +233,15 @@ class Board:
         key = entry.key = self._key(call, entry)
         call_class = entry.call_class = self._class(of, requirement)
         of.waiting += 1
-        line, lane = call_class.line, of.lane
+        line = call_class.line
         if not line:
             self._spare.pop(call_class, None)
             line.add(key)
-            lane.enter(call_class)
+            of.enter(call_class)
         elif key < line.first:
-            lane.leave(line.first)
+            of.leave(line.first)
             line.add(key)
-            lane.enter(call_class)
+            of.enter(call_class)
         else:
             line.add(key)
 
@@ -301,11 +276,10 @@ class Board:
         if call_class is None:
             self._unhold(entry)
             return
-        line, lane = call_class.line, queue.lane
-        if line.remove(key):
-            lane.leave(key)
-            if line:
-                lane.enter(call_class)
+        if call_class.line.remove(key):
+            queue.leave(key)
+            if call_class.line:
+                queue.enter(call_class)
             else:
                 self._keep_spare(call_class)
 
@@ -358,6 +332,8 @@ class Board:
             mask = self._crew.members.get(queue.name, 0) & self._crew.mask_of(requirement)
             found = CallClass(queue, requirement, mask, self._crew.flags_of(mask))
             queue.classes[requirement.text] = found
+            for skill in requirement.skills:
+                self._naming.setdefault(skill, {})[found] = None
             self._keep_spare(found)
         return found
 
@@ -365,20 +341,30 @@ class Board:
         """No call of ``call_class`` waits: one may soon, but not of all those that ever were."""
         self._spare[call_class] = None
         if len(self._spare) > CLASSES_SPARE_MAX:
-            oldest = next(iter(self._spare))
-            del self._spare[oldest], oldest.queue.classes[oldest.requirement.text]
+            self._forget(next(iter(self._spare)))
+
+    def _forget(self, call_class: CallClass) -> None:
+        """No call of ``call_class`` waits, and none is expected."""
+        del self._spare[call_class], call_class.queue.classes[call_class.requirement.text]
+        for skill in call_class.requirement.skills:
+            naming = self._naming[skill]
+            del naming[call_class]
+            if not naming:
+                del self._naming[skill]
 
     def _settle(self) -> None:
         """Bring the masks of the classes up to date with skills and memberships that changed."""
         crew = self._crew
-        for queue in self._queues.values():
-            moved = queue.name in crew.stale_queues
-            members = crew.members.get(queue.name, 0)
-            if moved:
-                queue.members = members.bit_count()
-            for call_class in queue.classes.values():
-                if moved or not crew.stale_skills.isdisjoint(call_class.requirement.skills):
-                    self._renew(call_class, members & crew.mask_of(call_class.requirement))
+        touched: dict[CallClass, None] = {}
+        for skill in crew.stale_skills:
+            touched |= self._naming.get(skill, {})
+        for name in crew.stale_queues & self._queues.keys():
+            queue = self._queues[name]
+            queue.members = crew.members.get(name, 0).bit_count()
+            touched |= dict.fromkeys(queue.classes.values())
+        for call_class in touched:
+            members = crew.members.get(call_class.queue.name, 0)
+            self._renew(call_class, members & crew.mask_of(call_class.requirement))
         crew.settled()
 
     def _renew(self, call_class: CallClass, mask: int) -> None:
@@ -388,6 +374,7 @@ class Board:
             call_class.flags[:] = self._crew.flags_of(mask)
             return
         while changed:
-            index = changed.bit_length() - 1
-            call_class.flags[self._crew.capacity - 1 - index] ^= 1
-            changed ^= 1 << index
+            # An agent's place is counted from the end; he may be gone already
+            length = changed.bit_length()
+            call_class.flags[-length] ^= 1
+            changed ^= 1 << (length - 1)

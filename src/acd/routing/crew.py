@@ -16,7 +16,7 @@ from acd.routing.line import Line
 from acd.routing.slices import Digits, at_least, summed, write
 
 if TYPE_CHECKING:
-    from acd.routing.lanes import Lane
+    from acd.routing.lanes import Lane, Queue
 
 CAPACITY_MIN: Final = 64
 SUMS_MAX: Final = 1_024
@@ -30,21 +30,23 @@ _TO_FLAGS: Final = bytes(value == ord("1") for value in range(256))
 class Agent:
     """One agent, as matching sees him. Only the crew and the matcher write here.
 
-    ``queues``: queue -> preference. ``idle_since``, ``serial`` and ``occupied_s`` hold while ``is_free``. ``pick`` takes
-    his byte out of a class's flags. ``held``: the keys of the calls that wait for him alone, sorted, per queue.
-    ``lanes``, ``bonuses_s`` (``None``: ``bonus_max_s`` for all) are the matcher's, worked out at its ``layout``.
+    ``queues``: queue -> preference. ``idle_since``, ``serial`` and ``occupied_s`` hold while ``is_free``. ``place``: where
+    his byte stands in a class's flags, counted from their end, so that it never moves; ``pick`` takes it out.
+    ``held``: the keys of the calls that wait for him alone, sorted, per queue. ``lanes``: where his calls are, with the
+    highest of his preferences there in seconds, and each if they differ; the matcher's, worked out at its ``layout``.
     """
 
     __slots__ = (
-        *("bit", "held", "idle_since", "index", "is_free", "name", "occupied_s", "pick", "queues", "reason"),
-        *("bonus_max_s", "bonuses_s", "lanes", "layout", "serial", "skills"),
+        *("bit", "held", "idle_since", "index", "is_free", "name", "occupied_s", "pick", "place", "queues"),
+        *("lanes", "layout", "reason", "serial", "skills"),
     )
 
     def __init__(self, name: str, index: int) -> None:
         self.name = name
         self.index = index
         self.bit = 1 << index
-        self.pick: Callable[[Any], int] = itemgetter(0)
+        self.place = -1 - index
+        self.pick: Callable[[Any], int] = itemgetter(self.place)
         self.skills: Mapping[str, int] = {}
         self.queues: Mapping[str, int] = {}
         self.is_free = False
@@ -54,9 +56,7 @@ class Agent:
         self.occupied_s = 0.0
         self.held: dict[str, Line] = {}
         self.layout = -1
-        self.lanes: tuple[Lane, ...] = ()
-        self.bonuses_s: dict[str, float] | None = None
-        self.bonus_max_s = 0.0
+        self.lanes: tuple[tuple[Lane, float, Mapping[Queue, float] | None], ...] = ()
 
 
 class _Skill:
@@ -125,9 +125,6 @@ class Crew:
             self._at[index] = agent
         if grown:
             self.capacity *= 2
-            for other in self.agents.values():
-                other.pick = itemgetter(self.capacity - 1 - other.index)
-        agent.pick = itemgetter(self.capacity - 1 - index)
         self.everyone |= agent.bit
         self.reasons[UNKNOWN] = self.reasons.get(UNKNOWN, 0) | agent.bit
         return agent, grown
@@ -237,5 +234,5 @@ class Crew:
         return sums
 
     def flags_of(self, mask: int) -> bytearray:
-        """One byte an agent, at the place his ``pick`` takes: 1 for those in ``mask``."""
+        """One byte an agent, at his ``place``: 1 for those in ``mask``."""
         return bytearray(bin(mask | 1 << self.capacity)[3:].encode().translate(_TO_FLAGS))

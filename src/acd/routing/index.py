@@ -7,6 +7,7 @@ strings; nothing of channels, clocks or states is known here. Theory of operatio
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import compress
 from math import inf
 from operator import attrgetter
@@ -15,9 +16,12 @@ from typing import Final, NamedTuple
 from acd.domain.requirement import Requirement
 from acd.routing.board import Board
 from acd.routing.crew import Agent
-from acd.routing.lanes import CallClass, Lane
+from acd.routing.lanes import CallClass, Lane, Queue
 from acd.routing.line import CallKey
 from acd.routing.policies import score
+
+OWN_LANES_MAX: Final = 8
+"""Agents of up to so many queues look into the lane of each; others into those that queues share."""
 
 _mask_of: Final = attrgetter("mask")
 
@@ -77,14 +81,10 @@ class Matcher(Board):
         return [entry.agent.name] if entry.agent is not None and entry.agent.is_free and count > 0 else []
 
     def _best_agents(self, call_class: CallClass, count: int) -> list[Agent]:
-        selection, wanted = call_class.queue.selection, call_class.mask & self._crew.free
-        found: list[Agent] = []
-        while wanted and len(found) < count:
-            best = selection.best(wanted, call_class.requirement)
-            assert best is not None, "a free agent stands in every order in use"
-            found.append(best)
-            wanted ^= best.bit
-        return found
+        wanted = call_class.mask & self._crew.free
+        if not wanted or count < 1:
+            return []
+        return call_class.queue.selection.ranked(call_class, wanted, count)
 
     # -- an agent wants a call ---------------------------------------------------------------------------------------
 
@@ -93,43 +93,56 @@ class Matcher(Board):
         if self._crew.stale:
             self._settle()
         who = self._crew.agent(agent)
-        if who.layout != self._layout:
+        if who.layout != self._lanes.layout:
             self._lay_out(who)
         best_s, best = -inf, None
-        for lane in who.lanes:
+        for lane, bonus_max_s, bonuses_s in who.lanes:
             if lane.heads:
-                best_s, best = self._best_of_lane(lane, who, now, best_s, best)
+                best_s, best = self._best_of_lane(lane, who, now, bonus_max_s, bonuses_s, best_s, best)
         if who.held:
             best_s, best = self._best_held(who, now, best_s, best, preferred=True)
         return None if best is None else best[2]
 
     def _lay_out(self, who: Agent) -> None:
-        """Work out which lanes hold calls that ``who`` may serve, and what his preferences are worth."""
-        queues = [(self._queues[name], preference) for name, preference in who.queues.items() if name in self._queues]
-        who.lanes = tuple(dict.fromkeys(queue.lane for queue, _ in queues))
-        bonuses_s = {queue.name: preference * self.selection.preference_s for queue, preference in queues}
-        who.bonus_max_s = max(bonuses_s.values(), default=0.0)
-        who.bonuses_s = bonuses_s if any(bonus_s != who.bonus_max_s for bonus_s in bonuses_s.values()) else None
-        who.layout = self._layout
+        """Work out which lanes hold calls that ``who`` may serve, and what his preferences are worth in each."""
+        queues = {self._queues[name]: self._preference_s(who, name) for name in who.queues if name in self._queues}
+        if self.selection.biased or len(queues) <= OWN_LANES_MAX:
+            who.lanes = tuple((queue.lane, bonus_s, None) for queue, bonus_s in queues.items())
+        else:
+            bonuses_s: dict[Lane, dict[Queue, float]] = {}
+            for queue, bonus_s in queues.items():
+                assert queue.common is not None, "unless lengths count, every queue shares a lane"
+                bonuses_s.setdefault(queue.common, {})[queue] = bonus_s
+            who.lanes = tuple(
+                (lane, max(some.values()), some if len(set(some.values())) > 1 else None)
+                for lane, some in bonuses_s.items()
+            )
+        who.layout = self._lanes.layout
 
     def _best_of_lane(
-        self, lane: Lane, who: Agent, now: float, best_s: float, best: CallKey | None
+        self,
+        lane: Lane,
+        who: Agent,
+        now: float,
+        bonus_max_s: float,
+        bonuses_s: Mapping[Queue, float] | None,
+        best_s: float,
+        best: CallKey | None,
     ) -> tuple[float, CallKey | None]:
         """The better one of ``best`` and the best call of ``lane``; each with its score.
 
-        Heads come by key, so the first that he may serve is the best, but for preferences; those matter as far down as
-        the highest of them could lift a call.
+        Heads come by key, so the first that he may serve is the best, but for preferences (``bonuses_s``, unless all are
+        ``bonus_max_s``); those matter as far down as the highest of them could lift a call.
         """
-        bias, rate, bonus_max_s, bonuses_s = self._bias(lane), lane.rate, who.bonus_max_s, who.bonuses_s
+        bias, rate = self._bias(lane), lane.rate
         if score(bias, rate, now, lane.first_s, bonus_max_s) < best_s:
             return best_s, best
         for head in compress(lane.heads, map(who.pick, lane.flags)):
-            key = head.line.first
-            bonus_s = bonus_max_s
+            key, bonus_s = head.line.first, bonus_max_s
             if bonuses_s is not None:
                 if score(bias, rate, now, key[0], bonus_max_s) < best_s:
                     break
-                bonus_s = bonuses_s[head.queue.name]
+                bonus_s = bonuses_s[head.queue]
             mine = score(bias, rate, now, key[0], bonus_s)
             if mine > best_s or (mine == best_s and (best is None or key < best)):
                 best_s, best = mine, key
@@ -149,6 +162,10 @@ class Matcher(Board):
                 best_s, best = mine, key
         return best_s, best
 
+    def _all_lanes(self) -> Iterable[Lane]:
+        """Lanes that hold every class once, as few as there are."""
+        return (queue.lane for queue in self._queues.values()) if self.selection.biased else self._lanes
+
     def _preference_s(self, who: Agent, queue: str) -> float:
         return who.queues.get(queue, 0) * self.selection.preference_s
 
@@ -165,7 +182,7 @@ class Matcher(Board):
             self._settle()
         free = self._crew.free
         best_s, best, best_class = -inf, None, None
-        for lane in self._lanes.values() if free else ():
+        for lane in self._all_lanes() if free else ():
             head = next(compress(lane.heads, map(free.__and__, map(_mask_of, lane.heads))), None)
             if head is not None:
                 key = head.line.first

@@ -1,13 +1,15 @@
 """Queues, the classes of calls in them that need the same, and the lanes in which such classes are compared.
 
-A class is a queue and a requirement; its calls stand in one line. A lane is all classes whose scores grow at one rate:
-their heads, sorted by key, so the first head that an agent may serve is his best of the lane. Knows nothing of agents but
-masks and flags.
+A class is a queue and a requirement; its calls stand in one line. A lane is the heads of classes whose scores grow at one
+rate, sorted by key, so the first head that an agent may serve is his best of the lane. Every queue has a lane of its own,
+for agents who serve a few queues; queues of one rate share another, for agents who serve many. Knows nothing of agents
+but masks and flags.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 from acd.domain.requirement import Requirement
 from acd.routing.line import CallKey, Line
@@ -19,19 +21,22 @@ class Queue:
     """One queue as matching sees it. ``waiting`` counts its calls, held ones too; ``members`` its agents, free or not.
 
     ``turns``: the members in order of their last offer, for round robin alone. ``share`` of all waiting calls: its target.
-    ``selection`` and ``lane`` are given by the board, which knows who else uses them.
+    ``lane``: its own; ``common``: the one it shares, unless lengths count. ``selection`` is given by the board, which knows
+    who else uses it.
     """
 
     selection: Selection
 
     __slots__ = (
-        *("classes", "held", "lane", "members", "name", "offered", "policy", "selection", "share", "turns", "waiting"),
+        *("classes", "common", "held", "lane", "members", "name", "offered", "policy", "selection", "share", "turns"),
+        "waiting",
     )
 
     def __init__(self, name: str, policy: QueuePolicy) -> None:
         self.name = name
         self.policy = policy
-        self.lane = Lane(0.0, None)
+        self.lane = Lane(0.0)
+        self.common: Lane | None = None
         self.turns: RoundRobin | None = None
         self.offered: dict[str, int] = {}
         self.classes: dict[str, CallClass] = {}
@@ -39,6 +44,18 @@ class Queue:
         self.waiting = 0
         self.members = 0
         self.share = 0.0
+
+    def enter(self, call_class: CallClass) -> None:
+        """A class of this queue has a head, or another one than before."""
+        self.lane.enter(call_class)
+        if self.common is not None:
+            self.common.enter(call_class)
+
+    def leave(self, key: CallKey) -> None:
+        """The class whose head is, or was, ``key`` has it no more."""
+        self.lane.leave(key)
+        if self.common is not None:
+            self.common.leave(key)
 
     def first(self) -> CallKey | None:
         """The key of the call that is first in line, whoever may serve it."""
@@ -68,16 +85,18 @@ class CallClass:
 
 
 class Lane:
-    """Classes whose scores grow at one ``rate``, sorted by the keys of their heads.
+    """Heads of classes whose scores grow at one ``rate``, sorted by key.
 
-    ``biased``: the one queue whose length counts besides, if the call selection is of that kind.
+    ``biased``: the one queue whose length counts besides, if the call selection is of that kind. ``users``: how many
+    queues share it.
     """
 
-    __slots__ = ("_keys", "biased", "flags", "heads", "rate")
+    __slots__ = ("_keys", "biased", "flags", "heads", "rate", "users")
 
-    def __init__(self, rate: float, biased: Queue | None) -> None:
+    def __init__(self, rate: float) -> None:
         self.rate = rate
-        self.biased = biased
+        self.biased: Queue | None = None
+        self.users = 0
         self._keys: list[CallKey] = []
         self.heads: list[CallClass] = []
         self.flags: list[bytearray] = []
@@ -100,3 +119,48 @@ class Lane:
         at = bisect_left(self._keys, key)
         assert self._keys[at] == key, f"no class has the head {key}"
         del self._keys[at], self.heads[at], self.flags[at]
+
+    def clear(self) -> None:
+        """Let all go."""
+        self._keys.clear()
+        self.heads.clear()
+        self.flags.clear()
+
+
+class Lanes:
+    """The lanes that queues share. ``layout`` changes whenever a queue comes, goes, or changes its lane."""
+
+    def __init__(self) -> None:
+        self.layout = 0
+        self._common: dict[float, Lane] = {}
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._common.values())
+
+    def assign(self, queue: Queue, rate: float, biased: bool) -> None:
+        """Scores of ``queue`` grow at ``rate`` from now on; ``biased``: and its length counts, so nothing is shared."""
+        queue.lane.rate, queue.lane.biased = rate, queue if biased else None
+        old, new = queue.common, None
+        if not biased:
+            new = self._common.get(rate)
+            if new is None:
+                new = self._common[rate] = Lane(rate)
+        if new is old:
+            return
+        self.withdraw(queue)
+        queue.common = new
+        if new is not None:
+            new.users += 1
+            for call_class in queue.lane.heads:
+                new.enter(call_class)
+
+    def withdraw(self, queue: Queue) -> None:
+        """``queue`` shares no lane any more."""
+        self.layout += 1
+        old, queue.common = queue.common, None
+        if old is not None:
+            for call_class in queue.lane.heads:
+                old.leave(call_class.line.first)
+            old.users -= 1
+            if not old.users:
+                del self._common[old.rate]

@@ -1,111 +1,165 @@
 """Agents in an order that does not change while they stand in it, searched by a mask of those who are wanted.
 
 Kept as blocks of some hundred agents, each with the mask of its members: a block without anybody wanted is passed with
-one AND, so that even the one agent in ten thousand who stands last is found within microseconds, and nothing that grows
-with the agents is ever moved. Which order it is, is the caller's business: an order is a function from agent to key.
+one AND, and of one with a few the bits are read. So even the one agent in ten thousand who stands last is found within
+microseconds, and nothing that grows with the agents is ever moved. Which order it is, is the caller's business: an order
+is a function from agent to key.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from itertools import compress, count
+from itertools import compress, islice
 from typing import Any, Final
 
-from acd.routing.crew import Agent
+from acd.routing.crew import Agent, Crew
 
 BLOCK: Final = 128
-"""A block is split beyond twice as many agents; when it is down to a quarter, it joins a neighbour that has room."""
+"""Agents a block; one is split beyond twice as many, and down to a quarter it joins a neighbour that has room."""
+READ_MAX: Final = 24
+"""Of up to so many wanted agents in a block the bits are read; more are met soon enough by going along the block."""
 
 Key = tuple[Any, ...]
 """What agents are sorted by, smallest first; ends in the name, so that no two are equal."""
 
 
+class _Block:
+    """Some agents in order, and where their bytes stand in flags."""
+
+    __slots__ = ("agents", "keys", "places")
+
+    def __init__(self, keys: list[Key], agents: list[Agent], places: list[int]) -> None:
+        self.keys, self.agents, self.places = keys, agents, places
+
+    def mask(self) -> int:
+        mask = 0
+        for agent in self.agents:
+            mask |= agent.bit
+        return mask
+
+    def add(self, key: Key, agent: Agent) -> None:
+        at = bisect_left(self.keys, key)
+        self.keys.insert(at, key)
+        self.agents.insert(at, agent)
+        self.places.insert(at, agent.place)
+
+    def remove(self, key: Key, agent: Agent) -> None:
+        at = bisect_left(self.keys, key)
+        assert self.agents[at] is agent, f"{agent.name} does not stand where his key {key} says"
+        del self.keys[at], self.agents[at], self.places[at]
+
+    def split(self) -> _Block:
+        """Give up the upper half."""
+        half = len(self.keys) // 2
+        upper = _Block(self.keys[half:], self.agents[half:], self.places[half:])
+        del self.keys[half:], self.agents[half:], self.places[half:]
+        return upper
+
+    def join(self, upper: _Block) -> None:
+        """Take in all of the next."""
+        self.keys += upper.keys
+        self.agents += upper.agents
+        self.places += upper.places
+
+
 class AgentOrder:
     """A set of agents sorted by ``key_of``, which must give the same key as long as the agent is in it."""
 
-    __slots__ = ("_blocks", "_firsts", "_masks", "key_of")
+    __slots__ = ("_blocks", "_crew", "_firsts", "_masks", "key_of")
 
-    def __init__(self, key_of: Callable[[Agent], Key]) -> None:
+    def __init__(self, crew: Crew, key_of: Callable[[Agent], Key]) -> None:
         self.key_of = key_of
+        self._crew = crew
+        self._blocks: list[_Block] = []
         self._firsts: list[Key] = []  # the smallest key of each block
-        self._masks: list[int] = []  # the members of each block
-        self._blocks: list[tuple[list[Key], list[Agent]]] = []
+        self._masks: list[int] = []  # the agents of each block
 
     def __iter__(self) -> Iterator[Agent]:
-        return (agent for _, agents in self._blocks for agent in agents)
-
-    def __len__(self) -> int:
-        return sum(len(agents) for _, agents in self._blocks)
+        return (agent for block in self._blocks for agent in block.agents)
 
     def add(self, agent: Agent) -> None:
         """Put ``agent`` in his place; he is not in it yet."""
         key = self.key_of(agent)
-        blocks = self._blocks
-        if not blocks or (key > blocks[-1][0][-1] and len(blocks[-1][0]) >= BLOCK):
-            # Mostly whoever comes, comes last: full blocks behind him stay as they are
-            blocks.append(([key], [agent]))
-            self._firsts.append(key)
-            self._masks.append(agent.bit)
-            return
-        at = max(0, bisect_right(self._firsts, key) - 1)
-        keys, agents = blocks[at]
-        place = bisect_left(keys, key)
-        keys.insert(place, key)
-        agents.insert(place, agent)
+        at = bisect_right(self._firsts, key) - 1
+        if at < 0:
+            if not self._blocks:
+                self._insert(0, _Block([key], [agent], [agent.place]))
+                return
+            at, self._firsts[0] = 0, key
+        block = self._blocks[at]
+        block.add(key, agent)
         self._masks[at] |= agent.bit
-        if not place:
-            self._firsts[at] = key
-        if len(keys) > 2 * BLOCK:
-            self._split(at)
+        if len(block.keys) > 2 * BLOCK:
+            upper = block.split()
+            self._insert(at + 1, upper)
+            self._masks[at] ^= self._masks[at + 1]
 
     def remove(self, agent: Agent) -> None:
         """Take ``agent`` out; he is in it, and his key is what it was when he came."""
         key = self.key_of(agent)
         at = bisect_right(self._firsts, key) - 1
-        keys, agents = self._blocks[at]
-        place = bisect_left(keys, key)
-        assert agents[place] is agent, f"{agent.name} does not stand where his key {key} says"
-        del keys[place], agents[place]
-        self._masks[at] ^= agent.bit
-        if not keys:
-            del self._blocks[at], self._firsts[at], self._masks[at]
+        block = self._blocks[at]
+        block.remove(key, agent)
+        if not block.keys:
+            self._delete(at)
             return
-        if not place:
-            self._firsts[at] = keys[0]
-        if len(keys) < BLOCK // 4:
+        self._masks[at] ^= agent.bit
+        self._firsts[at] = block.keys[0]
+        if len(block.keys) < BLOCK // 4:
             self._join(at)
+
+    def _join(self, at: int) -> None:
+        """Join the block ``at`` with a neighbour that has room."""
+        for lower in range(max(at - 1, 0), min(at + 1, len(self._blocks) - 1)):
+            block, upper = self._blocks[lower], self._blocks[lower + 1]
+            if len(block.keys) + len(upper.keys) <= BLOCK:
+                block.join(upper)
+                self._masks[lower] |= self._masks[lower + 1]
+                self._delete(lower + 1)
+                return
+
+    def _insert(self, at: int, block: _Block) -> None:
+        self._blocks.insert(at, block)
+        self._firsts.insert(at, block.keys[0])
+        self._masks.insert(at, block.mask())
+
+    def _delete(self, at: int) -> None:
+        del self._blocks[at], self._firsts[at], self._masks[at]
 
     def first(self, wanted: int) -> Agent | None:
         """The first agent of the mask ``wanted``."""
-        for at in compress(count(), map(wanted.__and__, self._masks)):
-            here = wanted & self._masks[at]
-            for agent in self._blocks[at][1]:
-                if agent.bit & here:
-                    return agent
+        for block, mask in self._hit(wanted):
+            here = wanted & mask
+            if here.bit_count() <= READ_MAX:
+                return min(self._read(here), key=self.key_of)
+            return next(agent for agent in block.agents if agent.bit & here)
         return None
 
-    def _split(self, at: int) -> None:
-        keys, agents = self._blocks[at]
-        half = len(keys) // 2
-        upper = 0
-        for agent in agents[half:]:
-            upper |= agent.bit
-        self._blocks.insert(at + 1, (keys[half:], agents[half:]))
-        self._firsts.insert(at + 1, keys[half])
-        self._masks.insert(at + 1, upper)
-        self._masks[at] ^= upper
-        del keys[half:], agents[half:]
+    def free_of(self, wanted: int, flags: bytearray, limit: int) -> list[Agent]:
+        """The first ``limit`` of the mask ``wanted``, which is of all the free agents flagged in ``flags``."""
+        found: list[Agent] = []
+        for block, mask in self._hit(wanted):
+            here = wanted & mask
+            if here.bit_count() <= READ_MAX:
+                found += sorted(self._read(here), key=self.key_of)
+            else:
+                flagged = compress(block.agents, map(flags.__getitem__, block.places))
+                found += islice((agent for agent in flagged if agent.is_free), limit - len(found))
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
-    def _join(self, at: int) -> None:
-        """Join the block ``at`` with a neighbour, unless both are too well filled for that."""
-        for lower in (at - 1, at):
-            if 0 <= lower < len(self._blocks) - 1:
-                keys, agents = self._blocks[lower]
-                more_keys, more_agents = self._blocks[lower + 1]
-                if len(keys) + len(more_keys) <= BLOCK:
-                    keys.extend(more_keys)
-                    agents.extend(more_agents)
-                    self._masks[lower] |= self._masks[lower + 1]
-                    del self._blocks[lower + 1], self._firsts[lower + 1], self._masks[lower + 1]
-                    return
+    def _hit(self, wanted: int) -> Iterator[tuple[_Block, int]]:
+        """The blocks with somebody of the mask ``wanted``, each with its mask."""
+        pairs = zip(self._blocks, self._masks, strict=True)
+        return compress(pairs, map(wanted.__and__, self._masks))
+
+    def _read(self, mask: int) -> list[Agent]:
+        """The agents of ``mask``, bit by bit."""
+        found = []
+        while mask:
+            agent = self._crew.of_bit(mask)
+            found.append(agent)
+            mask ^= agent.bit
+        return found

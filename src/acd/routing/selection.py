@@ -16,8 +16,9 @@ is put in place once, when he becomes free. Selections are shared by the queues 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement
@@ -25,6 +26,9 @@ from acd.routing.crew import Agent, Crew
 from acd.routing.orders import AgentOrder, Key
 from acd.routing.policies import QueuePolicy, proficiency_step, standing
 from acd.routing.slices import Digits, added, complement, highest, lowest, times, write
+
+if TYPE_CHECKING:
+    from acd.routing.lanes import CallClass
 
 COSTS_MAX: Final = 1_024
 """How many sets of skills have their costs remembered, per set of weights."""
@@ -39,8 +43,8 @@ class Selection(Protocol):
     def remove(self, agent: Agent) -> None:
         """``agent`` is free no more, or about to change."""
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        """The best of the free agents of the mask ``wanted``."""
+    def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
+        """The best ``limit`` of the agents of the mask ``wanted``, best first: all the free ones of ``call_class``."""
 
 
 def by_idle(agent: Agent) -> Key:
@@ -58,10 +62,10 @@ class InOrder:
 
     def __init__(self, order: AgentOrder) -> None:
         self.add, self.remove = order.add, order.remove
-        self.order = order
+        self._order = order
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        return self.order.first(wanted)
+    def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
+        return self._order.free_of(wanted, call_class.flags, limit)
 
 
 class _Narrowed:
@@ -70,33 +74,51 @@ class _Narrowed:
     def __init__(self, crew: Crew, idle: AgentOrder) -> None:
         self._crew, self._idle = crew, idle
 
+    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
+        """What leaves of a mask of agents those who stand out, at least one."""
+        raise NotImplementedError
+
     def add(self, agent: Agent) -> None:
-        """Nothing to do: the crew keeps the numbers, and ``idle`` is told as the order it is."""
+        """``agent`` is free from now on; ``idle``, which is an order of its own, is told besides."""
 
     def remove(self, agent: Agent) -> None:
-        """Nothing to do."""
+        """``agent`` is free no more: whatever is known of him is not looked at."""
+
+    def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
+        if wanted == self._crew.of_bit(wanted).bit:
+            return [self._crew.of_bit(wanted)]
+        narrow = self.narrowing(call_class.requirement)
+        found: list[Agent] = []
+        while wanted and len(found) < limit:
+            best = narrow(wanted)
+            agent = self._crew.of_bit(best)
+            if best != agent.bit:
+                agent = self._idle.first(best) or agent
+            found.append(agent)
+            wanted ^= agent.bit
+        return found
 
 
 class MostProficient(_Narrowed):
     """The most points in the skills that the requirement names."""
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        return self._idle.first(highest(self._crew.sums_of(requirement.skills), wanted))
+    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
+        return partial(highest, self._crew.sums_of(requirement.skills))
 
 
 class LeastSkilled(_Narrowed):
     """The fewest skills, so that those with many stay free for who needs them."""
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        return self._idle.first(lowest(self._crew.skill_counts, wanted))
+    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
+        return partial(lowest, self._crew.skill_counts)
 
 
 class RoundRobin:
     """Who was offered a call of the queue least recently. Holds all members, free or not: offers alone move them."""
 
-    def __init__(self, offered: dict[str, int]) -> None:
+    def __init__(self, crew: Crew, offered: dict[str, int]) -> None:
         self._offered = offered
-        self._order = AgentOrder(self._key)
+        self._order = AgentOrder(crew, self._key)
 
     def _key(self, agent: Agent) -> Key:
         return self._offered.get(agent.name, 0), agent.name
@@ -115,11 +137,11 @@ class RoundRobin:
     def remove(self, agent: Agent) -> None:
         """Nothing to do."""
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        return self._order.first(wanted)
+    def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
+        return self._order.free_of(wanted, call_class.flags, limit)
 
 
-class Weighted:
+class Weighted(_Narrowed):
     """The highest weighted score, with points of proficiency in it, which differ from one requirement to the next.
 
     Standing and points are added in binary for everybody at once, and the lowest sum is looked for digit by digit: some
@@ -127,7 +149,8 @@ class Weighted:
     """
 
     def __init__(self, weights: SelectionWeights, crew: Crew, idle: AgentOrder) -> None:
-        self._weights, self._crew, self._idle = weights, crew, idle
+        super().__init__(crew, idle)
+        self._weights = weights
         self._step = proficiency_step(weights)
         self._digits: Digits = []
         self._floor: int | None = None  # what is taken off every standing, so that none is negative and all are small
@@ -144,9 +167,6 @@ class Weighted:
         write(self._digits, agent.bit, old - self._floor, at - self._floor)
         self._known[agent.index] = agent, at
 
-    def remove(self, agent: Agent) -> None:
-        """Nothing to do: what is written of somebody who is not wanted is not looked at."""
-
     def _lower(self, at: int) -> None:
         """Somebody stands lower than anybody before: rare, and twice as far away each time."""
         assert self._floor is not None
@@ -155,11 +175,8 @@ class Weighted:
         for other, value in self._known.values():
             write(self._digits, other.bit, 0, value - self._floor)
 
-    def best(self, wanted: int, requirement: Requirement) -> Agent | None:
-        if not wanted & (wanted - 1):
-            return self._idle.first(wanted)
-        totals = added(self._digits, self._cost(requirement.skills))
-        return self._idle.first(lowest(totals, wanted))
+    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
+        return partial(lowest, added(self._digits, self._cost(requirement.skills)))
 
     def _cost(self, skills: frozenset[str]) -> Digits:
         """What lack of points costs everybody, in hundredths: the same constant less what the points are worth."""
@@ -180,7 +197,7 @@ class Selections:
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
-        self.idle = AgentOrder(by_idle)
+        self.idle = AgentOrder(crew, by_idle)
         self._shared: dict[object, Selection] = {"longest_idle": InOrder(self.idle)}
         self._told: list[Selection] = list(self._shared.values())
         self._users: dict[str, object] = {}
@@ -209,7 +226,7 @@ class Selections:
 
     def _made(self, policy: QueuePolicy) -> Selection:
         if policy.agent_selection == "least_occupied":
-            return InOrder(AgentOrder(by_occupied))
+            return InOrder(AgentOrder(self._crew, by_occupied))
         if policy.agent_selection == "most_proficient":
             return MostProficient(self._crew, self.idle)
         if policy.agent_selection == "least_skilled":
@@ -222,7 +239,7 @@ class Selections:
             at = standing(weights, agent.idle_since, len(agent.skills), agent.occupied_s)
             return at, agent.idle_since, agent.serial, agent.name
 
-        return InOrder(AgentOrder(by_standing))
+        return InOrder(AgentOrder(self._crew, by_standing))
 
     def _free(self) -> Iterator[Agent]:
         return iter(self.idle)
