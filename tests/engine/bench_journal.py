@@ -69,6 +69,11 @@ class Play:
         self.handle(ev.CallEnded(at, "east", channel, 16))
 
 
+def size_of(directory: Path) -> int:
+    """Bytes of all files in it."""
+    return sum(path.stat().st_size for path in directory.iterdir())
+
+
 async def play(agents: int, rate: float, directory: Path | None) -> None:
     """``SECONDS`` of calls; prints what it cost."""
     game = Play(agents)
@@ -91,7 +96,7 @@ async def play(agents: int, rate: float, directory: Path | None) -> None:
     if game.journal is not None and directory is not None:
         begin = time.perf_counter()
         await asyncio.to_thread(game.journal.close)
-        size = sum(path.stat().st_size for path in directory.iterdir())
+        size = size_of(directory)
         line += f"; note {game.noting_s / game.events * 1e6:.2f} us, {size / game.events:.0f} bytes an event, "
         line += f"closed in {time.perf_counter() - begin:.2f} s"
     print(line)

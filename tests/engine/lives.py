@@ -19,6 +19,50 @@ from acd.engine.checkpoint import freeze
 from acd.engine.journal_writer import JournalOptions, JournalWriter
 from acd.floor import Floor, Step
 
+EVERYTHING = """
+skills: [billing, english, german]
+queues:
+  service:
+    stages:
+      - need: billing >= 60 and skill(call.language) >= 80 and (english >= 50 or call.tier != gold)
+      - {after_s: 20s, need: "not (german < 10) or german in (90, 100) or call.n in (1, 'x')"}
+      - {after_s: 1m, need: anyone}
+    preferred: {last_agent: 10s, owner: 20s, call.manager: 30s}
+    agent_selection: weighted
+    weights: {idle: 1, proficiency: 5, skills: 20, occupied: 0.01}
+    ring_agents: 2
+    max_wait: 5m
+    overflow: queue:support
+    on_full: callback
+    max_length: 50
+    on_nobody: voicemail:100
+    hours: office
+    on_closed: message:custom/closed
+    escalation: support
+  support: {ratio: 0.4}
+agents:
+  ann: {number: 101, phones: [PJSIP/101], queues: {service: 2, support: 0}, skills: {billing: 70, german: 100, english: 50}}
+  bob:
+    number: 102
+    pin_hash: scrypt$16384$8$1$nG_E9oP3LuF1pkHZv5nQyg$Ejta-RFexIAVw2mzj9jhmotlrXQgQWdTh3MA9zATKQU
+    phones: [PJSIP/102]
+    queues: [support]
+    skills: {english: 80, billing: {level: 60, valid_from: 2026-03-01, valid_until: 2027-02-28}}
+entry_points:
+  "100": {queue: service, attributes: {language: german, tier: gold, n: 1}}
+callers:
+  "+49 30 1": {priority: 5, owner: ann, attributes: {tier: gold}}
+hours:
+  office:
+    time_zone: Europe/Berlin
+    week: {mon-fri: [08:00-12:00, 13:00-18:00], sat: 10:00-14:00}
+    exceptions: {2026-12-24: 08:00-12:00, 2026-12-25: closed}
+callback: callbacks,s,1
+voicemail: voicemail,s,1
+fallback: hangup
+"""
+"""A floor that uses all there is in floor.yaml."""
+
 Turn = tuple[Event, Instant, Step, str | None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -15,12 +16,17 @@ import pytest
 from floorkit import UTC_0, Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lives import nonsensical
+from lives import EVERYTHING, nonsensical
 from world import FLOOR
 
+from acd.config.floor import parse_floor
+from acd.config.problems import Problems
 from acd.domain import events as ev
+from acd.domain.definition import FloorDefinition
 from acd.domain.events import AgentAction
+from acd.domain.expression import ANYONE, AllOf
 from acd.engine.checkpoint import freeze, thaw
+from acd.engine.codec import decode, encode
 from acd.engine.journal_lines import JournalError
 from acd.floor import Floor
 
@@ -72,6 +78,27 @@ def test_what_is_of_another_definition_is_kept_whole() -> None:
     other = fresh()
     thaw(other, freeze(floor))
     assert other.roster.agents["ann"].definition == old
+
+
+def test_what_the_definition_holds_is_the_definitions_own() -> None:
+    """Also what is deep in it, and in a process that read the definition from the journal."""
+    floor = Floor(parse_floor(EVERYTHING, Problems("floor.yaml")).definition, epoch=1, started_at=UTC_0)
+    queue = floor.definition.queues["service"]
+    need = queue.stages[0].expression.bind({"language": "german", "tier": "gold"}, floor.definition.skills)
+    assert isinstance(need, AllOf)
+    floor.nodes = {"x": (queue, queue.stages[1], queue.weights, floor.definition.hours["office"], need, ANYONE)}  # type: ignore
+    definition = decode(FloorDefinition, json.loads(encode(floor.definition)))
+    other = Floor(definition, epoch=1, started_at=UTC_0)
+    thaw(other, freeze(floor))
+    theirs = definition.queues["service"]
+    found: Any = other.nodes["x"]
+    assert found[0] is theirs
+    assert found[1] is theirs.stages[1]
+    assert found[2] is theirs.weights
+    assert found[3] is definition.hours["office"]
+    assert found[4:] == (need, ANYONE)
+    assert hash(found[4]) == hash(need)
+    assert other.definition is definition
 
 
 @pytest.mark.parametrize("value", [lambda: None, open, (x for x in ""), os, object().__str__], ids=repr)

@@ -11,12 +11,16 @@ import pytest
 from floorkit import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lives import EVERYTHING
 
+from acd.config.floor import parse_floor, revision_of
+from acd.config.problems import Problems
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import MisuseError
+from acd.domain.hours import OpeningHours
 from acd.domain.states import PhoneState
 from acd.engine.codec import CodecError, decode, encode
 
@@ -84,6 +88,34 @@ def test_a_floor_comes_back_without_its_secrets() -> None:
     text = encode(replace(floor, agents={"ann": secret}))
     assert "scrypt" not in text
     assert decode(FloorDefinition, json.loads(text)) == floor
+
+
+def test_a_floor_that_uses_everything_comes_back() -> None:
+    floor = parse_floor(EVERYTHING, Problems("floor.yaml")).definition
+    text = encode(floor)
+    assert "scrypt" not in text
+    again = decode(FloorDefinition, json.loads(text))
+    assert encode(again) == text
+    agents = {name: replace(agent, pin_hash=None) for name, agent in floor.agents.items()}
+    assert again == replace(floor, agents=agents)
+    assert revision_of(again) == revision_of(replace(floor, agents=agents))
+    # It is not a picture of it: it works
+    calls = {"language": "german", "tier": "gold"}
+    for mine, theirs in zip(floor.queues["service"].stages, again.queues["service"].stages, strict=True):
+        assert theirs.expression.bind(calls, again.skills) == mine.expression.bind(calls, floor.skills)
+    friday_noon = 1_782_475_200.0
+    for hour in range(24 * 14):
+        at = friday_noon + hour * 3600
+        assert again.hours["office"].is_open(at) == floor.hours["office"].is_open(at)
+
+
+def test_a_time_zone_that_is_not_there_is_told() -> None:
+    text = '{"_":"OpeningHours","time_zone":"Moon/Tranquility","week":[],"exceptions":{}}'
+    with pytest.raises(CodecError, match="time_zone should be a time zone of this machine"):
+        decode(OpeningHours, json.loads(text))
+    text = '{"_":"OpeningHours","time_zone":"Europe/Berlin","week":[],"exceptions":{"tomorrow":[]}}'
+    with pytest.raises(CodecError, match=r"exceptions\['tomorrow'\] should be a date"):
+        decode(OpeningHours, json.loads(text))
 
 
 def test_what_is_written_only_is_tagged_and_whole() -> None:

@@ -1,8 +1,9 @@
 """A floor's whole state as bytes, and back into a fresh floor: so that a replay need not begin with the first event.
 
-A pickle, since what a floor holds refers to itself in many places and must do so afterwards. What the floor's definition
-holds is referred to by name. Reading admits the classes of the pure rooms and a few plain containers, nothing that could
-do anything else. What the constructor wires (tables of functions) is taken from the fresh floor, not from the bytes.
+A pickle, since what a floor holds refers to itself in many places and must do so afterwards. What belongs to the floor's
+definition is referred to by its place in it, so that a call's queue is the definition's own. Reading admits the classes
+of the pure rooms and a few plain containers, nothing that could do anything else. What the constructor wires (tables of
+functions) is taken from the fresh floor, not from the bytes.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import importlib
 import io
 import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from datetime import tzinfo
+from inspect import signature
 from itertools import count
 from types import MappingProxyType, MethodType
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from acd.domain.definition import AgentDefinition, QueueDefinition
+from acd.domain.definition import FloorDefinition
+from acd.domain.expression import Requirement
+from acd.engine.codec import written_fields
 from acd.engine.journal_lines import JournalError
 from acd.floor import Floor
 
@@ -60,39 +67,77 @@ def _is_wiring(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(map(callable, value.values()))
 
 
-def _the(kind: str, name: str) -> Any:
-    """Stands in the bytes for something of the fresh floor's; replaced when they are read."""
-    raise AssertionError(f"{kind} {name} was not resolved")
+def _the_floor() -> Any:
+    """Stands in the bytes for the fresh floor; replaced when they are read, as is the next."""
+    raise AssertionError("not resolved")
+
+
+def _defined(place: int) -> Any:
+    raise AssertionError(f"thing {place} of the definition was not resolved")
+
+
+def _zone(name: str) -> tzinfo:
+    return ZoneInfo(name)
 
 
 def _proxy(inner: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(inner)
 
 
+def _things(value: Any) -> Iterator[Any]:
+    """Every dataclass in ``value``, itself first, in an order that only its structure decides; the same one as often as
+    it is met."""
+    if is_dataclass(value):
+        yield value
+        for field in written_fields(type(value)):
+            yield from _things(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _things(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _things(item)
+
+
+class _Places:
+    """Where each thing of a definition is. One is remembered, since a life has few."""
+
+    definition: FloorDefinition | None = None
+    known: Mapping[int, int] = {}
+
+    @classmethod
+    def of(cls, definition: FloorDefinition) -> Mapping[int, int]:
+        """``{id: place}``."""
+        if cls.definition is not definition:
+            known: dict[int, int] = {}
+            for place, thing in enumerate(_things(definition)):
+                known.setdefault(id(thing), place)
+            cls.definition, cls.known = definition, known
+        return cls.known
+
+
 class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, floor: Floor) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self._floor = floor
-        self._named: Mapping[type, Mapping[str, Any]] = {
-            AgentDefinition: floor.definition.agents,
-            QueueDefinition: floor.definition.queues,
-        }
+        self._places = _Places.of(floor.definition)
 
     def reducer_override(self, value: Any) -> Any:
+        place = self._places.get(id(value))
+        if place is not None:
+            return _defined, (place,)
         kind: type[Any] = type(value)
         if value is self._floor:
-            return _the, ("floor", "")
-        if value is self._floor.definition:
-            return _the, ("definition", "")
-        if kind in self._named:
-            name = value.name
-            # An agent of an earlier definition is none of this one, whatever his name
-            if self._named[kind].get(name) is value:
-                return _the, (kind.__name__, name)
+            return _the_floor, ()
         if kind is MappingProxyType:
             return _proxy, (dict(value),)
         if kind is MethodType:
             return getattr, (value.__self__, value.__name__)
+        if isinstance(value, Requirement):
+            # Cannot be changed once made, and knows its hash, which is another one in every process
+            return kind, tuple(getattr(value, name) for name in signature(kind).parameters)
+        if isinstance(value, tzinfo):
+            return _zone, (str(value),)
         return NotImplemented
 
 
@@ -100,11 +145,14 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, floor: Floor) -> None:
         super().__init__(file)
         self._floor = floor
+        self._things = list(_things(floor.definition))
 
     def find_class(self, module: str, name: str) -> Any:
         special: Mapping[tuple[str, str], Callable[..., Any]] = {
-            (_HERE, "_the"): self._resolve,
+            (_HERE, "_the_floor"): lambda: self._floor,
+            (_HERE, "_defined"): self._things.__getitem__,
             (_HERE, "_proxy"): _proxy,
+            (_HERE, "_zone"): _zone,
             ("builtins", "getattr"): self._method,
         }
         found = special.get((module, name)) or _PLAIN.get((module, name))
@@ -116,13 +164,6 @@ class _Unpickler(pickle.Unpickler):
             if isinstance(found, type) and found.__module__ == module:
                 return found
         raise JournalError(f"a checkpoint may not hold {module}.{name}")
-
-    def _resolve(self, kind: str, name: str) -> Any:
-        definition = self._floor.definition
-        found = {"floor": self._floor, "definition": definition}.get(kind)
-        if found is None:
-            found = (definition.agents if kind == AgentDefinition.__name__ else definition.queues)[name]
-        return found
 
     def _method(self, owner: Any, name: str) -> Any:
         """A method of one of the rooms' own objects, which the floor passes on as a callback."""

@@ -16,11 +16,12 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 from enum import Enum
 from functools import cache
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from acd.domain.definition import AgentDefinition
 from acd.domain.errors import AcdError, MisuseError
@@ -30,7 +31,6 @@ TAG = "_"
 WITHHELD: Mapping[type, frozenset[str]] = {AgentDefinition: frozenset({"pin_hash"})}
 """Fields that no decision of the floor depends on and that must not leave the service."""
 
-T = TypeVar("T")
 Reader = Callable[[Any], Any]
 
 
@@ -61,13 +61,19 @@ def _writer(cls: type[Any]) -> Callable[[Any], Any]:
         withheld = WITHHELD.get(cls, frozenset())
         names = [field.name for field in written_fields(cls) if field.name not in withheld]
         head = {TAG: cls.__name__, **dict.fromkeys(withheld)}
+        hints = get_type_hints(cls)
+        odd = [name for name in names if _has_odd_keys(hints[name])]
+        if odd:
+            return lambda value: (
+                head | {name: _keyed(getattr(value, name)) if name in odd else getattr(value, name) for name in names}
+            )
         if len(names) > 1:
             # attrgetter and zip: the whole object in two calls of C
             get = attrgetter(*names)
             return lambda value: head | dict(zip(names, get(value)))  # noqa: B905
         return lambda value: head | {name: getattr(value, name) for name in names}
     if issubclass(cls, Mapping):
-        return dict
+        return _keyed
     if issubclass(cls, Enum):
         return lambda value: value.value
     if issubclass(cls, AbstractSet):
@@ -75,7 +81,27 @@ def _writer(cls: type[Any]) -> Callable[[Any], Any]:
         return lambda value: sorted(value, key=encode)
     if issubclass(cls, date | time):
         return lambda value: value.isoformat()
+    if issubclass(cls, tzinfo):
+        return str
     raise MisuseError(f"{cls.__module__}.{cls.__qualname__} cannot be written to a journal: it is no dataclass")
+
+
+def _has_odd_keys(annotation: Any) -> bool:
+    """Whether a mapping so annotated has keys that JSON has not."""
+    origin, parameters = get_origin(annotation), get_args(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        key = parameters[0]
+        return not (isinstance(key, type) and issubclass(key, str | int | float))
+    return any(map(_has_odd_keys, parameters))
+
+
+def _keyed(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A mapping whose keys JSON can hold."""
+    return {key if isinstance(key, str) else _key(key): item for key, item in value.items()}
+
+
+def _key(key: Any) -> Any:
+    return key if isinstance(key, int | float) else _plain(key)
 
 
 def _plain(value: Any) -> Any:
@@ -148,6 +174,8 @@ def _of_class(cls: type) -> Reader:
         return _enum(cls)
     if issubclass(cls, datetime | date | time):
         return _iso(cls)
+    if issubclass(cls, tzinfo):
+        return _zone
     # A base class need not be a dataclass itself, as long as one of its kind is
     if is_dataclass(cls) or any(map(is_dataclass, cls.__subclasses__())):
         return _object(cls)
@@ -248,6 +276,13 @@ def _iso(cls: Any) -> Reader:
             raise CodecError(f"should be a {cls.__name__}, not {_kind(value)}") from None
 
     return read
+
+
+def _zone(value: Any) -> tzinfo:
+    try:
+        return ZoneInfo(value)
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
+        raise CodecError(f"should be a time zone of this machine, not {_kind(value)}") from None
 
 
 def _object(cls: type) -> Reader:
