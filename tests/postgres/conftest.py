@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "schema_cases")
 
-from storekit import Database  # noqa: E402
+from storekit import Database, options  # noqa: E402, F401
 
 from acd.lab.postgres import LabPostgres  # noqa: E402
 from acd.store import upgrade  # noqa: E402

@@ -14,7 +14,7 @@ import pytest
 
 pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "schema_cases")
 
-from storekit import Away, Database  # noqa: E402
+from storekit import Away, Database, options  # noqa: E402, F401
 
 from acd.store import upgrade  # noqa: E402
 
@@ -30,8 +30,8 @@ def mounted(tmp_path: Path) -> Iterator[bool]:
     """``tmp_path/db`` is a disk of its own, if this user may have one."""
     directory = tmp_path / "db"
     directory.mkdir(mode=0o700)
-    options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
-    may = os.getuid() == 0 and not subprocess.run(["mount", *options, directory], check=False).returncode
+    settings = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
+    may = os.getuid() == 0 and not subprocess.run(["mount", *settings, directory], check=False).returncode
     yield may
     if may:
         subprocess.run(["umount", "--lazy", directory], check=True)

@@ -13,10 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from storekit import Database, new_store, write_all
-from traffic import Traffic
 
 from acd.domain.errors import SchemaError, StoreError
 from acd.store import current, downgrade, head, schema, upgrade
+from acd.store.generated import Traffic
 from acd.store.location import locate
 from acd.store.tables import metadata
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import QUICK, Database, Reference, new_store, settled, until, write_all
-from traffic import START, Traffic
+from storekit import DIRECT, QUICK, Database, Reference, new_store, settled, until, write_all
 
 from acd.domain.errors import MisuseError, SchemaError
 from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
@@ -26,9 +26,10 @@ from acd.domain.records import (
     SegmentOpened,
 )
 from acd.domain.states import AgentState, CallOutcome, SegmentKind
-from acd.store import Store
+from acd.store import Store, StoreOptions
 from acd.store.backend import Backend
 from acd.store.fold import Stage
+from acd.store.generated import START, Traffic
 from acd.store.location import locate
 from acd.store.operations import Batch
 from acd.store.tables import agent_states, agents, calls, decisions, epochs, writers
@@ -92,7 +93,7 @@ async def test_each_record_in_a_batch_of_its_own_gives_the_same_rows(database: D
     assert store.state()["batches"] == 1
     database.empty()
     for record in chain.from_iterable(steps):
-        await settled(store, store.write([record]))
+        await settled(store, store.write([record], soon=True))
     assert database.contents() == together
     assert store.state()["batches"] > 50
     await store.close()
@@ -246,6 +247,7 @@ async def test_tickets_grow_by_one_and_become_durable_in_order(database: Databas
     store.on_durable(fails)
     store.on_durable(heard.append)
     await store.open()
+    assert await store.flush()
     tickets = [store.write([opened(f"c{n}")]) for n in range(5)]
     assert tickets == [1, 2, 3, 4, 5]
     assert not store.durable(1)
@@ -255,6 +257,7 @@ async def test_tickets_grow_by_one_and_become_durable_in_order(database: Databas
     assert heard[-1] == 6
     assert all(store.durable(ticket) for ticket in range(1, 7))
     assert not store.durable(7)
+    assert await store.flush()
     assert len(database.rows(calls)) == 5
     await store.close()
     with pytest.raises(MisuseError):
@@ -270,13 +273,16 @@ async def test_closing_makes_the_last_records_durable(database: Database, tmp_pa
     assert len(database.rows(calls)) == 5000
 
 
-async def test_somebody_who_waits_is_not_kept(database: Database, tmp_path: Path) -> None:
-    store = Store(database.url, tmp_path, type(QUICK)(pace_s=3600.0))
+async def test_somebody_who_waits_is_not_kept(database: Database, tmp_path: Path, options: StoreOptions) -> None:
+    store = Store(database.url, tmp_path, replace(options, pace_s=3600.0, database_pace_s=3600.0))
     await store.open()
-    await settled(store, store.write([opened("first")]))
+    await settled(store, store.write([opened("first")], soon=True))
     later = store.write([opened("second")])
     await settled(store, store.write([opened("third")], soon=True))
     assert store.durable(later)
+    # To them it means the database, not only the spill.
+    assert [row["call"] for row in database.rows(calls)] == ["first", "second", "third"]
+    await settled(store, store.write([], soon=True))
     await store.close()
 
 
@@ -344,8 +350,10 @@ async def test_any_caller_can_be_stored(database: Database, tmp_path: Path) -> N
     await store.close()
 
 
-async def test_a_value_no_database_takes_is_bent_and_its_neighbours_are_not(database: Database, tmp_path: Path) -> None:
-    store = new_store(database, tmp_path)
+async def test_a_value_no_database_takes_is_bent_and_its_neighbours_are_not(
+    database: Database, tmp_path: Path, options: StoreOptions
+) -> None:
+    store = new_store(database, tmp_path, options)
     await store.open()
     loop: list[Any] = []
     loop.append(loop)
@@ -361,6 +369,7 @@ async def test_a_value_no_database_takes_is_bent_and_its_neighbours_are_not(data
     )
     await settled(store, ticket)
     await settled(store, store.write([opened("next")]))
+    assert await store.flush()
     rows = {row["call"]: row for row in database.rows(calls)}
     assert sorted(rows) == ["after", "before", "far", "nan", "next"]
     assert (rows["after"]["caller_name"], rows["after"]["entered_at"]) == ("unharmed", T + 1)
@@ -439,8 +448,8 @@ async def test_agents_intervals_leave_no_gap_and_do_not_overlap(database: Databa
     await store.close()
 
 
-async def test_the_reference_agrees_with_a_whole_day(database: Database, tmp_path: Path) -> None:
-    store, reference, traffic = new_store(database, tmp_path), Reference(), Traffic(agents=7)
+async def test_the_reference_agrees_with_a_whole_day(database: Database, tmp_path: Path, options: StoreOptions) -> None:
+    store, reference, traffic = new_store(database, tmp_path, options), Reference(), Traffic(agents=7)
     await store.open()
     under_way = [traffic.call() for _ in range(40)]
     while under_way:
@@ -469,7 +478,7 @@ async def test_an_empty_database_is_refused_with_the_command(empty_database: Dat
 async def test_what_comes_faster_than_the_database_goes_to_the_spill(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Store(database.url, tmp_path, type(QUICK)(batch_max=10, held_max=2000, retry_min_s=0.02))
+    store = Store(database.url, tmp_path, replace(DIRECT, batch_max=10, held_max=2000))
     await store.open()
     tickets = [store.write([opened(f"c{n:04d}")]) for n in range(1900)]
     await settled(store, tickets[-1])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from acd.domain.records import (
@@ -30,8 +31,23 @@ from acd.store.tables import agent_states, agents, calls, decisions, segments
 TABLES = (calls, segments, decisions, agent_states, agents)
 
 QUICK = StoreOptions(
-    spill_limit_bytes=4_000_000, pace_s=0.005, patience_s=0.6, retry_min_s=0.02, retry_max_s=0.1, replay_s=3.0
+    spill_limit_bytes=4_000_000,
+    pace_s=0.005,
+    database_pace_s=0.05,
+    patience_s=0.6,
+    retry_min_s=0.02,
+    retry_max_s=0.1,
+    replay_s=3.0,
 )
+DIRECT = replace(QUICK, durable_in="database")
+
+
+@pytest.fixture(params=[QUICK, DIRECT], ids=["log", "database"])
+def options(request: pytest.FixtureRequest) -> StoreOptions:
+    """Once with the spill as the first durable place, once with the database."""
+    found: StoreOptions = request.param
+    return found
+
 
 Away = Callable[[], AbstractContextManager[None]]
 
@@ -84,11 +100,12 @@ async def settled(store: Store, ticket: int, within_s: float = 20.0) -> None:
 
 
 async def write_all(store: Store, steps: Iterable[Sequence[Record]]) -> int:
-    """Write steps and wait until the last is durable; its ticket."""
+    """Write steps and wait until the database has the last; its ticket."""
     ticket = 0
     for step in steps:
         ticket = store.write(step)
     await settled(store, ticket)
+    await until(lambda: store.state()["behind"] == 0)
     return ticket
 
 

@@ -11,7 +11,7 @@ from store_cases import opened
 from store_chaos import *  # noqa: F403
 from storekit import Away, Database, new_store, settled, until
 
-from acd.store import upgrade
+from acd.store import StoreOptions, upgrade
 from acd.store.location import locate
 from acd.store.tables import calls
 
@@ -19,10 +19,14 @@ WAYS = ["locked", "full"]
 
 
 async def test_with_the_spills_disk_full_too_records_wait_in_memory(
-    empty_database: Database, small_disk: Away, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    empty_database: Database,
+    small_disk: Away,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    options: StoreOptions,
 ) -> None:
     upgrade(empty_database.url)
-    store = new_store(empty_database, tmp_path / "db" / "state")
+    store = new_store(empty_database, tmp_path / "db" / "state", options)
     await store.open()
     await settled(store, store.write([opened("before")]))
     with small_disk():
@@ -40,12 +44,12 @@ async def test_with_the_spills_disk_full_too_records_wait_in_memory(
 async def test_a_long_query_does_not_hold_up_the_writer(database: Database, tmp_path: Path) -> None:
     store = new_store(database, tmp_path)
     await store.open()
-    await settled(store, store.write([opened("first")]))
+    await settled(store, store.write([opened("first")], soon=True))
     reader = sqlite3.connect(tmp_path / "db" / "acd.db", isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM calls").fetchone() == (1,)
     for n in range(20):
-        await settled(store, store.write([opened(f"c{n}")]))
+        await settled(store, store.write([opened(f"c{n}")], soon=True))
     assert store.state()["state"] == "ok"
     assert reader.execute("SELECT count(*) FROM calls").fetchone() == (1,)
     reader.close()

@@ -32,11 +32,12 @@ async def test_a_removed_file_is_noticed_and_a_new_one_gets_what_was_spilled(tmp
     try:
         ticket = store.write([opened(1)])
         await until(lambda: store.durable(ticket))
+        assert await store.flush()
         for file in tmp_path.glob("acd.sqlite3*"):
             file.unlink()
         ticket = store.write([opened(2)])
         await until(lambda: store.durable(ticket))
-        assert store.state()["state"] == "spilling"
+        await until(lambda: store.state()["state"] == "spilling")
         await asyncio.to_thread(upgrade, url)
         await until(lambda: store.state()["state"] == "ok")
         assert count(path) == 1

@@ -11,11 +11,11 @@ import pytest
 from schema_cases import *  # noqa: F403
 from sqlalchemy import URL
 from storekit import Database, new_store, write_all
-from traffic import Traffic
 
 import acd
 from acd.domain.errors import ConfigurationError, SchemaError, StoreError
 from acd.store import Store, current, head, schema, upgrade
+from acd.store.generated import Traffic
 
 
 def digests(directory: Path) -> dict[str, str]:
@@ -27,7 +27,7 @@ async def test_files_are_for_the_services_user_alone(database: Database, tmp_pat
     await store.open()
     await write_all(store, Traffic().call())
     files = [*(tmp_path / "db").glob("*"), *(tmp_path / "state" / "spill").glob("*")]
-    assert {path.name for path in files} == {"acd.db", "acd.db-wal", "acd.db-shm", "lock"}
+    assert {path.name for path in files} == {"acd.db", "acd.db-wal", "acd.db-shm", "lock", "spill-00000001.jsonl"}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "db", tmp_path / "state" / "spill")} == {0o700}
     await store.close()

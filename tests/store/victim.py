@@ -1,21 +1,24 @@
-"""A process that writes calls and says which are durable, until it is killed: ``victim.py URL STATE_DIR PREFIX``."""
+"""A process that writes calls and says which are durable, until it is killed:
+``victim.py URL STATE_DIR PREFIX DURABLE_IN DATABASE_PACE_S``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from storekit import QUICK
-from traffic import START
 
 from acd.domain.records import CallClosed, CallOpened
 from acd.domain.states import CallOutcome
-from acd.store import Store
+from acd.store import Store, StoreOptions
+from acd.store.generated import START
 
 
-async def main(url: str, state: Path, prefix: str) -> None:
-    store = Store(url, state, QUICK)
+async def main(url: str, state: Path, prefix: str, options: StoreOptions) -> None:
+    store = Store(url, state, options)
     waiting: dict[int, str] = {}
 
     def durable(upto: int) -> None:
@@ -35,4 +38,12 @@ async def main(url: str, state: Path, prefix: str) -> None:
         await asyncio.sleep(0.0005)
 
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
+if __name__ == "__main__":
+    _, url, state, prefix, durable_in, database_pace_s = sys.argv
+    assert durable_in in ("log", "database")
+    options = replace(
+        QUICK,
+        durable_in="log" if durable_in == "log" else "database",
+        database_pace_s=float(database_pace_s),
+    )
+    asyncio.run(main(url, Path(state), prefix, options))

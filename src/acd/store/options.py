@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from acd.store.spill import DEFAULT_LIMIT_BYTES
 
@@ -11,11 +12,18 @@ from acd.store.spill import DEFAULT_LIMIT_BYTES
 class StoreOptions:
     """Times in seconds, sizes in bytes, the others in records or connections."""
 
-    pace_s: float = 0.06
-    """Commits begin at least this far apart, unless somebody waits or ``batch_max`` is reached. A transaction has a
-    price of its own, paid from the CPU that Asterisk needs: at 25 calls/s 20 ms would cost twice as much a call."""
+    durable_in: Literal["log", "database"] = "log"
+    """Where records are durable: in the spill, a log beside the service that the database follows within
+    ``database_pace_s``; or only in the database, where somebody on another machine takes over when this one is lost.
+    The log is then for a database that is away."""
+    pace_s: float = 0.08
+    """A record waits this long for others, unless somebody waits for it or ``batch_max`` is reached."""
     batch_max: int = 1000
     """Records in one batch at most."""
+    database_pace_s: float = 1.0
+    """Records in the log wait this long for others, unless somebody waits or ``database_batch_max`` is reached."""
+    database_batch_max: int = 5000
+    """Records that make a transaction begin at once."""
     patience_s: float = 1.0
     """A commit that takes longer counts as failed."""
     connect_s: float = 5.0

@@ -7,7 +7,7 @@ transfer only the segments know. Nothing here writes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -66,10 +66,13 @@ def _segment(row: Any) -> dict[str, Any]:
 
 
 class Reader:
-    """RecordsPort on an engine that cannot write. Every method raises StoreError when the database is away or slow."""
+    """RecordsPort on an engine that cannot write. Every method raises StoreError when the database is away or slow.
 
-    def __init__(self, engine: AsyncEngine, name: str) -> None:
-        self._engine, self._name = engine, name
+    ``fresh`` is awaited before each query: it brings into the database what is on the way there, as far as it can.
+    """
+
+    def __init__(self, engine: AsyncEngine, name: str, fresh: Callable[[], Awaitable[object]] | None = None) -> None:
+        self._engine, self._name, self._fresh = engine, name, fresh
 
     async def calls(
         self,
@@ -95,6 +98,7 @@ class Reader:
         wanted += [
             column == value for column, value in (*columns, (calls.c.caller_number, number)) if value is not None
         ]
+        await self._refresh()
         newest = select(calls).where(*wanted).order_by(calls.c.entered_at.desc(), calls.c.call.desc()).limit(limit)
         try:
             async with self._engine.connect() as connection:
@@ -106,6 +110,7 @@ class Reader:
 
     async def call(self, call: str) -> dict[str, Any] | None:
         """One call with its segments, or None."""
+        await self._refresh()
         try:
             async with self._engine.connect() as connection:
                 row = (await connection.execute(select(calls).where(calls.c.call == call))).first()
@@ -118,12 +123,17 @@ class Reader:
 
     async def decisions(self, call: str) -> list[dict[str, Any]]:
         """What was decided on a call, in order."""
+        await self._refresh()
         query = select(*(c for c in decisions.c if c.name != "call")).where(decisions.c.call == call)
         try:
             async with self._engine.connect() as connection:
                 return [dict(row._mapping) for row in await connection.execute(query.order_by(decisions.c.serial))]
         except (SQLAlchemyError, OSError) as error:
             raise self._away(error) from error
+
+    async def _refresh(self) -> None:
+        if self._fresh is not None:
+            await self._fresh()
 
     async def close(self) -> None:
         """Let the connections go."""

@@ -1,9 +1,10 @@
-"""The spill: batches on disk while the database is away. Append-only, checksummed, bounded, read back in order.
+"""The spill: batches on disk until the database has them, for a second or as long as it is away. Append-only,
+checksummed, bounded, read back in order.
 
 A directory of segments ``spill-00000001.jsonl``, each a run of lines ``crc32 length payload``. The first line of a
 segment names the columns, every other holds one batch as JSON. A line that does not match its checksum (half-written
-by a crash, damaged by a disk) is moved to ``<segment>.damaged`` and the rest is read. A segment is deleted once all of
-it is in the database; until then its batches may be read again, since the database knows which it has.
+by a crash, damaged by a disk) is moved to ``<segment>.damaged`` and the rest is read. What the database has is cut off
+or deleted when that is cheap, and never forced to the disk: batches may be read again, the database knows which it has.
 
 Blocking: every method that touches the disk is meant for a thread, one call at a time.
 """
@@ -29,6 +30,7 @@ _FORMAT = 1
 _FRAME = 18  # "crc32 length " before the payload: 8 + 1 + 8 + 1
 _COLUMNS = {operation.name: list(operation.columns) for operation in OPERATIONS}
 
+_SEGMENT_MAX_BYTES = 4 * 1024 * 1024
 DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -41,6 +43,15 @@ class _Segment:
     path: Path
     size: int
     """What is known to be whole; more may lie behind it after a failed append."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the spill, behind the ``total`` batches appended or found so far."""
+
+    segment: int
+    position: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +87,16 @@ class Spill:
     def __init__(self, directory: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self._directory = directory
         self._limit = limit_bytes
-        self._segment_limit = max(limit_bytes // 16, 4096)
+        self._segment_limit = max(min(limit_bytes // 16, _SEGMENT_MAX_BYTES), 4096)
         self._segments: dict[int, _Segment] = {}
         self._read: tuple[int, int] = (0, 0)
         self._columns: Mapping[str, Sequence[str]] = _COLUMNS
         self._file: int | None = None
         self._lock: int | None = None
         self._next = 1
+        self._total = 0
+        self._gone = 0
         self.size_bytes = 0
-        self.batches = 0
-        """Batches appended or found and not yet taken off."""
 
     def open(self) -> None:
         """Make or find the directory, take the lock, find what an earlier life left. Raises StoreError."""
@@ -98,7 +109,7 @@ class Spill:
                     self._segments[int(number)] = _Segment(path, path.stat().st_size)
                     self.size_bytes += path.stat().st_size
                     with path.open("rb") as file:
-                        self.batches += max(sum(1 for _ in file) - 1, 0)
+                        self._total += max(sum(1 for _ in file) - 1, 0)
         except OSError as error:
             self.close()
             raise StoreError(f"the spill directory {self._directory} cannot be used: {error}") from error
@@ -121,12 +132,20 @@ class Spill:
         self._columns = _COLUMNS
 
     @property
+    def batches(self) -> int:
+        """Batches appended or found and not yet taken off."""
+        return self._total - self._gone
+
+    @property
     def drained(self) -> bool:
         """Nothing is left to be read and taken off."""
-        return not self._segments
+        number, position = self._read
+        segment = self._segments.get(number)
+        return not self._segments or (number == self._next - 1 and segment is not None and position >= segment.size)
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Append one batch a payload and force them to the disk, all or none. Raises SpillFullError, OSError."""
+    def append(self, payloads: Sequence[bytes]) -> Mark:
+        """Append one batch a payload and force them to the disk, all or none; the place behind them. Raises
+        SpillFullError, OSError."""
         lines = b"".join(map(frame, payloads))
         current = self._segments.get(self._next - 1)
         if self._file is None or (current is not None and current.size + len(lines) > self._segment_limit):
@@ -144,7 +163,50 @@ class Spill:
             raise
         current.size += len(lines)
         self.size_bytes += len(lines)
-        self.batches += len(payloads)
+        self._total += len(payloads)
+        return Mark(self._next - 1, current.size, self._total)
+
+    def release(self, mark: Mark) -> None:
+        """Everything up to ``mark`` is in the database: let go of it. Never raises.
+
+        The segment in use stays: a file that is made anew, and its directory forced to the disk, cost more than a line.
+        """
+        if (mark.segment, mark.position) <= self._read:
+            return
+        for number in [number for number in self._segments if number < mark.segment]:
+            self._delete(number)
+        segment = self._segments.get(mark.segment)
+        if segment is not None:
+            # What was appended by this life has today's columns.
+            self._read, self._columns, self._gone = (mark.segment, mark.position), _COLUMNS, mark.total
+            if mark.position >= segment.size:
+                self._cut(mark.segment, segment)
+
+    def _cut(self, number: int, segment: _Segment) -> None:
+        """Shorten a segment that nobody needs to its first line."""
+        if self._file is None or number != self._next - 1:
+            self._delete(number)
+            return
+        try:
+            os.ftruncate(self._file, len(_HEAD))
+        except OSError as error:
+            log.warning("%s is in the database but cannot be shortened: %s", segment.path, error)
+            return
+        self.size_bytes -= segment.size - len(_HEAD)
+        segment.size = len(_HEAD)
+        self._read = (number, len(_HEAD))
+
+    def _delete(self, number: int) -> None:
+        segment = self._segments.pop(number)
+        if number == self._next - 1:
+            self._close_file()
+        try:
+            segment.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s is in the database but cannot be deleted: %s", segment.path, error)
+        self.size_bytes -= segment.size
+        if self._read[0] not in self._segments:
+            self._rewind()
 
     def _new_segment(self) -> _Segment:
         self._close_file()
@@ -253,19 +315,13 @@ class Spill:
             return
         if piece.damaged:
             self._keep_damaged(segment, piece.damaged)
-        self.batches = max(self.batches - len(piece.batches) - len(piece.damaged), 0)
+        self._gone = min(self._gone + len(piece.batches) + len(piece.damaged), self._total)
         if piece.position < segment.size:
             self._read = (piece.segment, piece.position)
             return
-        if piece.segment == self._next - 1:
-            self._close_file()
-        try:
-            segment.path.unlink(missing_ok=True)
-        except OSError as error:
-            log.warning("%s is in the database but cannot be deleted: %s", segment.path, error)
-        del self._segments[piece.segment]
-        self.size_bytes -= segment.size
-        self._rewind()
+        self._delete(piece.segment)
+        if not self._segments:
+            self._gone = self._total
 
     def _keep_damaged(self, segment: _Segment, lines: Sequence[bytes]) -> None:
         name = segment.path.name + ".damaged"
@@ -277,7 +333,10 @@ class Spill:
             log.error("%d damaged lines in %s were set aside in %s", len(lines), segment.path, name)
 
     def close(self) -> None:
-        """Let go of the files and the lock. What is there stays there."""
+        """Let go of the files and the lock. What is not in the database stays there."""
+        if self._lock is not None and self.drained:
+            for number in list(self._segments):
+                self._delete(number)
         self._close_file()
         lock, self._lock = self._lock, None
         if lock is not None:

@@ -41,6 +41,7 @@ class Store:
         self.records = Reader(
             self._location.async_engine(readers=self._options.readers, query_s=self._options.query_s),
             str(self._location),
+            self.flush,
         )
 
     async def open(self) -> Memory:
@@ -112,8 +113,14 @@ class Store:
             log.warning("%s could not be written: %s", self._epoch_file, error)
 
     def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
-        """StorePort.write; ``soon`` if somebody waits for these. Raises MisuseError if the store is not open."""
+        """StorePort.write; ``soon`` if somebody waits until the database has these (or, if it is away, the spill).
+        Raises MisuseError if the store is not open."""
         return self._open_writer().write(records, soon=soon)
+
+    async def flush(self) -> bool:
+        """Have everything written so far in the database, where others see it. Takes milliseconds; False when the
+        database is away, or has not taken it within ``patience_s``. Never raises for the database's sake."""
+        return self._writer is not None and await self._writer.flush(self._options.patience_s)
 
     def durable(self, ticket: int) -> bool:
         """StorePort.durable. Stays False for a ticket whose records were dropped."""
@@ -127,7 +134,8 @@ class Store:
 
     def state(self) -> dict[str, Any]:
         """StorePort.state ("closed" before ``open`` and after ``close``), and ``spilled_bytes``, ``held``, ``dropped``
-        (records), ``refused`` (rows), ``damaged`` (lines), ``batches``, ``replayed`` (batches, as ``spilled``)."""
+        (records), ``refused`` (rows), ``damaged`` (lines), ``batches``, ``replayed`` (batches, as ``spilled``),
+        ``behind`` (durable records not yet in the database), ``transactions``."""
         if self._writer is None:
             return {"state": "closed", "spilled": 0, "lag_ms": 0.0, "written": 0, "detail": "the store is not open"}
         return self._writer.state()

@@ -1,4 +1,6 @@
-"""Records as the floor makes them: whole calls, step by step, with the agents' intervals. For tests and measurements."""
+"""Records as the floor makes them: whole calls, step by step, with the agents' intervals. For tests and
+measurements only.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,11 @@ from acd.domain.states import AgentState, CallOutcome, SegmentKind
 
 START = 1_790_000_000.25
 
+STEPS_AT_S = (0.0, 4.0, 4.1, 6.0, 66.5, 76.5)
+"""When the steps of a call are written, after its beginning."""
+
+RECORDS_A_CALL = 21
+
 
 @dataclass(slots=True)
 class Traffic:
@@ -35,7 +42,7 @@ class Traffic:
         return AgentStateChanged(agent, serial, at, state, None, call, at, f"PJSIP/{agent}", None, None)
 
     def call(self, at: float | None = None) -> Iterator[list[Record]]:
-        """One answered call: the steps the floor would write, 21 records in all."""
+        """One answered call: the steps the floor would write at STEPS_AT_S, RECORDS_A_CALL in all."""
         n, self.made = self.made, self.made + 1
         call, agent = f"{self.prefix}{n:09d}", f"agent{n % self.agents:04d}"
         t = START + n * 0.01 if at is None else at

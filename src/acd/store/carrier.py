@@ -1,0 +1,303 @@
+"""The way into the database: what the spill made durable goes there in few and large transactions.
+
+One task takes the runs of records that have gathered since its last transaction, folds all of them together and stores
+them under the number of the last record, so that the same records, read back from the spill, are passed over. When the
+database does not take them within ``patience_s`` they are forgotten here, for they are in the spill; a second task
+brings that back, in order and in pieces, once the database has returned. Knows nothing of tickets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from acd.store.backend import Backend, UnavailableError, UnstorableError
+from acd.store.batches import Run, bent, folded, line
+from acd.store.operations import Batch
+from acd.store.options import StoreOptions
+from acd.store.spill import Piece, Spill
+
+log = logging.getLogger(__name__)
+
+_REFUSED_FILE = "refused.jsonl"
+
+
+class Tell(Protocol):
+    """Logs what may happen many times a second, but not that often."""
+
+    def __call__(self, level: int, what: str, *details: object) -> None: ...
+
+
+class Carrier:
+    """Brings records into the database. Belongs to the event loop's thread; ``on_disk`` runs work in the spill's.
+
+    ``order`` is held while a run finds its durable place, and while the spill's end is declared reached: nothing may
+    overtake. ``settled`` is called whenever ``safe`` or ``stored`` may have moved.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        spill: Spill,
+        options: StoreOptions,
+        name: str,
+        *,
+        order: asyncio.Lock,
+        on_disk: Callable[..., Awaitable[Any]],
+        tell: Tell,
+        settled: Callable[[], None],
+    ) -> None:
+        self._backend, self._spill, self._options, self._name = backend, spill, options, name
+        self._order, self._on_disk, self._tell, self._settled = order, on_disk, tell, settled
+        self.spilling = False
+        """The database is away: what comes stays in the spill."""
+        self.detail = ""
+        self.safe = 0
+        """The number of the last record that is durable; ``stored``: that is in the database."""
+        self.stored = 0
+        self.counts = {"transactions": 0, "replayed": 0, "refused": 0, "damaged": 0}
+        self._waiting: deque[Run] = deque()
+        self._count = 0
+        """Records in ``_waiting``."""
+        self._since = 0.0
+        """When its first run came."""
+        self._wanted: deque[int] = deque()
+        """Numbers of records somebody waits for."""
+        self._turn = asyncio.Lock()
+        """Held by whoever uses the backend."""
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._return: asyncio.Task[None] | None = None
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Connect, and bring into the database what an earlier life left in the spill. Raises StoreError."""
+        await self._backend.connect(self._options.connect_s)
+        if self._spill.batches:
+            log.warning(
+                "%d batches of an earlier life are in the spill: the database gets what it lacks", self._spill.batches
+            )
+        while not self._spill.drained:
+            await self._replay_piece()
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="store-carrier")
+
+    async def close(self) -> None:
+        """A last transaction, if the database lets us; what it does not take stays in the spill. Bounded by a few times
+        ``patience_s``."""
+        self._closing = True
+        self._wake.set()
+        for task, within_s in ((self._task, 2 * self._options.patience_s), (self._return, self._options.patience_s)):
+            if task is not None:
+                # Both stop by themselves between two transactions; what hangs in the database is cut off.
+                await asyncio.wait({task}, timeout=within_s)
+                if not task.done():
+                    self._backend.abort()
+                    await asyncio.wait({task}, timeout=self._options.patience_s)
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        await self._backend.close()
+
+    # -- the steady state --------------------------------------------------------------------------------------------
+
+    def add(self, run: Run) -> None:
+        """The run is durable in the spill."""
+        self.safe = run.last
+        if self.spilling:
+            return
+        if not self._waiting:
+            self._since = asyncio.get_running_loop().time()
+        self._waiting.append(run)
+        self._count += len(run.records)
+        if self._count > self._options.held_max // 2:
+            self.begin_spilling("records come faster than the database takes them")
+        elif len(self._waiting) == 1 or self._is_due(self._since):
+            self._wake.set()
+
+    def want(self, number: int) -> None:
+        """Somebody waits for the records up to this number: begin a transaction as soon as they are durable."""
+        if number > self.stored and not self.spilling and not (self._wanted and self._wanted[-1] >= number):
+            self._wanted.append(number)
+            self._wake.set()
+
+    async def store_now(self, run: Run) -> None:
+        """Store a run that is in no spill, behind all that waits. Raises UnavailableError."""
+        async with self._turn:
+            if self.spilling:
+                raise UnavailableError(self.detail)
+            runs = [*self._waiting, run]
+            self._waiting.clear()
+            self._count = 0
+            await self._carry(runs)
+
+    async def _run(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._until_due()
+            async with self._turn:
+                runs = self._take()
+                if not runs:
+                    continue
+                try:
+                    await self._carry(runs)
+                except UnavailableError as error:
+                    self.begin_spilling(str(error))
+                except Exception as error:
+                    # All of them are in the spill, whose batches are smaller and are tried one by one.
+                    log.exception("records could not be brought into the database")
+                    self.begin_spilling(f"a defect, see the log: {error}")
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting and not self._is_due(loop.time()):
+            self._wake.clear()
+            timer = loop.call_at(self._since + self._options.database_pace_s, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+
+    def _is_due(self, now: float) -> bool:
+        wanted = self._wanted
+        while wanted and wanted[0] <= self.stored:
+            wanted.popleft()
+        return (
+            self._closing
+            or self._count >= self._options.database_batch_max
+            or now >= self._since + self._options.database_pace_s
+            or bool(wanted and wanted[0] <= self._waiting[-1].last)
+        )
+
+    def _take(self) -> list[Run]:
+        runs, count = [], 0
+        while self._waiting and count < self._options.database_batch_max:
+            run = self._waiting.popleft()
+            runs.append(run)
+            count += len(run.records)
+        self._count -= count
+        self._since = asyncio.get_running_loop().time()
+        return runs
+
+    async def _carry(self, runs: Sequence[Run]) -> None:
+        """One transaction. Raises UnavailableError."""
+        batches = await folded(self._name, runs)
+        if batches:
+            try:
+                await self._backend.apply(batches, self._options.patience_s)
+            except UnavailableError:
+                raise
+            except Exception as error:
+                _complain(error)
+                # A run for itself has the number it has in the spill, and takes fewer others with it if it is refused.
+                for run in runs:
+                    await self._store_each(await folded(self._name, [run]), self._options.patience_s)
+            self.counts["transactions"] += 1
+        self.stored = runs[-1].last
+        self.safe = max(self.safe, self.stored)
+        self._settled()
+        marks = [run.mark for run in runs if run.mark is not None]
+        if marks:
+            await self._on_disk(self._spill.release, marks[-1])
+
+    async def _store(self, batches: Sequence[Batch], within_s: float) -> None:
+        """Into the database, bending or setting aside what it will never take. Raises UnavailableError."""
+        try:
+            await self._backend.apply(batches, within_s)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            _complain(error)
+            await self._store_each(batches, within_s)
+
+    async def _store_each(self, batches: Sequence[Batch], within_s: float) -> None:
+        for batch in batches:
+            try:
+                await self._backend.apply([batch], within_s)
+            except UnavailableError:
+                raise
+            except Exception:
+                try:
+                    await self._backend.apply([bent(batch)], within_s)
+                except UnavailableError:
+                    raise
+                except Exception as error:
+                    await self._refuse(batch, error)
+
+    async def _refuse(self, batch: Batch, error: Exception) -> None:
+        self.counts["refused"] += batch.count()
+        aside = await line(bent(batch))
+        try:
+            path = await self._on_disk(self._spill.set_aside, [aside], _REFUSED_FILE)
+            log.error("%d rows no database takes were set aside in %s: %s", batch.count(), path, error)
+        except OSError as failure:
+            log.error("%d rows no database takes are lost (%s): %s", batch.count(), failure, error)
+
+    # -- the way back ------------------------------------------------------------------------------------------------
+
+    def begin_spilling(self, why: str) -> None:
+        """Leave what is in the spill there, and everything that follows, until all of it was brought back."""
+        self._waiting.clear()
+        self._wanted.clear()
+        self._count = 0
+        self.detail = why
+        if not self.spilling:
+            self._tell(logging.ERROR, "records stay in the spill from now on: %s", why)
+            self.spilling = True
+            self._return = asyncio.get_running_loop().create_task(self._come_back(), name="store-replay")
+            self._settled()
+
+    async def _come_back(self) -> None:
+        wait_s = self._options.retry_min_s
+        while not self._closing:
+            await asyncio.sleep(wait_s)
+            try:
+                async with self._turn:
+                    await self._backend.connect(self._options.patience_s)
+                await self._replay()
+            except (UnavailableError, OSError) as error:
+                self.detail = str(error)
+                wait_s = min(wait_s * 2, self._options.retry_max_s)
+            except Exception as error:
+                log.exception("replaying the spill failed")
+                self.detail = f"replaying the spill failed: {error}"
+                wait_s = self._options.retry_max_s
+            else:
+                return
+
+    async def _replay(self) -> None:
+        while not self._closing:
+            while not self._spill.drained:
+                async with self._turn:
+                    await self._replay_piece()
+                if self._closing:
+                    return
+            async with self._order:
+                if self._spill.drained:
+                    self._tell(logging.WARNING, "the database is back, and everything in it")
+                    self.spilling, self.detail, self.stored = False, "", self.safe
+                    return
+
+    async def _replay_piece(self) -> None:
+        piece: Piece = await self._on_disk(self._spill.read, self._options.replay_bytes)
+        if piece.batches:
+            await self._store(piece.batches, self._options.replay_s)
+        await self._on_disk(self._spill.taken, piece)
+        self.counts["replayed"] += len(piece.batches)
+        self.counts["damaged"] += len(piece.damaged)
+
+
+def _complain(error: Exception) -> None:
+    """Of records a database will not take; what is no refusal is a defect of ours, which must not hold up the rest."""
+    known = error if not isinstance(error, UnstorableError) else None
+    log.error("%s; trying batch by batch, with what is wrong replaced", error, exc_info=known)
