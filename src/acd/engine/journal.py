@@ -26,7 +26,7 @@ from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
 from acd.domain.events import Event
 from acd.domain.instant import Instant
-from acd.engine.checkpoint import freeze
+from acd.engine.checkpoint import freeze, prepare
 from acd.engine.journal_lines import JournalError
 from acd.engine.journal_writer import JournalOptions, JournalWriter
 from acd.floor import Floor, Step
@@ -113,6 +113,7 @@ class Journal:
 
     def open(self) -> None:
         """Begin: directory, first part, thread. Blocks for the disk. Raises JournalError."""
+        prepare(self._floor.definition)
         self._writer.open(self._floor.definition)
         self._state, self._accepting = "writing", True
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
