@@ -100,3 +100,16 @@ def test_what_should_not_be_overlooked_stands_below_the_tables(capsys: pytest.Ca
     assert "2 callers still waited when nothing more could happen" in capsys.readouterr().out
     show(simulate(scenario(definition, calls(5.0, did="nobody"), agents=(group(definition),)), 1), 1.0, Options())
     assert "alarm unknown_did: 1 times" in capsys.readouterr().out
+
+
+def test_the_benchmark_tells_what_a_call_costs() -> None:
+    from acd.lab.bench.simulation import main
+
+    result = CliRunner().invoke(main, ["--json", "--calls", "400", "--rounds", "1", "--agents", "50"])
+    body = json.loads(result.stdout)
+    (row,) = body["rows"]
+    assert result.exit_code == (0 if body["reached"] else 1)
+    assert body["reached"] == (row["calls_per_minute"] >= 100_000)
+    assert row["calls"] == pytest.approx(400, rel=0.2)
+    assert row["by_event"]["CallArrived"]["per_call"] == pytest.approx(1.0)
+    assert 0 < row["floor_us_per_call"] < 2 * row["us_per_call"]
