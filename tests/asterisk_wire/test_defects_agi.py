@@ -132,7 +132,7 @@ async def test_defect_13_agi_cancellation_is_not_swallowed(agi: FastAgiServer) -
     agi.add_route("waits", waits)
     await AgiCall.open(port, header("waits"))
     await entered.wait()
-    (session,) = [task for task in agi._sessions if not task.done()][-1:]
+    (session,) = [task for task in agi._tasks if not task.done()][-1:]
     session.cancel()
     with pytest.raises(asyncio.CancelledError):
         await session

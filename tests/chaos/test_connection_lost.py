@@ -77,7 +77,7 @@ async def test_kicked_again_and_again_amid_calls(make_rig):
     callers = await dial(rig, *plan_calls("100", 60, parse_caller_behaviour("until-bye")), rate=8)
     for n in range(5):
         await until(rig, "more calls", lambda s, n=n: s["answered"] >= 8 * n)
-        assert await asyncio.to_thread(kick, rig) == 2
+        assert await asyncio.to_thread(kick, rig) >= 1
         # It is back so soon that only the log has seen it go
         await rig.until(lambda n=n: ups(rig, n + 2), PATIENT_S, "the connection to be back")
     result = await finish(callers, 90.0)

@@ -40,7 +40,7 @@ def test_init_gives_what_check_likes(samples: Path) -> None:
     assert (body["nodes"], body["problems"]) == (["pbx1"], [])
 
 
-@pytest.mark.parametrize("name", ["acd.toml", "extensions_acd.conf", "secrets/ami-events"])
+@pytest.mark.parametrize("name", ["acd.toml", "extensions_acd.conf", "secrets/ami-calls"])
 def test_init_never_overwrites(tmp_path: Path, name: str) -> None:
     (tmp_path / "etc" / "secrets").mkdir(parents=True)
     (tmp_path / "etc" / name).write_text("mine")
@@ -138,7 +138,7 @@ def test_hash_pin_refuses_what_is_no_pin(pin: str) -> None:
 def test_the_client_looks_where_the_service_listens(tmp_path: Path, toml: str, environ: dict[str, str]) -> None:
     config = tmp_path / "etc" / "acd.toml"
     config.parent.mkdir()
-    config.write_text(f'[asterisk.a]\nevent_secret = "x"\naction_secret = "y"\n{toml}\n')
+    config.write_text(f'[asterisk.a]\ncall_secret = "x"\nlook_secret = "y"\n{toml}\n')
     config.chmod(0o600)
     expected = load_settings(config, environ).settings.http.socket
     assert socket_path(Options(config=config), environ) == expected

@@ -39,8 +39,8 @@ def test_a_copy_works_and_has_its_own_secrets(tmp_path: Path) -> None:
             "floor.yaml",
             "manager_acd.conf",
             "pjsip_acd.conf",
-            "secrets/ami-events",
-            "secrets/ami-actions",
+            "secrets/ami-calls",
+            "secrets/ami-looks",
             "secrets/agent-pins",
         ]
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.files)
@@ -49,7 +49,7 @@ def test_a_copy_works_and_has_its_own_secrets(tmp_path: Path) -> None:
         assert loaded.warnings == ()
         node = loaded.settings.asterisk["pbx1"]
         manager = (folder / "manager_acd.conf").read_text()
-        secrets = [node.secret("event").get_secret_value(), node.secret("action").get_secret_value()]
+        secrets = [node.secret("call").get_secret_value(), node.secret("look").get_secret_value()]
         assert re.findall(r"^secret = (.*)$", manager, re.MULTILINE) == secrets
         passwords = re.findall(r"^password = (.*)$", (folder / "pjsip_acd.conf").read_text(), re.MULTILINE)
         assert len(passwords) == 2
@@ -66,7 +66,7 @@ def test_a_copy_works_and_has_its_own_secrets(tmp_path: Path) -> None:
     assert len(seen) == 8
 
 
-@pytest.mark.parametrize("present", ["floor.yaml", "secrets/ami-events"])
+@pytest.mark.parametrize("present", ["floor.yaml", "secrets/ami-calls"])
 def test_nothing_is_overwritten_or_half_written(present: str, tmp_path: Path) -> None:
     (tmp_path / present).parent.mkdir(exist_ok=True)
     (tmp_path / present).write_text("mine")
@@ -99,7 +99,7 @@ def test_every_key_stands_in_the_sample_with_its_default() -> None:
     shown = set(re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE))
     tables = (AsteriskNode, *(field.annotation for name, field in Settings.model_fields.items() if name != "asterisk"))
     known = {name for table in tables for name in table.model_fields}
-    assert known - shown <= {"event_secret", "action_secret"}
+    assert known - shown <= {"call_secret", "look_secret"}
     assert shown <= known
     defaults = {name: field.default for table in tables for name, field in table.model_fields.items()}
     said = dict(re.findall(r"^# ([a-z_]+) = (\d+|true|false)$", text, re.MULTILINE))

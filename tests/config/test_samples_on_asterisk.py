@@ -57,7 +57,7 @@ async def install(rig: Rig, folder: Path) -> None:
     write_samples(folder)
     etc = rig.asterisk.tree.etc
     manager = (folder / "manager_acd.conf").read_text()
-    for name in ("events", "actions"):
+    for name in ("calls", "looks"):
         ours = (folder / "secrets" / f"ami-{name}").read_text().strip()
         manager = manager.replace(ours, (rig.directory / f"ami-{name}").read_text().strip())
     (etc / "manager_acd.conf").write_text(manager)
@@ -109,28 +109,31 @@ async def test_asterisk_takes_the_samples(make_rig: Callable[..., Any], tmp_path
 
 async def rights_are_narrow(rig: Rig) -> None:
     """What a thief of either secret cannot do."""
-    secrets = {name: (rig.directory / f"ami-{name}").read_text().strip() for name in ("events", "actions")}
-    listener = await Manager.login(rig.ports.ami, "acd-events", secrets["events"])
-    for action, headers in (("Setvar", {"Variable": "x", "Value": "y"}), ("CoreShowChannels", {}), ("Command", {})):
-        assert "Permission denied" in await listener.ask(action, **headers)
-    actor = await Manager.login(rig.ports.ami, "acd-actions", secrets["actions"])
-    for action, headers in (
+    secrets = {name: (rig.directory / f"ami-{name}").read_text().strip() for name in ("calls", "looks")}
+    listener = await Manager.login(rig.ports.ami, "acd-calls", secrets["calls"])
+    looker = await Manager.login(rig.ports.ami, "acd-looks", secrets["looks"])
+    dangerous: tuple[tuple[str, dict[str, str]], ...] = (
         ("Command", {"Command": "core show version"}),
         ("Originate", {"Channel": "PJSIP/1001", "Application": "System", "Data": "id"}),
         ("UpdateConfig", {}),
         ("GetConfig", {"Filename": "manager.conf"}),
         ("ModuleLoad", {"LoadType": "reload"}),
         ("MixMonitor", {"Channel": "x"}),
-    ):
-        assert "Permission denied" in await actor.ask(action, **headers), action
+    )
+    for session in (listener, looker):
+        for action, headers in dangerous:
+            assert "Permission denied" in await session.ask(action, **headers), action
+    assert "Permission denied" in await listener.ask("CoreShowChannels")
+    for action, headers in (("Setvar", {"Variable": "x", "Value": "y"}), ("Redirect", {"Channel": "x"})):
+        assert "Permission denied" in await looker.ask(action, **headers), action
     # a second log-in is refused while the first is up
     second = Manager(*await asyncio.open_connection("127.0.0.1", rig.ports.ami))
     await second.reader.readline()
-    assert "Login Already In Use" in await second.ask("Login", Username="acd-actions", Secret=secrets["actions"])
+    assert "Login Already In Use" in await second.ask("Login", Username="acd-looks", Secret=secrets["looks"])
     # the filter keeps out VarSet, Newchannel and their like; what passes bears Asterisk's time
     await asyncio.to_thread(rig.asterisk.cli, "channel originate Local/s@nowhere application UserEvent Mark,A: b")
     await asyncio.to_thread(rig.asterisk.cli, "devstate change Custom:mark BUSY")
     names = await listener.events_until("Custom:mark")
     assert set(names) <= {"FullyBooted", "DeviceStateChange", "Hangup", "UserEvent"}
-    for session in (listener, actor, second):
+    for session in (listener, looker, second):
         await session.close()

@@ -16,10 +16,10 @@ from acd.config import LoadedSettings, ProblemsError, find_config, load_settings
 from acd.config.settings import AsteriskNode, mask_url, normalize_url
 from acd.domain.errors import ConfigurationError
 
-NODE = '[asterisk.PBX1]\nevent_secret_file = "one"\naction_secret_file = "two"\n'
+NODE = '[asterisk.PBX1]\ncall_secret_file = "one"\nlook_secret_file = "two"\n'
 
 
-HUSHED = {"ACD_ASTERISK__B__EVENT_SECRET": "hush\n"}
+HUSHED = {"ACD_ASTERISK__B__CALL_SECRET": "hush\n"}
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_defaults(folder: Path) -> None:
     found = loaded.settings
     node = found.asterisk["PBX1"]
     assert (node.host, node.ami_port, node.tls, node.ca_file) == ("127.0.0.1", 5038, False, None)
-    assert (node.event_user, node.secret("event").get_secret_value()) == ("acd-events", "first-secret")
-    assert (node.action_user, node.secret("action").get_secret_value()) == ("acd-actions", "second secret")
+    assert (node.call_user, node.secret("call").get_secret_value()) == ("acd-calls", "first-secret")
+    assert (node.look_user, node.secret("look").get_secret_value()) == ("acd-looks", "second secret")
     assert (found.agi.host, found.agi.port, found.agi.max_connections) == ("127.0.0.1", 4573, 1000)
     assert (found.http.host, found.http.port, found.http.allow_public) == ("127.0.0.1", None, False)
     assert (found.http.socket, found.http.socket_mode) == (Path("/var/lib/acd/acd.sock"), 0o600)
@@ -93,8 +93,8 @@ def test_the_environment_overrides(folder: Path) -> None:
         "acd_agi__Port": "4000",
         "ACD_ASTERISK__PBX1__HOST": "10.0.0.5",
         "ACD_ASTERISK__PBX1__TLS": "true",
-        "ACD_ASTERISK__new__EVENT_SECRET": "1234",
-        "ACD_ASTERISK__NEW__ACTION_SECRET": "true",
+        "ACD_ASTERISK__new__CALL_SECRET": "1234",
+        "ACD_ASTERISK__NEW__LOOK_SECRET": "true",
         "ACD_DATABASE__URL": "postgresql://u:pw@h/db",
         "ACD_SERVICE__LOG_LEVEL": "DEBUG",
         "ACD_HTTP__SOCKET_MODE": "0660",
@@ -106,21 +106,23 @@ def test_the_environment_overrides(folder: Path) -> None:
     assert (found.http.port, found.agi.port, found.http.socket_mode) == (8080, 4000, 0o660)
     assert list(found.asterisk) == ["PBX1", "new"]
     assert (found.asterisk["PBX1"].host, found.asterisk["PBX1"].tls) == ("10.0.0.5", True)
-    assert found.asterisk["new"].secret("event").get_secret_value() == "1234"
+    assert found.asterisk["new"].secret("call").get_secret_value() == "1234"
     assert found.database.url_masked == "postgresql+psycopg://u:***@h/db"
     assert found.service.log_level == "debug"
 
 
 def test_a_secret_from_the_environment_displaces_the_files(folder: Path) -> None:
-    found = load(folder, NODE, {"ACD_ASTERISK__PBX1__EVENT_SECRET": "from outside"}).settings.asterisk["PBX1"]
-    assert found.secret("event").get_secret_value() == "from outside"
-    inline = '[asterisk.a]\nevent_secret = "x"\naction_secret = "y"\n'
-    found = load(folder, inline, {"ACD_ASTERISK__A__ACTION_SECRET_FILE": "two"}).settings.asterisk["a"]
-    assert found.secret("action").get_secret_value() == "second secret"
+    found = load(folder, NODE, {"ACD_ASTERISK__PBX1__CALL_SECRET": "from outside"}).settings.asterisk["PBX1"]
+    assert found.secret("call").get_secret_value() == "from outside"
+    inline = '[asterisk.a]\ncall_secret = "x"\nlook_secret = "y"\n'
+    found = load(folder, inline, {"ACD_ASTERISK__A__LOOK_SECRET_FILE": "two"}).settings.asterisk["a"]
+    assert found.secret("look").get_secret_value() == "second secret"
 
 
 def test_secrets_are_shown_nowhere(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    text = '[asterisk.a]\nevent_secret = "hush-1"\naction_secret = "hush-2"\n[database]\nurl = "postgresql://u:hush-3@h/d"\n'
+    text = (
+        '[asterisk.a]\ncall_secret = "hush-1"\nlook_secret = "hush-2"\n[database]\nurl = "postgresql://u:hush-3@h/d"\n'
+    )
     found = load(folder, text).settings
     logging.getLogger().warning("%s %r", found, found)
     seen = [
@@ -138,8 +140,8 @@ def test_secrets_are_shown_nowhere(folder: Path, caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize(
     "wrong",
     [
-        '[asterisk.a]\nevent_secret = "hush\\u0007"\naction_secret = ["hush"]\naction_user = 5\n',
-        '[asterisk.a]\nevent_secret = "hush"\naction_secret = "hush"\nhost = 1\n[database]\nurl = "mysql://u:hush@h/d"\n',
+        '[asterisk.a]\ncall_secret = "hush\\u0007"\nlook_secret = ["hush"]\nlook_user = 5\n',
+        '[asterisk.a]\ncall_secret = "hush"\nlook_secret = "hush"\nhost = 1\n[database]\nurl = "mysql://u:hush@h/d"\n',
         NODE + '[database]\nurl = "postgresql://u:hu#sh@h/d"\n',
         NODE + '[database]\nurl = "postgresql://u:hush/x@h/d"\n',
         NODE + '[database]\nurl = "postgresql://u:hush@h@h/d"\n',
@@ -195,7 +197,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_secret_file_that_everybody_may_read_is_refused(mode: int, folder: Path) -> None:
     (folder / "one").chmod(mode)
     assert complaints(folder, NODE) == [
-        "acd.toml:2:1: event_secret_file one can be read by every user of this machine; run: chmod o= one"
+        "acd.toml:2:1: call_secret_file one can be read by every user of this machine; run: chmod o= one"
     ]
     (folder / "one").chmod(0o640)
     assert load(folder, NODE).warnings == ()
@@ -214,13 +216,13 @@ def test_a_secret_file_that_everybody_may_read_is_refused(mode: int, folder: Pat
 )
 def test_what_is_no_secret(content: bytes, reason: str, folder: Path) -> None:
     (folder / "one").write_bytes(content)
-    assert complaints(folder, NODE) == [f"acd.toml:2:1: event_secret_file one {reason}"]
+    assert complaints(folder, NODE) == [f"acd.toml:2:1: call_secret_file one {reason}"]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '[asterisk.a]\nevent_secret = "x"\naction_secret = "y"\n',
+        '[asterisk.a]\ncall_secret = "x"\nlook_secret = "y"\n',
         NODE + '[database]\nurl = "postgresql://u:pw@h/d"\n',
         NODE + '[database]\nurl = "postgresql://h/d?password=pw"\n',
     ],

@@ -31,7 +31,7 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_no_device_is_neither_taken_nor_dialled(text):
     assert proper_device(text) is None
-    assert dial_string([text]) == ""
+    assert dial_string((text,)) == ""
     answer, floor = _log_in("bob", text)
     assert not answer.ok
     assert floor.roster.agents["bob"].state == "LOGGED_OUT"
@@ -54,7 +54,7 @@ def test_one_phone_is_one_phone_however_it_is_spelled():
 
 
 def test_every_contact_of_an_endpoint_rings_and_a_number_behind_a_trunk_as_it_is():
-    assert dial_string(["PJSIP/1001", "pjsip/2@trunk"]) == "${PJSIP_DIAL_CONTACTS(1001)}&PJSIP/2@trunk"
+    assert dial_string(("PJSIP/1001", "pjsip/2@trunk")) == "${PJSIP_DIAL_CONTACTS(1001)}&PJSIP/2@trunk"
 
 
 def _floor() -> Floor:

@@ -68,7 +68,7 @@ def test_secrets_are_private_and_stay_the_same(folder: Path) -> None:
     assert len(set(first)) == 3
     assert all(len(secret) >= 24 for secret in first)
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder / "secrets").iterdir()}
-    assert files == dict.fromkeys(("acd-events", "acd-actions", "acd-commands", "phone-1001"), 0o600)
+    assert files == dict.fromkeys(("acd-calls", "acd-looks", "acd-commands", "phone-1001"), 0o600)
     assert stat.S_IMODE((folder / "secrets").stat().st_mode) == 0o700
     password = (folder / "secrets/phone-1001").read_text().strip()
     assert password in run("cli", "--dir", str(folder), "pjsip show auth 1001").output

@@ -262,8 +262,8 @@ class Manager:
 
 def test_manager_users_may_do_their_part_and_no_more(lab_asterisk: Make) -> None:
     users = [
-        AmiUser.for_events("listener", "s1"),
-        AmiUser.for_actions("doer", "s2"),
+        AmiUser.for_calls("listener", "s1"),
+        AmiUser.for_looks("doer", "s2"),
         AmiUser.for_commands("fence", "s3"),
     ]
     asterisk = lab_asterisk(ami_users=users, channelvars=["acd_call"], dialplan_text=ANSWERS_BY_CONTEXT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from acd.asterisk.ami.messages import Message
@@ -21,6 +22,8 @@ from acd.domain.states import OfferOutcome
 log = logging.getLogger(__name__)
 
 Fields = Sequence[tuple[str, str]]
+Answer = Callable[[dict[str, str]], None]
+"""Takes the variables that answer an AGI session."""
 
 
 class ActionSender(Protocol):
@@ -29,7 +32,8 @@ class ActionSender(Protocol):
     def send_many(self, batch: Sequence[tuple[str, Fields]]) -> list[asyncio.Future[Message]]: ...
 
 
-def dial_string(phones: Sequence[str]) -> str:
+@lru_cache(maxsize=16_384)
+def dial_string(phones: tuple[str, ...]) -> str:
     """What Dial is to ring, as an expression the dialplan evaluates: every registered contact of a PJSIP endpoint.
 
     What is no device by the domain's grammar is never written here, wherever it came from; without any, the dialplan
@@ -47,15 +51,19 @@ def dial_string(phones: Sequence[str]) -> str:
     return "&".join(parts)
 
 
-def variables_of(command: ChannelCommand) -> dict[str, str]:
-    """The channel variables that carry ``command`` to the dialplan; ``acd_next`` is not among them."""
+def variables_of(command: ChannelCommand, *, fresh: bool = False) -> dict[str, str]:
+    """The channel variables that carry ``command`` to the dialplan; ``acd_next`` is not among them.
+
+    Few, since each costs Asterisk some 50 us; on a ``fresh`` channel what the dialplan takes for granted is left out.
+    """
     values = {"acd_call": command.call, "acd_place": command.place}
-    if isinstance(command, HoldCall | MarkCall | OfferCall):
+    if isinstance(command, HoldCall | MarkCall | OfferCall) and not (fresh and command.hold == "default"):
         values["acd_hold"] = "ringback" if command.hold is None else command.hold
     if isinstance(command, OfferCall):
         values["acd_agent"] = command.agent
-        values["acd_dial"] = dial_string(command.phones)
-        values["acd_ring"] = f"{max(1.0, command.ring_timeout_s):.0f}"
+        held = not fresh
+        ring_s = max(1.0, command.ring_timeout_s)
+        values["acd_dial"] = f"{dial_string(tuple(command.phones))},{ring_s:.0f},{dial_options(command, held=held)}"
     return values
 
 
@@ -77,20 +85,15 @@ class NodeExecutor:
         self._sender = sender
         self._submit = submit
         self._clock = clock
-        self._waiting: dict[str, asyncio.Future[dict[str, str]]] = {}
+        self._waiting: dict[str, Answer] = {}
 
-    def expect(self, channel: str) -> asyncio.Future[dict[str, str]]:
-        """A future of the variables with which to answer the AGI session of ``channel``."""
-        future: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
-        earlier = self._waiting.get(channel)
-        if earlier is not None:
-            earlier.cancel()
-        self._waiting[channel] = future
-        return future
+    def expect(self, channel: str, answer: Answer) -> None:
+        """Let ``answer`` have the variables with which to answer the AGI session of ``channel``, in place of any other."""
+        self._waiting[channel] = answer
 
-    def forget(self, channel: str, future: asyncio.Future[dict[str, str]]) -> None:
+    def forget(self, channel: str, answer: Answer) -> None:
         """The AGI session of ``channel`` waits no more."""
-        if self._waiting.get(channel) is future:
+        if self._waiting.get(channel) is answer:
             del self._waiting[channel]
 
     def execute(self, command: Command) -> None:
@@ -99,8 +102,7 @@ class NodeExecutor:
             case HoldCall() | OfferCall():
                 self._place(command)
             case MarkCall():
-                future = self._waiting.get(command.channel)
-                if future is None or future.done():
+                if command.channel not in self._waiting:
                     self._send(command.channel, None, [self._setvar(command.channel, variables_of(command))])
             case SendCall():
                 self._send_away(command)
@@ -108,16 +110,13 @@ class NodeExecutor:
                 raise AssertionError(f"no node carries out {command!r}")
 
     def _place(self, command: HoldCall | OfferCall) -> None:
-        values = variables_of(command)
         offer = command.offer if isinstance(command, OfferCall) else None
         target = ("acd-hold", "s") if offer is None else ("acd-offer", offer)
-        future = self._waiting.pop(command.channel, None)
-        asked = future is not None and not future.done()
-        if isinstance(command, OfferCall):
-            values["acd_options"] = dial_options(command, held=not asked)
-        if asked and future is not None:
+        answer = self._waiting.pop(command.channel, None)
+        values = variables_of(command, fresh=answer is not None)
+        if answer is not None:
             values["acd_next"] = f"{target[0]},{target[1]},1"
-            future.set_result(values)
+            answer(values)
             return
         self._send(
             command.channel,
@@ -128,16 +127,16 @@ class NodeExecutor:
     def _send_away(self, command: SendCall) -> None:
         to = command.destination
         goto = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
-        future = self._waiting.pop(command.channel, None)
-        if future is not None and not future.done():
-            future.set_result({"acd_goto": goto, "acd_next": "acd-leave,s,1"})
+        answer = self._waiting.pop(command.channel, None)
+        if answer is not None:
+            answer({"acd_goto": goto, "acd_next": "acd-leave,s,1"})
             return
         setvar = ("Setvar", (("Channel", command.channel), ("Variable", "acd_goto"), ("Value", goto)))
         self._send(command.channel, None, [setvar, self._redirect(command.channel, "acd-leave", "s")])
 
     def _setvar(self, channel: str, values: dict[str, str]) -> tuple[str, Fields]:
-        """All variables in one action: ARRAY() sets several; no value of ours holds a comma, quote or backslash."""
-        names, texts = ",".join(values), ",".join(values.values())
+        """All variables in one action: ARRAY() sets several; no value of ours holds a quote or backslash."""
+        names, texts = ",".join(values), ",".join(value.replace(",", "\\,") for value in values.values())
         return "Setvar", (("Channel", channel), ("Variable", f"ARRAY({names})"), ("Value", texts))
 
     def _redirect(self, channel: str, context: str, exten: str) -> tuple[str, Fields]:

@@ -1,8 +1,10 @@
-"""One Asterisk node: two manager sessions, the translator between them and the floor, and the resynchronisation.
+"""One Asterisk node: its manager session, the translator between it and the floor, and the resynchronisation.
 
-Events come by one session, actions go by the other. Whenever both are up: check what Asterisk is, set the globals,
-look at all channels while events are kept back, hand the look to the floor, then the events. A heartbeat tells the
-dialplan that we live; a running comparison finds what was missed.
+Events come and actions go by one lasting session: up to 22.10 Asterisk wakes every session for every event, also one
+that hears none (a second session cost it half a millisecond a call). Long lists come by a second user's session of
+seconds, so that no event waits behind them. Whenever the session is up: check what Asterisk is, set the globals, look at
+all channels while events are kept back, hand the look to the floor, then the events. A heartbeat tells the dialplan that
+we live; a running comparison finds what was missed.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +24,7 @@ from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.executor import NodeExecutor
 from acd.asterisk.snapshot import read_channels
 from acd.asterisk.translate import WANTED, Translator, phone_state
-from acd.domain.errors import AcdError, AsteriskError, AsteriskUnsuitableError
+from acd.domain.errors import AcdError, AmiAuthenticationError, AsteriskError, AsteriskUnsuitableError
 from acd.domain.events import Event, NodeLost, NodeResynced
 from acd.domain.states import PhoneState
 
@@ -48,6 +50,8 @@ HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
 UNSUITABLE_PAUSE_S = 5.0
+LOCKED_OUT_PAUSE_S = 60.0
+LOOK_WITHIN_S = 5.0
 MAX_BUFFERED = 200_000
 
 
@@ -58,10 +62,10 @@ class NodeSettings:
     name: str
     host: str
     port: int
-    event_user: str
-    event_secret: str
-    action_user: str
-    action_secret: str
+    call_user: str
+    call_secret: str
+    look_user: str
+    look_secret: str
     agi_address: str
     fallback: str = ""
     tls: Any = None
@@ -99,39 +103,25 @@ class Node:
         self._task: asyncio.Task[None] | None = None
         self._state, self._detail, self._since = "down", "not yet connected", clock()
         self.version = ""
-        self.events = AmiSession(
-            name=f"{self.name}-events",
+        self.calls = AmiSession(
+            name=self.name,
             host=settings.host,
             port=settings.port,
-            username=settings.event_user,
-            secret=settings.event_secret,
+            username=settings.call_user,
+            secret=settings.call_secret,
             on_event=self._on_event,
-            on_up=self._on_events_up,
+            on_up=self._on_up,
             on_down=self._on_down,
             wanted=WANTED,
             tls=settings.tls,
         )
-        self.actions = AmiSession(
-            name=f"{self.name}-actions",
-            host=settings.host,
-            port=settings.port,
-            username=settings.action_user,
-            secret=settings.action_secret,
-            on_event=lambda _: None,
-            on_up=self._on_actions_up,
-            on_down=self._on_down,
-            wanted=frozenset(),
-            events="off",
-            tls=settings.tls,
-        )
-        self.executor = NodeExecutor(self.name, self.actions, submit, clock)
+        self.executor = NodeExecutor(self.name, self.calls, submit, clock)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Connect, and stay connected."""
-        await self.events.start()
-        await self.actions.start()
+        await self.calls.start()
         self._task = asyncio.create_task(self._run(), name=f"node-{self.name}")
         self._task.add_done_callback(_report)
 
@@ -140,8 +130,7 @@ class Node:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self.events.close()
-        await self.actions.close()
+        await self.calls.close()
 
     async def wait_synced(self, timeout_s: float) -> bool:
         """Whether the node was resynchronised within ``timeout_s``."""
@@ -151,8 +140,8 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """``{"name", "state": up|down|syncing|unsuitable, "version", "since", "detail"}``."""
-        errors = [str(s.last_error) for s in (self.events, self.actions) if not s.up and s.last_error is not None]
-        detail = "; ".join(dict.fromkeys(errors)) or self._detail
+        error = self.calls.last_error
+        detail = str(error) if error is not None and not self.calls.up else self._detail
         return {
             "name": self.name,
             "state": self._state,
@@ -162,17 +151,13 @@ class Node:
         }
 
     def counters(self) -> Mapping[str, int]:
-        """Counters of both sessions, prefixed."""
-        counts: dict[str, int] = {}
-        for label, session in (("ami_events", self.events), ("ami_actions", self.actions)):
-            for name, value in asdict(session.counters).items():
-                counts[f"{label}_{name}"] = value
-        return counts
+        """Counters of the lasting session, prefixed."""
+        return {f"ami_{name}": value for name, value in asdict(self.calls.counters).items()}
 
     def resync(self, reason: str) -> None:
         """Ask for a fresh look at everything, because events were lost."""
         log.warning("%s: resynchronising: %s", self.name, reason)
-        self.events.drop(reason)
+        self.calls.drop(reason)
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
@@ -191,7 +176,7 @@ class Node:
             self._buffer = []
             self.resync("too many events while resynchronising")
 
-    def _on_events_up(self, message: Message) -> None:
+    def _on_up(self, message: Message) -> None:
         uptime = message.get("Uptime", "")
         if uptime.isdigit():
             started = self._clock() - int(uptime)
@@ -199,9 +184,6 @@ class Node:
             self._restarted = self._started_uptime is not None and abs(started - self._started_uptime) > 3.0
             self._started_uptime = started
         self._buffer = []
-        self._wake.set()
-
-    def _on_actions_up(self, message: Message) -> None:
         self._wake.set()
 
     def _on_down(self, reason: str) -> None:
@@ -218,38 +200,74 @@ class Node:
         beat = itertools.count(int(self._clock()))
         next_look = 0.0
         while True:
-            if not (self.events.up and self.actions.up):
+            if not self.calls.up:
                 self._wake.clear()
-                if not (self.events.up and self.actions.up):
+                if not self.calls.up:
                     await self._wake.wait()
                 continue
             try:
                 if not self._synced.is_set():
-                    if self._state != "unsuitable":
+                    if self._state not in ("unsuitable", "syncing"):
                         self._set("syncing", "")
-                    await self._check()
-                    await self._set_globals()
-                    await self._look(first=True)
+                    async with self._looking() as session:
+                        await self._check(session)
+                        await self._set_globals()
+                        await self._look(session, first=True)
                     self._set("up", "")
                     next_look = time.monotonic() + RECONCILE_S
                 elif time.monotonic() >= next_look:
                     next_look = time.monotonic() + RECONCILE_S
-                    await self._look(first=False)
-                self.actions.send("Setvar", (("Variable", "acd_beat"), ("Value", str(next(beat)))))
+                    async with self._looking() as session:
+                        await self._look(session, first=False)
+                self.calls.send("Setvar", (("Variable", "acd_beat"), ("Value", str(next(beat)))))
             except AsteriskUnsuitableError as error:
                 self._set("unsuitable", str(error))
                 self._alarm("asterisk_unsuitable", f"{self.name}: {error}")
-                # An Asterisk that comes back may have been mended
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), UNSUITABLE_PAUSE_S)
+                await self._pause(UNSUITABLE_PAUSE_S)
                 continue
+            except AmiAuthenticationError as error:
+                # Only the second user's can come here, and his session has said so in the log. Whoever asks again and
+                # again is locked out
+                self._detail = str(error)
+                if not self._synced.is_set():
+                    await self._pause(LOCKED_OUT_PAUSE_S)
+                    continue
             except AcdError as error:
                 log.warning("%s: %s", self.name, error)
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def _check(self) -> None:
-        settings = await self.actions.action("CoreSettings")
+    async def _pause(self, length_s: float) -> None:
+        """Wait, but not longer than until the connection was lost or made: an Asterisk that comes back may be mended."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), length_s)
+
+    @contextlib.asynccontextmanager
+    async def _looking(self) -> AsyncIterator[AmiSession]:
+        """The second user's session, for the time of a look. Raises what keeps it from coming up."""
+        settings = self.settings
+        session = AmiSession(
+            name=f"{self.name}-look",
+            host=settings.host,
+            port=settings.port,
+            username=settings.look_user,
+            secret=settings.look_secret,
+            on_event=lambda _: None,
+            on_up=lambda _: None,
+            on_down=lambda _: None,
+            wanted=frozenset(),
+            events="off",
+            tls=settings.tls,
+        )
+        await session.start()
+        try:
+            await session.wait_up(LOOK_WITHIN_S)
+            yield session
+        finally:
+            await session.close()
+
+    async def _check(self, session: AmiSession) -> None:
+        settings = await session.action("CoreSettings")
         self.version = settings.get("AsteriskVersion", "")
         match = re.match(r"(?:GIT-|certified[-/])?(\d+)\.(\d+)", self.version)
         if match is None or (int(match[1]), int(match[2])) < OLDEST:
@@ -258,7 +276,7 @@ class Node:
             )
         missing = []
         for module in NEEDED_MODULES:
-            answer = await self.actions.send("Getvar", (("Variable", f"IFMODULE({module}.so)"),))
+            answer = await session.send("Getvar", (("Variable", f"IFMODULE({module}.so)"),))
             if answer.get("Value") == "0":
                 missing.append(module)
         if missing:
@@ -267,7 +285,7 @@ class Node:
             )
         absent = []
         for context in NEEDED_CONTEXTS:
-            answer = await self.actions.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({context})"),))
+            answer = await session.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({context})"),))
             if answer.get("Value") != "1":
                 absent.append(context)
         if absent:
@@ -284,17 +302,17 @@ class Node:
         if self.settings.fallback:
             values["ACD_FALLBACK"] = self.settings.fallback
         batch = [("Setvar", (("Variable", name), ("Value", value))) for name, value in values.items()]
-        for answer in await asyncio.gather(*self.actions.send_many(batch)):
+        for answer in await asyncio.gather(*self.calls.send_many(batch)):
             if answer.get("Response") != "Success":
                 raise AsteriskError(f"{self.name} refused to set a global variable: {answer.get('Message')}")
 
-    async def _look(self, *, first: bool) -> None:
+    async def _look(self, session: AmiSession, *, first: bool) -> None:
         at = self._clock()
         buffer = self._buffer
-        channels = await self.actions.list_action("CoreShowChannels")
-        devices = await self.actions.list_action("DeviceStateList")
-        phones = await self._phone_states(devices)
-        if first and (self._buffer is not buffer or self._buffer is None or not self.events.up):
+        channels = await session.list_action("CoreShowChannels")
+        devices = await session.list_action("DeviceStateList")
+        phones = await self._phone_states(session, devices)
+        if first and (self._buffer is not buffer or self._buffer is None or not self.calls.up):
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
         if first:
             self.translator.clear()
@@ -314,7 +332,7 @@ class Node:
                 self.translator.feed(message)
             self._synced.set()
 
-    async def _phone_states(self, listed: Sequence[Message]) -> dict[str, PhoneState]:
+    async def _phone_states(self, session: AmiSession, listed: Sequence[Message]) -> dict[str, PhoneState]:
         """The states Asterisk lists, and those of our phones that it has not had a reason to list since its start."""
         texts = {device.get("Device", ""): device.get("State", "") for device in listed}
         # Numbers behind a trunk have no state of their own; only endpoints are asked for
@@ -325,7 +343,7 @@ class Node:
         ]
         questions = [("Getvar", (("Variable", f"DEVICE_STATE({device})"),)) for device in unlisted]
         for start in range(0, len(questions), 500):
-            answers = await asyncio.gather(*self.actions.send_many(questions[start : start + 500]))
+            answers = await asyncio.gather(*session.send_many(questions[start : start + 500]))
             for device, answer in zip(unlisted[start : start + 500], answers, strict=True):
                 texts[device] = answer.get("Value", "")
         states = {device: phone_state(text) for device, text in texts.items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from acd.asterisk.agi.request import AgiRequest
+from acd.asterisk.agi.request import AgiRequest, Ending
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.node import Node
 from acd.asterisk.translate import OFFER_CONTEXT, plain_name
@@ -34,54 +34,78 @@ class Registration:
         self._clock = clock
         self._quiet = QuietLog(log)
 
-    async def inbound(self, request: AgiRequest) -> None:
-        """Register the call and answer with its variables; without an answer the dialplan holds the caller anyway."""
+    def inbound(self, request: AgiRequest) -> Awaitable[Ending | None] | Ending | None:
+        """Register the call; the floor's answer, within the same turn of the loop as a rule, becomes its variables.
+        Without an answer the dialplan holds the caller anyway."""
         name, entered, call, place = (*request.args, "", "", "", "")[:4]
-        did = ",".join(request.args[4:])
         node = self._node(name)
         if node is None or not request.uniqueid:
             text = "an AGI session of %s names the node %r and the channel %r: no such node is connected"
             self._quiet.say(logging.ERROR, "unknown node", text, request.remote, name[:80], request.uniqueid[:80])
-            return
-        channel, at = request.uniqueid, _seconds(entered, self._clock())
-        if (call or self._clock() - at > LATE_S) and not await _waits(request):
+            return None
+        now = self._clock()
+        at = _seconds(entered, now)
+        arrived = CallArrived(
+            at=at,
+            node=node.name,
+            channel=request.uniqueid,
+            channel_name=request.channel,
+            linkedid=request.variables.get("agi_linkedid", request.uniqueid),
+            did=",".join(request.args[4:]),
+            caller_number=_known(request.callerid),
+            caller_name=_known(plain_name(request.calleridname, request.channel)),
+            call=call or None,
+            place=Place.decode(place) if place else None,
+        )
+        if call or now - at > LATE_S:
+            return self._ask_first(request, node, arrived)
+        self._register(request, node, arrived)
+        return Ending.LATER
+
+    async def _ask_first(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending | None:
+        if not await _waits(request):
             log.info(
                 "%s asked while nobody listened, and has gone on; it asks again if it still waits", request.channel
             )
-            return
+            return None
+        self._register(request, node, arrived)
+        return Ending.LATER
+
+    def _register(self, request: AgiRequest, node: Node, arrived: CallArrived) -> None:
+        channel = arrived.channel
         node.translator.caller_is_ours(channel)
-        future = node.executor.expect(channel)
-        try:
-            self._submit(
-                CallArrived(
-                    at=at,
-                    node=node.name,
-                    channel=channel,
-                    channel_name=request.channel,
-                    linkedid=request.variables.get("agi_linkedid", channel),
-                    did=did,
-                    caller_number=_known(request.callerid),
-                    caller_name=_known(plain_name(request.calleridname, request.channel)),
-                    call=call or None,
-                    place=Place.decode(place),
-                )
-            )
-            values = await asyncio.wait_for(future, ANSWER_WITHIN_S)
-        except TimeoutError:
+
+        def answer(values: dict[str, str]) -> None:
+            timer.cancel()
+            request.set_variables_soon(values, lambda error: self._answered(request, node, values, error))
+
+        def too_late() -> None:
             log.error("the floor did not answer for %s within %g s; it is held", request.channel, ANSWER_WITHIN_S)
-            return
-        finally:
-            node.executor.forget(channel, future)
-        try:
-            await request.set_variables(values)
-        except AsteriskError as error:
+            node.executor.forget(channel, answer)
+            request.finish()
+
+        timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, too_late)
+        node.executor.expect(channel, answer)
+        self._submit(arrived)
+
+    def _answered(
+        self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
+    ) -> None:
+        request.finish()
+        if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
-            if await self._is_gone(node, channel):
-                return
-            # Redirected amid the session: events tell. Anything else: the caller is on hold now
-            context, offer, *_ = values["acd_next"].split(",")
-            if context == OFFER_CONTEXT and not request.hung_up:
-                self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, f"AGI: {error}"))
+            request.spawn(self._look_after(request, node, values, error))
+
+    async def _look_after(
+        self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError
+    ) -> None:
+        """The answer did not arrive, or nothing says that it did."""
+        if await self._is_gone(node, request.uniqueid):
+            return
+        # Redirected amid the session: events tell. Anything else: the caller is on hold now
+        context, offer, *_ = values["acd_next"].split(",")
+        if context == OFFER_CONTEXT and not request.hung_up:
+            self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, f"AGI: {error}"))
 
     def _node(self, name: str) -> Node | None:
         """The node of that name. One we never reached does not know its name; if it is the only one, it is that one."""
@@ -93,7 +117,7 @@ class Registration:
         """Whether the caller hung up. The event that says so may have come before his arrival, and meant nothing."""
         at = self._clock()
         try:
-            answer = await node.actions.send("Getvar", (("Channel", channel), ("Variable", "acd_call")))
+            answer = await node.calls.send("Getvar", (("Channel", channel), ("Variable", "acd_call")))
         except AsteriskError:
             return False  # the resynchronisation will tell
         if answer.get("Response") == "Error":

@@ -155,7 +155,7 @@ class _Completion:
 
     def _node(self, name: str, node: AsteriskNode) -> AsteriskNode:
         update: dict[str, Any] = {}
-        for key in ("event_secret", "action_secret"):
+        for key in ("call_secret", "look_secret"):
             file: Path | None = getattr(node, f"{key}_file")
             if file is not None:
                 update[f"{key}_file"] = self._base / file
@@ -208,7 +208,7 @@ class _Completion:
 def _warn_of_readable_secrets(path: Path, table: Mapping[str, Any], problems: Problems) -> None:
     nodes = table.get("asterisk")
     tables = [node for node in nodes.values() if isinstance(node, dict)] if isinstance(nodes, dict) else []
-    holds_secret = any("event_secret" in node or "action_secret" in node for node in tables)
+    holds_secret = any("call_secret" in node or "look_secret" in node for node in tables)
     database = table.get("database")
     holds_secret |= isinstance(database, dict) and has_password(database.get("url"))
     if holds_secret and path.stat().st_mode & 0o007:

@@ -75,7 +75,7 @@ def _fresh_texts() -> tuple[dict[str, str], dict[str, str]]:
     texts = {name: _PLACEHOLDER.sub(secret, (source / name).read_text(encoding="utf-8")) for name in SAMPLES}
     pins: dict[str, str] = {}
     texts["floor.yaml"] = _AGENT_WITH_PIN.sub(_new_pin(pins), texts["floor.yaml"])
-    for name in ("ami-events", "ami-actions"):
+    for name in ("ami-calls", "ami-looks"):
         texts[f"{SECRETS_DIR}/{name}"] = f"{made[name]}\n"
     texts[f"{SECRETS_DIR}/{PINS_FILE}"] = "".join(f"{agent} {pin}\n" for agent, pin in pins.items())
     return texts, pins

@@ -73,20 +73,20 @@ class AsteriskNode(_Table):
 
     host: Host = "127.0.0.1"
     ami_port: Port = 5038
-    event_user: UserName = "acd-events"
-    event_secret: SecretStr | None = None
-    event_secret_file: FilePath | None = None
-    action_user: UserName = "acd-actions"
-    action_secret: SecretStr | None = None
-    action_secret_file: FilePath | None = None
+    call_user: UserName = "acd-calls"
+    call_secret: SecretStr | None = None
+    call_secret_file: FilePath | None = None
+    look_user: UserName = "acd-looks"
+    look_secret: SecretStr | None = None
+    look_secret_file: FilePath | None = None
     tls: bool = False
     ca_file: FilePath | None = None
 
     def complaints(self) -> Iterator[tuple[str, str]]:
         """``(key, what is wrong)`` where keys do not go together."""
-        if self.event_user == self.action_user:
-            yield "action_user", "event_user and action_user must be two users: each may be logged in once"
-        for name in ("event_secret", "action_secret"):
+        if self.call_user == self.look_user:
+            yield "look_user", "call_user and look_user must be two users: each may be logged in once"
+        for name in ("call_secret", "look_secret"):
             secret, file = getattr(self, name), getattr(self, f"{name}_file")
             if secret is None and file is None:
                 yield name, f"needs {name}_file (a file that holds the secret) or {name}"
@@ -99,9 +99,9 @@ class AsteriskNode(_Table):
         if self.ca_file is not None and not self.tls:
             yield "ca_file", "has ca_file without tls = true"
 
-    def secret(self, which: Literal["event", "action"]) -> SecretStr:
+    def secret(self, which: Literal["call", "look"]) -> SecretStr:
         """The secret of one of the two users."""
-        found = self.event_secret if which == "event" else self.action_secret
+        found = self.call_secret if which == "call" else self.look_secret
         assert found is not None, "settings that were not loaded by load_settings"
         return found
 

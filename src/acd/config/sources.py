@@ -17,7 +17,7 @@ from acd.config.settings import AsteriskNode, Settings
 from acd.config.toml_lines import Spot
 
 OVERRIDE_PREFIX = "ACD_"
-_SECRET_KEYS = frozenset({"event_secret", "action_secret", "url"})
+_SECRET_KEYS = frozenset({"call_secret", "look_secret", "url"})
 #: pydantic's kinds of error, by how they begin.
 _SAID = {
     "int_": "should be a whole number",
@@ -176,7 +176,7 @@ class Sources:
         """A secret from the environment takes the place of the file's secret file, and the other way round."""
         key = loc[-1]
         other = key.removesuffix("_file") if key.endswith("_secret_file") else f"{key}_file"
-        if key.removesuffix("_file") in ("event_secret", "action_secret"):
+        if key.removesuffix("_file") in ("call_secret", "look_secret"):
             table.setdefault(other, None)
 
     def _note(self, detail: Any) -> None:

@@ -125,14 +125,14 @@ class AmiUser:
     many_logins: bool = False
 
     @classmethod
-    def for_events(cls, name: str, secret: str) -> AmiUser:
-        """The session an ACD listens on: no rights to act, and only the events it can use."""
-        return cls(name, secret, read="call,user,dtmf,system", events=ACD_EVENTS)
+    def for_calls(cls, name: str, secret: str) -> AmiUser:
+        """The user an ACD hears of calls by, and moves them by: only the events it can use, no command, config or system."""
+        return cls(name, secret, read="call,user,dtmf,system", write="call,originate,user,agent", events=ACD_EVENTS)
 
     @classmethod
-    def for_actions(cls, name: str, secret: str) -> AmiUser:
-        """The session an ACD acts on: no command, config or system."""
-        return cls(name, secret, write="call,originate,reporting,user,agent")
+    def for_looks(cls, name: str, secret: str) -> AmiUser:
+        """The user an ACD looks by at what is there: lists, nothing else."""
+        return cls(name, secret, write="reporting")
 
     @classmethod
     def for_commands(cls, name: str, secret: str) -> AmiUser:

@@ -32,7 +32,7 @@ from acd.lab.service_files import phones_of, write_service_files
 
 STATE_FILE = "lab.json"
 DEFAULT_DIRECTORY = Path("build/lab")
-EVENT_USER, ACTION_USER, COMMAND_USER = "acd-events", "acd-actions", "acd-commands"
+CALL_USER, LOOK_USER, COMMAND_USER = "acd-calls", "acd-looks", "acd-commands"
 CHANNEL_VARIABLES = ("acd_call", "acd_place", "acd_offer", "acd_agent")
 _STATE_VERSION = 1
 
@@ -101,10 +101,10 @@ def secret(directory: Path, name: str) -> str:
 
 
 def ami_users(directory: Path) -> list[AmiUser]:
-    """The three manager users of a lab: one listens, one acts, one may end others' sessions."""
+    """The three manager users of a lab: one hears and moves calls, one looks, one may end others' sessions."""
     return [
-        AmiUser.for_events(EVENT_USER, secret(directory, EVENT_USER)),
-        AmiUser.for_actions(ACTION_USER, secret(directory, ACTION_USER)),
+        AmiUser.for_calls(CALL_USER, secret(directory, CALL_USER)),
+        AmiUser.for_looks(LOOK_USER, secret(directory, LOOK_USER)),
         AmiUser.for_commands(COMMAND_USER, secret(directory, COMMAND_USER)),
     ]
 
@@ -345,7 +345,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
             "version": state.program.version,
             "sip": f"127.0.0.1:{state.ports.sip}",
             "ami": f"127.0.0.1:{state.ports.ami}",
-            "ami_users": [EVENT_USER, ACTION_USER, COMMAND_USER],
+            "ami_users": [CALL_USER, LOOK_USER, COMMAND_USER],
             "secrets": str(directory / "secrets"),
             "phones": list(state.phones),
             "log": str(instance.log_file),
@@ -353,7 +353,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
         rows += [
             ("Asterisk", f"{state.program.version}, " + (f"process {instance.pid}" if instance.running else "stopped")),
             ("SIP", f"127.0.0.1:{state.ports.sip} (UDP)"),
-            ("manager", f"127.0.0.1:{state.ports.ami}, users {EVENT_USER}, {ACTION_USER}, {COMMAND_USER}"),
+            ("manager", f"127.0.0.1:{state.ports.ami}, users {CALL_USER}, {LOOK_USER}, {COMMAND_USER}"),
             ("secrets", f"{directory / 'secrets'} (a file for each user and phone)"),
             ("phones", _range(state.phones)),
             ("log", str(instance.log_file)),

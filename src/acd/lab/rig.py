@@ -122,7 +122,7 @@ class Rig:
         (self.agi_port,) = free_ports(1, low=32_000, high=32_700)
         self._phone_ports = PortBlock(_PHONE_PORTS, low=12_000, high=13_999)
         self._caller_ports = PortBlock(_CALLER_PORTS, low=14_000, high=19_999)
-        self._secrets = {name: secrets.token_urlsafe(24) for name in ("events", "actions")}
+        self._secrets = {name: secrets.token_urlsafe(24) for name in ("calls", "looks")}
         self.socket = socket_dir(self.directory / "run", "acd.sock") / "acd.sock"
         self.config = self.directory / "acd.toml"
         self.serve: Process | None = None
@@ -160,8 +160,8 @@ class Rig:
             dialplan_text=self.plan.dialplan_text,
             endpoints=self.bank.endpoints,
             ami_users=[
-                AmiUser.for_events("acd-events", self._secrets["events"]),
-                AmiUser.for_actions("acd-actions", self._secrets["actions"]),
+                AmiUser.for_calls("acd-calls", self._secrets["calls"]),
+                AmiUser.for_looks("acd-looks", self._secrets["looks"]),
             ],
             channelvars=CHANNELVARS,
             extra_files=self.plan.extra_files,
@@ -229,7 +229,7 @@ class Rig:
         self.config.write_text(
             f"[asterisk.{NODE}]\n"
             f"ami_port = {self.plan.ami_port or self.ports.ami}\n"
-            'event_secret_file = "ami-events"\naction_secret_file = "ami-actions"\n'
+            'call_secret_file = "ami-calls"\nlook_secret_file = "ami-looks"\n'
             f"[agi]\nport = {self.agi_port}\n"
             f'[http]\nsocket = "{self.socket}"\n'
             f"{database}"

@@ -40,7 +40,7 @@ def write_service_files(
     path.write_text(
         "# Written by `acd lab start` each time, because its ports may change.\n"
         f"[asterisk.lab]\nami_port = {ports.ami}\n"
-        'event_secret_file = "secrets/acd-events"\naction_secret_file = "secrets/acd-actions"\n\n'
+        'call_secret_file = "secrets/acd-calls"\nlook_secret_file = "secrets/acd-looks"\n\n'
         f"[agi]\nport = {agi_port}\n\n"
         f'[floor]\nfile = "{(floor or own).absolute()}"\n\n'
         '[service]\nstate_dir = "state"\n'

@@ -12,6 +12,7 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from acd.asterisk.agi.commands import FORBIDDEN, MAX_COMMAND_BYTES, encode_command
 from acd.domain.errors import MisuseError
@@ -52,6 +53,9 @@ def plan_assignments(values: Mapping[str, str], way: Way) -> Iterator[Assignment
     Functions (``CALLERID(name)``) go alone; so do, by MSet, values with a dollar sign, which it would see expanded on a
     channel with AGIEXECFULL. Raises MisuseError for an impossible name, CR, LF or NUL, or a value too long to send.
     """
+    if way is Way.ARRAY and _is_simple(tuple(values), sum(map(len, values.values()))):
+        yield _together(dict(values), way)
+        return
     run: dict[str, str] = {}
     size = 0
     for name, value in values.items():
@@ -68,6 +72,18 @@ def plan_assignments(values: Mapping[str, str], way: Way) -> Iterator[Assignment
             run[name] = value
     if run:
         yield _together(run, way)
+
+
+@lru_cache(maxsize=256)
+def _all_plain(names: tuple[str, ...]) -> int:
+    """How many characters these names have together, if they are few and plain; else a lot."""
+    plain = 1 < len(names) <= MAX_PAIRS and all(_PLAIN_NAME.fullmatch(name) for name in names)
+    return sum(map(len, names)) if plain else _SURELY_SHORT
+
+
+def _is_simple(names: tuple[str, ...], characters: int) -> bool:
+    """Whether all of it surely goes into one command: the same few names come with every call."""
+    return characters + _all_plain(names) < _SURELY_SHORT
 
 
 def check_assignments(values: Mapping[str, str]) -> None:

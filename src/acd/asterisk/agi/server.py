@@ -10,29 +10,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from panoramisk.fast_agi import Application
 
 from acd.asterisk.agi.assignments import ArrayTrust
 from acd.asterisk.agi.counters import AgiCounters
-from acd.asterisk.agi.request import AgiClosedError, AgiRequest, close_writer
+from acd.asterisk.agi.link import AgiLink
+from acd.asterisk.agi.request import AgiClosedError, AgiRequest, Ending
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.domain.errors import MisuseError
 
-Handler = Callable[[AgiRequest], Awaitable[None] | None]
-
-MAX_LINE_BYTES = 8 * 1024
-MAX_HEADER_BYTES = 64 * 1024
-MAX_HEADERS = 100
-_FIRST = frozenset({"agi_network", "agi_network_script", "agi_request", "agi_channel", "agi_uniqueid"})
-"""What Asterisk says before anything that a caller can write."""
+Handler = Callable[[AgiRequest], Awaitable[Ending | None] | Ending | None]
 
 log = logging.getLogger(__name__)
-
-
-class _NotAgiError(Exception):
-    """The peer does not speak AGI. ``str()`` says what was wrong."""
 
 
 class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no types
@@ -58,18 +50,21 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         self._handler_timeout_s = handler_timeout_s
         self._quiet = QuietLog(log)
         self._trust = ArrayTrust()
-        self._sessions: set[asyncio.Task[None]] = set()
+        self._links: dict[AgiLink, AgiRequest | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_gone = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     @property
     def sessions(self) -> int:
         """Connections open now."""
-        return len(self._sessions)
+        return len(self._links)
 
     def add_route(self, path: str, endpoint: Handler) -> None:
         """Send sessions on ``path`` (no query, slashes at the ends do not matter) to ``endpoint``.
 
-        It may be a coroutine function or a plain one. Raises MisuseError when it is not callable or the path is taken.
+        It may be a coroutine function or a plain one; the session ends with it, unless it returns
+        ``Ending.LATER``. Raises MisuseError when it is not callable or the path is taken.
         """
         key = path.strip("/")
         if not callable(endpoint) or "?" in key:
@@ -87,7 +82,9 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         """Listen; returns the port, which the system chooses when ``port`` is 0. Raises OSError."""
         if self._server is not None:
             raise MisuseError("the FastAGI server was started already")
-        self._server = await asyncio.start_server(self._accept, host, port, limit=MAX_LINE_BYTES, backlog=1024)
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: AgiLink(self, self._header_timeout_s), host, port, backlog=1024
+        )
         address = self._server.sockets[0].getsockname()
         return int(address[1])
 
@@ -97,87 +94,106 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         if server is None:
             return
         server.close()
-        if self._sessions:
-            await asyncio.wait(self._sessions, timeout=grace_s)
-        for session in self._sessions:
-            session.cancel()
-        if self._sessions:
-            await asyncio.wait(self._sessions)
+        if self._links:
+            self._all_gone.clear()
+            try:
+                await asyncio.wait_for(self._all_gone.wait(), grace_s)
+            except TimeoutError:
+                for link, request in list(self._links.items()):
+                    if request is not None:
+                        request.abort()
+                    link.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection from its first byte to its last. Raises nothing but CancelledError."""
-        remote = _host(writer)
-        try:
-            async with asyncio.timeout(self._header_timeout_s):
-                variables = await _read_header(reader)
-            await self._serve(variables, reader, writer, remote)
-        except TimeoutError:
-            self.counters.header_timeouts += 1
-            self._say("header timeout", remote, "sent no whole AGI header within %g s", self._header_timeout_s)
-        except _NotAgiError as error:
-            self.counters.malformed += 1
-            self._say("malformed", remote, "does not speak AGI: %s", error)
-        except (asyncio.IncompleteReadError, OSError):
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine as a task that ends with the server at the latest; what it raises is logged and counted."""
+        task = asyncio.get_running_loop().create_task(work, name="agi-session")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    # -- what the links tell --------------------------------------------------------------------------------------
+
+    def opened(self, link: AgiLink) -> bool:
+        self.counters.connections += 1
+        if self._server is None or len(self._links) >= self._max_connections:
+            self.counters.refused += 1
+            self._say("refused", link.remote, "turned away: %d connections are open", len(self._links))
+            return False
+        self._links[link] = None
+        return True
+
+    def late(self, link: AgiLink) -> None:
+        self.counters.header_timeouts += 1
+        self._say("header timeout", link.remote, "sent no whole AGI header within %g s", self._header_timeout_s)
+        self._drop(link)
+
+    def refused(self, link: AgiLink, reason: str) -> None:
+        self.counters.malformed += 1
+        self._say("malformed", link.remote, "does not speak AGI: %s", reason)
+        self._drop(link)
+
+    def gone(self, link: AgiLink) -> None:
+        if link in self._links and not link.asked:
             self.counters.probes += 1
             text = "FastAGI: %s closed the connection before a whole AGI header (a port probe?)"
-            self._quiet.say(logging.INFO, f"probe {remote}", text, remote)
-        except Exception as error:
-            self.counters.handler_errors += 1
-            self._quiet.say(logging.ERROR, "bug", "FastAGI session of %s failed: %s", remote, error, exc=error)
-        finally:
-            close_writer(writer)
+            self._quiet.say(logging.INFO, f"probe {link.remote}", text, link.remote)
+        request = self._links.get(link)
+        self._drop(link)
+        if request is not None:
+            request.ended()
 
-    # -- inside ---------------------------------------------------------------------------------------------------
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.counters.connections += 1
-        if self._server is None or len(self._sessions) >= self._max_connections:
-            self.counters.refused += 1
-            self._say("refused", _host(writer), "turned away: %d connections are open", len(self._sessions))
-            writer.transport.abort()
-            return
-        session = asyncio.create_task(self.handler(reader, writer), name="agi-session")
-        self._sessions.add(session)
-        session.add_done_callback(self._sessions.discard)
-
-    async def _serve(
-        self,
-        variables: dict[str, str],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        remote: str,
-    ) -> None:
+    def asked(self, link: AgiLink, variables: dict[str, str]) -> None:
         request = AgiRequest(
             variables,
-            reader,
-            writer,
-            remote=remote,
+            link,
             command_timeout_s=self._command_timeout_s,
             counters=self.counters,
             trust=self._trust,
+            spawn=self.spawn,
         )
         endpoint = self._route.get(request.path)
         if endpoint is None:
             self.counters.unknown_paths += 1
-            self._say("unknown path", remote, "asks for %r, which has no handler", request.path[:100])
+            self._say("unknown path", link.remote, "asks for %r, which has no handler", request.path[:100])
+            link.close()
             return
         self.counters.sessions += 1
-        pump = asyncio.create_task(request.pump(), name="agi-pump")
+        self._links[link] = request
         try:
-            await self._handle(endpoint, request)
-        finally:
-            pump.cancel()
+            result = endpoint(request)
+        except Exception as error:
+            self._handler_failed(request, error)
             request.abort()
-            await asyncio.wait([pump])
+            return
+        if inspect.isawaitable(result):
+            self.spawn(self._handle(result, request))
+        elif result is not Ending.LATER:
+            request.finish()
 
-    async def _handle(self, endpoint: Handler, request: AgiRequest) -> None:
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _drop(self, link: AgiLink) -> None:
+        self._links.pop(link, None)
+        if not self._links:
+            self._all_gone.set()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.counters.handler_errors += 1
+            self._quiet.say(logging.ERROR, "bug", "a FastAGI session failed: %s", error, exc=error)
+
+    async def _handle(self, result: Awaitable[Ending | None], request: AgiRequest) -> None:
         """Run the handler within its time; whatever it raises ends this session and nothing else."""
         path, channel = request.path[:100], request.channel[:100]
+        ending: Ending | None = None
         try:
             async with asyncio.timeout(self._handler_timeout_s) as scope:
-                result = endpoint(request)
-                if inspect.isawaitable(result):
-                    await result
+                ending = await result
         except AgiClosedError:
             self.counters.ended_early += 1
             log.debug("AGI session %r of %r was ended by Asterisk", path, channel)
@@ -187,41 +203,20 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
                 text = "AGI handler %r of %r took over %g s; its session is closed, the dialplan goes on"
                 self._quiet.say(logging.ERROR, f"timeout {path}", text, path, channel, self._handler_timeout_s)
                 return
-            self.counters.handler_errors += 1
-            text = "AGI handler %r of %r failed; its session is closed, the dialplan goes on: %s"
-            kind = f"handler {path} {type(error).__name__}"
-            self._quiet.say(logging.ERROR, kind, text, path, channel, error, exc=error)
+            self._handler_failed(request, error)
+        finally:
+            if ending is not Ending.LATER:
+                request.abort()
+
+    def _handler_failed(self, request: AgiRequest, error: Exception) -> None:
+        if isinstance(error, AgiClosedError):
+            self.counters.ended_early += 1
+            return
+        self.counters.handler_errors += 1
+        path, channel = request.path[:100], request.channel[:100]
+        text = "AGI handler %r of %r failed; its session is closed, the dialplan goes on: %s"
+        kind = f"handler {path} {type(error).__name__}"
+        self._quiet.say(logging.ERROR, kind, text, path, channel, error, exc=error)
 
     def _say(self, kind: str, remote: str, text: str, *args: object) -> None:
         self._quiet.say(logging.WARNING, f"{kind} {remote}", "FastAGI: %s " + text, remote, *args)
-
-
-async def _read_header(reader: asyncio.StreamReader) -> dict[str, str]:
-    """The ``agi_*`` lines up to the empty one. Raises _NotAgiError, or IncompleteReadError at an early end."""
-    variables: dict[str, str] = {}
-    total_bytes = 0
-    while True:
-        try:
-            raw = await reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError:
-            raise _NotAgiError(f"a line of over {MAX_LINE_BYTES} bytes") from None
-        total_bytes += len(raw)
-        # Text of callers may be in any encoding; it must not cost the call.
-        line = raw.decode(errors="replace").rstrip("\r\n")
-        if not line and variables:
-            return variables
-        name, separator, value = line.partition(": ")
-        if not separator:
-            name, separator, value = line.partition(":")
-        if not separator or not name.startswith("agi_"):
-            raise _NotAgiError(f"{raw[:40]!r} is no AGI header")
-        if len(variables) >= MAX_HEADERS or total_bytes > MAX_HEADER_BYTES:
-            raise _NotAgiError(f"over {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes of header")
-        # A number with a line feed in it writes lines of its own here: behind these, and before all others
-        if name not in _FIRST or name not in variables:
-            variables[name] = value
-
-
-def _host(writer: asyncio.StreamWriter) -> str:
-    peer = writer.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) and peer else "somebody"

@@ -232,7 +232,9 @@ class ConnectionKeeper:
         self._counters.reconnects += self._ever_up
         self._ever_up = True
         version = "?" if self.link is None else self.link.version
-        log.info("%s: up as %s (manager interface %s)", self.account.where, self.account.username, version)
+        # A session without events is one of seconds, made again and again
+        level = logging.DEBUG if self.account.events == "off" else logging.INFO
+        log.log(level, "%s: up as %s (manager interface %s)", self.account.where, self.account.username, version)
         try:
             awaitable = self._handlers.on_up(message)
             if awaitable is not None:
