@@ -66,7 +66,7 @@ def arrived(what: Scenario) -> list[tuple[float, float]]:
 
     def noting(event: object, now: object) -> object:
         if type(event).__name__ == "CallArrived":
-            caller = world._callers[event.channel]  # type: ignore[attr-defined]
+            caller = world.callers[event.channel]  # type: ignore[attr-defined]
             if caller.source == 0:
                 found.append((caller.arrived_s, caller.talk_s))
         return handle(event, now)  # type: ignore[arg-type]

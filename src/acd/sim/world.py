@@ -11,28 +11,25 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from itertools import pairwise
 from typing import Any
 
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain.definition import HangUp
 from acd.domain.errors import AcdError
-from acd.domain.events import AgentAction, Phase, SeenCall
+from acd.domain.events import AgentAction, Phase
 from acd.domain.instant import Instant
-from acd.domain.place import Place
 from acd.domain.states import AgentState, OfferOutcome, PhoneState
 from acd.floor import Floor
+from acd.sim import faults, gauges
 from acd.sim.book import AgentRow, CallBook, Fate, Look
 from acd.sim.chance import Streams
 from acd.sim.digest import Digest
 from acd.sim.people import Caller, Person, Source
-from acd.sim.scenario import NODE, AgentGroup, ConnectionLost, Fault, PhonesFail, Scenario
+from acd.sim.scenario import NODE, AgentGroup, Scenario
 
 LIVE_LIMIT = 1_000_000
 """Callers on the line at once; with more, nobody will ever be served."""
-LOOKS = 240
-"""How often the floor is looked at for the picture of a run."""
 
 
 class SimulationError(AcdError):
@@ -56,28 +53,27 @@ class World:
         self.looks: list[Look] = []
         self.floor = Floor(scenario.definition, epoch=1, started_at=scenario.starts_at)
         self.agents: dict[str, AgentRow] = {}
-        self.luck_s = [-work_s for work_s in _expected_work_s(scenario, batches)]
+        self.luck_s = gauges.expected_luck_s(scenario, batches)
         self.at_s = 0.0
-        self._now = Instant(0.0, scenario.starts_at)
+        self.now = Instant(0.0, scenario.starts_at)
         self._moments: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._planned = 0
-        self._callers: dict[str, Caller] = {}
+        self.callers: dict[str, Caller] = {}
         self._rung: dict[str, Caller] = {}
-        self._connected = True
+        self.connected = True
         self._waiting = 0
         self._open = 0
-        self._closing = False
-        self._batches = batches
-        self._batch_s = (scenario.length_s - scenario.warm_up_s) / batches
-        self._marks: dict[str, tuple[float, float]] = {}
+        self.closing = False
+        self.batches = batches
+        self.batch_s = (scenario.length_s - scenario.warm_up_s) / batches
         self._levels_s = {name: queue.service_level_s for name, queue in scenario.definition.queues.items()}
         streams = Streams(seed, replication)
         self._sources = [Source(index, callers, streams) for index, callers in enumerate(scenario.callers)]
-        self._people: dict[str, Person] = {}
+        self.people: dict[str, Person] = {}
         for number, group in enumerate(scenario.agents):
             for name in group.members:
                 phones = scenario.definition.agents[name].phones
-                self._people[name] = Person(name, phones, group, streams)
+                self.people[name] = Person(name, phones, group, streams)
                 self.agents[name] = AgentRow(number)
         self._carry_out: dict[type[do.Command], Callable[[Any], None]] = {
             do.HoldCall: self._hold,
@@ -103,76 +99,47 @@ class World:
                 act(what)
             elif due is not None:
                 self._reach(max(due, self.at_s))
-                self._tell(ev.DeadlinePassed(self._now.utc))
+                self.tell(ev.DeadlinePassed(self.now.utc))
             else:
                 break
-        for caller in list(self._callers.values()):
+        for caller in list(self.callers.values()):
             self._done(caller, Fate.STUCK)
         return self
 
     def _reach(self, at_s: float) -> None:
         self.at_s = at_s
-        self._now = Instant(at_s, self.scenario.starts_at + at_s)
+        self.now = Instant(at_s, self.scenario.starts_at + at_s)
 
-    def _plan(self, at_s: float, act: Callable[[Any], None], what: Any) -> None:
+    def plan(self, at_s: float, act: Callable[[Any], None], what: Any) -> None:
         self._planned += 1
         heappush(self._moments, (at_s, self._planned, act, what))
 
     def _begin(self, progress: Callable[[float], None] | None) -> None:
         scenario = self.scenario
-        phones = {phone: PhoneState.IDLE for person in self._people.values() for phone in person.phones}
-        self._tell(ev.NodeResynced(self._now.utc, NODE, (), phones))
+        phones = {phone: PhoneState.IDLE for person in self.people.values() for phone in person.phones}
+        self.tell(ev.NodeResynced(self.now.utc, NODE, (), phones))
         for group in scenario.agents:
             self._plan_shifts(group)
         for fault in scenario.faults:
-            self._plan(fault.at_s, self._fault_begins, fault)
-            self._plan(fault.at_s + fault.for_s, self._fault_ends, fault)
+            self.plan(fault.at_s, lambda fault: faults.begins(self, fault), fault)
+            self.plan(fault.at_s + fault.for_s, lambda fault: faults.ends(self, fault), fault)
         for source in self._sources:
             self._plan_arrival(source)
-        for mark in range(self._batches + 1):
-            self._plan(scenario.warm_up_s + mark * self._batch_s, self._batch_ends, mark)
-        for look in range(LOOKS + 1):
-            self._plan(scenario.length_s * look / LOOKS, self._look_round, progress)
+        gauges.plan(self, progress)
 
     def _plan_shifts(self, group: AgentGroup) -> None:
         for name in group.members:
             for shift in group.shifts:
-                self._plan(shift.start_s, self._logs_in, name)
+                self.plan(shift.start_s, self._logs_in, name)
                 if shift.end_s is not None:
-                    self._plan(shift.end_s, self._logs_out, name)
-
-    def _look_round(self, progress: Callable[[float], None] | None) -> None:
-        waiting = sum(caller.phase is not Phase.TALKING for caller in self._callers.values())
-        states = self.floor.roster.by_state
-        present = len(self._people) - states[AgentState.LOGGED_OUT]
-        self.looks.append(Look(self.at_s, waiting, len(self._callers) - waiting, present))
-        if progress is not None:
-            progress(min(1.0, self.at_s / self.scenario.length_s))
-
-    def _batch_ends(self, mark: int) -> None:
-        """Note what every agent has worked since the batch before."""
-        for name, row in self.agents.items():
-            agent = self.floor.roster.agents[name]
-            work_s, present_s = agent.counts.work_s(), agent.counts.present_s()
-            running_s = self._now.utc - agent.since
-            if agent.state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP):
-                work_s += running_s
-            if agent.state not in (AgentState.LOGGED_OUT, AgentState.PAUSED):
-                present_s += running_s
-            before = self._marks.get(name)
-            if before is not None:
-                row.work_s.append(work_s - before[0])
-                row.present_s.append(present_s - before[1])
-            self._marks[name] = work_s, present_s
-        if mark == self._batches:
-            self._closing = True
+                    self.plan(shift.end_s, self._logs_out, name)
 
     # -- the floor ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, event: ev.Event) -> None:
+    def tell(self, event: ev.Event) -> None:
         """Let the floor handle ``event``, and carry out what it commands."""
         self.events += 1
-        commands: Sequence[do.Command] = self.floor.handle(event, self._now).commands
+        commands: Sequence[do.Command] = self.floor.handle(event, self.now).commands
         for command in commands:
             self.digest.take(self.at_s, command)
             act = self._carry_out.get(type(command))
@@ -182,24 +149,24 @@ class World:
 
     def _report(self, event: ev.Event) -> None:
         """Tell what comes over the manager connection, if that is up."""
-        if self._connected:
-            self._tell(event)
+        if self.connected:
+            self.tell(event)
 
-    def _phones(self, person: Person, state: PhoneState) -> None:
+    def phones(self, person: Person, state: PhoneState) -> None:
         if person.reports:
             for phone in person.phones:
-                self._report(ev.PhoneStateChanged(self._now.utc, phone, state))
+                self._report(ev.PhoneStateChanged(self.now.utc, phone, state))
 
     # -- callers -----------------------------------------------------------------------------------------------------
 
     def _plan_arrival(self, source: Source) -> None:
         at_s = source.following()
         if at_s < math.inf:
-            self._plan(at_s, self._arrives, source)
+            self.plan(at_s, self._arrives, source)
 
     def _arrives(self, source: Source) -> None:
         scenario = self.scenario
-        if self._closing and (self._open == 0 or self.at_s >= 2 * scenario.length_s):
+        if self.closing and (self._open == 0 or self.at_s >= 2 * scenario.length_s):
             # Whoever counts has been served among callers as before; now nobody comes any more
             return
         self._plan_arrival(source)
@@ -208,33 +175,33 @@ class World:
         patience_s = math.inf if source.patience is None else source.patience()
         variables = {name: draw() for name, draw in source.attributes} if source.attributes else {}
         number = "" if source.numbers is None else source.numbers()
-        batch = math.floor((self.at_s - scenario.warm_up_s) / self._batch_s)
-        if 0 <= batch < self._batches:
+        batch = math.floor((self.at_s - scenario.warm_up_s) / self.batch_s)
+        if 0 <= batch < self.batches:
             self.luck_s[batch] += talk_s
         else:
             batch = -1
         channel = f"{self.callers_seen:08d}"
         caller = Caller(channel, source.index, source.did, number, self.at_s, talk_s, batch)
         self._open += batch >= 0
-        if scenario.lines is not None and len(self._callers) >= scenario.lines:
+        if scenario.lines is not None and len(self.callers) >= scenario.lines:
             self._write(caller, Fate.BLOCKED)
             return
-        if len(self._callers) >= LIVE_LIMIT:
+        if len(self.callers) >= LIVE_LIMIT:
             raise SimulationError(
                 f"after {self.at_s:.0f} s more than {LIVE_LIMIT:,} callers are on the line: more come than agents can "
                 "take, and they never give up; give them patience, the queue a max_length, or more agents"
             )
-        self._callers[channel] = caller
+        self.callers[channel] = caller
         if patience_s < math.inf:
-            self._plan(self.at_s + patience_s, self._gives_up, caller)
-        self._tell(
+            self.plan(self.at_s + patience_s, self._gives_up, caller)
+        self.tell(
             ev.CallArrived(
-                self._now.utc, NODE, channel, f"SIM/{channel}", channel, source.did, number, variables=variables
+                self.now.utc, NODE, channel, f"SIM/{channel}", channel, source.did, number, variables=variables
             )
         )
 
     def _gives_up(self, caller: Caller) -> None:
-        if caller.channel in self._callers and caller.phase in (Phase.HELD, Phase.OFFERING, Phase.RINGING):
+        if caller.channel in self.callers and caller.phase in (Phase.HELD, Phase.OFFERING, Phase.RINGING):
             self._done(caller, Fate.ABANDONED)
             self._hangs_up(caller)
 
@@ -242,8 +209,8 @@ class World:
         """The channel is gone; a phone that rang for it stops."""
         person = self._stop_ringing(caller)
         if person is not None:
-            self._phones(person, person.resting_state())
-        self._report(ev.CallEnded(self._now.utc, NODE, caller.channel, 16))
+            self.phones(person, person.resting_state())
+        self._report(ev.CallEnded(self.now.utc, NODE, caller.channel, 16))
 
     def _stop_ringing(self, caller: Caller) -> Person | None:
         """End his offer on his side; the agent whose phone was taken by it."""
@@ -262,13 +229,13 @@ class World:
 
     def _turned_away(self, caller: Caller) -> None:
         """He found the waiting room full."""
-        if caller.channel in self._callers:
+        if caller.channel in self.callers:
             self._done(caller, Fate.REFUSED)
             self._hangs_up(caller)
 
     def _done(self, caller: Caller, fate: Fate) -> None:
         """He leaves the line."""
-        del self._callers[caller.channel]
+        del self.callers[caller.channel]
         self._waits(caller, False)
         if caller.phase is not Phase.TALKING:
             self._write(caller, fate)
@@ -285,9 +252,9 @@ class World:
 
     def _line(self, channel: str) -> Caller | None:
         """The caller whom a command is for. One who hung up at that very moment is gone, and Asterisk says so."""
-        caller = self._callers.get(channel)
+        caller = self.callers.get(channel)
         if caller is None:
-            self._plan(self.at_s, self._report, ev.CallEnded(self._now.utc, NODE, channel))
+            self.plan(self.at_s, self._report, ev.CallEnded(self.now.utc, NODE, channel))
         return caller
 
     def _hold(self, command: do.HoldCall) -> None:
@@ -296,7 +263,7 @@ class World:
             return
         room = self.scenario.waiting_room
         if room is not None and self._waiting >= room and not caller.held:
-            self._plan(self.at_s, self._turned_away, caller)
+            self.plan(self.at_s, self._turned_away, caller)
         caller.call, caller.place, caller.held = command.call, command.place, True
         self._waits(caller, True)
 
@@ -306,7 +273,7 @@ class World:
             caller.call, caller.place = command.call, command.place
 
     def _offer(self, command: do.OfferCall) -> None:
-        caller, person = self._line(command.channel), self._people[command.agent]
+        caller, person = self._line(command.channel), self.people[command.agent]
         if caller is None:
             return
         if caller.phase is not Phase.HELD or caller.offer is not None:
@@ -319,10 +286,10 @@ class World:
         self._waits(caller, False)
         if person.fault in ("unreachable", "congestion", "reported") or person.caller is not None:
             # Somebody who is on the phone already is busy: the floor should have known
-            self._plan(self.at_s, self._offer_fails, (command.offer, person, _failure(person)))
+            self.plan(self.at_s, self._offer_fails, (command.offer, person, _failure(person)))
         else:
             person.caller = caller
-            self._plan(self.at_s, self._rings, (command, person))
+            self.plan(self.at_s, self._rings, (command, person))
 
     def _send(self, command: do.SendCall) -> None:
         caller = self._line(command.channel)
@@ -330,7 +297,7 @@ class World:
             return
         self._done(caller, Fate.SENT_AWAY if caller.held else Fate.REFUSED)
         if isinstance(command.destination, HangUp):
-            self._plan(self.at_s, self._hangs_up, caller)
+            self.plan(self.at_s, self._hangs_up, caller)
 
     def _replied(self, command: do.Reply) -> None:
         """Agents here ask for nothing whose answer they would act on."""
@@ -352,15 +319,15 @@ class World:
         delay_s = person.answer_delay_s() if reaction != "misses" else math.inf
         if person.fault != "silent":
             caller.phase = Phase.RINGING
-            self._phones(person, PhoneState.RINGING)
-            self._report(ev.AgentRang(self._now.utc, command.offer))
+            self.phones(person, PhoneState.RINGING)
+            self._report(ev.AgentRang(self.now.utc, command.offer))
         if delay_s >= command.ring_timeout_s:
             at_s = self.at_s + command.ring_timeout_s
-            self._plan(at_s, self._offer_fails, (command.offer, person, OfferOutcome.NO_ANSWER))
+            self.plan(at_s, self._offer_fails, (command.offer, person, OfferOutcome.NO_ANSWER))
         elif reaction == "declines":
-            self._plan(self.at_s + delay_s, self._offer_fails, (command.offer, person, OfferOutcome.DECLINED))
+            self.plan(self.at_s + delay_s, self._offer_fails, (command.offer, person, OfferOutcome.DECLINED))
         else:
-            self._plan(self.at_s + delay_s, self._answers, (command.offer, person))
+            self.plan(self.at_s + delay_s, self._answers, (command.offer, person))
 
     def _offer_fails(self, what: tuple[str, Person, OfferOutcome]) -> None:
         offer, person, outcome = what
@@ -370,12 +337,12 @@ class World:
         self._stop_ringing(caller)
         caller.phase = Phase.HELD
         if person.fault is None and outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
-            self._phones(person, PhoneState.IDLE)
+            self.phones(person, PhoneState.IDLE)
         if outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
-            self._plan(self.at_s + person.return_delay_s(), self._returns, person.name)
+            self.plan(self.at_s + person.return_delay_s(), self._returns, person.name)
         caller.held = True
         self._waits(caller, True)
-        self._report(ev.OfferFailed(self._now.utc, offer, outcome))
+        self._report(ev.OfferFailed(self.now.utc, offer, outcome))
 
     def _answers(self, what: tuple[str, Person]) -> None:
         offer, person = what
@@ -386,94 +353,33 @@ class World:
         if caller.batch >= 0:
             self.agents[person.name].calls += 1
         caller.phase = Phase.TALKING
-        self._phones(person, PhoneState.BUSY)
-        self._report(ev.AgentAnswered(self._now.utc, offer, f"leg-{offer}"))
-        self._plan(self.at_s + caller.talk_s, self._talk_ends, (offer, person, caller))
+        self.phones(person, PhoneState.BUSY)
+        self._report(ev.AgentAnswered(self.now.utc, offer, f"leg-{offer}"))
+        self.plan(self.at_s + caller.talk_s, self._talk_ends, (offer, person, caller))
 
     def _talk_ends(self, what: tuple[str, Person, Caller]) -> None:
         offer, person, caller = what
         self._done(caller, Fate.ANSWERED)
         self._stop_ringing(caller)
-        self._report(ev.TalkEnded(self._now.utc, offer, "caller"))
-        self._report(ev.CallEnded(self._now.utc, NODE, caller.channel, 16))
-        self._phones(person, person.resting_state())
+        self._report(ev.TalkEnded(self.now.utc, offer, "caller"))
+        self._report(ev.CallEnded(self.now.utc, NODE, caller.channel, 16))
+        self.phones(person, person.resting_state())
 
     # -- agents ------------------------------------------------------------------------------------------------------
 
     def _logs_in(self, agent: str) -> None:
-        self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.LOGIN))
+        self.tell(ev.AgentRequested(self.now.utc, agent, AgentAction.LOGIN))
 
     def _logs_out(self, agent: str) -> None:
-        self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.LOGOUT))
+        self.tell(ev.AgentRequested(self.now.utc, agent, AgentAction.LOGOUT))
 
     def _returns(self, agent: str) -> None:
         """He sees on his screen whether he is paused."""
         if self.floor.roster.agents[agent].state is AgentState.PAUSED:
-            self._tell(ev.AgentRequested(self._now.utc, agent, AgentAction.RESUME))
-
-    # -- faults ------------------------------------------------------------------------------------------------------
-
-    def _fault_begins(self, fault: Fault) -> None:
-        if isinstance(fault, PhonesFail):
-            for name in fault.agents:
-                person = self._people[name]
-                person.fault = "reported" if fault.reported else fault.how
-                if fault.reported and person.caller is None:
-                    self._phones(person, PhoneState.UNREACHABLE)
-        elif isinstance(fault, ConnectionLost):
-            self._connected = False
-            self._tell(ev.NodeLost(self._now.utc, NODE))
-        else:
-            raise AssertionError(f"nobody makes {fault!r} happen")
-
-    def _fault_ends(self, fault: Fault) -> None:
-        if isinstance(fault, PhonesFail):
-            for name in fault.agents:
-                person = self._people[name]
-                was_reported, person.fault = person.fault == "reported", None
-                if was_reported and person.caller is None:
-                    self._phones(person, PhoneState.IDLE)
-        else:
-            self._connected = True
-            self._tell(self._look())
-
-    def _look(self) -> ev.NodeResynced:
-        """What is there, as a fresh manager connection would find it."""
-        seen = tuple(
-            SeenCall(
-                channel=caller.channel,
-                channel_name=f"SIM/{caller.channel}",
-                linkedid=caller.channel,
-                phase=caller.phase or Phase.ELSEWHERE,
-                call=caller.call,
-                place=Place.decode(caller.place),
-                offer=caller.offer,
-                agent=None if caller.offer is None or caller.ringing is None else caller.ringing.name,
-                did=caller.did,
-                caller_number=caller.number,
-            )
-            for caller in self._callers.values()
-        )
-        phones = {phone: _seen_state(person) for person in self._people.values() for phone in person.phones}
-        return ev.NodeResynced(self._now.utc, NODE, seen, phones)
-
-
-def _expected_work_s(scenario: Scenario, batches: int) -> list[float]:
-    length_s = (scenario.length_s - scenario.warm_up_s) / batches
-    edges = [scenario.warm_up_s + length_s * edge for edge in range(batches + 1)]
-    return [
-        math.fsum(callers.arrivals.expected(start, end) * callers.talk.mean_s for callers in scenario.callers)
-        for start, end in pairwise(edges)
-    ]
+            self.tell(ev.AgentRequested(self.now.utc, agent, AgentAction.RESUME))
 
 
 def _failure(person: Person) -> OfferOutcome:
     if person.fault == "congestion":
         return OfferOutcome.CONGESTION
     return OfferOutcome.BUSY if person.fault is None else OfferOutcome.UNREACHABLE
-
-
-def _seen_state(person: Person) -> PhoneState:
-    if person.caller is None:
-        return person.resting_state()
-    return PhoneState.BUSY if person.caller.phase is Phase.TALKING else PhoneState.RINGING
