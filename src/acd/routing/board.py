@@ -19,8 +19,6 @@ from acd.routing.selection import RoundRobin, Selections
 
 CLASSES_SPARE_MAX: Final = 1_024
 """How many classes of calls are kept though no call of theirs waits; the one longest unused goes first."""
-PATCH_MAX: Final = 32
-"""Up to so many agents who came or went, a class's flags are mended; beyond, made anew."""
 
 
 class Call:
@@ -67,13 +65,14 @@ class Board:
             who, grown = self._crew.hire(agent)
             if grown:
                 for call_class in self._classes():
-                    call_class.flags[:] = self._crew.flags_of(call_class.mask)
+                    self._renew(call_class, call_class.mask)
         if who.is_free:
             self._selections.remove(who)
         for name in who.queues.keys() - queues.keys():
             self._leave_queue(who, name)
         joined = queues.keys() - who.queues.keys()
         self._crew.describe(who, skills, queues)
+        self._lanes.serves(agent, len(queues), self._queues.values())
         for name in joined:
             queue = self._queues.get(name)
             if queue is not None and queue.turns is not None:
@@ -90,6 +89,7 @@ class Board:
         self.unfree(agent)
         for name in who.queues:
             self._leave_queue(who, name)
+        self._lanes.serves(agent, 0, self._queues.values())
         self._crew.dismiss(who)
         return held
 
@@ -106,9 +106,7 @@ class Board:
         if who.is_free:
             self._selections.remove(who)
         else:
-            self._crew.leave_reason(who)
-            self._crew.free |= who.bit
-            who.is_free = True
+            self._crew.count(who, None)
         who.idle_since, who.serial, who.occupied_s = idle_since, serial, occupied_s
         self._selections.add(who)
 
@@ -117,13 +115,7 @@ class Board:
         who = self._crew.agent(agent)
         if who.is_free:
             self._selections.remove(who)
-            self._crew.free ^= who.bit
-            who.is_free = False
-        elif who.reason == reason:
-            return
-        else:
-            self._crew.leave_reason(who)
-        self._crew.enter_reason(who, reason)
+        self._crew.count(who, reason)
 
     def offered(self, agent: str, queue: str) -> None:
         """Note that ``agent`` was offered a call of ``queue``, for round robin. Nothing if he is not in it."""
@@ -368,13 +360,10 @@ class Board:
         crew.settled()
 
     def _renew(self, call_class: CallClass, mask: int) -> None:
-        changed = call_class.mask ^ mask
+        """The agents of ``mask`` may serve ``call_class``."""
         call_class.mask, call_class.size = mask, mask.bit_count()
-        if changed.bit_count() > PATCH_MAX:
-            call_class.flags[:] = self._crew.flags_of(mask)
-            return
-        while changed:
-            # An agent's place is counted from the end; he may be gone already
-            length = changed.bit_length()
-            call_class.flags[-length] ^= 1
-            changed ^= 1 << (length - 1)
+        call_class.flags = self._crew.flags_of(mask)
+        if call_class.line:
+            # Lanes hold the flags, too
+            call_class.queue.leave(call_class.line.first)
+            call_class.queue.enter(call_class)

@@ -7,7 +7,7 @@ strings; nothing of channels, clocks or states is known here. Theory of operatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import compress
 from math import inf
 from operator import attrgetter
@@ -16,12 +16,9 @@ from typing import Final, NamedTuple
 from acd.domain.requirement import Requirement
 from acd.routing.board import Board
 from acd.routing.crew import Agent
-from acd.routing.lanes import CallClass, Lane, Queue
+from acd.routing.lanes import OWN_LANES_MAX, CallClass, Lane, Queue
 from acd.routing.line import CallKey
 from acd.routing.policies import score
-
-OWN_LANES_MAX: Final = 8
-"""Agents of up to so many queues look into the lane of each; others into those that queues share."""
 
 _mask_of: Final = attrgetter("mask")
 
@@ -84,6 +81,9 @@ class Matcher(Board):
         wanted = call_class.mask & self._crew.free
         if not wanted or count < 1:
             return []
+        who = self._crew.of_bit(wanted)
+        if wanted == who.bit:
+            return [who]
         return call_class.queue.selection.ranked(call_class, wanted, count)
 
     # -- an agent wants a call ---------------------------------------------------------------------------------------
@@ -95,10 +95,20 @@ class Matcher(Board):
         who = self._crew.agent(agent)
         if who.layout != self._lanes.layout:
             self._lay_out(who)
-        best_s, best = -inf, None
-        for lane, bonus_max_s, bonuses_s in who.lanes:
-            if lane.heads:
-                best_s, best = self._best_of_lane(lane, who, now, bonus_max_s, bonuses_s, best_s, best)
+        pick, is_his, best_s, best = who.pick, who.low.__and__, -inf, None
+        for lane, bonus_s, bonuses_s in who.lanes:
+            if not lane.heads:
+                continue
+            if bonuses_s is not None:
+                best_s, best = self._best_preferred(lane, who, now, bonus_s, bonuses_s, best_s, best)
+                continue
+            # Heads come by key, so the first that he may serve is the best of the lane
+            head = next(compress(lane.heads, map(is_his, map(pick, lane.flags))), None)
+            if head is not None:
+                key = head.line.first
+                mine = score(self._bias(lane), lane.rate, now, key[0], bonus_s)
+                if mine > best_s or (mine == best_s and (best is None or key < best)):
+                    best_s, best = mine, key
         if who.held:
             best_s, best = self._best_held(who, now, best_s, best, preferred=True)
         return None if best is None else best[2]
@@ -106,12 +116,12 @@ class Matcher(Board):
     def _lay_out(self, who: Agent) -> None:
         """Work out which lanes hold calls that ``who`` may serve, and what his preferences are worth in each."""
         queues = {self._queues[name]: self._preference_s(who, name) for name in who.queues if name in self._queues}
-        if self.selection.biased or len(queues) <= OWN_LANES_MAX:
-            who.lanes = tuple((queue.lane, bonus_s, None) for queue, bonus_s in queues.items())
+        if len(who.queues) <= OWN_LANES_MAX or self.selection.biased:
+            who.lanes = tuple(queue.own_lane(bonus_s) for queue, bonus_s in queues.items())
         else:
             bonuses_s: dict[Lane, dict[Queue, float]] = {}
             for queue, bonus_s in queues.items():
-                assert queue.common is not None, "unless lengths count, every queue shares a lane"
+                assert queue.common is not None, "there is somebody of many queues, so queues share lanes"
                 bonuses_s.setdefault(queue.common, {})[queue] = bonus_s
             who.lanes = tuple(
                 (lane, max(some.values()), some if len(set(some.values())) > 1 else None)
@@ -119,30 +129,27 @@ class Matcher(Board):
             )
         who.layout = self._lanes.layout
 
-    def _best_of_lane(
+    def _best_preferred(
         self,
         lane: Lane,
         who: Agent,
         now: float,
         bonus_max_s: float,
-        bonuses_s: Mapping[Queue, float] | None,
+        bonuses_s: Mapping[Queue, float],
         best_s: float,
         best: CallKey | None,
     ) -> tuple[float, CallKey | None]:
-        """The better one of ``best`` and the best call of ``lane``; each with its score.
+        """The better one of ``best`` and the best call of ``lane``, of whose queues ``who`` prefers some to others.
 
-        Heads come by key, so the first that he may serve is the best, but for preferences (``bonuses_s``, unless all are
-        ``bonus_max_s``); those matter as far down as the highest of them could lift a call.
+        The first head that he may serve need not be the best; but those matter only as far down as the highest of his
+        preferences could lift a call.
         """
         bias, rate = self._bias(lane), lane.rate
-        if score(bias, rate, now, lane.first_s, bonus_max_s) < best_s:
-            return best_s, best
-        for head in compress(lane.heads, map(who.pick, lane.flags)):
-            key, bonus_s = head.line.first, bonus_max_s
-            if bonuses_s is not None:
-                if score(bias, rate, now, key[0], bonus_max_s) < best_s:
-                    break
-                bonus_s = bonuses_s[head.queue]
+        for head in compress(lane.heads, map(who.low.__and__, map(who.pick, lane.flags))):
+            key = head.line.first
+            if score(bias, rate, now, key[0], bonus_max_s) < best_s:
+                break
+            bonus_s = bonuses_s[head.queue]
             mine = score(bias, rate, now, key[0], bonus_s)
             if mine > best_s or (mine == best_s and (best is None or key < best)):
                 best_s, best = mine, key
@@ -162,10 +169,6 @@ class Matcher(Board):
                 best_s, best = mine, key
         return best_s, best
 
-    def _all_lanes(self) -> Iterable[Lane]:
-        """Lanes that hold every class once, as few as there are."""
-        return (queue.lane for queue in self._queues.values()) if self.selection.biased else self._lanes
-
     def _preference_s(self, who: Agent, queue: str) -> float:
         return who.queues.get(queue, 0) * self.selection.preference_s
 
@@ -182,7 +185,7 @@ class Matcher(Board):
             self._settle()
         free = self._crew.free
         best_s, best, best_class = -inf, None, None
-        for lane in self._all_lanes() if free else ():
+        for lane in (queue.lane for queue in self._queues.values()) if free else ():
             head = next(compress(lane.heads, map(free.__and__, map(_mask_of, lane.heads))), None)
             if head is not None:
                 key = head.line.first
@@ -220,11 +223,17 @@ class Matcher(Board):
         return None if call_class is None else self._candidates(call_class)
 
     def _candidates(self, call_class: CallClass) -> Candidates:
-        mask = call_class.mask
-        blocked = {
-            reason: count for reason, those in self._crew.reasons.items() if (count := (mask & those).bit_count())
-        }
-        return Candidates(call_class.queue.members, call_class.size, (mask & self._crew.free).bit_count(), blocked)
+        mask, size, crew = call_class.mask, call_class.size, self._crew
+        rest = size - (free := (mask & crew.free).bit_count())
+        blocked = {}
+        for reason, those in crew.reasons.items():
+            if not rest:
+                break
+            count = (mask & those).bit_count()
+            if count:
+                blocked[reason] = count
+                rest -= count
+        return Candidates(call_class.queue.members, size, free, blocked)
 
     def everyone_for(self, queue: str, requirement: Requirement) -> dict[str, str]:
         """Every member of ``queue`` and why he cannot be offered a call that needs ``requirement``; empty if he can.

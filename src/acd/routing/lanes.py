@@ -2,19 +2,23 @@
 
 A class is a queue and a requirement; its calls stand in one line. A lane is the heads of classes whose scores grow at one
 rate, sorted by key, so the first head that an agent may serve is his best of the lane. Every queue has a lane of its own,
-for agents who serve a few queues; queues of one rate share another, for agents who serve many. Knows nothing of agents
-but masks and flags.
+for agents who serve a few queues; for agents who serve many, queues of one rate share another. Knows nothing of agents but
+masks and flags.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import Final
 
 from acd.domain.requirement import Requirement
 from acd.routing.line import CallKey, Line
 from acd.routing.policies import QueuePolicy
 from acd.routing.selection import RoundRobin, Selection
+
+OWN_LANES_MAX: Final = 8
+"""Agents of up to so many queues look into the lane of each; others into those that queues share."""
 
 
 class Queue:
@@ -28,14 +32,15 @@ class Queue:
     selection: Selection
 
     __slots__ = (
-        *("classes", "common", "held", "lane", "members", "name", "offered", "policy", "selection", "share", "turns"),
-        "waiting",
+        *("_own_lanes", "classes", "common", "held", "lane", "members", "name", "offered", "policy", "selection"),
+        *("share", "turns", "waiting"),
     )
 
     def __init__(self, name: str, policy: QueuePolicy) -> None:
         self.name = name
         self.policy = policy
         self.lane = Lane(0.0)
+        self._own_lanes: dict[float, tuple[Lane, float, None]] = {}
         self.common: Lane | None = None
         self.turns: RoundRobin | None = None
         self.offered: dict[str, int] = {}
@@ -44,6 +49,10 @@ class Queue:
         self.waiting = 0
         self.members = 0
         self.share = 0.0
+
+    def own_lane(self, bonus_s: float) -> tuple[Lane, float, None]:
+        """The queue's own lane for agents who prefer it by ``bonus_s``: one object for all of them."""
+        return self._own_lanes.setdefault(bonus_s, (self.lane, bonus_s, None))
 
     def enter(self, call_class: CallClass) -> None:
         """A class of this queue has a head, or another one than before."""
@@ -70,12 +79,12 @@ class Queue:
 class CallClass:
     """Calls of one queue that need the same. ``mask``: the agents who may serve them, free or not; ``size``: how many.
 
-    ``flags``: the same with a byte an agent, for looking one agent up in many classes; only ever changed in place.
+    ``flags``: the same as bytes, for looking one agent up in many classes.
     """
 
     __slots__ = ("flags", "line", "mask", "queue", "requirement", "size")
 
-    def __init__(self, queue: Queue, requirement: Requirement, mask: int, flags: bytearray) -> None:
+    def __init__(self, queue: Queue, requirement: Requirement, mask: int, flags: bytes) -> None:
         self.queue = queue
         self.requirement = requirement
         self.mask = mask
@@ -99,12 +108,7 @@ class Lane:
         self.users = 0
         self._keys: list[CallKey] = []
         self.heads: list[CallClass] = []
-        self.flags: list[bytearray] = []
-
-    @property
-    def first_s(self) -> float:
-        """The time in the smallest key; there is one."""
-        return self._keys[0][0]
+        self.flags: list[bytes] = []
 
     def enter(self, call_class: CallClass) -> None:
         """Take in a class, which has a head."""
@@ -128,20 +132,32 @@ class Lane:
 
 
 class Lanes:
-    """The lanes that queues share. ``layout`` changes whenever a queue comes, goes, or changes its lane."""
+    """The lanes that queues share, while there is somebody who serves many queues and no lengths count.
+
+    ``layout`` changes whenever a queue comes, goes, or changes its lane.
+    """
 
     def __init__(self) -> None:
         self.layout = 0
+        self._wide: set[str] = set()  # the agents of many queues
         self._common: dict[float, Lane] = {}
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._common.values())
+    def serves(self, agent: str, queues: int, all_queues: Iterable[Queue]) -> None:
+        """``agent`` serves so many ``queues`` from now on."""
+        was_shared = bool(self._wide)
+        if queues > OWN_LANES_MAX:
+            self._wide.add(agent)
+        else:
+            self._wide.discard(agent)
+        if was_shared is not bool(self._wide):
+            for queue in all_queues:
+                self.assign(queue, queue.lane.rate, queue.lane.biased is not None)
 
     def assign(self, queue: Queue, rate: float, biased: bool) -> None:
-        """Scores of ``queue`` grow at ``rate`` from now on; ``biased``: and its length counts, so nothing is shared."""
+        """Scores of ``queue`` grow at ``rate`` from now on; ``biased``: and its length counts."""
         queue.lane.rate, queue.lane.biased = rate, queue if biased else None
         old, new = queue.common, None
-        if not biased:
+        if self._wide and not biased:
             new = self._common.get(rate)
             if new is None:
                 new = self._common[rate] = Lane(rate)

@@ -17,7 +17,7 @@ from acd.routing.crew import Agent, Crew
 
 BLOCK: Final = 128
 """Agents a block; one is split beyond twice as many, and down to a quarter it joins a neighbour that has room."""
-READ_MAX: Final = 24
+READ_MAX: Final = 6
 """Of up to so many wanted agents in a block the bits are read; more are met soon enough by going along the block."""
 
 Key = tuple[Any, ...]
@@ -25,12 +25,12 @@ Key = tuple[Any, ...]
 
 
 class _Block:
-    """Some agents in order, and where their bytes stand in flags."""
+    """Some agents in order."""
 
-    __slots__ = ("agents", "keys", "places")
+    __slots__ = ("agents", "keys")
 
-    def __init__(self, keys: list[Key], agents: list[Agent], places: list[int]) -> None:
-        self.keys, self.agents, self.places = keys, agents, places
+    def __init__(self, keys: list[Key], agents: list[Agent]) -> None:
+        self.keys, self.agents = keys, agents
 
     def mask(self) -> int:
         mask = 0
@@ -42,25 +42,23 @@ class _Block:
         at = bisect_left(self.keys, key)
         self.keys.insert(at, key)
         self.agents.insert(at, agent)
-        self.places.insert(at, agent.place)
 
     def remove(self, key: Key, agent: Agent) -> None:
         at = bisect_left(self.keys, key)
         assert self.agents[at] is agent, f"{agent.name} does not stand where his key {key} says"
-        del self.keys[at], self.agents[at], self.places[at]
+        del self.keys[at], self.agents[at]
 
     def split(self) -> _Block:
         """Give up the upper half."""
         half = len(self.keys) // 2
-        upper = _Block(self.keys[half:], self.agents[half:], self.places[half:])
-        del self.keys[half:], self.agents[half:], self.places[half:]
+        upper = _Block(self.keys[half:], self.agents[half:])
+        del self.keys[half:], self.agents[half:]
         return upper
 
     def join(self, upper: _Block) -> None:
         """Take in all of the next."""
         self.keys += upper.keys
         self.agents += upper.agents
-        self.places += upper.places
 
 
 class AgentOrder:
@@ -84,7 +82,7 @@ class AgentOrder:
         at = bisect_right(self._firsts, key) - 1
         if at < 0:
             if not self._blocks:
-                self._insert(0, _Block([key], [agent], [agent.place]))
+                self._insert(0, _Block([key], [agent]))
                 return
             at, self._firsts[0] = 0, key
         block = self._blocks[at]
@@ -127,25 +125,17 @@ class AgentOrder:
     def _delete(self, at: int) -> None:
         del self._blocks[at], self._firsts[at], self._masks[at]
 
-    def first(self, wanted: int) -> Agent | None:
-        """The first agent of the mask ``wanted``."""
-        for block, mask in self._hit(wanted):
-            here = wanted & mask
-            if here.bit_count() <= READ_MAX:
-                return min(self._read(here), key=self.key_of)
-            return next(agent for agent in block.agents if agent.bit & here)
-        return None
-
-    def free_of(self, wanted: int, flags: bytearray, limit: int) -> list[Agent]:
-        """The first ``limit`` of the mask ``wanted``, which is of all the free agents flagged in ``flags``."""
+    def first(self, wanted: int, limit: int = 1) -> list[Agent]:
+        """The first ``limit`` agents of the mask ``wanted``."""
         found: list[Agent] = []
         for block, mask in self._hit(wanted):
             here = wanted & mask
             if here.bit_count() <= READ_MAX:
                 found += sorted(self._read(here), key=self.key_of)
             else:
-                flagged = compress(block.agents, map(flags.__getitem__, block.places))
-                found += islice((agent for agent in flagged if agent.is_free), limit - len(found))
+                flags = here.to_bytes(self._crew.capacity >> 3, "little")
+                flagged = (agent for agent in block.agents if agent.low & agent.pick(flags))
+                found += islice(flagged, limit - len(found))
             if len(found) >= limit:
                 break
         return found[:limit]

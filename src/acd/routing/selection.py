@@ -65,7 +65,7 @@ class InOrder:
         self._order = order
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        return self._order.free_of(wanted, call_class.flags, limit)
+        return self._order.first(wanted, limit)
 
 
 class _Narrowed:
@@ -93,7 +93,7 @@ class _Narrowed:
             best = narrow(wanted)
             agent = self._crew.of_bit(best)
             if best != agent.bit:
-                agent = self._idle.first(best) or agent
+                (agent,) = self._idle.first(best)
             found.append(agent)
             wanted ^= agent.bit
         return found
@@ -138,7 +138,7 @@ class RoundRobin:
         """Nothing to do."""
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        return self._order.free_of(wanted, call_class.flags, limit)
+        return self._order.first(wanted, limit)
 
 
 class Weighted(_Narrowed):
