@@ -6,7 +6,7 @@ model from a wrong one. Seeds are fixed, so a test that passes keeps passing unt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pytest
@@ -165,3 +165,20 @@ def test_six_skills_are_one_queue_of_ninety_agents_with_thirty_places() -> None:
         ("service_level", exact.service_level(30.0)),
     ):
         assert results.total.adjusted[name].holds(value), (name, results.total.adjusted[name], value)
+
+
+def test_one_line_more_is_noticed() -> None:
+    """A test that cannot fail is none: the wrong model lies outside."""
+    results = simulate(replace(sample("erlang-b"), lines=11), 1, confidence=CONFIDENCE)
+    assert not results.total.adjusted["blocked"].holds(erlang_b(10, 7.5))
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    """Forty runs, their batches long against a conversation; at 90 % confidence 36 hold it, give or take 3 x 1.9."""
+    short = replace(sample("erlang-b"), length_s=9_000.0, batches=8)
+    runs = [simulate(short, seed, confidence=0.9).total for seed in range(40)]
+    for figures in ([run.figures for run in runs], [run.adjusted for run in runs]):
+        held = sum(found["blocked"].holds(erlang_b(10, 7.5)) for found in figures)
+        assert 31 <= held <= 40
+    widths = [(run.adjusted["blocked"].half_width, run.figures["blocked"].half_width) for run in runs]
+    assert sum(adjusted for adjusted, _ in widths if adjusted) < 0.9 * sum(plain for _, plain in widths if plain)
