@@ -12,8 +12,8 @@ from acd.lab.rig import Rig, RigPlan
 from records_checker import check_records
 
 FAST_FIRST = (
-    *("domain", "core", "scenarios", "asterisk_wire", "config", "api", "cli", "properties", "store", "postgres"),
-    *("lab", "asterisk", "chaos"),
+    *("domain", "core", "scenarios", "asterisk_wire", "config", "api", "cli", "engine", "routing", "properties"),
+    *("store", "postgres", "sim", "lab", "asterisk", "chaos"),
 )
 """The folders in the order of their cost: what fails cheaply fails early."""
 
