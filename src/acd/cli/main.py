@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "queue": ("acd.cli.queue", "queue", "List queues, show one."),
     "agent": ("acd.cli.agent", "agent", "List and show agents, log them in and out, pause and resume them."),
     "call": ("acd.cli.call", "call", "List calls, show one, explain why it went where it went."),
+    "replay": ("acd.cli.replay", "replay", "Repeat a recorded life, to see that it comes out the same."),
+    "sim": ("acd.cli.sim", "sim", "Try a floor in virtual time, with callers who do not exist."),
     "db": ("acd.cli.db", "db", "Bring the database's schema up to date."),
     "demo": ("acd.cli.demo", "demo", "A small call centre at work on this machine, with real calls."),
     "lab": ("acd.lab.commands", "lab", "A private Asterisk with phones and callers, without root."),
