@@ -61,7 +61,9 @@ def _floor(pyplot: Any, results: Results) -> Any:
     if results.warm_up_s:
         axes.axvspan(0, results.warm_up_s / unit, color="#f3f4f6", zorder=0)
     axes.set_xlim(0, results.length_s / unit)
-    axes.set_ylim(bottom=0)
+    # Room for the legend above the agents
+    most = max((max(look.present, look.talking, look.waiting) for look in results.looks), default=1)
+    axes.set_ylim(0, 1.15 * max(most, 1))
     axes.set_xlabel(f"{name} from the start" + (" (grey: warm-up)" if results.warm_up_s else ""))
     axes.set_title("The floor over time")
     axes.legend(loc="upper left", ncols=3)
