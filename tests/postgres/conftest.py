@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
-pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "schema_cases")
+pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "log_cases", "schema_cases")
 
 from storekit import Database, options  # noqa: E402, F401
 
@@ -31,10 +33,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabPostgres]:
 
 
 @pytest.fixture
-def empty_database(server: LabPostgres) -> Database:
+def empty_database(server: LabPostgres) -> Iterator[Database]:
     if not server.running:
         server.start()
-    return Database(server.create_database(f"acd{next(_numbers)}"))
+    name = f"acd{next(_numbers)}"
+    yield Database(server.create_database(name))
+    # After a crash a server forces every file it has to the disk: with all the tests' databases, that takes a minute.
+    if server.running:
+        with psycopg.connect(server.url(driver="postgresql"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

@@ -1,3 +1,3 @@
 """Folding against the reference, on PostgreSQL."""
 
-from test_fold import test_folding_changes_nothing  # noqa: F401
+from test_fold import test_cut_in_another_way_or_finished_late_it_is_the_same, test_folding_changes_nothing  # noqa: F401

@@ -25,6 +25,7 @@ from acd.domain.records import (
     SegmentOpened,
 )
 from acd.domain.states import AgentState, CallOutcome, SegmentKind
+from acd.store.batches import Run, folded
 from acd.store.fold import Stage
 from acd.store.location import locate
 from acd.store.operations import OPERATIONS, Batch
@@ -104,7 +105,7 @@ def batches_of_records(draw: st.DrawFn) -> list[list[Record]]:
     return batches
 
 
-def folded(records: list[Record]) -> list[Stage]:
+def stages_of(records: list[Record]) -> list[Stage]:
     stages = [Stage()]
     for record in records:
         if not stages[-1].add(record):
@@ -125,7 +126,7 @@ def test_folding_changes_nothing(database: Database, batches: list[list[Record]]
         for records in batches:
             reference.add_all(records)
             together = []
-            for stage in folded(records):
+            for stage in stages_of(records):
                 number += 1
                 together.append(Batch("w", number, stage.rows()))
             await backend.apply(together, 5.0)
@@ -135,8 +136,41 @@ def test_folding_changes_nothing(database: Database, batches: list[list[Record]]
     assert database.contents() == reference.contents()
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches_of_records(), st.integers(0, 60))
+def test_cut_in_another_way_or_finished_late_it_is_the_same(
+    database: Database, batches: list[list[Record]], known: int
+) -> None:
+    """Lines of the spill up to ``known`` were replayed; then the transaction over all of them, long given up, is
+    finished by the server; then the rest of the replay follows."""
+    database.empty()
+    reference = Reference()
+    runs, first = [], 1
+    for records in filter(None, batches):
+        reference.add_all(records)
+        runs.append(Run(first, records))
+        first = runs[-1].last + 1
+    if not runs:
+        return
+
+    async def store() -> None:
+        backend = locate(database.url).backend()
+        await backend.connect(5.0)
+        lines = [await folded("w", [run]) for run in runs]
+        for batches in lines[:known]:
+            await backend.apply(batches, 5.0)
+        await backend.apply(await folded("w", runs), 5.0)
+        for batches in lines:
+            await backend.apply(batches, 5.0)
+        await backend.close()
+
+    known = known % len(runs)
+    asyncio.run(store())
+    assert database.contents() == reference.contents()
+
+
 def test_a_whole_stretch_becomes_one_row() -> None:
-    (stage,) = folded(
+    (stage,) = stages_of(
         [
             SegmentOpened("c", 0, SegmentKind.WAITED, 1.0, "q"),
             SegmentClosed("c", 0, 2.0, "answered"),
@@ -162,7 +196,7 @@ def test_a_row_has_its_operations_columns() -> None:
         AgentStateChanged("n", 0, 1.0, AgentState.PAUSED, None, None, 1.0, None, None, None),
         AgentIntentChanged("p", None),
     ]
-    (stage,) = folded(kinds)
+    (stage,) = stages_of(kinds)
     rows: dict[str, list[list[Any]]] = stage.rows()
     assert set(rows) == {operation.name for operation in OPERATIONS}
     for operation in OPERATIONS:

@@ -177,6 +177,103 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         Spill(tmp_path / "file" / "spill").open()
 
 
+# --- letting go of what the database has ----------------------------------------------------------------------------
+
+
+def test_what_is_released_is_neither_read_nor_kept(tmp_path: Path) -> None:
+    spill = filled(tmp_path, range(3))
+    mark = spill.append([line(3), line(4)])
+    spill.append([line(5)])
+    assert spill.batches == 6
+    spill.release(mark)
+    assert (spill.batches, spill.drained) == (1, False)
+    assert [batch.number for batch in spill.read().batches] == [5]
+    last = spill.append([line(6)])
+    assert last.total == 7
+    spill.release(last)
+    assert (spill.batches, spill.drained) == (0, True)
+    (segment,) = tmp_path.glob("spill-*")
+    assert segment.stat().st_size == spill.size_bytes
+    assert segment.read_bytes().count(b"\n") == 1
+    spill.append([line(7)])
+    assert [batch.number for batch in spill.read().batches] == [7]
+    spill.close()
+    again = Spill(tmp_path)
+    again.open()
+    assert drain(again) == ([7], 0)
+    again.close()
+
+
+def test_releasing_goes_forward_only_and_over_segments(tmp_path: Path) -> None:
+    spill = Spill(tmp_path, limit_bytes=256 * KB)
+    spill.open()
+    marks = [spill.append([line(number, 200)]) for number in range(500)]
+    assert len(names(tmp_path)) > 5
+    spill.release(marks[400])
+    size_bytes = spill.size_bytes
+    for mark in marks[:400]:
+        spill.release(mark)
+    assert (spill.size_bytes, spill.batches) == (size_bytes, 99)
+    assert spill.size_bytes == sum(path.stat().st_size for path in tmp_path.glob("spill-*"))
+    assert min(names(tmp_path)[1:]) == f"spill-{marks[400].segment:08d}.jsonl"
+    assert drain(spill) == (list(range(401, 500)), 0)
+    assert names(tmp_path) == ["lock"]
+    spill.release(marks[-1])
+    assert spill.drained
+    spill.close()
+
+
+def test_releasing_makes_room_within_the_bound(tmp_path: Path) -> None:
+    spill = Spill(tmp_path, limit_bytes=64 * KB)
+    spill.open()
+    for number in range(2000):
+        mark = spill.append([line(number, 1000)])
+        if number % 20 == 19:
+            spill.release(mark)
+        assert sum(path.stat().st_size for path in tmp_path.glob("spill-*")) <= 64 * KB
+    spill.close()
+    # What the database has needs no replay.
+    assert names(tmp_path) == ["lock"]
+
+
+def test_a_release_that_cannot_shorten_the_file_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spill = filled(tmp_path, range(2))
+    mark = spill.append([line(2)])
+
+    def fails(*_: object) -> None:
+        raise OSError("Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fails)
+        spill.release(mark)
+    assert "cannot be shortened" in caplog.text
+    assert spill.drained
+    spill.append([line(3)])
+    assert [batch.number for batch in spill.read().batches] == [3]
+    spill.close()
+
+
+def test_after_a_failed_append_a_release_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spill = filled(tmp_path, range(2))
+    mark = spill.append([line(2)])
+
+    def fails(_: int) -> None:
+        raise OSError("Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        with pytest.raises(OSError, match="Input"):
+            spill.append([line(3)])
+    spill.release(mark)
+    assert names(tmp_path) == ["lock"]
+    assert (spill.size_bytes, spill.drained) == (0, True)
+    spill.append([line(4)])
+    assert drain(spill) == ([4], 0)
+    spill.close()
+
+
 def test_taking_what_is_gone_is_no_trouble(tmp_path: Path) -> None:
     spill = filled(tmp_path, range(1))
     spill.taken(Piece((), (), 99, 5))
