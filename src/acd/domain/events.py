@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from acd.domain.attributes import Value
+from acd.domain.definition import FloorDefinition
 from acd.domain.place import Place
 from acd.domain.states import AgentState, OfferOutcome, PhoneState
 
@@ -122,6 +124,36 @@ class AgentRequested(Event):
     action: AgentAction
     reason: str | None = None
     phone: str | None = None
+    request: str | None = None
+
+
+class CallAction(StrEnum):
+    """What a person or a program may ask for on behalf of a live call."""
+
+    ESCALATE = "escalate"
+    SET_ATTRIBUTES = "set_attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequested(Event):
+    """Somebody asked for something about a call. ``request`` as in AgentRequested.
+
+    ``escalate``: pass it to ``queue``, by default the one its queue escalates to. ``set_attributes``: give it
+    ``attributes``, each of which ``attributes.fault_of`` finds no fault in.
+    """
+
+    call: str
+    action: CallAction
+    queue: str | None = None
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FloorEdited(Event):
+    """From now on the floor is as in ``definition``, whoever waits or talks. ``request`` as in AgentRequested."""
+
+    definition: FloorDefinition
     request: str | None = None
 
 
