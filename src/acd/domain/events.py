@@ -153,7 +153,7 @@ class CallRequested(Event):
 class FloorEdited(Event):
     """From now on the floor is as in ``definition``, whoever waits or talks. ``request`` as in AgentRequested."""
 
-    definition: FloorDefinition
+    definition: FloorDefinition = field(repr=False)
     request: str | None = None
 
 

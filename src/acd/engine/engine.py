@@ -11,20 +11,24 @@ import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from acd.domain.attributes import Value
 from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
-from acd.domain.events import AgentAction, AgentRequested, DeadlinePassed, Event
+from acd.domain.definition import FloorDefinition
+from acd.domain.events import AgentAction, AgentRequested, CallAction, CallRequested, DeadlinePassed, Event, FloorEdited
 from acd.domain.instant import Instant
 from acd.domain.ports import Answer, Executor, StorePort
-from acd.floor import Floor
+from acd.engine.journal import Journal
+from acd.floor import Floor, Step
 
 log = logging.getLogger(__name__)
 
 INBOX_LIMIT = 100_000
 SLICE_S = 0.005
 MAX_ALARMS = 100
+ANSWER_WITHIN_S = 10.0
 
 
 def system_clock() -> Instant:
@@ -43,7 +47,10 @@ class Alarm:
 
 
 class Engine:
-    """Runs a floor. Make and use it inside one event loop. ``on_overflow`` is told when events had to be dropped."""
+    """Runs a floor. Make and use it inside one event loop. ``on_overflow`` is told when events had to be dropped.
+
+    ``journal``, open before the first event, is told every event and what came of it.
+    """
 
     def __init__(
         self,
@@ -53,6 +60,7 @@ class Engine:
         *,
         clock: Callable[[], Instant] = system_clock,
         on_overflow: Callable[[], None] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.floor = floor
         self.clock = clock
@@ -62,6 +70,7 @@ class Engine:
         self._store = store
         self._executor = executor
         self._on_overflow = on_overflow
+        self._journal = journal
         self._inbox: deque[Event] = deque()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -101,14 +110,24 @@ class Engine:
 
     def _process(self, event: Event) -> None:
         self.counters["events"] += 1
+        now = self.clock()
+        failed: Exception | None = None
         try:
-            step = self.floor.handle(event, self.clock())
-        except Exception:
+            step = self.floor.handle(event, now)
+        except Exception as error:
             # A defect of ours must not stop everyone's calls; the reconciler mends what this event would have changed
+            failed = error
             self.counters["events_failed"] += 1
             log.exception("the floor could not handle %r", event)
             self.alarm(RaiseAlarm("floor_error", f"{type(event).__name__} could not be handled; see the log"))
             step = self.floor.salvage()
+        if self._journal is not None:
+            self._journal.note(event, now, step, failed)
+        self._carry_out(step)
+        if failed is not None:
+            self._apologise(event)
+
+    def _carry_out(self, step: Step) -> None:
         awaited = any(command.after_durable for command in step.commands)
         ticket = self._store.write(step.records, soon=awaited) if step.records else None
         channel_commands: list[Command] = []
@@ -121,6 +140,12 @@ class Engine:
                 self._dispatch(command)
         if channel_commands:
             self._executor.execute(channel_commands)
+
+    def _apologise(self, event: Event) -> None:
+        """Whoever asked for what could not be handled need not wait for an answer that may never come."""
+        request: str | None = getattr(event, "request", None)
+        if request is not None and not any(isinstance(c, Reply) and c.request == request for _, c in self._undurable):
+            self._dispatch(Reply(request, False, "could not be handled: a defect in acd, its log tells more", {}))
 
     def _durable(self, ticket: int) -> None:
         while self._undurable and self._undurable[0][0] <= ticket:
@@ -169,13 +194,27 @@ class Engine:
     async def request(
         self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
     ) -> Answer:
-        """Ask the floor on behalf of an agent; the answer comes once what follows is durable."""
+        """Ask the floor on behalf of an agent; the answer comes once what follows is durable. Raises TimeoutError."""
+        return await self._ask(lambda at, name: AgentRequested(at, agent, action, reason, phone, name))
+
+    async def request_call(
+        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+    ) -> Answer:
+        """Ask the floor for something about a call, as ``request`` does for an agent."""
+        return await self._ask(lambda at, name: CallRequested(at, call, action, queue, attributes or {}, name))
+
+    async def edit_floor(self, definition: FloorDefinition) -> Answer:
+        """Let the floor be as in ``definition`` from now on, as ``request`` does for an agent."""
+        return await self._ask(lambda at, name: FloorEdited(at, definition, name))
+
+    async def _ask(self, event: Callable[[float, str], Event]) -> Answer:
+        """Submit ``event(at, request)`` and wait for the Reply of that name."""
         request = f"r{next(self._requests)}"
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._replies[request] = future
-        self.submit(AgentRequested(self.clock().utc, agent, action, reason, phone, request))
+        self.submit(event(self.clock().utc, request))
         try:
-            return await asyncio.wait_for(future, 10.0)
+            return await asyncio.wait_for(future, ANSWER_WITHIN_S)
         finally:
             self._replies.pop(request, None)
 

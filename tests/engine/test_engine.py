@@ -1,0 +1,251 @@
+"""The engine: one event after the other, answers once they are durable, and a life that can be replayed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from floorkit import UTC_0, Clock, define
+
+from acd.domain import events as ev
+from acd.domain.commands import Command, HoldCall, RaiseAlarm, Reply, SendCall
+from acd.domain.events import AgentAction, CallAction
+from acd.domain.instant import Instant
+from acd.domain.records import CallMoved, Record
+from acd.engine import Engine
+from acd.engine import engine as engine_module
+from acd.engine.journal import Journal, JournalOptions
+from acd.engine.journal_reader import CLOSED, Recording
+from acd.engine.replay import replay
+from acd.floor import Floor, Step
+
+FLOOR = define("queue main\nagent ann 101 main\ndid 1 main\nfallback dialplan:operator,s")
+MOVED = (CallMoved("c", "main"),)
+
+
+class FakeStore:
+    """Nothing is durable until the test says so."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Record, ...]] = []
+        self.soon: list[bool] = []
+        self.lost: set[int] = set()
+        self._settled: Callable[[int], None] = lambda ticket: None
+
+    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+        self.written.append(tuple(records))
+        self.soon.append(soon)
+        return len(self.written)
+
+    def durable(self, ticket: int) -> bool:
+        return ticket not in self.lost
+
+    def on_durable(self, callback: Any) -> None:
+        self._settled = callback
+
+    def settle(self) -> None:
+        """Everything so far is settled."""
+        self._settled(len(self.written))
+
+    async def open(self) -> Any:
+        raise AssertionError("the engine does not open its store")
+
+    async def close(self) -> None:
+        raise AssertionError("nor does it close it")
+
+    def state(self) -> dict[str, Any]:
+        return {"state": "ok"}
+
+
+class FakeExecutor:
+    def __init__(self) -> None:
+        self.executed: list[Command] = []
+
+    def execute(self, commands: Sequence[Command]) -> None:
+        self.executed += commands
+
+
+class Scripted(Floor):
+    """A floor of which the test says what it gives for requests; a ``boom`` channel makes it fail half-way."""
+
+    def __init__(self) -> None:
+        super().__init__(FLOOR, epoch=1, started_at=UTC_0)
+        self.seen: list[tuple[ev.Event, Instant]] = []
+        self.saw = asyncio.Event()
+        self.give: Callable[[Any], Step] | None = None
+
+    def handle(self, event: ev.Event, now: Instant) -> Step:
+        self.seen.append((event, now))
+        self.saw.set()
+        if self.give is not None and hasattr(event, "request"):
+            return self.give(event)
+        step = super().handle(event, now)
+        if getattr(event, "channel", "") == "boom":
+            raise ValueError("a defect")
+        return step
+
+
+class Bench:
+    """An engine, and everything it is wired to."""
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self.clock = Clock()
+        self.floor = Scripted()
+        self.store, self.executor = FakeStore(), FakeExecutor()
+        self.overflows = 0
+        self.alarms: list[RaiseAlarm] = []
+        self.journal = (
+            None if journal is None else Journal(self.floor, JournalOptions(journal), alarm=self.alarms.append)
+        )
+        if self.journal is not None:
+            self.journal.open()
+        self.engine = Engine(
+            self.floor,
+            self.store,
+            self.executor,
+            clock=lambda: self.clock.now,
+            on_overflow=self._overflow,
+            journal=self.journal,
+        )
+
+    def _overflow(self) -> None:
+        self.overflows += 1
+
+    def arrives(self, channel: str) -> None:
+        self.engine.submit(ev.CallArrived(self.clock.now.utc, "east", channel, "PJSIP/x", channel, "1"))
+
+    async def close(self) -> None:
+        self.engine.close()
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.close)
+
+
+async def handled(bench: Bench, events: int) -> None:
+    """Let the loop run until so many events were handled."""
+    async with asyncio.timeout(10):
+        while len(bench.floor.seen) < events:
+            bench.floor.saw.clear()
+            await bench.floor.saw.wait()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    await made.close()
+
+
+async def test_a_life_is_journalled_with_the_moment_each_event_was_handled_at(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "journal")
+    bench.engine.submit(ev.NodeResynced(bench.clock.now.utc, "east", (), {}))
+    for number in range(20):
+        bench.clock.s += 1.25
+        bench.arrives(f"c{number}")
+        await handled(bench, number + 2)
+    bench.engine.submit(ev.AgentRequested(bench.clock.now.utc, "ann", AgentAction.LOGIN))
+    await handled(bench, 22)
+    await bench.close()
+    recording = Recording(tmp_path / "journal")
+    outcome = replay(recording)
+    assert (outcome.difference, outcome.events, recording.ended) == (None, 22, CLOSED)
+    assert [(noted.event, noted.now) for noted in Recording(tmp_path / "journal").events()] == bench.floor.seen
+    assert outcome.floor.calls.keys() == bench.floor.calls.keys()
+    assert bench.alarms == []
+
+
+async def test_an_event_that_fails_is_journalled_as_such_and_what_it_did_counts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "journal")
+    bench.engine.submit(ev.NodeResynced(bench.clock.now.utc, "east", (), {}))
+    bench.arrives("boom")
+    bench.arrives("after")
+    await handled(bench, 3)
+    assert set(bench.engine.alarms) == {"floor_error"}
+    assert bench.engine.counters["events_failed"] == 1
+    held = [command.channel for command in bench.executor.executed if isinstance(command, HoldCall)]
+    assert held == ["boom", "after"]
+    await bench.close()
+    noted = list(Recording(tmp_path / "journal").events())
+    assert [one.out.get("failed") for one in noted if one.out is not None] == [None, "ValueError", None]
+
+
+async def test_an_answer_waits_until_what_it_says_is_durable(bench: Bench) -> None:
+    bench.floor.give = lambda event: Step(MOVED, (Reply(event.request, True, "done", {"n": 1}),))
+    asked = asyncio.ensure_future(bench.engine.request("ann", AgentAction.PAUSE, reason="lunch"))
+    await handled(bench, 1)
+    assert bench.store.soon == [True]
+    assert not asked.done()
+    bench.store.settle()
+    answer = await asked
+    assert (answer.ok, answer.message, answer.data) == (True, "done", {"n": 1})
+    event = bench.floor.seen[0][0]
+    assert event == ev.AgentRequested(UTC_0, "ann", AgentAction.PAUSE, "lunch", None, "r1")
+
+
+async def test_what_could_not_be_recorded_is_no_success(bench: Bench) -> None:
+    bench.floor.give = lambda event: Step(MOVED, (Reply(event.request, True, "done", {}),))
+    asked = asyncio.ensure_future(bench.engine.request("ann", AgentAction.LOGIN))
+    await handled(bench, 1)
+    bench.store.lost.add(1)
+    bench.store.settle()
+    answer = await asked
+    assert not answer.ok
+    assert "was done, and could not be recorded" in answer.message
+
+
+async def test_calls_and_the_floor_itself_are_asked_for_likewise(bench: Bench) -> None:
+    bench.floor.give = lambda event: Step((), (Reply(event.request, True, type(event).__name__, {}),))
+    engine, other = bench.engine, define("queue main\nqueue more\nagent ann 101 main")
+    assert (await engine.request_call("c7", CallAction.ESCALATE, queue="more")).message == "CallRequested"
+    await engine.request_call("c7", CallAction.SET_ATTRIBUTES, attributes={"tier": "gold", "n": 2})
+    assert (await engine.edit_floor(other)).message == "FloorEdited"
+    assert [event for event, _ in bench.floor.seen] == [
+        ev.CallRequested(UTC_0, "c7", CallAction.ESCALATE, "more", {}, "r1"),
+        ev.CallRequested(UTC_0, "c7", CallAction.SET_ATTRIBUTES, None, {"tier": "gold", "n": 2}, "r2"),
+        ev.FloorEdited(UTC_0, other, "r3"),
+    ]
+
+
+async def test_whoever_asks_for_what_fails_is_told_so_at_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(event: ev.Event) -> Step:
+        raise ValueError("a defect")
+
+    bench.floor.give = fail
+    secret = define("queue main\nagent ann 101 main")
+    answer = await bench.engine.edit_floor(secret)
+    assert (answer.ok, answer.message) == (False, "could not be handled: a defect in acd, its log tells more")
+    # A floor is long, and has the hashes of PINs in it
+    assert "FloorEdited(at=1700000000.0, request='r1')" in caplog.text
+    assert "PJSIP/101" not in caplog.text
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "ANSWER_WITHIN_S", 0.01)
+    bench.floor.give = lambda event: Step(MOVED, (Reply(event.request, True, "too late", {}),))
+    with pytest.raises(TimeoutError):
+        await bench.engine.request("ann", AgentAction.LOGIN)
+    # Nobody is there any more to hear it
+    bench.store.settle()
+
+
+async def test_a_full_inbox_drops_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "INBOX_LIMIT", 3)
+    for number in range(5):
+        bench.arrives(f"c{number}")
+    assert bench.overflows == 2
+    assert bench.engine.counters["inbox_overflow"] == 2
+    assert bench.engine.alarms["inbox_overflow"].count == 2
+    await handled(bench, 3)
+    assert len(bench.floor.calls) == 3
+
+
+async def test_who_cannot_be_served_is_sent_away_in_order(bench: Bench) -> None:
+    bench.engine.submit(ev.CallArrived(UTC_0, "east", "x", "PJSIP/x", "x", "999"))
+    await handled(bench, 1)
+    (command,) = bench.executor.executed
+    assert isinstance(command, SendCall)
+    assert set(bench.engine.alarms) == {"unknown_did"}
