@@ -65,6 +65,8 @@ def test_defaults(folder: Path) -> None:
     assert found.database.url_masked == "sqlite+aiosqlite:////var/lib/acd/acd.sqlite3"
     assert (found.database.spill_dir, found.database.spill_max_mb) == (Path("/var/lib/acd/spill"), 256)
     assert found.floor.file == folder / "floor.yaml"
+    journal = found.journal
+    assert (journal.directory, journal.max_mb, journal.keep, journal.outputs) == (None, 100, 20, True)
     assert (found.service.log_level, found.service.log_format) == ("info", "text")
 
 

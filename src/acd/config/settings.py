@@ -173,6 +173,18 @@ class FloorTable(_Table):
     file: FilePath = Path("floor.yaml")
 
 
+class JournalTable(_Table):
+    """``[journal]``: everything that the floor is told, on disk, for ``acd replay``. Off unless ``directory`` is set.
+
+    Parts of about ``max_mb`` MB, at most ``keep`` of them; ``outputs``: also what the floor gave.
+    """
+
+    directory: FilePath | None = None
+    max_mb: Annotated[int, Field(ge=1, le=100_000)] = 100
+    keep: Annotated[int, Field(ge=1, le=100_000)] = 20
+    outputs: bool = True
+
+
 class ServiceTable(_Table):
     """``[service]``."""
 
@@ -191,6 +203,7 @@ class Settings(BaseSettings):
     http: HttpTable = HttpTable()
     database: DatabaseTable = DatabaseTable()
     floor: FloorTable = FloorTable()
+    journal: JournalTable = JournalTable()
     service: ServiceTable = ServiceTable()
 
 
