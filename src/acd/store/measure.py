@@ -14,6 +14,7 @@ import gc
 import heapq
 import json
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ from acd.store.schema import upgrade
 from acd.store.store import Store
 
 _TICK_S = 0.005
+_IDLE_S = 2.0
+"""How long the timetable alone is measured."""
 _BESIDE = 200
 """Calls under way at the same time when they come as fast as they are taken."""
 _UNSETTLED_MAX = 5_000
@@ -118,9 +121,9 @@ async def at_rate(store: Store, rate: float, seconds: float) -> dict[str, Any]:
     # What was made before is not part of what is measured, nor is looking through it for garbage.
     gc.collect()
     gc.freeze()
-    idle_from = time.process_time()
-    await _play(after, lambda _: None)
-    idle_s = time.process_time() - idle_from
+    idle_from, share = time.process_time(), min(_IDLE_S / seconds, 1.0)
+    await _play(after[: int(len(after) * share)], lambda _: None)
+    idle_s = (time.process_time() - idle_from) / share
     watch.took_s.clear()
     counts, busy_from = store.state(), time.process_time()
     await _play(after, watch.write)
@@ -197,7 +200,7 @@ async def measure(url: str, state_dir: Path, options: StoreOptions, given: argpa
 def main() -> None:
     """Measure, and print one line."""
     parser = argparse.ArgumentParser(prog="python -m acd.store.measure", description=__doc__)
-    parser.add_argument("url")
+    parser.add_argument("url", help="of an empty database; - reads it from standard input")
     parser.add_argument("state_dir", type=Path)
     parser.add_argument("--rate", type=float, help="calls a second; without it, as fast as they are taken")
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -208,7 +211,14 @@ def main() -> None:
     given = parser.parse_args()
     chosen = {name: getattr(given, name) for name in kinds if getattr(given, name) is not None}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(measure(given.url, given.state_dir, StoreOptions(**chosen), given))
+        found = runner.run(
+            measure(
+                sys.stdin.readline().strip() if given.url == "-" else given.url,
+                given.state_dir,
+                StoreOptions(**chosen),
+                given,
+            )
+        )
     print(json.dumps(found))
 
 

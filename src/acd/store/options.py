@@ -16,7 +16,7 @@ class StoreOptions:
     """Where records are durable: in the spill, a log beside the service that the database follows within
     ``database_pace_s``; or only in the database, where somebody on another machine takes over when this one is lost.
     The log is then for a database that is away."""
-    pace_s: float = 0.08
+    pace_s: float = 0.07
     """A record waits this long for others, unless somebody waits for it or ``batch_max`` is reached."""
     batch_max: int = 1000
     """Records in one batch at most."""
