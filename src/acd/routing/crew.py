@@ -6,7 +6,7 @@ cost hardly depends on how many agents there are. Knows no calls and no order am
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -113,6 +113,13 @@ class Crew:
         found = self._at[mask.bit_length() - 1]
         assert found is not None, "no mask holds the bit of an agent who is gone"
         return found
+
+    def of_bits(self, mask: int) -> Iterator[Agent]:
+        """The agents of ``mask``, one after the other: for masks of a few."""
+        while mask:
+            agent = self.of_bit(mask)
+            mask ^= 1 << agent.index
+            yield agent
 
     # -- who they are ------------------------------------------------------------------------------------------------
 

@@ -8,16 +8,18 @@ is a function from agent to key.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from itertools import compress, islice
+from itertools import compress, count, islice
+from operator import and_
 from typing import Any, Final
 
 from acd.routing.crew import Agent, Crew
 
 BLOCK: Final = 128
 """Agents a block; one is split beyond twice as many, and down to a quarter it joins a neighbour that has room."""
-READ_MAX: Final = 6
+FEW: Final = 4
 """Of up to so many wanted agents in a block the bits are read; more are met soon enough by going along the block."""
 
 Key = tuple[Any, ...]
@@ -25,12 +27,14 @@ Key = tuple[Any, ...]
 
 
 class _Block:
-    """Some agents in order."""
+    """Some agents in order, and apart from them, packed together, where their bits are in a mask made bytes."""
 
-    __slots__ = ("agents", "keys")
+    __slots__ = ("agents", "keys", "lows", "places")
 
     def __init__(self, keys: list[Key], agents: list[Agent]) -> None:
         self.keys, self.agents = keys, agents
+        self.places = array("I", [agent.index >> 3 for agent in agents])
+        self.lows = bytearray(agent.low for agent in agents)
 
     def mask(self) -> int:
         mask = 0
@@ -42,23 +46,31 @@ class _Block:
         at = bisect_left(self.keys, key)
         self.keys.insert(at, key)
         self.agents.insert(at, agent)
+        self.places.insert(at, agent.index >> 3)
+        self.lows.insert(at, agent.low)
 
     def remove(self, key: Key, agent: Agent) -> None:
         at = bisect_left(self.keys, key)
         assert self.agents[at] is agent, f"{agent.name} does not stand where his key {key} says"
-        del self.keys[at], self.agents[at]
+        del self.keys[at], self.agents[at], self.places[at], self.lows[at]
 
     def split(self) -> _Block:
         """Give up the upper half."""
         half = len(self.keys) // 2
         upper = _Block(self.keys[half:], self.agents[half:])
-        del self.keys[half:], self.agents[half:]
+        del self.keys[half:], self.agents[half:], self.places[half:], self.lows[half:]
         return upper
 
     def join(self, upper: _Block) -> None:
         """Take in all of the next."""
         self.keys += upper.keys
         self.agents += upper.agents
+        self.places += upper.places
+        self.lows += upper.lows
+
+    def along(self, flags: bytes) -> Iterator[Agent]:
+        """The agents whose bits are set in ``flags``, in order."""
+        return compress(self.agents, map(and_, map(flags.__getitem__, self.places), self.lows))
 
 
 class AgentOrder:
@@ -125,31 +137,16 @@ class AgentOrder:
     def _delete(self, at: int) -> None:
         del self._blocks[at], self._firsts[at], self._masks[at]
 
-    def first(self, wanted: int, limit: int = 1) -> list[Agent]:
-        """The first ``limit`` agents of the mask ``wanted``."""
+    def first(self, wanted: int, limit: int = 1, flags: bytes | None = None) -> list[Agent]:
+        """The first ``limit`` agents of the mask ``wanted``. ``flags``: of a class that is ``wanted``."""
         found: list[Agent] = []
-        for block, mask in self._hit(wanted):
-            here = wanted & mask
-            if here.bit_count() <= READ_MAX:
-                found += sorted(self._read(here), key=self.key_of)
+        for at in compress(count(), map(wanted.__and__, self._masks)):
+            here = wanted & self._masks[at]
+            if here.bit_count() <= FEW:
+                found += sorted(self._crew.of_bits(here), key=self.key_of)
             else:
-                flags = here.to_bytes(self._crew.capacity >> 3, "little")
-                flagged = (agent for agent in block.agents if agent.low & agent.pick(flags))
-                found += islice(flagged, limit - len(found))
+                flags = flags or self._crew.flags_of(wanted)
+                found += islice(self._blocks[at].along(flags), limit - len(found))
             if len(found) >= limit:
                 break
         return found[:limit]
-
-    def _hit(self, wanted: int) -> Iterator[tuple[_Block, int]]:
-        """The blocks with somebody of the mask ``wanted``, each with its mask."""
-        pairs = zip(self._blocks, self._masks, strict=True)
-        return compress(pairs, map(wanted.__and__, self._masks))
-
-    def _read(self, mask: int) -> list[Agent]:
-        """The agents of ``mask``, bit by bit."""
-        found = []
-        while mask:
-            agent = self._crew.of_bit(mask)
-            found.append(agent)
-            mask ^= agent.bit
-        return found

@@ -16,8 +16,7 @@ is put in place once, when he becomes free. Selections are shared by the queues 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from acd.domain.definition import SelectionWeights
@@ -25,11 +24,13 @@ from acd.domain.requirement import Requirement
 from acd.routing.crew import Agent, Crew
 from acd.routing.orders import AgentOrder, Key
 from acd.routing.policies import QueuePolicy, proficiency_step, standing
-from acd.routing.slices import Digits, added, complement, highest, lowest, times, write
+from acd.routing.slices import Digits, added, ascending, complement, descending, times, write
 
 if TYPE_CHECKING:
     from acd.routing.lanes import CallClass
 
+FEW: Final = 8
+"""So many agents are compared one by one; more are looked for in order."""
 COSTS_MAX: Final = 1_024
 """How many sets of skills have their costs remembered, per set of weights."""
 
@@ -65,7 +66,7 @@ class InOrder:
         self._order = order
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        return self._order.first(wanted, limit)
+        return self._order.first(wanted, limit, call_class.flags)
 
 
 class _Narrowed:
@@ -74,8 +75,8 @@ class _Narrowed:
     def __init__(self, crew: Crew, idle: AgentOrder) -> None:
         self._crew, self._idle = crew, idle
 
-    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
-        """What leaves of a mask of agents those who stand out, at least one."""
+    def groups(self, requirement: Requirement, wanted: int) -> Iterator[int]:
+        """Masks of those of ``wanted`` who are equal by the number, best first."""
         raise NotImplementedError
 
     def add(self, agent: Agent) -> None:
@@ -85,32 +86,30 @@ class _Narrowed:
         """``agent`` is free no more: whatever is known of him is not looked at."""
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        if wanted == self._crew.of_bit(wanted).bit:
-            return [self._crew.of_bit(wanted)]
-        narrow = self.narrowing(call_class.requirement)
         found: list[Agent] = []
-        while wanted and len(found) < limit:
-            best = narrow(wanted)
-            agent = self._crew.of_bit(best)
-            if best != agent.bit:
-                (agent,) = self._idle.first(best)
-            found.append(agent)
-            wanted ^= agent.bit
+        for best in self.groups(call_class.requirement, wanted):
+            missing = limit - len(found)
+            if best.bit_count() <= FEW:
+                found += sorted(self._crew.of_bits(best), key=by_idle)[:missing]
+            else:
+                found += self._idle.first(best, missing)
+            if len(found) == limit:
+                break
         return found
 
 
 class MostProficient(_Narrowed):
     """The most points in the skills that the requirement names."""
 
-    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
-        return partial(highest, self._crew.sums_of(requirement.skills))
+    def groups(self, requirement: Requirement, wanted: int) -> Iterator[int]:
+        return descending(self._crew.sums_of(requirement.skills), wanted)
 
 
 class LeastSkilled(_Narrowed):
     """The fewest skills, so that those with many stay free for who needs them."""
 
-    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
-        return partial(lowest, self._crew.skill_counts)
+    def groups(self, requirement: Requirement, wanted: int) -> Iterator[int]:
+        return ascending(self._crew.skill_counts, wanted)
 
 
 class RoundRobin:
@@ -175,8 +174,8 @@ class Weighted(_Narrowed):
         for other, value in self._known.values():
             write(self._digits, other.bit, 0, value - self._floor)
 
-    def narrowing(self, requirement: Requirement) -> Callable[[int], int]:
-        return partial(lowest, added(self._digits, self._cost(requirement.skills)))
+    def groups(self, requirement: Requirement, wanted: int) -> Iterator[int]:
+        return ascending(added(self._digits, self._cost(requirement.skills)), wanted)
 
     def _cost(self, skills: frozenset[str]) -> Digits:
         """What lack of points costs everybody, in hundredths: the same constant less what the points are worth."""

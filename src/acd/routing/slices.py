@@ -7,7 +7,7 @@ the highest number. (Known from databases as bit-sliced indexes: O'Neil & Quass 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 Digits = list[int]
 """Least significant digit first. Bit i of digit k is digit k of the number of agent i; digits not there are 0."""
@@ -43,22 +43,33 @@ def at_least(digits: Digits, among: int, bound: int) -> int:
     return above | equal
 
 
-def highest(digits: Digits, among: int) -> int:
-    """Those of ``among`` who have its highest number; nobody of nobody."""
-    for ones in reversed(digits):
-        found = among & ones
-        if found:
-            among = found
-    return among
+def ascending(digits: Digits, among: int) -> Iterator[int]:
+    """Those of ``among``, who are some: masks of equal numbers, lowest number first. The first costs one step a digit, each
+    further one little more than the digits in which it differs from the one before."""
+    left = [(among, len(digits))]
+    while left:
+        among, place = left.pop()
+        while place:
+            place -= 1
+            ones = among & digits[place]
+            if ones and ones != among:
+                left.append((ones, place))
+                among ^= ones
+        yield among
 
 
-def lowest(digits: Digits, among: int) -> int:
-    """Those of ``among`` who have its lowest number; nobody of nobody."""
-    for ones in reversed(digits):
-        found = among & ones
-        if found != among:
-            among ^= found
-    return among
+def descending(digits: Digits, among: int) -> Iterator[int]:
+    """The same, highest number first."""
+    left = [(among, len(digits))]
+    while left:
+        among, place = left.pop()
+        while place:
+            place -= 1
+            ones = among & digits[place]
+            if ones and ones != among:
+                left.append((among ^ ones, place))
+                among = ones
+        yield among
 
 
 def added(left: Digits, right: Digits) -> Digits:

@@ -223,19 +223,16 @@ class MadeUpFloor:
         return best[0]
 
     def _edited(self) -> None:
-        """A skill gets another proficiency: whatever can be matched now is."""
+        """An agent gets another proficiency, and if he is free a call that he may serve now."""
         name = self._r.choice(list(self._skills))
         skills = self._skills[name]
         skills[self._r.choice(list(skills))] = self._r.randint(1, 100)
-        pair = self._timed("skill edited", self._edit, name, self._now())
-        while pair is not None:
-            call, agent = pair
-            queue = self._types[self._type_of.pop(call)][0]
+        call = self._timed("skill edited", self._edit, name, self._now())
+        if call is not None:
             self._matcher.unwait(call)
-            self._reserve(agent, queue)
-            self._ringing.append(agent)
-            pair = self._matcher.next_pair(self._now())
+            self._reserve(name, self._types[self._type_of.pop(call)][0])
+            self._ringing.append(name)
 
-    def _edit(self, name: str, now: float) -> tuple[str, str] | None:
+    def _edit(self, name: str, now: float) -> str | None:
         self._matcher.set_agent(name, self._skills[name], self._serves[name])
-        return self._matcher.next_pair(now)
+        return self._matcher.call_for(name, now) if self._matcher.is_free(name) else None

@@ -191,6 +191,9 @@ class BruteMatcher:
     def length(self, queue: str) -> int:
         return sum(call.queue == queue for call in self.calls.values())
 
+    def held_for(self, agent: str) -> list[str]:
+        return [call.name for call in sorted(self.calls.values(), key=self.key) if call.agent == agent]
+
     def head(self, queue: str) -> str | None:
         first = min((call for call in self.calls.values() if call.queue == queue), key=self.key, default=None)
         return first.name if first else None
