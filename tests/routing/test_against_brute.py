@@ -34,7 +34,7 @@ def test_two_thousand_events_at_a_time(seed: int, size: dict[str, int]) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_parts_that_are_split_and_joined_all_the_time(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same with blocks, spare classes and lanes so small that every limit is met again and again."""
-    monkeypatch.setattr(orders, "BLOCK", 4)
+    monkeypatch.setattr(orders, "BLOCK", 8)
     monkeypatch.setattr(orders, "FEW", 1)
     monkeypatch.setattr(selection, "FEW", 1)
     monkeypatch.setattr(lanes, "OWN_LANES_MAX", 1)

@@ -244,6 +244,31 @@ def test_preference_is_worth_seconds(queues: int) -> None:
     assert desk.m.call_for("ann", NOW) == "plain"
 
 
+def test_of_equal_scores_in_several_lanes_the_call_that_came_first() -> None:
+    names = [f"q{n}" for n in range(12)]
+    desk = Desk(*names, selection=CallSelection(preference_s=30.0))
+    desk.m.set_queue("q0", QueuePolicy(weight=4.0))
+    desk.agent("ann", {name: 1 if name == "q1" else 0 for name in names})
+    desk.call("first", "q1", 10)
+    desk.call("second", "q0", 10)
+    assert desk.m.call_score("first", "ann", NOW).score == desk.m.call_score("second", "ann", NOW).score
+    assert desk.order("ann") == ["first", "second"]
+
+
+def test_lanes_that_no_queue_is_in_are_forgotten() -> None:
+    names = [f"q{n}" for n in range(12)]
+    desk = Desk(*names)
+    desk.agent("ann", " ".join(names))
+    desk.call("c", "q0")
+    for n in range(50):
+        desk.m.set_queue("q0", QueuePolicy(weight=2.0 + n))
+    assert len(desk.m._lanes._common) == 2
+    assert desk.m.call_for("ann", NOW) == "c"
+    desk.agent("ann", "q0", idle_s=None)
+    assert len(desk.m._lanes._common) == 0, "nobody serves many queues any more"
+    assert desk.m.call_for("ann", NOW) == "c"
+
+
 def test_a_changed_call_selection_holds_for_those_who_wait() -> None:
     desk = Desk("q", selection=CallSelection("fcfs"))
     desk.agent("ann", "q", idle_s=None)
@@ -344,6 +369,31 @@ def test_an_agent_edited_while_free_is_ranked_anew() -> None:
     assert desk.ranking("a") == desk.ranking("b") == ["ann", "bob"]
     desk.agent("ann", "a b", idle_s=None, en=1, nl=1)
     assert desk.ranking("a") == desk.ranking("b") == ["bob", "ann"]
+
+
+@pytest.mark.parametrize("kind", ["most_proficient", "weighted"])
+def test_a_proficiency_edited_is_ranked_anew(kind: str) -> None:
+    desk = Desk(q=QueuePolicy(kind, SelectionWeights(idle=0, proficiency=1)))
+    desk.agent("ann", "q", 9, en=60)
+    desk.agent("bob", "q", 5, en=70)
+    assert desk.ranking("q", EN) == ["bob", "ann"]
+    desk.agent("ann", "q", idle_s=None, en=80)
+    assert desk.ranking("q", EN) == ["ann", "bob"]
+
+
+def test_selections_that_nobody_uses_are_told_nothing() -> None:
+    desk = Desk("q", "w")
+    desk.agent("ann", "q w")
+    for n in range(20):
+        desk.m.set_queue("q", QueuePolicy("weighted", SelectionWeights(skills=n)))
+        desk.m.set_queue("w", QueuePolicy("least_occupied"))
+    assert len(desk.m._selections._shared) == 3
+    desk.m.set_queue("q", QueuePolicy("least_occupied"))
+    assert len(desk.m._selections._shared) == 2
+    desk.m.remove_queue("q")
+    assert desk.ranking("w") == ["ann"]
+    desk.m.remove_queue("w")
+    assert len(desk.m._selections._shared) == 1
 
 
 def test_free_again_with_another_place() -> None:
@@ -572,3 +622,13 @@ def test_more_agents_than_there_was_room_for() -> None:
     assert desk.m.call_for("a293", NOW) == "c"
     assert desk.m.call_for("a299", NOW) == "c"
     assert desk.m.call_for("a050", NOW) is None
+
+
+def test_one_of_more_agents_than_there_was_room_for_looks_into_lanes_of_queues_that_are_not_his() -> None:
+    """Who serves many queues meets the calls of all of them, made when there were fewer agents."""
+    desk = Desk("lone", *(f"q{n}" for n in range(12)))
+    desk.call("c", "lone")
+    for n in range(300):
+        desk.agent(f"a{n}", " ".join(f"q{n}" for n in range(12)))
+    desk.call("mine", "q5")
+    assert desk.order("a299") == ["mine"]

@@ -82,7 +82,7 @@ class AgentOrder:
         self.key_of = key_of
         self._crew = crew
         self._blocks: list[_Block] = []
-        self._firsts: list[Key] = []  # the smallest key of each block
+        self._firsts: list[Key] = []  # of each block: no key is smaller, and none of the block before is as large
         self._masks: list[int] = []  # the agents of each block
 
     def __iter__(self) -> Iterator[Agent]:
@@ -115,7 +115,6 @@ class AgentOrder:
             self._delete(at)
             return
         self._masks[at] ^= agent.bit
-        self._firsts[at] = block.keys[0]
         if len(block.keys) < BLOCK // 4:
             self._join(at)
 
