@@ -70,7 +70,7 @@ async def test_overflow(make_rig):
     for call, target in ((moved, "sorry,s,1"), (nowhere, "no-such-place,s,1"), (rude, "hangup")):
         assert (call["outcome"], call["ended_by"], call["target"]) == ("overflowed", "system", target)
     steps = [row["kind"] for row in await decisions(rig, moved["call"])]
-    assert steps == ["waits", "overflowed", "overflowed"]
+    assert steps == ["waits", "overflowed", "waits", "overflowed"]
     assert "overflow" in await explained(rig, moved["call"])
     # What is wrong is said to whoever looks after Asterisk and to whoever looks after us
     assert any("acd: there is no no-such-place,s,1" in line for line in rig.asterisk.log_tail())

@@ -19,7 +19,7 @@ from acd.domain.states import (
     check_call_transition,
 )
 from acd.floor import Floor
-from acd.routing.matching import Matcher
+from acd.routing.index import Matcher
 from acd.routing.roster import Roster
 
 AGENT_LISTING = """
@@ -88,7 +88,7 @@ def test_an_illegal_transition_is_our_misuse() -> None:
 def test_the_roster_changes_nothing_on_an_illegal_transition(old: AgentState, new: AgentState) -> None:
     records: list[Record] = []
     matcher = Matcher()
-    roster = Roster(define("queue sales\nagent ann 101 sales"), matcher, records.append)
+    roster = Roster(define("queue sales\nagent ann 101 sales"), matcher, records.append, 0.0)
     agent, now = roster.agents["ann"], Clock().now
     agent.state, agent.reason, agent.serial = old, "why", 7
     before = repr(agent), roster.by_state.copy(), matcher.is_free("ann")

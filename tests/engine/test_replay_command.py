@@ -192,7 +192,7 @@ def test_a_call_with_everyone_by_name(journal: Path, life: Life) -> None:
     assert "ann  chosen, idle 5.0 s\n" in first
     assert "bob  free, idle 4.0 s\n" in first
     assert "dan  could not then: PAUSED (lunch)\n" in first
-    assert "cid  may not serve it: lacks skill english >= 50\n" in first
+    assert "cid  may not serve it: needs english >= 50, has 10\n" in first
     assert first.index("ann  chosen") < first.index("bob  free") < first.index("dan  could") < first.index("cid  may")
     assert "bob  chosen, idle 6.0 s\n" in second
     assert "ann  could not then: PAUSED (rona)\n" in second
@@ -209,7 +209,7 @@ def test_a_call_as_json(journal: Path, life: Life) -> None:
     ]  # fmt: skip
     assert [row["fit"] for row in steps[0]["candidates"]["0"]] == ["chosen", "free", "busy", "unfit"]
     assert steps[0]["candidates"]["0"][3] == {
-        "agent": "cid", "fit": "unfit", "why": "lacks skill english >= 50", "idle_s": None,
+        "agent": "cid", "fit": "unfit", "why": "needs english >= 50, has 10", "idle_s": None,
     }  # fmt: skip
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from acd.domain.attributes import Value
+from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import AgentState, CallState
 from acd.floor import Floor
 from acd.floor.calls import Call
 
 ON_A_CALL = (AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING)
 
-Rank = tuple[int, float, int]
+Rank = tuple[float, int]
 
 
 def is_indexed(floor: Floor, call: Call) -> bool:
@@ -16,34 +20,50 @@ def is_indexed(floor: Floor, call: Call) -> bool:
     return call.state is CallState.WAITING and not call.going and floor.is_synced(call.node)
 
 
-def rank(call: Call) -> Rank:
-    """Priority first, then who joined first."""
-    return -call.place.priority, call.place.joined_at, call.place.serial
+def rank(floor: Floor, call: Call) -> Rank:
+    """Who joined first, every step of priority being worth some seconds of waiting."""
+    return call.place.joined_at - call.place.priority * floor.definition.ageing_s, call.place.serial
 
 
-def eligible(floor: Floor, agent: str, queue: str) -> bool:
-    """The rule, said once more: a member of the queue with every skill at its minimum."""
-    definition, requirements = floor.definition.agents[agent], floor.definition.queues[queue].requirements
-    skilled = all(r.skill in definition.skills and definition.skills[r.skill] >= r.minimum for r in requirements)
-    return queue in definition.queues and skilled
+def need(floor: Floor, queue: str, stage: int = 0, attributes: Mapping[str, Value] | None = None) -> Requirement:
+    """What a stage of a queue asks for."""
+    stages = floor.definition.queues[queue].stages
+    return stages[stage].expression.bind(attributes or {}, floor.definition.skills) if stages else ANYONE
 
 
-def waiting_in_order(floor: Floor) -> dict[str, tuple[str, Rank]]:
-    """Who waits in which queue, with which rank."""
-    return {c.call: (c.queue.name, rank(c)) for c in floor.calls.values() if is_indexed(floor, c)}
+def eligible(floor: Floor, agent: str, queue: str, wanted: Requirement | None = None) -> bool:
+    """The rule, said once more: a member of the queue with the skills that are asked for."""
+    definition = floor.definition.agents[agent]
+    return queue in definition.queues and (wanted or need(floor, queue)).admits(definition.skills)
 
 
-def check_order(floor: Floor, waited: dict[str, tuple[str, Rank]], offered: str) -> None:
-    """Nobody who waited in the same queue before the event, and still waits there, had a better rank."""
+def may_take(floor: Floor, agent: str, call: Call) -> bool:
+    """Whether ``agent`` may take a waiting call now."""
+    if call.kept_for is not None:
+        return agent == call.kept_for
+    return eligible(floor, agent, call.queue.name, need(floor, call.queue.name, call.stage, call.attributes))
+
+
+def waiting_in_order(floor: Floor) -> dict[str, tuple[str, str, Rank]]:
+    """Who waits in which queue, for what and whom, with which rank."""
+    return {
+        c.call: (c.queue.name, f"{c.requirement.text} {c.kept_for}", rank(floor, c))
+        for c in floor.calls.values()
+        if is_indexed(floor, c)
+    }
+
+
+def check_order(floor: Floor, waited: dict[str, tuple[str, str, Rank]], offered: str) -> None:
+    """Nobody who waited in the same queue for the same before the event, and still waits there, had a better rank."""
     if offered not in waited:
         return
-    queue, chosen = waited[offered]
+    queue, wanted, chosen = waited[offered]
     call = floor.calls.get(offered)
     if call is None or call.queue.name != queue:
         return
     for name, before in waiting_in_order(floor).items():
-        if waited.get(name) == before and before[0] == queue:
-            assert chosen < before[1], f"{offered} was served before {name}"
+        if waited.get(name) == before and before[:2] == (queue, wanted):
+            assert chosen < before[2], f"{offered} was served before {name}"
 
 
 def check_promises(floor: Floor) -> None:
@@ -58,8 +78,9 @@ def check_bindings(floor: Floor) -> None:
     """Nobody is on two calls, no call with two agents, and nobody is bound to what does not exist."""
     bound: dict[str, str] = {}
     for identity, offer in floor.offers.items():
-        assert offer.agent not in bound, f"{offer.agent} is in two offers"
-        bound[offer.agent] = identity
+        for agent in offer.agents:
+            assert agent not in bound, f"{agent} is in two offers"
+            bound[agent] = identity
         call = floor.calls[offer.call]
         assert (call.offer, call.agent) == (identity, offer.agent)
         assert call.state is (CallState.TALKING if offer.answered else CallState.OFFERED)
@@ -95,24 +116,25 @@ def check_match(floor: Floor) -> None:
         assert matcher.is_free(agent.name) == (agent.why_not is None), agent
     for call in waiting:
         for agent in free:
-            assert not eligible(floor, agent.name, call.queue.name), f"{agent.name} is free, {call.call} waits"
+            assert not may_take(floor, agent.name, call), f"{agent.name} is free, {call.call} waits"
+    now = max((call.place.joined_at for call in floor.calls.values()), default=0.0) + 1.0
     for name, queue in floor.definition.queues.items():
-        able = [((a.idle_since, a.serial), a.name) for a in free if eligible(floor, a.name, name)]
-        assert matcher.longest_idle(floor.call_class_of(queue)) == (min(able)[1] if able else None)
-        assert matcher.best_idle(floor.call_class_of(queue), 3) == [name for _, name in sorted(able)[:3]]
+        if queue.agent_selection == "longest_idle":
+            able = [((a.idle_since, a.serial), a.name) for a in free if eligible(floor, a.name, name)]
+            assert matcher.agents_for(name, need(floor, name), 3) == [name for _, name in sorted(able)[:3]]
     for agent in free:
-        assert matcher.call_for(agent.name) is None
-    assert matcher.next_pair() is None
+        assert matcher.call_for(agent.name, now) is None
+    assert matcher.next_pair(now) is None
 
 
 def check_counts(floor: Floor) -> None:
     """The running counts equal plain counts."""
-    for name, queue in floor.definition.queues.items():
+    for name in floor.definition.queues:
         plain: dict[str, int] = {}
         for agent in floor.roster.agents.values():
             if eligible(floor, agent.name, name) and agent.why_not is not None:
                 plain[agent.why_not] = plain.get(agent.why_not, 0) + 1
-        assert floor.roster.passed_over(floor.call_class_of(queue)) == plain
+        assert floor.matcher.candidates(name, need(floor, name)).blocked == plain
     for state in AgentState:
         assert floor.roster.by_state[state] == sum(a.state is state for a in floor.roster.agents.values())
 

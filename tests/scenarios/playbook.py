@@ -324,9 +324,13 @@ def explain(kind: str, detail: dict[str, object]) -> str:
     passed = d.get("passed_over")
     over = ", ".join(f"{n} {why}" for why, n in sorted(passed.items())) if isinstance(passed, dict) else ""
     if kind == "offered":
-        best = ", ".join(f"{b['agent']} idle {b['idle_s']:g}s" for b in d["best"])  # type: ignore[attr-defined]
-        return f"{d['trigger']}; waited {d['call_wait_s']:g}s; best: {best}; passed over: {over or 'nobody'}"
+        best = ", ".join(f"{b['agent']} idle {b['idle_s']:g}s" for b in d.get("best", ()))  # type: ignore[attr-defined]
+        best = f"preferred: {d['preferred']}" if "preferred" in d else f"best: {best}"
+        several = f"; rings {', '.join(d['agents'])}" if "agents" in d else ""  # type: ignore[arg-type]
+        stage = f"; stage {d['stage']}" if "stage" in d else ""
+        return f"{d['trigger']}; waited {d['call_wait_s']:g}s{stage}; {best}{several}; passed over: {over or 'nobody'}"
     if kind == "waits":
         node = f"; {d['node']}" if "node" in d else ""
-        return f"{d['considered']} agents: {over or 'nobody'}{node}"
+        own = f"; for {d['preferred']} alone" if "preferred" in d else ""
+        return f"{d['able']} of {d['members']} agents: {over or 'nobody'}{own}{node}"
     return ", ".join(f"{key} {value}" for key, value in d.items() if value != "")

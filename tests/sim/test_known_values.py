@@ -18,8 +18,6 @@ from acd.sim.estimates import Estimate
 
 CONFIDENCE = 0.99
 
-needs_queue_length = pytest.mark.xfail(strict=True, reason="the floor does not yet limit the length of a queue")
-
 
 @dataclass(frozen=True)
 class Known:
@@ -68,7 +66,6 @@ def test_erlang_b_by_trunks() -> None:
     )
 
 
-@needs_queue_length
 def test_erlang_b_by_a_queue_in_which_nobody_may_wait() -> None:
     check("no-waiting", Known("blocked", 0.0995437, 0.01), Known("waited", 0.0, 0.0), Known("wait_s", 0.0, 0.0))
 
@@ -127,7 +124,6 @@ def test_erlang_a_with_more_work_than_agents() -> None:
     )
 
 
-@needs_queue_length
 def test_a_waiting_room_of_thirty() -> None:
     exact = FiniteQueue(90, 30, 8.4 / 60, 600.0)
     check(

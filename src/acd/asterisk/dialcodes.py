@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest
+from acd.asterisk.translate import device_of
 from acd.domain.definition import AgentDefinition
 from acd.domain.errors import AcdError, AsteriskError
 from acd.domain.events import AgentAction
@@ -118,8 +118,3 @@ class DialCodes:
     def _pause_reason(self, code: str) -> str | None:
         index = int(code) - 1 if code.isdigit() else -1
         return self._pause_reasons[index] if 0 <= index < len(self._pause_reasons) else None
-
-
-def device_of(channel: str) -> str:
-    """``PJSIP/1001-0000002a`` is a channel of the device ``PJSIP/1001``."""
-    return re.sub(r"-[0-9a-fA-F]+$", "", channel)

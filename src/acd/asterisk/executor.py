@@ -13,7 +13,7 @@ from typing import Protocol
 
 from acd.asterisk.ami.messages import Message
 from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
-from acd.domain.definition import ToDialplan
+from acd.domain.definition import ToDialplan, ToMessage
 from acd.domain.devices import proper_device
 from acd.domain.errors import AcdError, AmiDisconnectedError
 from acd.domain.events import CallEnded, Event, OfferFailed
@@ -127,11 +127,13 @@ class NodeExecutor:
     def _send_away(self, command: SendCall) -> None:
         to = command.destination
         goto = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
+        sound = to.sound if isinstance(to, ToMessage) else ""
+        values = {"acd_goto": goto, "acd_sound": sound} if sound else {"acd_goto": goto}
         answer = self._waiting.pop(command.channel, None)
         if answer is not None:
-            answer({"acd_goto": goto, "acd_next": "acd-leave,s,1"})
+            answer({**values, "acd_next": "acd-leave,s,1"})
             return
-        setvar = ("Setvar", (("Channel", command.channel), ("Variable", "acd_goto"), ("Value", goto)))
+        setvar = self._setvar(command.channel, values)
         self._send(command.channel, None, [setvar, self._redirect(command.channel, "acd-leave", "s")])
 
     def _setvar(self, channel: str, values: dict[str, str]) -> tuple[str, Fields]:

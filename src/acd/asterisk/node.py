@@ -53,6 +53,7 @@ UNSUITABLE_PAUSE_S = 5.0
 LOCKED_OUT_PAUSE_S = 60.0
 LOOK_WITHIN_S = 5.0
 MAX_BUFFERED = 200_000
+_HOST = re.compile(r"sips?:(?:[^@&;]*@)?(\[[0-9a-fA-F:.]+\]|[^:;&>]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +313,7 @@ class Node:
         channels = await session.list_action("CoreShowChannels")
         devices = await session.list_action("DeviceStateList")
         phones = await self._phone_states(session, devices)
+        hosts = await self._hosts(session)
         if first and (self._buffer is not buffer or self._buffer is None or not self.calls.up):
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
         if first:
@@ -324,13 +326,26 @@ class Node:
             heard = self.translator.devices_heard
             steady = {d: s for d, s in phones.items() if self._phones.get(d) is s and heard.get(d, 0.0) < at - 1.0}
             self._phones, phones = phones, steady
-        self._submit(NodeResynced(at, self.name, seen, phones, margin_s, restarted))
+        self._submit(NodeResynced(at, self.name, seen, phones, margin_s, restarted, hosts))
         if first:
             self._restarted = False
             kept, self._buffer = self._buffer or [], None
             for message in kept:
                 self.translator.feed(message)
             self._synced.set()
+
+    async def _hosts(self, session: AmiSession) -> dict[str, str]:
+        """From where our PJSIP phones are registered."""
+        devices = [d for d in self._devices() if d.upper().startswith("PJSIP/") and not set(d[6:]) & {"@", "/"}]
+        hosts: dict[str, str] = {}
+        for start in range(0, len(devices), 500):
+            some = devices[start : start + 500]
+            asked = [("Getvar", (("Variable", f"PJSIP_DIAL_CONTACTS({device[6:]})"),)) for device in some]
+            for device, answer in zip(some, await asyncio.gather(*session.send_many(asked)), strict=True):
+                host = host_of(answer.get("Value", ""))
+                if host is not None:
+                    hosts[device] = host
+        return hosts
 
     async def _phone_states(self, session: AmiSession, listed: Sequence[Message]) -> dict[str, PhoneState]:
         """The states Asterisk lists, and those of our phones that it has not had a reason to list since its start."""
@@ -348,6 +363,13 @@ class Node:
                 texts[device] = answer.get("Value", "")
         states = {device: phone_state(text) for device, text in texts.items()}
         return {device: state for device, state in states.items() if state is not None}
+
+
+def host_of(contacts: str) -> str | None:
+    """The host in what PJSIP_DIAL_CONTACTS says (``PJSIP/1001/sip:1001@192.0.2.7:5060;ob&...``), if all contacts of the
+    phone are at the same."""
+    hosts = {match[1].strip("[]") for match in _HOST.finditer(contacts)}
+    return hosts.pop() if len(hosts) == 1 else None
 
 
 def _report(task: asyncio.Task[None]) -> None:

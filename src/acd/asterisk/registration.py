@@ -11,6 +11,7 @@ from acd.asterisk.agi.request import AgiRequest, Ending
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.node import Node
 from acd.asterisk.translate import OFFER_CONTEXT, plain_name
+from acd.domain.attributes import MAX_ATTRIBUTES, fault_of
 from acd.domain.errors import AsteriskError
 from acd.domain.events import CallArrived, CallEnded, Event, OfferFailed
 from acd.domain.place import Place
@@ -24,7 +25,8 @@ LATE_S = 2.5
 
 
 class Registration:
-    """Handles ``agi://controller/inbound,node,entered,call,place,did``. The DID comes last: whoever calls chose its text."""
+    """Handles ``agi://controller/inbound,node,entered,call,place,attributes,did``. The DID comes last: whoever calls
+    chose its text."""
 
     def __init__(
         self, nodes: Mapping[str, Node], submit: Callable[[Event], None], clock: Callable[[], float] = time.time
@@ -37,7 +39,7 @@ class Registration:
     def inbound(self, request: AgiRequest) -> Awaitable[Ending | None] | Ending | None:
         """Register the call; the floor's answer, within the same turn of the loop as a rule, becomes its variables.
         Without an answer the dialplan holds the caller anyway."""
-        name, entered, call, place = (*request.args, "", "", "", "")[:4]
+        name, entered, call, place, attributes = (*request.args, "", "", "", "", "")[:5]
         node = self._node(name)
         if node is None or not request.uniqueid:
             text = "an AGI session of %s names the node %r and the channel %r: no such node is connected"
@@ -51,11 +53,12 @@ class Registration:
             channel=request.uniqueid,
             channel_name=request.channel,
             linkedid=request.variables.get("agi_linkedid", request.uniqueid),
-            did=",".join(request.args[4:]),
+            did=",".join(request.args[5:]),
             caller_number=_known(request.callerid),
             caller_name=_known(plain_name(request.calleridname, request.channel)),
             call=call or None,
             place=Place.decode(place) if place else None,
+            variables=_attributes(attributes),
         )
         if call or now - at > LATE_S:
             return self._ask_first(request, node, arrived)
@@ -146,3 +149,10 @@ def _seconds(text: str, default: float) -> float:
 
 def _known(text: str) -> str:
     return "" if text == "unknown" else text[:80]
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """``language=nl;tier=gold`` as the dialplan gave it; what is no attribute is left out."""
+    pairs = (pair.partition("=") for pair in text[:2000].split(";") if pair)
+    read = {name.strip(): value.strip() for name, _, value in pairs}
+    return dict([(name, value) for name, value in read.items() if not fault_of(name, value)][:MAX_ATTRIBUTES])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from acd.asterisk.ami.messages import Message, unescape
-from acd.asterisk.translate import OFFER_CONTEXT, Translator, plain_name
+from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_name
 from acd.domain.events import Phase, SeenCall
 from acd.domain.place import Place
 
@@ -33,7 +33,12 @@ def read_channels(channels: Sequence[Message], translator: Translator, *, prime:
                 ringing = leg.get("ChannelStateDesc") == "Ringing"
                 bridge = leg.get("BridgeId") if found.phase is Phase.TALKING else None
                 translator.prime(
-                    found.offer or "", found.channel, leg.get("Uniqueid", ""), bridge, rang=ringing or bool(bridge)
+                    found.offer or "",
+                    found.channel,
+                    leg.get("Uniqueid", ""),
+                    bridge,
+                    rang=ringing or bool(bridge),
+                    channel_name=leg.get("Channel", ""),
                 )
     return tuple(seen)
 
@@ -42,7 +47,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
     context, bridge = channel.get("Context", ""), channel.get("BridgeId", "")
     offer = channel.get("Exten") if context == OFFER_CONTEXT else None
     agent: str | None = channel.get("ChanVariable(acd_agent)") or None
-    phase, agent_channel = Phase.ELSEWHERE, None
+    phase, agent_channel, device = Phase.ELSEWHERE, None, None
     # Linkedid alone is shared by whomever a caller was transferred to
     legs = [leg for leg in legs if leg.get("ChanVariable(acd_offer)") == offer]
     if context in _HELD_CONTEXTS and not bridge:
@@ -52,6 +57,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             legs = [leg for leg in legs if leg.get("BridgeId") == bridge]
             phase = Phase.TALKING if legs else Phase.ELSEWHERE
             agent_channel = legs[0].get("Uniqueid") if legs else None
+            device = device_of(legs[0].get("Channel", "")) if legs else None
         else:
             ringing = any(leg.get("ChannelStateDesc") == "Ringing" for leg in legs)
             phase = Phase.RINGING if ringing else Phase.OFFERING
@@ -66,6 +72,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             offer=offer,
             agent=agent,
             agent_channel=agent_channel,
+            agent_device=device,
             caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
             caller_name=plain_name(
                 unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""), channel.get("Channel", "")

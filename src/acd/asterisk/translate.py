@@ -64,12 +64,18 @@ _DEVICE_STATES = {
     "INVALID": PhoneState.UNREACHABLE,
 }
 _CAUSE_DECLINED = "21"
+_UNIQUE = re.compile(r"-[0-9a-fA-F]+$")
 _MAX_TRACKED = 100_000
 
 
 def phone_state(state: str) -> PhoneState | None:
     """Asterisk's device state as a phone state; None for UNKNOWN (a device nobody watches counts as idle)."""
     return _DEVICE_STATES.get(state)
+
+
+def device_of(channel: str) -> str:
+    """``PJSIP/1001-0000002a`` is a channel of the device ``PJSIP/1001``."""
+    return _UNIQUE.sub("", channel)
 
 
 def plain_name(text: str, channel: str) -> str:
@@ -84,6 +90,7 @@ class OfferTrack:
     offer: str
     caller: str
     legs: set[str] = field(default_factory=set)
+    devices: dict[str, str] = field(default_factory=dict)
     rang: bool = False
     causes: set[str] = field(default_factory=set)
     answered_by: str | None = None
@@ -159,10 +166,13 @@ class Translator:
         self.leg_bridges.clear()
         self.offers.clear()
 
-    def prime(self, offer: str, caller: str, leg: str, bridge: str | None, *, rang: bool) -> None:
+    def prime(
+        self, offer: str, caller: str, leg: str, bridge: str | None, *, rang: bool, channel_name: str = ""
+    ) -> None:
         """Take up a leg that existed before we looked."""
         track = self.offers.setdefault(offer, OfferTrack(offer, caller))
         track.legs.add(leg)
+        track.devices[leg] = device_of(channel_name)
         track.rang = track.rang or rang
         self.legs[leg] = track
         caller_track = self.caller_is_ours(caller)
@@ -190,6 +200,7 @@ class Translator:
         if track is None:
             track = self.offers[offer] = OfferTrack(offer, caller)
         track.legs.add(leg)
+        track.devices[leg] = device_of(message.get("DestChannel", ""))
         self.legs[leg] = track
         self.caller_is_ours(caller).offer = offer
 
@@ -223,7 +234,7 @@ class Translator:
     def _answered(self, track: OfferTrack, leg: str, at: float) -> None:
         if track.answered_by is None and not track.over:
             track.answered_by = leg
-            self._submit(ev.AgentAnswered(at, track.offer, leg))
+            self._submit(ev.AgentAnswered(at, track.offer, leg, track.devices.get(leg, "")))
 
     def _bridge_leave(self, message: Message, at: float) -> None:
         channel = message.get("Uniqueid", "")

@@ -210,6 +210,11 @@ class AgentDefinition:
             return dict(self.skills)
         return {skill: level for skill, level in self.skills.items() if _holds(validity.get(skill), at)}
 
+    def hoped_for(self, at: float) -> dict[str, int]:
+        """What he is good at now or will be: without what has run out by UTC second ``at``."""
+        ends = {skill: until for skill, (_, until) in self.skill_validity.items()}
+        return {s: level for s, level in self.skills.items() if (end := ends.get(s)) is None or at < end}
+
     def next_skill_change(self, at: float) -> float | None:
         """The first UTC second after ``at`` when a skill begins or ends to be valid; ``None`` if none will."""
         edges = (edge for validity in self.skill_validity.values() for edge in validity)

@@ -24,7 +24,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CallArrived(Event):
-    """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before."""
+    """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before;
+    ``variables`` are attributes that the dialplan gave it."""
 
     node: str
     channel: str
@@ -76,10 +77,11 @@ class AgentRang(Event):
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswered(Event):
-    """Caller and agent are in one bridge. ``channel`` is the agent's leg."""
+    """Caller and agent are in one bridge. ``channel`` is the agent's leg, ``device`` his phone, if known."""
 
     offer: str
     channel: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class SeenCall:
     offer: str | None = None
     agent: str | None = None
     agent_channel: str | None = None
+    agent_device: str | None = None
     did: str = ""
     caller_number: str = ""
     caller_name: str = ""
@@ -190,7 +193,8 @@ class NodeResynced(Event):
     """All that exists on a node at ``at``: every caller's channel that is or was ours, and every device's state.
 
     ``margin_s``: calls touched later than ``at - margin_s`` are left alone (the look and the events may have crossed).
-    ``restarted``: Asterisk itself was restarted since the last look, so every earlier call is gone.
+    ``restarted``: Asterisk itself was restarted since the last look, so every earlier call is gone. ``hosts``: from where
+    phones are registered, device -> host, as far as known.
     """
 
     node: str
@@ -198,6 +202,7 @@ class NodeResynced(Event):
     phones: Mapping[str, PhoneState]
     margin_s: float = 0.0
     restarted: bool = False
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,20 @@
 """A call's place in line, as one short text that rides on the caller's channel and outlives the controller.
 
 Order and priority are rebuilt from it after a crash: queue, priority, when the caller joined (UTC, microseconds),
-a serial that breaks ties, and when the wait in the present queue began (for its maximum wait).
+a serial that breaks ties, when the wait in the present queue began (for its maximum wait and its stages), and the call's
+attributes that nothing else would tell.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote
+
+from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
+
+MAX_EXTRAS_CHARS = 1_000
+"""Attributes that make a longer text do not ride on the channel: they are forgotten with the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +27,35 @@ class Place:
     serial: int
     queue_joined_at: float
     entered_at: float
+    extras: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The attributes that were set on this call, as texts."""
+        return dict(self.extras)
+
+    def with_attributes(self, values: Mapping[str, Value]) -> Place:
+        """With these attributes too, as far as they are sound; of equal names the new ones count."""
+        sound = {name: str(value) for name, value in values.items() if not fault_of(name, value)}
+        return replace(self, extras=tuple(list({**self.attributes, **sound}.items())[:MAX_ATTRIBUTES]))
 
     def encode(self) -> str:
-        """``queue:priority:joined:serial:queue_joined:entered``; no comma, quote or space, for AGI and AMI."""
-        return (
+        """``queue:priority:joined:serial:queue_joined:entered[:name=value;...]``; no comma, quote or space, for AGI and
+        AMI."""
+        text = (
             f"{self.queue}:{self.priority}:{self.joined_at:.6f}:{self.serial}:"
             f"{self.queue_joined_at:.6f}:{self.entered_at:.6f}"
         )
+        if not self.extras:
+            return text
+        extras = ";".join(f"{name}={quote(value, safe='')}" for name, value in self.extras)
+        return f"{text}:{extras}" if len(extras) <= MAX_EXTRAS_CHARS else text
 
     @classmethod
     def decode(cls, text: str) -> Place | None:
         """The place, or ``None`` if the text is not one (it comes from a channel, so it may be anything)."""
         parts = text.split(":")
-        if len(parts) != 6 or not parts[0]:
+        if len(parts) not in (6, 7) or not parts[0]:
             return None
         try:
             joined, queue_joined, entered = float(parts[2]), float(parts[4]), float(parts[5])
@@ -41,6 +65,13 @@ class Place:
         # What no controller of ours ever wrote, and no database could hold
         if abs(priority) > 1_000_000 or not 0 <= serial < 2**63:
             return None
-        place = cls(parts[0], priority, joined, serial, queue_joined, entered)
+        place = cls(parts[0], priority, joined, serial, queue_joined, entered, _extras(parts[6:]))
         # NaN and infinities compare false or lie outside any sane clock
         return place if all(0 <= t < 1e11 for t in (joined, queue_joined, entered)) else None
+
+
+def _extras(parts: list[str]) -> tuple[tuple[str, str], ...]:
+    """The sound ones among attributes as ``encode`` wrote them."""
+    pairs = (pair.partition("=") for text in parts for pair in text[:MAX_EXTRAS_CHARS].split(";"))
+    read = {name: unquote(value) for name, equals, value in pairs if equals}
+    return tuple([(name, value) for name, value in read.items() if not fault_of(name, value)][:MAX_ATTRIBUTES])

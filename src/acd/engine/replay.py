@@ -20,7 +20,6 @@ from acd.engine.journal_lines import chain
 from acd.engine.journal_reader import Noted, Recording
 from acd.engine.journal_writer import output
 from acd.floor import Floor, Step
-from acd.routing.matching import agent_class_key, judge
 
 CHOSEN, FREE, BUSY, UNFIT = "chosen", "free", "busy", "unfit"
 _ORDER = (CHOSEN, FREE, BUSY, UNFIT)
@@ -93,13 +92,13 @@ def candidates(floor: Floor, record: DecisionMade) -> Iterator[dict[str, Any]]:
     if call is None:
         return
     rows = []
-    wanted = (call.queue.name, call.queue.requirements)
     for agent in floor.roster.agents.values():
-        definition = agent.definition
-        verdict = judge(agent_class_key(definition.queues, dict(definition.skills)), wanted)
+        unfit = floor.matcher.why_not(agent.name, call.queue.name, call.requirement)
+        if call.kept_for is not None:
+            unfit = "" if agent.name == call.kept_for else f"the call waits for {call.kept_for} alone"
         idle_s = None
-        if not verdict.eligible:
-            fit, why = UNFIT, verdict.reason
+        if unfit:
+            fit, why = UNFIT, unfit
         elif agent.why_not is not None and agent.name != record.agent:
             fit, why = BUSY, agent.why_not
         else:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from acd.domain.attributes import Value
 from acd.domain.definition import QueueDefinition
 from acd.domain.events import CallMemory
 from acd.domain.place import Place
 from acd.domain.records import DecisionMade, Record, SegmentClosed, SegmentOpened
+from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import CallState, SegmentKind, check_call_transition
-from acd.routing.matching import CallRank
 
 
 @dataclass(slots=True)
@@ -19,7 +20,9 @@ class Call:
     """One call. ``segment`` is the serial of its open segment; times UTC s unless they end in ``_mono``.
 
     ``overflow_due``: the maximum wait is over and the overflow must wait for an offer or for the node. ``going``: the
-    caller is said to be gone, and is offered to nobody until his end comes.
+    caller is said to be gone, and is offered to nobody until his end comes. ``attributes`` are what expressions may ask
+    for; ``requirement`` is that of the stage in force, number ``stage`` of the queue's; ``kept_for`` the agent for whom
+    alone he waits now; ``stage_mono`` when that changes.
     """
 
     call: str
@@ -32,7 +35,12 @@ class Call:
     caller_name: str
     place: Place
     queue: QueueDefinition
-    call_class: int
+    attributes: dict[str, Value] = field(default_factory=dict)
+    requirement: Requirement = ANYONE
+    stage: int = 0
+    kept_for: str | None = None
+    stage_mono: float | None = None
+    hops: int = 0
     state: CallState = CallState.WAITING
     offer: str | None = None
     agent: str | None = None
@@ -54,15 +62,11 @@ class Call:
         check_call_transition(self.call, self.state, state)
         self.state = state
 
-    @property
-    def rank(self) -> CallRank:
-        """Serving order: priority first, then who joined first."""
-        return (-self.place.priority, self.place.joined_at, self.place.serial)
-
 
 @dataclass(slots=True)
 class Offer:
-    """One offer of one call to one agent. ``answered`` once both are in a bridge."""
+    """One offer of one call to one agent, or to several at once. ``agent`` is the first of ``agents`` until somebody
+    answers, then who did. ``answered`` once both are in a bridge."""
 
     offer: str
     call: str
@@ -70,6 +74,12 @@ class Offer:
     made_at: float
     rang: bool = False
     answered: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Everybody whose phone rings (or rang, or talks)."""
+        return (self.agent, *self.others)
 
 
 class Ledger:
@@ -77,7 +87,7 @@ class Ledger:
 
     def __init__(self, emit: Callable[[Record], None], revision: str) -> None:
         self._emit = emit
-        self._revision = revision
+        self.revision = revision
 
     def turn(self, call: Call, kind: SegmentKind, at: float, outcome: str | None = None) -> float:
         """Close the open segment with ``outcome`` and open one of ``kind`` at the same moment, which is returned."""
@@ -128,7 +138,5 @@ class Ledger:
 
     def decide(self, call: Call, at: float, kind: str, detail: dict[str, Any]) -> None:
         """Write down one decision and why."""
-        self._emit(
-            DecisionMade(call.call, call.next_decision, at, kind, call.agent, call.offer, self._revision, detail)
-        )
+        self._emit(DecisionMade(call.call, call.next_decision, at, kind, call.agent, call.offer, self.revision, detail))
         call.next_decision += 1

@@ -15,9 +15,8 @@ from typing import Any
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
-from acd.domain.definition import FloorDefinition, QueueDefinition, ToDialplan, ToQueue
+from acd.domain.definition import Cause, FloorDefinition
 from acd.domain.instant import Instant
-from acd.domain.place import Place
 from acd.domain.states import (
     PAUSE_DECLINED,
     PAUSE_RONA,
@@ -27,14 +26,21 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
-from acd.floor import requests, resync
+from acd.floor import arrivals, edits, line, requests, resync
 from acd.floor.calls import Call, Ledger, Offer
-from acd.routing.matching import Matcher
+from acd.floor.explain import explain_offer, explain_wait
+from acd.floor.forecast import Forecast
+from acd.floor.reach import Reach
+from acd.routing.index import Matcher
+from acd.routing.policies import CallSelection, QueuePolicy
 from acd.routing.roster import PENDING_LOGOUT, PENDING_PAUSE, Agent, Roster
 from acd.routing.statistics import QueueCounts
 
 OFFER_GRACE_S = 5.0
 """How long after the ring timeout an offer may go unheard of before it is given up as lost."""
+
+CALLERS_LIMIT = 100_000
+"""Of how many callers it is remembered who talked to them last."""
 
 ENDED_LIMIT = 10_000
 """How many ended calls' channels are remembered, so that a look taken before the end does not revive them."""
@@ -64,6 +70,10 @@ class Floor:
         self.wraps: dict[str, tuple[str, int, float, str | None]] = {}
         self.ended: dict[tuple[str, str], float] = {}
         self.comparing = False
+        self.unserved = False
+        """something became matchable where nobody asks for matches"""
+        self.leaving: set[str] = set()
+        """agents no longer defined who finish a call"""
         self.counts: dict[str, QueueCounts] = {name: QueueCounts() for name in definition.queues}
         self.unrouted = 0
         self._serial = 0
@@ -71,14 +81,17 @@ class Floor:
         self._timers: list[tuple[float, int, str, str]] = []
         self._records: list[rec.Record] = []
         self._commands: list[do.Command] = []
-        self.matcher = Matcher()
+        self.matcher = Matcher(CallSelection.of(definition))
         self.ledger = Ledger(self.emit, definition.revision)
-        self._call_classes = {
-            name: self.matcher.call_class((name, queue.requirements)) for name, queue in definition.queues.items()
-        }
-        self.roster = Roster(definition, self.matcher, self.emit)
+        for name, queue in definition.queues.items():
+            self.matcher.set_queue(name, QueuePolicy.of(queue))
+        self.roster = Roster(definition, self.matcher, self.emit, started_at)
+        self.forecast = Forecast()
+        self.reach = Reach(definition.breaker)
+        self.last_agents: dict[str, str] = {}
+        self._skills_armed = False
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
-            ev.CallArrived: self._call_arrived,
+            ev.CallArrived: lambda event, now: arrivals.call_arrived(self, event, now),
             ev.CallEnded: self._call_ended,
             ev.CallTransferred: self._call_transferred,
             ev.CallLeft: self._call_left,
@@ -88,6 +101,8 @@ class Floor:
             ev.TalkEnded: self._talk_ended,
             ev.PhoneStateChanged: self._phone_changed,
             ev.AgentRequested: lambda event, now: requests.handle(self, event, now),
+            ev.CallRequested: lambda event, now: requests.handle_call(self, event, now),
+            ev.FloorEdited: lambda event, now: edits.floor_edited(self, event, now),
             ev.NodeResynced: lambda event, now: resync.node_resynced(self, event, now),
             ev.NodeLost: self._node_lost,
             ev.MemoryRestored: lambda event, now: resync.memory_restored(self, event, now),
@@ -99,6 +114,9 @@ class Floor:
     def handle(self, event: ev.Event, now: Instant) -> Step:
         """Take one event to its end. Deadlines that are due are handled first, in their order."""
         self._records, self._commands = [], []
+        if not self._skills_armed:
+            self._skills_armed = True
+            edits.arm_skill_changes(self, now)
         if not 0.0 < event.at <= now.utc:
             # No time given, or a clock ahead of ours: what has happened has happened by now
             event = replace(event, at=now.utc)
@@ -106,6 +124,9 @@ class Floor:
             self._pass_deadlines(now)
         finally:
             self._handlers[type(event)](event, now)
+        if self.unserved:
+            self.unserved = False
+            self.serve(event.at, now, "reached")
         return Step(tuple(self._records), tuple(self._commands))
 
     def salvage(self) -> Step:
@@ -150,10 +171,6 @@ class Floor:
         """The tie-breaker of calls that joined in the same microsecond, ordered across restarts."""
         return self.epoch * 100_000_000 + self._serial
 
-    def call_class_of(self, queue: QueueDefinition) -> int:
-        """The class of a call in ``queue``."""
-        return self._call_classes[queue.name]
-
     def is_synced(self, node: str) -> bool:
         """Whether we know and command what happens on ``node``."""
         return self.nodes.get(node, False)
@@ -181,6 +198,14 @@ class Floor:
                     call.overflow_due = True
                     if call.state is CallState.WAITING:
                         self.overflow(call, at, now)
+            elif kind == "stage":
+                call = self.calls.get(key)
+                if call is not None and call.stage_mono == mono:
+                    line.stage_due(self, call, at, now)
+            elif kind == "skills":
+                edits.skills_change(self, key, at, now)
+            elif kind == "probe":
+                self.reach.probe_due(self, key, at, now)
             elif kind == "offer":
                 offer = self.offers.get(key)
                 # On a lost node it may have been answered unheard: the resynchronisation tells
@@ -201,67 +226,7 @@ class Floor:
         if call.state is CallState.WAITING:
             self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
 
-    # -- arrival -----------------------------------------------------------------------------------------------------
-
-    def _call_arrived(self, event: ev.CallArrived, now: Instant) -> None:
-        known = self.by_channel.get((event.node, event.channel))
-        if known is not None:
-            if self._arrived_again(known, event.at, now):
-                return
-        elif resync.return_of(self, event, now):
-            return
-        home = self.entry(event.did)
-        if home is None:
-            self._unrouted(event)
-            return
-        queue, priority = home
-        identity = self.new_id()
-        # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
-        ended_at = self.ended.get((event.node, event.channel), event.at) if known is None else known.segment_at
-        entered_at = max(event.at, ended_at)
-        place = Place(queue.name, queue.priority + priority, entered_at, self.serial_of(), now.utc, entered_at)
-        old = event.place
-        if known is None and old is not None and abs(old.entered_at - event.at) < 0.001:
-            # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
-            queue = self.definition.queues.get(old.queue, queue)
-            place = replace(old, queue=queue.name, entered_at=entered_at)
-        call = self._open(event, identity, place, queue, entered_at, now)
-        self.counts[queue.name].offered += 1
-        self.welcome(call, now.utc, now)
-
-    def entry(self, did: str) -> tuple[QueueDefinition, int] | None:
-        """The queue that calls to ``did`` enter and the priority added there; None if they are to be sent away."""
-        entry = self.definition.entry_points.get(did) or self.definition.entry_points.get("*")
-        if entry is not None:
-            return self.definition.queues[entry.queue], entry.priority
-        if isinstance(self.definition.fallback, ToQueue):
-            self._unknown_did(did, f"queue {self.definition.fallback.queue}")
-            return self.definition.queues[self.definition.fallback.queue], 0
-        return None
-
-    def _open(
-        self, event: ev.CallArrived, identity: str, place: Place, queue: QueueDefinition, at: float, now: Instant
-    ) -> Call:
-        call = Call(
-            call=identity,
-            node=event.node,
-            channel=event.channel,
-            channel_name=event.channel_name,
-            linkedid=event.linkedid,
-            did=event.did,
-            caller_number=event.caller_number,
-            caller_name=event.caller_name,
-            place=place,
-            queue=queue,
-            call_class=self.call_class_of(queue),
-            segment_at=at,
-            touched_at=now.utc,
-        )
-        self.register(call)
-        self.emit_opened(call)
-        self.ledger.turn(call, SegmentKind.ENTERED, at)
-        self.arm_max_wait(call, now)
-        return call
+    # -- calls -------------------------------------------------------------------------------------------------------
 
     def emit_opened(self, call: Call) -> None:
         """Write down that ``call`` became ours."""
@@ -293,123 +258,73 @@ class Floor:
             call.max_wait_mono = now.mono_of(call.place.queue_joined_at + call.queue.max_wait_s)
             self.timer(call.max_wait_mono, "max_wait", call.call)
 
-    def welcome(self, call: Call, at: float, now: Instant) -> None:
-        """Answer an arrival: an agent at once if one is free, else hold."""
-        agent = self.matcher.longest_idle(call.call_class) if self.is_synced(call.node) else None
-        if agent is not None:
-            self.offer(call, self.roster.agents[agent], at, now, "call_arrived")
-            return
-        if call.segment_kind is not SegmentKind.WAITED or call.segment is None:
-            self.ledger.turn(call, SegmentKind.WAITED, at)
-        self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
-        if self.is_synced(call.node):
-            self.matcher.wait(call.call, call.call_class, call.rank)
-        self._explain_wait(call, at)
-
-    def _arrived_again(self, call: Call, entered_at: float, now: Instant) -> bool:
-        """A channel we know asks again (the dialplan thought us away). True if it was answered as what it is."""
-        call.touched_at = now.utc
-        if call.going:
-            self.stays(call, now.utc, now)
-            if call.state is not CallState.WAITING:
-                return True
-        if call.state is CallState.WAITING:
-            self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
-            return True
-        if call.state is CallState.OFFERED and call.offer is not None and call.agent is not None:
-            # Perhaps our Redirect and its question crossed: the same offer again is harmless either way
-            self.command(self._offer_command(call, self.roster.agents[call.agent]))
-            return True
-        # It talked and is back, sent by the agent's phone: the old call is over, a new one begins
-        at = entered_at if entered_at > call.segment_at else now.utc
-        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, at, now)
-        return False
-
-    def _unknown_did(self, did: str, to: str) -> None:
-        self.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {did!r}: sent to {to}"))
-
-    def _unrouted(self, event: ev.CallArrived) -> None:
-        self.unrouted += 1
-        identity = self.new_id()
-        self.emit(
-            rec.CallOpened(
-                call=identity,
-                node=event.node,
-                channel=event.channel,
-                linkedid=event.linkedid,
-                did=event.did,
-                caller_number=event.caller_number,
-                caller_name=event.caller_name,
-                queue="",
-                priority=0,
-                entered_at=event.at,
-            )
-        )
-        target = self.send_to_fallback(event.node, event.channel, identity, event.did)
-        self.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, target))
-
-    def send_to_fallback(self, node: str, channel: str, call: str, did: str) -> str:
-        """Send away a caller whom no queue takes; where to, in the dialplan's words."""
-        destination = self.definition.fallback
-        assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
-        self._unknown_did(did, describe(destination))
-        self.command(do.SendCall(node, channel, call, destination))
-        return describe(destination)
-
     # -- offers ------------------------------------------------------------------------------------------------------
 
-    def offer(self, call: Call, agent: Agent, at: float, now: Instant, trigger: str) -> None:
-        """Bind ``agent`` to ``call`` and send the offer on its way, not before he was free for it."""
-        at = max(at, agent.since)
-        detail = self._explain_offer(call, agent, at, trigger)
+    def offer(self, call: Call, agents: list[Agent], at: float, now: Instant, trigger: str) -> None:
+        """Bind ``agents`` (mostly one) to ``call`` and send the offer on its way, not before they were free for it."""
+        at = max(at, *(agent.since for agent in agents))
+        detail = explain_offer(self, call, agents, at, trigger)
         self.matcher.unwait(call.call)
         identity = self.new_id()
-        self.offers[identity] = Offer(identity, call.call, agent.name, at)
+        first, others = agents[0], tuple(agent.name for agent in agents[1:])
+        self.offers[identity] = Offer(identity, call.call, first.name, at, others=others)
         call.become(CallState.OFFERED)
-        call.offer, call.agent, call.touched_at, call.going = identity, agent.name, now.utc, False
+        call.offer, call.agent, call.touched_at, call.going = identity, first.name, now.utc, False
+        call.stage_mono, call.hops = None, 0
         at = self.ledger.turn(call, SegmentKind.OFFERED, at)
         self.ledger.decide(call, at, "offered", detail)
-        self.roster.enter(agent, AgentState.RESERVED, at, now, call=call.call, offer=identity)
+        for agent in agents:
+            self.matcher.offered(agent.name, call.queue.name)
+            self.roster.enter(agent, AgentState.RESERVED, at, now, call=call.call, offer=identity)
         self.arm_offer(call, now)
-        self.command(self._offer_command(call, agent))
+        self.command(self.offer_command(call))
 
     def arm_offer(self, call: Call, now: Instant) -> None:
         """Arm the moment at which the offer of ``call`` is given up if nothing was heard of its end."""
         assert call.offer is not None
         self.timer(now.mono + call.queue.ring_timeout_s + OFFER_GRACE_S, "offer", call.offer)
 
-    def _offer_command(self, call: Call, agent: Agent) -> do.OfferCall:
+    def offer_command(self, call: Call) -> do.OfferCall:
+        """The present offer of ``call``, as it goes to Asterisk."""
         assert call.offer is not None
+        offer = self.offers[call.offer]
+        agents = [self.roster.agents[name] for name in offer.agents]
         return do.OfferCall(
             node=call.node,
             channel=call.channel,
             call=call.call,
             place=call.place.encode(),
             offer=call.offer,
-            agent=agent.name,
-            phones=agent.devices,
+            agent=offer.agent,
+            phones=tuple(dict.fromkeys(device for agent in agents for device in agent.devices)),
             ring_timeout_s=call.queue.ring_timeout_s,
             hold=call.queue.hold,
-            auto_answer=agent.definition.auto_answer,
+            auto_answer=len(agents) == 1 and agents[0].definition.auto_answer,
         )
 
     def agent_freed(self, agent: Agent, at: float, now: Instant, trigger: str) -> None:
-        """Give a free agent the first-ranked call he may serve, if one waits."""
+        """Give a free agent the waiting call of the highest score that he may serve, if there is one."""
         if self.matcher.is_free(agent.name) and not self.comparing:
-            call = self.matcher.call_for(agent.name)
+            call = self.matcher.call_for(agent.name, now.utc)
             if call is not None:
-                self.offer(self.calls[call], agent, at, now, trigger)
+                self.offer_waiting(self.calls[call], agent, at, now, trigger)
+
+    def offer_waiting(self, call: Call, agent: Agent, at: float, now: Instant, trigger: str) -> None:
+        """Offer a waiting call to ``agent``, and to others at the same time where its queue rings several."""
+        agents = [agent]
+        if call.queue.ring_agents > 1 and call.kept_for is None:
+            names = [name for name in line.free_agents(self, call) if name != agent.name]
+            agents += [self.roster.agents[name] for name in names[: call.queue.ring_agents - 1]]
+        self.offer(call, agents, at, now, trigger)
 
     def call_waits(self, call: Call, at: float, now: Instant, trigger: str) -> None:
-        """Give a held call the longest idle agent who may serve it, or let it wait."""
-        if not self.is_synced(call.node):
+        """Give a held call the best free agent who may serve it, or let it wait."""
+        line.stand(self, call, at, now)
+        if self.comparing or not self.is_synced(call.node):
             return
-        self.matcher.wait(call.call, call.call_class, call.rank)
-        if self.comparing:
-            return
-        agent = self.matcher.agent_for(call.call)
-        if agent is not None:
-            self.offer(call, self.roster.agents[agent], at, now, trigger)
+        names = line.free_agents(self, call)
+        if names:
+            self.offer(call, [self.roster.agents[name] for name in names], at, now, trigger)
 
     def stays(self, call: Call, at: float, now: Instant) -> None:
         """A caller who was said to be gone is not: he waits again, or overflows if that is due."""
@@ -420,9 +335,13 @@ class Floor:
             self.call_waits(call, at, now, "caller_not_gone")
 
     def serve(self, at: float, now: Instant, trigger: str) -> None:
-        """Match whatever can be matched, the first-ranked call first: for when several became matchable at once."""
-        while not self.comparing and (pair := self.matcher.next_pair()) is not None:
-            self.offer(self.calls[pair[0]], self.roster.agents[pair[1]], at, now, trigger)
+        """Match whatever can be matched, the highest score first: for when several became matchable at once."""
+        while not self.comparing and (pair := self.matcher.next_pair(now.utc)) is not None:
+            self.offer_waiting(self.calls[pair[0]], self.roster.agents[pair[1]], at, now, trigger)
+
+    def explain_wait(self, call: Call, at: float) -> None:
+        """Write down why nobody takes ``call`` at once."""
+        explain_wait(self, call, at)
 
     def _agent_rang(self, event: ev.AgentRang, now: Instant) -> None:
         offer = self.offers.get(event.offer)
@@ -435,14 +354,34 @@ class Floor:
         call = self.calls[offer.call]
         call.touched_at = now.utc
         at = self.ledger.turn(call, SegmentKind.RANG, at)
-        agent = self.roster.agents[offer.agent]
-        self.roster.enter(agent, AgentState.RINGING, at, now, call=call.call, offer=offer.offer)
+        for name in offer.agents:
+            self.roster.enter(self.roster.agents[name], AgentState.RINGING, at, now, call=call.call, offer=offer.offer)
 
     def _agent_answered(self, event: ev.AgentAnswered, now: Instant) -> None:
         offer = self.offers.get(event.offer)
         if offer is None or offer.answered:
             return
+        if offer.others:
+            self.choose(offer, event.device, event.at, now)
         self.answer(offer, event.at, now)
+
+    def choose(self, offer: Offer, device: str, at: float, now: Instant) -> None:
+        """One of several who rang has answered: the others are free at once, and it was no fault of theirs."""
+        folded = device.casefold()
+        winner = next(
+            (n for n in offer.agents if any(d.casefold() == folded for d in self.roster.agents[n].devices)), offer.agent
+        )
+        losers = [name for name in offer.agents if name != winner]
+        offer.agent, offer.others = winner, ()
+        self.calls[offer.call].agent = winner
+        for name in losers:
+            agent = self.roster.agents[name]
+            if agent.pending is not None:
+                self.settle_pending(agent, at, now)
+            else:
+                self.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
+        for name in losers:
+            self.agent_freed(self.roster.agents[name], at, now, "answered_elsewhere")
 
     def answer(self, offer: Offer, at: float, now: Instant) -> None:
         """Caller and agent talk."""
@@ -453,11 +392,18 @@ class Floor:
         at = self.ledger.turn(call, SegmentKind.TALKED, at, OfferOutcome.ANSWERED)
         self.roster.enter(agent, AgentState.TALKING, at, now, call=call.call, offer=offer.offer)
         agent.counts.calls_taken += 1
+        self.reach.reached(self, agent, now)
+        self.forecast.entered(call, offer.made_at)
         self.talks(call, agent, at)
 
     def talks(self, call: Call, agent: Agent, at: float) -> None:
         """Note that ``call`` is answered; the first time, write it down and count it."""
         call.talked, call.max_wait_mono, call.overflow_due = True, None, False
+        if call.caller_number:
+            self.last_agents.pop(call.caller_number, None)
+            self.last_agents[call.caller_number] = agent.name
+            if len(self.last_agents) > CALLERS_LIMIT:
+                del self.last_agents[next(iter(self.last_agents))]
         if call.answered_at is None:
             call.answered_at = at
             self.emit(rec.CallAnswered(call.call, agent.name, at))
@@ -479,8 +425,11 @@ class Floor:
         call = self.calls[offer.call]
         del self.offers[offer.offer]
         call.touched_at = now.utc
-        consequence = self._release(offer, outcome, at, now)
-        self.ledger.decide(call, at, "offer_failed", {"outcome": outcome, "detail": detail, "consequence": consequence})
+        consequences = [self._release(offer, name, outcome, at, now) for name in offer.agents]
+        said: dict[str, Any] = {"outcome": outcome, "detail": detail, "consequence": consequences[0]}
+        if offer.others:
+            said["agents"] = dict(zip(offer.agents, consequences, strict=True))
+        self.ledger.decide(call, at, "offer_failed", said)
         call.become(CallState.WAITING)
         call.offer = call.agent = None
         at = self.ledger.turn(call, SegmentKind.WAITED, at, outcome)
@@ -490,15 +439,16 @@ class Floor:
             self.timer(now.mono + OFFER_GRACE_S, "going", call.call)
         elif call.overflow_due:
             self.overflow(call, at, now)
-        elif rematch and self.is_synced(call.node):
-            self.matcher.wait(call.call, call.call_class, call.rank)
+        elif rematch:
+            line.stand(self, call, at, now)
         self.serve(at, now, "offer_failed")
 
-    def _release(self, offer: Offer, outcome: OfferOutcome, at: float, now: Instant) -> str:
-        """What a failed offer does to its agent; in words, for the explanation."""
-        agent = self.roster.agents[offer.agent]
+    def _release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
+        """What a failed offer does to its agent ``name``; in words, for the explanation."""
+        agent = self.roster.agents[name]
         if outcome is OfferOutcome.NO_ANSWER:
             agent.counts.rona += 1
+        self.reach.failed(self, agent, outcome, rang=offer.rang, alone=not offer.others, now=now)
         pause = {OfferOutcome.NO_ANSWER: PAUSE_RONA, OfferOutcome.DECLINED: PAUSE_DECLINED}.get(outcome)
         if pause is not None and agent.pending != PENDING_LOGOUT:
             self.roster.intend(agent, None)
@@ -536,6 +486,7 @@ class Floor:
         counts.talk_sum_s += max(0.0, at - call.segment_at)
         at = self.ledger.turn(call, SegmentKind.AFTER, at, by)
         wrap_up_s = call.queue.wrap_up_s
+        self.forecast.handled(call.queue.name, max(0.0, at - offer.made_at) + wrap_up_s)
         if wrap_up_s <= 0:
             self.work_over(agent, at, now)
             return
@@ -573,9 +524,14 @@ class Floor:
         pending = agent.pending
         self.roster.intend(agent, None)
         if pending == PENDING_LOGOUT:
-            self.roster.enter(agent, AgentState.LOGGED_OUT, at, now)
+            self.log_out(agent, at, now)
         elif pending is not None:
             self.roster.enter(agent, AgentState.PAUSED, at, now, reason=pending.removeprefix(PENDING_PAUSE))
+
+    def log_out(self, agent: Agent, at: float, now: Instant) -> None:
+        """``agent`` goes: nobody is kept waiting for him, or in a queue that sends callers on when nobody is there."""
+        self.roster.enter(agent, AgentState.LOGGED_OUT, at, now)
+        edits.agent_went(self, agent, at, now)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -614,16 +570,19 @@ class Floor:
     ) -> None:
         """Close a call, whatever it was doing; its agent is free at once."""
         self.matcher.unwait(call.call)
+        if not call.talked:
+            self.forecast.left(call, at, gave_up=outcome is CallOutcome.ABANDONED)
         offer = self.offers.get(call.offer) if call.offer is not None else None
         if offer is not None and call.state is CallState.TALKING:
             self.end_talk(offer, "transfer" if outcome is CallOutcome.TRANSFERRED else by, at, now)
             offer = None
-        released: Agent | None = None
+        released: tuple[str, ...] = ()
         closing: str | None = outcome if call.state is not CallState.AFTER else None
         if offer is not None and call.state is CallState.OFFERED:
             del self.offers[offer.offer]
-            released = self.roster.agents[offer.agent]
-            self._release(offer, agent_gone, at, now)
+            released = offer.agents
+            for name in released:
+                self._release(offer, name, agent_gone, at, now)
             closing = agent_gone
         at = self.ledger.close(call, at, closing)
         call.become(CallState.ENDED)
@@ -631,8 +590,8 @@ class Floor:
         del self.by_channel[call.node, call.channel]
         self._note_end(call, outcome, now)
         self.emit(rec.CallClosed(call.call, at, outcome, by, cause, target))
-        if released is not None:
-            self.agent_freed(released, at, now, "caller_gone")
+        for name in released:
+            self.agent_freed(self.roster.agents[name], at, now, "caller_gone")
 
     def _note_end(self, call: Call, outcome: CallOutcome, now: Instant) -> None:
         """Count the end, and remember for a while that nothing of ours is on the channel any more."""
@@ -651,25 +610,7 @@ class Floor:
         call.overflow_due = True
         if call.going or not self.is_synced(call.node):
             return
-        destination = call.queue.overflow
-        self.counts[call.queue.name].overflowed += 1
-        waited_s = round(at - call.place.queue_joined_at, 3)
-        to = {"queue": destination.queue} if isinstance(destination, ToQueue) else describe(destination)
-        self.ledger.decide(call, at, "overflowed", {"after_s": waited_s, "from": call.queue.name, "to": to})
-        if not isinstance(destination, ToQueue):
-            self.command(do.SendCall(call.node, call.channel, call.call, destination))
-            self.end_call(call, CallOutcome.OVERFLOWED, "system", None, at, now, target=str(to))
-            return
-        self.matcher.unwait(call.call)
-        queue = self.definition.queues[destination.queue]
-        call.queue, call.call_class = queue, self.call_class_of(queue)
-        call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
-        self.counts[queue.name].offered += 1
-        self.emit(rec.CallMoved(call.call, queue.name))
-        self.ledger.turn(call, SegmentKind.WAITED, at, "overflowed")
-        self.command(do.MarkCall(call.node, call.channel, call.call, call.place.encode(), queue.hold))
-        self.arm_max_wait(call, now)
-        self.call_waits(call, at, now, "overflowed")
+        line.leave(self, call, Cause.MAX_WAIT, at, now)
 
     # -- phones and nodes --------------------------------------------------------------------------------------------
 
@@ -684,43 +625,3 @@ class Floor:
         for call in self.calls.values():
             if call.node == event.node:
                 self.matcher.unwait(call.call)
-
-    # -- explanations ------------------------------------------------------------------------------------------------
-
-    def _explain_offer(self, call: Call, agent: Agent, at: float, trigger: str) -> dict[str, Any]:
-        best = self.matcher.best_idle(call.call_class, 3)
-        agents = self.roster.agents
-        return {
-            "rule": call.queue.strategy,
-            "trigger": trigger,
-            "queue": call.queue.name,
-            "requirements": {r.skill: r.minimum for r in call.queue.requirements},
-            "call_wait_s": round(at - call.place.joined_at, 3),
-            "chosen": {
-                "agent": agent.name,
-                "idle_s": round(max(0.0, at - agent.idle_since), 3),
-                "skills": {r.skill: agent.definition.skills.get(r.skill, 0) for r in call.queue.requirements},
-            },
-            "best": [{"agent": name, "idle_s": round(max(0.0, at - agents[name].idle_since), 3)} for name in best],
-            "passed_over": self.roster.passed_over(call.call_class),
-        }
-
-    def _explain_wait(self, call: Call, at: float) -> None:
-        passed_over = self.roster.passed_over(call.call_class)
-        detail: dict[str, Any] = {
-            "queue": call.queue.name,
-            "requirements": {r.skill: r.minimum for r in call.queue.requirements},
-            "considered": sum(passed_over.values()),
-            "passed_over": passed_over,
-            "waiting": self.matcher.waiting_count,
-        }
-        if not self.is_synced(call.node):
-            detail["node"] = f"{call.node} is not connected"
-        self.ledger.decide(call, at, "waits", detail)
-
-
-def describe(destination: Any) -> str:
-    """A destination outside the queues, in the dialplan's words."""
-    if isinstance(destination, ToDialplan):
-        return f"{destination.context},{destination.exten},{destination.priority}"
-    return "hangup"

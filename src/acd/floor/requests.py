@@ -1,4 +1,5 @@
-"""What agents ask for: log in, log out, pause, resume; also in mid-call, when it takes effect after the call.
+"""What agents ask for: log in, log out, pause, resume; also in mid-call, when it takes effect after the call. And what is
+asked for calls: to go to a supervisor's queue, or to have other attributes.
 
 Every request with a name gets one Reply, sent once what follows from it is durable.
 """
@@ -7,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acd.domain.commands import Reply
-from acd.domain.events import AgentAction, AgentRequested
+from acd.domain.attributes import fault_of
+from acd.domain.commands import MarkCall, Reply
+from acd.domain.events import AgentAction, AgentRequested, CallAction, CallRequested
 from acd.domain.instant import Instant
-from acd.domain.states import PAUSE_DEFAULT, AgentState
+from acd.domain.states import PAUSE_DEFAULT, AgentState, CallState
+from acd.floor import arrivals, line
+from acd.floor.calls import Call
 from acd.routing.roster import PENDING_LOGOUT, PENDING_PAUSE, Agent
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ def _logout(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
     floor.roster.intend(agent, None)
     if agent.state is AgentState.WRAP_UP:
         floor.finish_wrap_up(agent, event.at, now)
-    floor.roster.enter(agent, AgentState.LOGGED_OUT, event.at, now)
+    floor.log_out(agent, event.at, now)
     return True, "logged out"
 
 
@@ -111,3 +115,51 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
         floor.agent_freed(agent, event.at, now, "agent_resumed")
         return True, "available"
     return True, "nothing to resume"
+
+
+def handle_call(floor: Floor, event: CallRequested, now: Instant) -> None:
+    """Carry out or refuse what is asked for a call; and answer."""
+    call = floor.calls.get(event.call)
+    if call is None:
+        ok, message = False, f"there is no live call {event.call!r}"
+    elif event.action is CallAction.ESCALATE:
+        ok, message = _escalate(floor, call, event, now)
+    else:
+        ok, message = _set_attributes(floor, call, event, now)
+    if event.request is not None:
+        data = {} if call is None else {"call": call.call, "queue": call.queue.name, "state": str(call.state)}
+        floor.command(Reply(event.request, ok, message, data))
+
+
+def _escalate(floor: Floor, call: Call, event: CallRequested, now: Instant) -> tuple[bool, str]:
+    target = event.queue or call.queue.escalation
+    if target is None:
+        return False, f"queue {call.queue.name} names no escalation; say which queue"
+    queue = floor.definition.queues.get(target)
+    if queue is None:
+        return False, f"there is no queue {target!r}"
+    if call.state is not CallState.WAITING or call.going:
+        return False, f"is {call.state} and does not wait"
+    if queue.name == call.queue.name:
+        return False, f"waits in queue {queue.name} already"
+    if not floor.is_synced(call.node):
+        return False, f"node {call.node} is not connected"
+    waited_s = round(max(0.0, event.at - call.place.joined_at), 3)
+    floor.ledger.decide(call, event.at, "escalated", {"from": call.queue.name, "to": queue.name, "waited_s": waited_s})
+    floor.forecast.left(call, event.at, gave_up=False)
+    line.move(floor, call, queue, event.at, now, "escalated")
+    return True, f"waits in queue {queue.name}"
+
+
+def _set_attributes(floor: Floor, call: Call, event: CallRequested, now: Instant) -> tuple[bool, str]:
+    for name, value in event.attributes.items():
+        wrong = fault_of(name, value)
+        if wrong:
+            return False, f"attribute {name[:40]!r} {wrong}"
+    call.place = call.place.with_attributes(event.attributes)
+    call.attributes = arrivals.attributes_of(floor, call.did, call.caller_number, call.place)
+    floor.ledger.decide(call, event.at, "attributes", {name: str(value) for name, value in event.attributes.items()})
+    if call.state is CallState.WAITING and not call.going and floor.is_synced(call.node):
+        floor.command(MarkCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+        floor.call_waits(call, event.at, now, "attributes")
+    return True, "set"

@@ -17,6 +17,7 @@ from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
+from acd.floor import arrivals, line
 from acd.floor.calls import Call, Offer
 from acd.routing.roster import Agent
 
@@ -91,6 +92,7 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
         _forget(floor, event, now)
         floor.nodes[event.node] = True
         floor.lost_at.pop(event.node, None)
+        floor.reach.learn(event.hosts)
         for device, state in event.phones.items():
             floor.roster.phone_changed(device, state)
     finally:
@@ -99,7 +101,7 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     for call in here:
         if call.state is CallState.WAITING and not call.going:
             if not floor.matcher.is_waiting(call.call):
-                floor.matcher.wait(call.call, call.call_class, call.rank)
+                line.stand(floor, call, now.utc, now)
         elif first and call.state is CallState.OFFERED:
             floor.arm_offer(call, now)
     floor.serve(now.utc, now, "resync")
@@ -135,12 +137,16 @@ def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
     memory = floor.memory.get(event.call or "")
     if memory is None or memory.node != event.node or floor.is_synced(event.node):
         return False
-    home = _home(floor, event.place, memory, event.did, now.utc, now)
+    if memory.answered_at is not None:
+        # He has talked and waits again: that call is over, and a new one begins
+        _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", now.utc, None)
+        return False
+    home = _home(floor, event.place, memory, event.did, event.caller_number, now.utc, now)
     if home is None:
         return False
     place, queue = home
     call = take_up(floor, event, memory.call, place, queue, now, node=event.node, at=now.utc)
-    floor.welcome(call, now.utc, now)
+    line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
     return True
 
 
@@ -161,6 +167,7 @@ def take_up(
     """Make a call ours that began before we looked. A remembered one goes on with its numbering and its open segment,
     if that is one of ``kinds``; any other is opened as ``identity``."""
     memory = floor.memory.pop(identity, None)
+    number = source.caller_number if memory is None else memory.caller_number
     call = Call(
         call=identity,
         node=node,
@@ -168,11 +175,11 @@ def take_up(
         channel_name=source.channel_name,
         linkedid=source.linkedid,
         did=source.did if memory is None else memory.did,
-        caller_number=source.caller_number if memory is None else memory.caller_number,
+        caller_number=number,
         caller_name=source.caller_name if memory is None else memory.caller_name,
         place=place,
         queue=queue,
-        call_class=floor.call_class_of(queue),
+        attributes=arrivals.attributes_of(floor, source.did if memory is None else memory.did, number, place),
         offer=offer,
         agent=agent,
         segment_at=place.entered_at,
@@ -196,7 +203,7 @@ def take_up(
 
 
 def _home(
-    floor: Floor, place: Place | None, memory: ev.CallMemory | None, did: str, at: float, now: Instant
+    floor: Floor, place: Place | None, memory: ev.CallMemory | None, did: str, number: str, at: float, now: Instant
 ) -> tuple[Place, QueueDefinition] | None:
     """Where a caller belongs: his own place; or, if that cannot be read or its queue is gone, the queue that his DID
     enters now, without loss of rank. None if no queue takes him."""
@@ -205,12 +212,12 @@ def _home(
     if place is not None and queue is not None:
         joined_at, queue_joined_at = min(place.joined_at, at), min(place.queue_joined_at, at)
         return replace(place, joined_at=joined_at, queue_joined_at=queue_joined_at, entered_at=entered_at), queue
-    entry = floor.entry(memory.did if memory is not None else did)
+    entry = arrivals.entry(floor, memory.did if memory is not None else did, number)
     if entry is None:
         return None
     queue, priority = entry
     joined_at = entered_at if place is None else min(place.joined_at, at)
-    return Place(queue.name, queue.priority + priority, joined_at, floor.serial_of(), now.utc, entered_at), queue
+    return Place(queue.name, priority, joined_at, floor.serial_of(), now.utc, entered_at), queue
 
 
 def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
@@ -219,14 +226,22 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
     if seen.call is None or seen.phase is Phase.ELSEWHERE:
         # Not registered yet (its own question is on the way), or no longer ours
         return
-    memory = floor.memory.get(seen.call)
+    was = seen.call
+    memory = floor.memory.get(was)
     if memory is not None and memory.node != event.node:
         memory = None
-    home = _home(floor, seen.place, memory, seen.did, event.at, now)
+    if memory is not None and memory.answered_at is not None and seen.phase is Phase.HELD:
+        # He has talked and waits again: that call is over, and a new one begins
+        _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", event.at, None)
+        memory = None
+        if seen.place is not None:
+            again = replace(seen.place, joined_at=event.at, queue_joined_at=event.at, entered_at=event.at)
+            seen = replace(seen, place=again)
+    home = _home(floor, seen.place, memory, seen.did, seen.caller_number, event.at, now)
     if home is None:
         if seen.phase is Phase.HELD:
             did = seen.did if memory is None else memory.did
-            target = floor.send_to_fallback(event.node, seen.channel, seen.call, did)
+            target = arrivals.send_to_fallback(floor, event.node, seen.channel, was, did)
             if memory is not None:
                 _close_remembered(floor, memory, CallOutcome.FALLBACK, "system", event.at, target)
         return
@@ -238,7 +253,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
             return
         phase = Phase.HELD
     held = phase is Phase.HELD
-    identity = seen.call if memory is not None else floor.new_id()
+    identity = was if memory is not None else floor.new_id()
     if memory is None and (event.node, seen.channel) in floor.ended:
         place = replace(place, entered_at=event.at, serial=floor.serial_of())
     call = take_up(
@@ -254,7 +269,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         offer=None if held else seen.offer,
         agent=None if held else seen.agent,
     )
-    floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name, "was": seen.call})
+    floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name, "was": was})
     _mark(floor, seen, call)
     if not held and agent is not None:
         _bind(floor, call, agent, phase, event.at, now)
@@ -318,6 +333,8 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
         elif seen.offer == offer.offer:
             if seen.phase is Phase.TALKING:
                 floor.drift("answer_unheard", f"call {call.call} talks with {offer.agent}")
+                if offer.others:
+                    floor.choose(offer, seen.agent_device or "", event.at, now)
                 floor.answer(offer, event.at, now)
             elif seen.phase is Phase.RINGING and not offer.rang:
                 floor.rang(offer, event.at, now)
@@ -385,7 +402,7 @@ def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
         if memory.call in elsewhere:
             outcome = CallOutcome.TRANSFERRED if answered else CallOutcome.FALLBACK
         _close_remembered(floor, memory, outcome, "unknown", event.at, None)
-    bound = {offer.agent for offer in floor.offers.values()}
+    bound = {agent for offer in floor.offers.values() for agent in offer.agents}
     for agent in floor.roster.agents.values():
         waits_for_other_node = agent.call is not None and agent.call in floor.memory
         if agent.state in _ON_A_CALL and agent.name not in bound and not waits_for_other_node:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from acd.domain.definition import ToQueue
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallState
 from acd.floor.calls import Call
-from acd.floor.core import Floor, describe
-from acd.routing.matching import bits
+from acd.floor.core import Floor
+from acd.floor.explain import explain_agent
+from acd.floor.line import describe, is_open
+from acd.routing.estimates import WaitEstimate
 from acd.routing.roster import Agent
 from acd.routing.statistics import QueueCounts
 
@@ -20,9 +21,15 @@ def _round(value: float | None, digits: int = 3) -> float | None:
 
 
 def _waiting(floor: Floor) -> list[Call]:
-    """Calls no agent has answered yet, in serving order."""
+    """Calls no agent has answered yet, in the serving order of each queue."""
     waiting = [c for c in floor.calls.values() if c.state in (CallState.WAITING, CallState.OFFERED)]
-    return sorted(waiting, key=lambda c: c.rank)
+    head_start_s = floor.matcher.selection.head_start_s
+
+    def key(call: Call) -> tuple[float, int]:
+        place = call.place
+        return place.joined_at - head_start_s(place.priority, call.queue.service_level_s), place.serial
+
+    return sorted(waiting, key=key)
 
 
 def status(floor: Floor, now: float) -> dict[str, Any]:
@@ -84,13 +91,12 @@ def queues(floor: Floor, now: float) -> list[dict[str, Any]]:
             waiting.setdefault(call.queue.name, []).append(call)
         talking[call.queue.name] += call.state is CallState.TALKING
     members: dict[str, Counter[str]] = {name: Counter() for name in floor.definition.queues}
-    eligible = {
-        name: set(bits(floor.matcher.eligible_agent_classes(floor.call_class_of(queue))))
-        for name, queue in floor.definition.queues.items()
-    }
     for agent in floor.roster.agents.values():
         for name in agent.definition.queues:
-            if agent.agent_class in eligible[name]:
+            stages = floor.definition.queues[name].stages if name in members else ()
+            if name in members and (
+                not stages or any(stage.expression.could_admit(agent.definition.skills) for stage in stages)
+            ):
                 members[name][str(agent.state)] += 1
     rows = []
     for name, queue in sorted(floor.definition.queues.items()):
@@ -99,22 +105,42 @@ def queues(floor: Floor, now: float) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "strategy": queue.strategy,
-                "requirements": {r.skill: r.minimum for r in queue.requirements},
+                "agent_selection": queue.agent_selection,
+                "stages": [{"after_s": stage.after_s, "needs": stage.expression.text} for stage in queue.stages],
+                "open": is_open(floor, queue, now),
+                "max_length": queue.max_length,
                 "ring_timeout_s": queue.ring_timeout_s,
                 "wrap_up_s": queue.wrap_up_s,
                 "max_wait_s": queue.max_wait_s,
-                "overflow": f"queue {overflow.queue}" if isinstance(overflow, ToQueue) else describe(overflow),
+                "overflow": describe(overflow),
                 "service_level_s": queue.service_level_s,
                 "priority": queue.priority,
                 "waiting": len(calls_here),
                 "longest_wait_s": round(max((now - c.place.joined_at for c in calls_here), default=0.0), 3),
                 "talking": talking[name],
                 "agents": dict(members[name]),
+                "expected_wait": _expected(floor.forecast.expect(floor, queue, floor.matcher.length(name), now)),
+                "estimates": floor.forecast.accuracy(name),
                 **_counts(floor.counts[name]),
             }
         )
     return rows
+
+
+def _expected(found: WaitEstimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "wait_s": round(found.wait_s, 1),
+        "low_s": round(found.low_s, 1),
+        "high_s": round(found.high_s, 1),
+        "method": found.method,
+    }
+
+
+def agent_explanation(floor: Floor, name: str) -> dict[str, Any]:
+    """Why an agent has no call now."""
+    return explain_agent(floor, floor.roster.agents[name])
 
 
 def queue(floor: Floor, name: str, now: Instant) -> dict[str, Any]:
@@ -170,10 +196,10 @@ def calls(floor: Floor, now: float) -> list[dict[str, Any]]:
         position[call.call] = seen[call.queue.name]
     others = [c for c in floor.calls.values() if c.call not in position]
     others.sort(key=lambda c: c.place.entered_at)
-    return [_call(c, now, position.get(c.call)) for c in [*waiting, *others]]
+    return [_call(floor, c, now, position.get(c.call)) for c in [*waiting, *others]]
 
 
-def _call(call: Call, now: float, position: int | None) -> dict[str, Any]:
+def _call(floor: Floor, call: Call, now: float, position: int | None) -> dict[str, Any]:
     wait_until = call.answered_at if call.answered_at is not None else now
     talking = call.state is CallState.TALKING
     return {
@@ -188,6 +214,11 @@ def _call(call: Call, now: float, position: int | None) -> dict[str, Any]:
         "talk_s": round(max(0.0, now - call.segment_at), 3) if talking else None,
         "priority": call.place.priority,
         "position": position,
+        "requirement": call.requirement.text,
+        "stage": call.stage,
+        "preferred": call.kept_for,
+        "attributes": dict(call.attributes),
+        "expected_wait": _expected(floor.forecast.expect_more(floor, call, now)),
         "agent": call.agent,
         "offer": call.offer,
         "node": call.node,

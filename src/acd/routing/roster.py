@@ -16,7 +16,7 @@ from acd.domain.events import AgentMemory
 from acd.domain.instant import Instant
 from acd.domain.records import AgentIntentChanged, AgentStateChanged, Record
 from acd.domain.states import AgentState, PhoneState, check_agent_transition
-from acd.routing.matching import Matcher, agent_class_key
+from acd.routing.index import Matcher
 from acd.routing.statistics import AgentCounts
 
 PENDING_LOGOUT = "logout"
@@ -25,10 +25,12 @@ PENDING_PAUSE = "pause:"
 
 @dataclass(slots=True)
 class Agent:
-    """One agent as he is now. ``since``/``idle_since`` UTC s; ``until_mono``/``cool_until_mono`` monotonic s."""
+    """One agent as he is now. ``since``/``idle_since`` UTC s; ``until_mono``/``cool_until_mono`` monotonic s.
+
+    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open.
+    """
 
     definition: AgentDefinition
-    agent_class: int
     state: AgentState = AgentState.LOGGED_OUT
     reason: str | None = None
     since: float = 0.0
@@ -41,7 +43,7 @@ class Agent:
     until_mono: float | None = None
     cool_until_mono: float | None = None
     phones: dict[str, PhoneState] = field(default_factory=dict)
-    blocked: str | None = None
+    cut_off: str | None = None
     counts: AgentCounts = field(default_factory=AgentCounts)
 
     @property
@@ -71,31 +73,87 @@ class Agent:
             return f"phone {self.phone_state}"
         if self.cool_until_mono is not None:
             return "cool-down"
-        return None
+        return self.cut_off
 
 
 class Roster:
-    """All agents. ``emit`` takes records in order. ``matcher`` already knows every class of calls."""
+    """All agents. ``emit`` takes records in order. ``at``: UTC s, for skills that are valid for a time."""
 
-    def __init__(self, definition: FloorDefinition, matcher: Matcher, emit: Callable[[Record], None]) -> None:
+    def __init__(
+        self, definition: FloorDefinition, matcher: Matcher, emit: Callable[[Record], None], at: float
+    ) -> None:
         self._matcher = matcher
         self._emit = emit
         self.agents: dict[str, Agent] = {}
         self.by_number: dict[str, Agent] = {}
         self.by_device: dict[str, list[Agent]] = {}
         self.device_states: dict[str, PhoneState] = {}
-        self._blocked: list[Counter[str]] = [Counter() for _ in matcher.call_classes]
         self.by_state: Counter[AgentState] = Counter()
+        self.present: Counter[str] = Counter()
+        """per queue: agents who are logged in and not paused"""
         for agent_definition in definition.agents.values():
-            number = matcher.agent_class(agent_class_key(agent_definition.queues, dict(agent_definition.skills)))
-            agent = Agent(agent_definition, number)
-            self.agents[agent.name] = agent
-            if agent_definition.number:
-                self.by_number[agent_definition.number] = agent
-            for device in agent_definition.phones:
-                self.by_device.setdefault(device, []).append(agent)
-            self.by_state[agent.state] += 1
-            self.review(agent)
+            self.add(agent_definition, at)
+
+    # -- who there is ------------------------------------------------------------------------------------------------
+
+    def add(self, definition: AgentDefinition, at: float) -> Agent:
+        """A new agent, logged out."""
+        agent = Agent(definition)
+        self.agents[agent.name] = agent
+        if definition.number:
+            self.by_number[definition.number] = agent
+        for device in definition.phones:
+            self.by_device.setdefault(device, []).append(agent)
+            if device in self.device_states:
+                agent.phones[device] = self.device_states[device]
+        self.by_state[agent.state] += 1
+        self.describe(agent, at)
+        self.review(agent)
+        return agent
+
+    def describe(self, agent: Agent, at: float) -> None:
+        """Tell the matcher what ``agent`` is good at now and which queues he serves."""
+        definition = agent.definition
+        preference = definition.queue_preference
+        self._matcher.set_agent(
+            agent.name, definition.skills_at(at), {queue: preference.get(queue, 0) for queue in definition.queues}
+        )
+
+    def redefine(self, agent: Agent, definition: AgentDefinition, at: float) -> None:
+        """``agent`` is somebody else on paper: other skills, queues, phones or number. His state stays."""
+        old = agent.definition
+        here = is_present(agent.state)
+        if here:
+            self.present.subtract(old.queues)
+        if old.number:
+            self.by_number.pop(old.number, None)
+        for device in old.phones:
+            if device not in definition.phones and device != agent.phone:
+                self.by_device[device] = [other for other in self.by_device.get(device, []) if other is not agent]
+                agent.phones.pop(device, None)
+        agent.definition = definition
+        if definition.number:
+            self.by_number[definition.number] = agent
+        for device in definition.phones:
+            sharers = self.by_device.setdefault(device, [])
+            if agent not in sharers:
+                sharers.append(agent)
+            if device in self.device_states:
+                agent.phones[device] = self.device_states[device]
+        if here:
+            self.present.update(definition.queues)
+        self.describe(agent, at)
+        self.review(agent)
+
+    def remove(self, agent: Agent) -> list[str]:
+        """Forget a logged-out agent; the calls that were kept for him wait no more and are returned."""
+        del self.agents[agent.name]
+        if agent.definition.number and self.by_number.get(agent.definition.number) is agent:
+            del self.by_number[agent.definition.number]
+        for device in {*agent.definition.phones, *([agent.phone] if agent.phone else [])}:
+            self.by_device[device] = [other for other in self.by_device.get(device, []) if other is not agent]
+        self.by_state[agent.state] -= 1
+        return self._matcher.remove_agent(agent.name)
 
     def find(self, name: str) -> Agent | None:
         """By name, else by number."""
@@ -119,9 +177,8 @@ class Roster:
         """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault)."""
         check_agent_transition(agent.name, agent.state, state)
         at = max(at, agent.since)
-        agent.counts.spend(agent.state, at - agent.since)
-        self.by_state[agent.state] -= 1
-        self.by_state[state] += 1
+        agent.counts.spend(agent.state, at - agent.since, at)
+        self._count(agent, state)
         agent.state, agent.reason, agent.since = state, reason, at
         agent.call, agent.offer, agent.until_mono = call, offer, until_mono
         agent.serial += 1
@@ -131,6 +188,14 @@ class Roster:
             self._set_phone(agent, None)
         self._emit_state(agent, now)
         self.review(agent)
+
+    def _count(self, agent: Agent, state: AgentState) -> None:
+        """``agent`` is about to be in ``state``: keep the counts."""
+        self.by_state[agent.state] -= 1
+        self.by_state[state] += 1
+        was, will = is_present(agent.state), is_present(state)
+        if was != will:
+            (self.present.update if will else self.present.subtract)(agent.definition.queues)
 
     def _emit_state(self, agent: Agent, now: Instant) -> None:
         until = None if agent.until_mono is None else now.utc_of(agent.until_mono)
@@ -158,8 +223,7 @@ class Roster:
     def restore(self, memory: AgentMemory, now: Instant) -> Agent:
         """Take the state of an agent who is still defined from memory, without a record: nothing changed."""
         agent = self.agents[memory.agent]
-        self.by_state[agent.state] -= 1
-        self.by_state[memory.state] += 1
+        self._count(agent, memory.state)
         agent.state, agent.reason, agent.since = memory.state, memory.reason, memory.since
         agent.idle_since, agent.serial, agent.pending = memory.idle_since, memory.serial, memory.pending
         agent.call = memory.call
@@ -220,24 +284,17 @@ class Roster:
     # -- freedom -----------------------------------------------------------------------------------------------------
 
     def review(self, agent: Agent) -> None:
-        """Judge anew whether ``agent`` can be offered a call, and tell the matcher. Counts by reason are kept here, so
-        that explaining a decision costs nothing that grows with the number of agents."""
+        """Judge anew whether ``agent`` can be offered a call, and tell the matcher."""
         reason = agent.why_not
-        if reason != agent.blocked:
-            for call_class in self._matcher.serves(agent.agent_class):
-                counts = self._blocked[call_class]
-                if agent.blocked is not None:
-                    counts[agent.blocked] -= 1
-                    if not counts[agent.blocked]:
-                        del counts[agent.blocked]
-                if reason is not None:
-                    counts[reason] += 1
-            agent.blocked = reason
         if reason is not None:
-            self._matcher.unfree(agent.name)
+            self._matcher.unfree(agent.name, reason)
         elif not self._matcher.is_free(agent.name):
-            self._matcher.free(agent.name, agent.agent_class, (agent.idle_since, agent.serial))
+            counts = agent.counts
+            self._matcher.free(
+                agent.name, idle_since=agent.idle_since, serial=agent.serial, occupied_s=counts.work_today_s
+            )
 
-    def passed_over(self, call_class: int) -> dict[str, int]:
-        """Counts by reason of the agents who may serve ``call_class`` and cannot be offered a call."""
-        return dict(self._blocked[call_class])
+
+def is_present(state: AgentState) -> bool:
+    """Whether an agent in ``state`` is at work: logged in, not paused."""
+    return state is not AgentState.LOGGED_OUT and state is not AgentState.PAUSED

@@ -60,10 +60,18 @@ class AgentCounts:
     seconds: dict[AgentState, float] = field(default_factory=dict)
     calls_taken: int = 0
     rona: int = 0
+    today: int = 0
+    work_today_s: float = 0.0
 
-    def spend(self, state: AgentState, length_s: float) -> None:
-        """Account for an interval that ended."""
-        self.seconds[state] = self.seconds.get(state, 0.0) + max(0.0, length_s)
+    def spend(self, state: AgentState, length_s: float, at: float) -> None:
+        """Account for an interval that ended at UTC second ``at``; it belongs to the (UTC) day on which it ended."""
+        length_s = max(0.0, length_s)
+        self.seconds[state] = self.seconds.get(state, 0.0) + length_s
+        day = int(at // 86_400)
+        if day != self.today:
+            self.today, self.work_today_s = day, 0.0
+        if state in _WORK:
+            self.work_today_s += length_s
 
     def work_s(self) -> float:
         """Ring, talk and wrap-up time so far."""

@@ -1,0 +1,151 @@
+"""Arrivals: which queue a caller enters and with which attributes, who asks again, and whom no queue takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from acd.domain import commands as do
+from acd.domain import events as ev
+from acd.domain import records as rec
+from acd.domain.attributes import MAX_ATTRIBUTES, Value
+from acd.domain.definition import QueueDefinition, ToQueue
+from acd.domain.instant import Instant
+from acd.domain.place import Place
+from acd.domain.states import CallOutcome, CallState, SegmentKind
+from acd.floor import line, resync
+from acd.floor.calls import Call
+
+if TYPE_CHECKING:
+    from acd.floor.core import Floor
+
+
+def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
+    """A channel asks where to go: a new caller, one we know, or one of an earlier life."""
+    known = floor.by_channel.get((event.node, event.channel))
+    if known is not None:
+        if _arrived_again(floor, known, event.at, now):
+            return
+    elif resync.return_of(floor, event, now):
+        return
+    home = entry(floor, event.did, event.caller_number)
+    if home is None:
+        _unrouted(floor, event)
+        return
+    queue, priority = home
+    identity = floor.new_id()
+    # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
+    ended_at = floor.ended.get((event.node, event.channel), event.at) if known is None else known.segment_at
+    entered_at = max(event.at, ended_at)
+    place = Place(queue.name, priority, entered_at, floor.serial_of(), now.utc, entered_at)
+    old = event.place
+    if known is None and old is not None and abs(old.entered_at - event.at) < 0.001:
+        # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
+        queue = floor.definition.queues.get(old.queue, queue)
+        place = replace(old, queue=queue.name, entered_at=entered_at)
+    elif event.variables:
+        place = place.with_attributes(event.variables)
+    call = Call(
+        call=identity,
+        node=event.node,
+        channel=event.channel,
+        channel_name=event.channel_name,
+        linkedid=event.linkedid,
+        did=event.did,
+        caller_number=event.caller_number,
+        caller_name=event.caller_name,
+        place=place,
+        queue=queue,
+        attributes=attributes_of(floor, event.did, event.caller_number, place),
+        segment_at=entered_at,
+        touched_at=now.utc,
+    )
+    floor.register(call)
+    floor.emit_opened(call)
+    floor.ledger.turn(call, SegmentKind.ENTERED, entered_at)
+    floor.arm_max_wait(call, now)
+    floor.counts[queue.name].offered += 1
+    line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
+
+
+def entry(floor: Floor, did: str, caller: str) -> tuple[QueueDefinition, int] | None:
+    """The queue that calls to ``did`` enter, and the priority they have there; None if they are to be sent away."""
+    definition = floor.definition
+    found = definition.entry_points.get(did) or definition.entry_points.get("*")
+    known = definition.known_caller(caller)
+    more = 0 if known is None else known.priority
+    if found is not None:
+        queue = definition.queues[found.queue]
+        return queue, queue.priority + found.priority + more
+    if isinstance(definition.fallback, ToQueue):
+        queue = definition.queues[definition.fallback.queue]
+        _unknown_did(floor, did, f"queue {queue.name}")
+        return queue, queue.priority + more
+    return None
+
+
+def attributes_of(floor: Floor, did: str, caller: str, place: Place) -> dict[str, Value]:
+    """What expressions may ask of a call: of its entry point, of its caller if he is known, and what was set on it. Of
+    the same name the later counts."""
+    definition = floor.definition
+    found = definition.entry_points.get(did) or definition.entry_points.get("*")
+    known = definition.known_caller(caller)
+    attributes: dict[str, Value] = {"did": did[:200], "number": caller[:200], "known": known is not None}
+    attributes |= found.attributes if found is not None else {}
+    attributes |= known.attributes if known is not None else {}
+    attributes |= place.attributes
+    return dict(list(attributes.items())[:MAX_ATTRIBUTES])
+
+
+def _arrived_again(floor: Floor, call: Call, entered_at: float, now: Instant) -> bool:
+    """A channel we know asks again (the dialplan thought us away). True if it was answered as what it is."""
+    call.touched_at = now.utc
+    if call.going:
+        floor.stays(call, now.utc, now)
+        if call.state is not CallState.WAITING:
+            return True
+    if call.state is CallState.WAITING:
+        floor.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+        return True
+    if call.state is CallState.OFFERED and call.offer is not None:
+        # Perhaps our Redirect and its question crossed: the same offer again is harmless either way
+        floor.command(floor.offer_command(call))
+        return True
+    # It talked and is back, sent by the agent's phone: the old call is over, a new one begins
+    at = entered_at if entered_at > call.segment_at else now.utc
+    floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, at, now)
+    return False
+
+
+def _unknown_did(floor: Floor, did: str, to: str) -> None:
+    floor.command(do.RaiseAlarm("unknown_did", f"no entry point for DID {did!r}: sent to {to}"))
+
+
+def _unrouted(floor: Floor, event: ev.CallArrived) -> None:
+    floor.unrouted += 1
+    identity = floor.new_id()
+    floor.emit(
+        rec.CallOpened(
+            call=identity,
+            node=event.node,
+            channel=event.channel,
+            linkedid=event.linkedid,
+            did=event.did,
+            caller_number=event.caller_number,
+            caller_name=event.caller_name,
+            queue="",
+            priority=0,
+            entered_at=event.at,
+        )
+    )
+    target = send_to_fallback(floor, event.node, event.channel, identity, event.did)
+    floor.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, target))
+
+
+def send_to_fallback(floor: Floor, node: str, channel: str, call: str, did: str) -> str:
+    """Send away a caller whom no queue takes; where to, in the dialplan's words."""
+    destination = floor.definition.fallback
+    assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
+    _unknown_did(floor, did, line.describe(destination))
+    floor.command(do.SendCall(node, channel, call, destination))
+    return line.describe(destination)

@@ -1,0 +1,273 @@
+"""Where a waiting call stands: for whom it waits now, when that changes, and when it leaves its queue without an agent.
+
+A call that comes into a queue (arrival, overflow, escalation) passes ``settle``: an agent at once, a place in line, or
+the way on. One that goes on waiting passes ``stand``: held for an agent of its own, or in line by the stage in force.
+Nothing of channels but the command to hold; what an offer is, core knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from acd.domain import commands as do
+from acd.domain import records as rec
+from acd.domain.definition import Cause, Destination, Preferred, QueueDefinition, ToDialplan, ToMessage, ToQueue
+from acd.domain.instant import Instant
+from acd.domain.requirement import ANYONE, Requirement
+from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
+from acd.floor.calls import Call
+from acd.routing.roster import Agent
+
+if TYPE_CHECKING:
+    from acd.floor.core import Floor
+
+MAX_HOPS = 20
+"""Overflows of one call in a row, without a place in line between: more would be a circle that no check had found."""
+
+
+# -- for whom --------------------------------------------------------------------------------------------------------
+
+
+def requirement_of(floor: Floor, call: Call, stage: int) -> Requirement:
+    """What stage number ``stage`` of the call's queue asks of an agent for this call."""
+    stages = call.queue.stages
+    if not stages:
+        return ANYONE
+    return stages[stage].expression.bind(call.attributes, floor.definition.skills)
+
+
+def stage_at(queue: QueueDefinition, waited_s: float) -> int:
+    """The number of the stage in force after ``waited_s``."""
+    found = 0
+    for number, stage in enumerate(queue.stages):
+        if stage.after_s <= waited_s:
+            found = number
+    return found
+
+
+def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | None:
+    """The agent a call is to be kept for, if there is one, logged in and in the queue."""
+    name: object = None
+    if preferred.kind == "last_agent":
+        name = floor.last_agents.get(call.caller_number)
+    elif preferred.kind == "owner":
+        known = floor.definition.known_caller(call.caller_number)
+        name = None if known is None else known.owner
+    elif preferred.attribute is not None:
+        name = call.attributes.get(preferred.attribute)
+    agent = floor.roster.find(name) if isinstance(name, str) and name else None
+    if agent is None or agent.state is AgentState.LOGGED_OUT or call.queue.name not in agent.definition.queues:
+        return None
+    return agent
+
+
+def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
+    """Work out for whom ``call`` waits now (``kept_for``, ``stage``, ``requirement``), and arm the moment when that
+    changes. A change is written down."""
+    queue, waited_s = call.queue, max(0.0, now.utc - call.place.queue_joined_at)
+    kept_for, until_s = None, None
+    for preferred in queue.preferred:
+        if waited_s < preferred.limit_s:
+            agent = preferred_agent(floor, call, preferred)
+            if agent is not None:
+                kept_for, until_s = agent.name, preferred.limit_s
+                break
+    stage = stage_at(queue, waited_s)
+    requirement = requirement_of(floor, call, stage)
+    if kept_for is None and stage + 1 < len(queue.stages):
+        until_s = queue.stages[stage + 1].after_s
+    if kept_for is not None and kept_for != call.kept_for:
+        floor.ledger.decide(call, at, "preferred", {"queue": queue.name, "agent": kept_for, "until_s": until_s})
+    elif kept_for is None and call.kept_for is not None:
+        floor.ledger.decide(call, at, "preferred_over", {"queue": queue.name, "agent": call.kept_for})
+    if stage > call.stage:
+        detail = {
+            "queue": queue.name,
+            "stage": stage,
+            "after_s": queue.stages[stage].after_s,
+            "needs": requirement.text,
+        }
+        floor.ledger.decide(call, at, "stage", detail)
+    call.kept_for, call.stage, call.requirement = kept_for, stage, requirement
+    call.stage_mono = None
+    if until_s is not None:
+        call.stage_mono = now.mono_of(call.place.queue_joined_at + until_s)
+        floor.timer(call.stage_mono, "stage", call.call)
+
+
+def put_in_line(floor: Floor, call: Call) -> None:
+    """Let the matcher know that ``call`` waits, as ``aim`` found."""
+    place, queue = call.place, call.queue
+    if call.kept_for is not None:
+        floor.matcher.hold_for(
+            call.call,
+            call.kept_for,
+            queue.name,
+            joined_at=place.joined_at,
+            serial=place.serial,
+            priority=place.priority,
+            threshold_s=queue.service_level_s,
+        )
+    else:
+        floor.matcher.wait(
+            call.call,
+            queue.name,
+            call.requirement,
+            joined_at=place.joined_at,
+            serial=place.serial,
+            priority=place.priority,
+            threshold_s=queue.service_level_s,
+        )
+
+
+def free_agents(floor: Floor, call: Call) -> list[str]:
+    """The best free agents for ``call`` as it was aimed, as many as the queue rings at once."""
+    if call.kept_for is not None:
+        return [call.kept_for] if floor.matcher.is_free(call.kept_for) else []
+    return floor.matcher.agents_for(call.queue.name, call.requirement, call.queue.ring_agents)
+
+
+def stand(floor: Floor, call: Call, at: float, now: Instant) -> None:
+    """``call`` goes on waiting where it is: aim it anew and put it in line, if its node is connected."""
+    aim(floor, call, at, now)
+    if floor.is_synced(call.node):
+        put_in_line(floor, call)
+
+
+def stage_due(floor: Floor, call: Call, at: float, now: Instant) -> None:
+    """The stage in force is over, or the time with an agent of its own."""
+    if call.state is not CallState.WAITING or call.going or not floor.matcher.is_waiting(call.call):
+        return  # offered, or not ours to move now: aimed anew when it waits again
+    floor.call_waits(call, at, now, "stage")
+    if call.state is CallState.WAITING and is_hopeless(floor, call, now):
+        leave(floor, call, Cause.UNSATISFIABLE, at, now)
+
+
+# -- the way on ------------------------------------------------------------------------------------------------------
+
+
+def is_open(floor: Floor, queue: QueueDefinition, at: float) -> bool:
+    """Whether ``queue`` takes callers at UTC second ``at``."""
+    if queue.closed:
+        return False
+    hours = floor.definition.hours.get(queue.hours) if queue.hours is not None else None
+    return hours is None or hours.is_open(at)
+
+
+def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
+    """Whether nobody of the call's queue can meet its requirement, nor that of a later stage, though it has members.
+    Skills that are yet to become valid count."""
+    if call.kept_for is not None:
+        return False
+    found = floor.matcher.candidates(call.queue.name, call.requirement)
+    if found.able or not found.members:
+        return False
+    needs = [requirement_of(floor, call, n) for n in range(call.stage, len(call.queue.stages))] or [ANYONE]
+    for agent in floor.roster.agents.values():
+        if call.queue.name in agent.definition.queues:
+            skills = agent.definition.hoped_for(now.utc)
+            if any(need.admits(skills) for need in needs):
+                return False
+    return True
+
+
+def nobody_there(floor: Floor, call: Call) -> bool:
+    """Whether all who could take ``call`` are logged out."""
+    found = floor.matcher.candidates(call.queue.name, call.requirement)
+    return found.able == found.blocked.get(AgentState.LOGGED_OUT, 0)
+
+
+def refusal(floor: Floor, call: Call, now: Instant) -> Cause | None:
+    """Why a call that found no agent at once may not wait in its queue; None if it may."""
+    queue = call.queue
+    if queue.max_length is not None and floor.matcher.length(queue.name) >= queue.max_length:
+        return Cause.FULL
+    if queue.on_nobody is not None and nobody_there(floor, call):
+        return Cause.NOBODY
+    if is_hopeless(floor, call, now):
+        return Cause.UNSATISFIABLE
+    if queue.max_estimated_wait_s is not None:
+        expected = floor.forecast.expect(floor, queue, floor.matcher.length(queue.name), now.utc)
+        if expected is not None and expected.wait_s > queue.max_estimated_wait_s:
+            return Cause.LONG_WAIT
+    return None
+
+
+def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, fresh: bool) -> None:
+    """``call`` came into its queue: an agent at once, a place in line, or on to wherever the queue sends it. ``fresh``:
+    its channel waits to be told where to go."""
+    synced = floor.is_synced(call.node)
+    cause: Cause | None = None
+    if not is_open(floor, call.queue, now.utc):
+        cause = Cause.CLOSED
+    elif synced:
+        aim(floor, call, at, now)
+        chosen = [] if floor.comparing else free_agents(floor, call)
+        if chosen:
+            floor.offer(call, [floor.roster.agents[name] for name in chosen], at, now, trigger)
+            return
+        cause = refusal(floor, call, now)
+    else:
+        aim(floor, call, at, now)
+    if cause is not None and call.queue.destination(cause) is not None and call.hops < MAX_HOPS:
+        leave(floor, call, cause, at, now, fresh=fresh)
+        return
+    call.hops = 0
+    if call.segment_kind is not SegmentKind.WAITED or call.segment is None:
+        floor.ledger.turn(call, SegmentKind.WAITED, at)
+    hold = do.HoldCall if fresh else do.MarkCall
+    floor.command(hold(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+    floor.explain_wait(call, at)
+    if synced:
+        put_in_line(floor, call)
+        floor.forecast.joined(floor, call, at)
+
+
+def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fresh: bool = False) -> None:
+    """``call`` leaves its queue without an agent, for where the queue sends such calls."""
+    queue, destination = call.queue, call.queue.destination(cause)
+    if destination is None:
+        return
+    floor.counts[queue.name].overflowed += 1
+    if cause is Cause.UNSATISFIABLE:
+        text = f"nobody in queue {queue.name} can ever meet {call.requirement.text}: calls overflow"
+        floor.command(do.RaiseAlarm("unsatisfiable", text))
+    waited_s = round(max(0.0, at - call.place.queue_joined_at), 3)
+    to: Any = {"queue": destination.queue} if isinstance(destination, ToQueue) else describe(destination)
+    floor.ledger.decide(
+        call, at, "overflowed", {"cause": str(cause), "after_s": waited_s, "from": queue.name, "to": to}
+    )
+    floor.forecast.left(call, at, gave_up=False)
+    if not isinstance(destination, ToQueue):
+        floor.command(do.SendCall(call.node, call.channel, call.call, destination))
+        floor.end_call(call, CallOutcome.OVERFLOWED, "system", None, at, now, target=str(to))
+        return
+    move(floor, call, floor.definition.queues[destination.queue], at, now, "overflowed", fresh=fresh)
+
+
+def move(
+    floor: Floor, call: Call, queue: QueueDefinition, at: float, now: Instant, how: str, *, fresh: bool = False
+) -> None:
+    """Into another queue, with history and rank; its rules apply from the first stage on."""
+    floor.matcher.unwait(call.call)
+    call.queue, call.stage, call.kept_for = queue, 0, None
+    call.hops += 1
+    call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
+    floor.counts[queue.name].offered += 1
+    floor.emit(rec.CallMoved(call.call, queue.name))
+    if call.segment_kind is SegmentKind.WAITED:
+        floor.ledger.turn(call, SegmentKind.WAITED, at, how)
+    floor.arm_max_wait(call, now)
+    settle(floor, call, at, now, how, fresh=fresh)
+
+
+def describe(destination: Destination) -> str:
+    """A destination in people's words; places in the dialplan in the dialplan's."""
+    if isinstance(destination, ToQueue):
+        return f"queue {destination.queue}"
+    if isinstance(destination, ToDialplan):
+        return f"{destination.context},{destination.exten},{destination.priority}"
+    if isinstance(destination, ToMessage):
+        return f"message {destination.sound}"
+    return "hangup"
