@@ -7,6 +7,7 @@ as the fixed-width text they are stored as, so equal means equal to the microsec
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -169,9 +170,11 @@ def _decisions(segments: list[sqlite3.Row], decisions: list[sqlite3.Row]) -> Ite
     for row in segments:
         if row["offer"] is not None:
             owners[row["offer"]].add((row["call"], row["agent"]))
-    explained = {(row["call"], row["offer"]) for row in decisions if row["kind"] == "offered"}
+    # An offer of an earlier life whose own explanation was not yet durable when it was killed is adopted
+    explained = {(row["call"], row["offer"]) for row in decisions if row["kind"] in ("offered", "adopted")}
+    rung = {row["offer"]: set(json.loads(row["detail"]).get("agents", ())) for row in decisions if row["offer"]}
     for offer, whose in owners.items():
-        if len(whose) > 1:
+        if len({call for call, _ in whose}) > 1 or (len(whose) > 1 and not {who for _, who in whose} <= rung[offer]):
             yield f"offer {offer} belongs to {sorted(whose)}"
         for call, agent in whose:
             if (call, offer) not in explained:

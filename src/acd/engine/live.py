@@ -61,6 +61,10 @@ class LiveFloor:
     def agent(self, name: str) -> dict[str, Any]:
         return views.agent(self._engine.floor, self._find(name), self._engine.clock())
 
+    def agent_explanation(self, name: str) -> dict[str, Any]:
+        """Why an agent has no call now; raises UnknownNameError."""
+        return views.agent_explanation(self._engine.floor, self._find(name))
+
     def calls(self) -> list[dict[str, Any]]:
         return views.calls(self._engine.floor, self._engine.clock().utc)
 
