@@ -257,6 +257,9 @@ async def test_a_disk_that_hangs_is_not_waited_for(
         assert loop.time() - began < 3 * LATER.patience_s
         assert database.contents() == reference.contents()
         assert "did not answer" in store.state()["detail"]
+        for _ in range(5):
+            await settled(store, await play(store, reference, traffic, 2), 5.0)
+        assert database.contents() == reference.contents()
     finally:
         thawed.set()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from acd.store.backend import Backend, UnavailableError, UnstorableError
@@ -46,7 +46,7 @@ class Carrier:
         name: str,
         *,
         order: asyncio.Lock,
-        on_disk: Callable[..., Awaitable[Any]],
+        on_disk: Callable[..., asyncio.Future[Any]],
         tell: Tell,
         settled: Callable[[], None],
     ) -> None:
@@ -70,6 +70,7 @@ class Carrier:
         """Held by whoever uses the backend."""
         self._wake = asyncio.Event()
         self._closing = False
+        self._releasing: asyncio.Future[Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self._return: asyncio.Task[None] | None = None
 
@@ -208,7 +209,8 @@ class Carrier:
         self._settled()
         marks = [run.mark for run in runs if run.mark is not None]
         if marks:
-            await self._on_disk(self._spill.release, marks[-1])
+            # In its turn, after what was given to the disk before. Not waited for: it may hang, and the database does not.
+            self._releasing = self._on_disk(self._spill.release, marks[-1])
 
     async def _store(self, batches: Sequence[Batch], within_s: float) -> None:
         """Into the database, bending or setting aside what it will never take. Raises UnavailableError."""

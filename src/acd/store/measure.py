@@ -12,8 +12,10 @@ import asyncio
 import dataclasses
 import gc
 import heapq
+import itertools
 import json
 import math
+import os
 import sys
 import time
 from collections import deque
@@ -39,6 +41,24 @@ _BEHIND_MAX = 20_000
 """Records that are not durable, or not in the database, before more are written at full speed."""
 
 Step = tuple[float, list[Record]]
+
+
+def _of_server_s(pid: int | None) -> float:
+    """Processor seconds of a server and its children, those that ended included."""
+    if pid is None:
+        return 0.0
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = file.read_text()
+        except OSError:
+            continue
+        fields = text[text.rindex(")") + 2 :].split()
+        if file.parent.name == str(pid):
+            ticks += sum(map(int, fields[11:15]))
+        elif fields[1] == str(pid):
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Stopwatch:
@@ -108,9 +128,9 @@ async def _fresh(store: Store, watch: Stopwatch) -> None:
         raise SystemExit(f"the database did not take the records: {store.state()['detail']}")
 
 
-async def at_rate(store: Store, rate: float, seconds: float) -> dict[str, Any]:
-    """Calls in real time: processor milliseconds a call (without those of the timetable itself), and how long each
-    step took to be durable."""
+async def at_rate(store: Store, rate: float, seconds: float, server: int | None = None) -> dict[str, Any]:
+    """Calls in real time: processor milliseconds a call (without those of the timetable itself), those of a ``server``
+    with this process id, and how long each step took to be durable."""
     before, after = timetable(rate, seconds)
     watch = Stopwatch(store)
     for n, (_, step) in enumerate(before):
@@ -125,16 +145,18 @@ async def at_rate(store: Store, rate: float, seconds: float) -> dict[str, Any]:
     await _play(after[: int(len(after) * share)], lambda _: None)
     idle_s = (time.process_time() - idle_from) / share
     watch.took_s.clear()
-    counts, busy_from = store.state(), time.process_time()
+    counts, busy_from, server_from_s = store.state(), time.process_time(), _of_server_s(server)
     await _play(after, watch.write)
     await watch.all_durable()
     busy_s = time.process_time() - busy_from - idle_s
+    server_s = _of_server_s(server) - server_from_s
     done = store.state()
     await _fresh(store, watch)
     return {
         "rate": rate,
         "seconds": seconds,
         "cpu_ms_a_call": round(busy_s * 1000 / (rate * seconds), 3),
+        "server_ms_a_call": round(server_s * 1000 / (rate * seconds), 3),
         **{name: done[name] - counts[name] for name in ("batches", "transactions")},
         **watch.figures(),
     }
@@ -151,15 +173,16 @@ async def _room(store: Store) -> None:
 async def at_full_speed(store: Store, calls: int) -> dict[str, Any]:
     """Calls a second, made before and written as fast as they are taken: until all were durable, and in the database."""
     traffic = Traffic()
-    under_way, steps = deque(traffic.call() for _ in range(min(_BESIDE, calls))), []
+    to_come = (traffic.call() for _ in range(calls))
+    under_way, steps = deque(itertools.islice(to_come, _BESIDE)), list[list[Record]]()
     while under_way:
         call = under_way.popleft()
         step = next(call, None)
         if step is not None:
             steps.append(step)
             under_way.append(call)
-        elif traffic.made < calls:
-            under_way.append(traffic.call())
+        else:
+            under_way.extend(itertools.islice(to_come, 1))
     gc.collect()
     gc.freeze()
     watch = Stopwatch(store)
@@ -191,7 +214,7 @@ async def measure(url: str, state_dir: Path, options: StoreOptions, given: argpa
     await store.open()
     try:
         if given.rate is not None:
-            return await at_rate(store, given.rate, given.seconds)
+            return await at_rate(store, given.rate, given.seconds, given.server)
         return await at_full_speed(store, given.calls)
     finally:
         await store.close()
@@ -204,6 +227,7 @@ def main() -> None:
     parser.add_argument("state_dir", type=Path)
     parser.add_argument("--rate", type=float, help="calls a second; without it, as fast as they are taken")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--server", type=int, metavar="PID", help="with --rate: a server whose work is counted, too")
     parser.add_argument("--calls", type=int, default=10_000, help="without --rate")
     kinds = {field.name: type(field.default) for field in dataclasses.fields(StoreOptions)}
     for name, kind in kinds.items():

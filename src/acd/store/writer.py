@@ -293,7 +293,7 @@ class Writer:
             if not self._late.done():
                 raise OSError("the spill's disk still does not answer")
             self._late = None
-        future = asyncio.get_running_loop().run_in_executor(self._disk, self._spill.append, lines)
+        future = self._on_disk(self._spill.append, lines)
         try:
             done, _ = await asyncio.wait({future}, timeout=self._options.patience_s)
             if done:
@@ -305,8 +305,8 @@ class Writer:
                 future.add_done_callback(_forget)
         raise OSError(f"the spill's disk did not answer within {self._options.patience_s:g} s")
 
-    async def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+    def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
+        return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

@@ -59,10 +59,13 @@ def cases(*, short: bool) -> Iterator[Case]:
         yield Case(database, "log", None, calls=calls)
 
 
-def measure(case: Case, url: str, state_dir: Path) -> dict[str, Any]:
-    """One row: the case, and what ``acd.store.measure`` prints. Raises LabError."""
+def measure(case: Case, url: str, state_dir: Path, server: int | None = None) -> dict[str, Any]:
+    """One row: the case, and what ``acd.store.measure`` prints. ``server`` is the id of the database's process. Raises
+    LabError."""
     # The address holds a password, which everybody may read on a command line.
     command = [sys.executable, "-m", "acd.store.measure", "-", str(state_dir), *case.arguments()]
+    if server is not None:
+        command += ["--server", str(server)]
     done = subprocess.run(command, input=url, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         raise LabError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
@@ -93,6 +96,7 @@ def _server(directory: Path) -> Iterator[LabPostgres]:
         yield server
     finally:
         server.remove()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def run(directory: Path, *, short: bool, say: Console) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def run(directory: Path, *, short: bool, say: Console) -> dict[str, Any]:
             try:
                 sqlite = case.database == "sqlite"
                 url = f"sqlite:///{work}/acd.db" if sqlite else server.create_database(f"case{number}")
-                rows.append(measure(case, url, work / "state"))
+                rows.append(measure(case, url, work / "state", None if sqlite else server.pid))
             finally:
                 shutil.rmtree(work)
             say.print(_line(rows[-1]), highlight=False)
@@ -118,10 +122,11 @@ def run(directory: Path, *, short: bool, say: Console) -> dict[str, Any]:
 
 def _line(row: Mapping[str, Any]) -> str:
     often = f"{row['rate']:g} calls/s" if "rate" in row else f"{row['calls']} calls at once"
+    theirs = f" and {row['server_ms_a_call']:.3f} ms of the server's" if row.get("server_ms_a_call") else ""
     fast = f", {row['in_database_a_s']:g} calls/s stored" if "in_database_a_s" in row else ""
     return (
         f"{row['database']:>10}  durable in the {row['durable_in']:<8}  {often:<20} "
-        f"{row['cpu_ms_a_call']:.3f} ms of processor a call, p99 {row['durable_p99_ms']:g} ms{fast}"
+        f"{row['cpu_ms_a_call']:.3f} ms of processor a call{theirs}, p99 {row['durable_p99_ms']:g} ms{fast}"
     )
 
 
@@ -138,8 +143,9 @@ def _line(row: Mapping[str, Any]) -> str:
 )
 def main(as_json: bool, short: bool, directory: Path) -> None:
     """Measure what a call's records cost: processor time, time until durable, calls a second."""
+    console = Console(stderr=as_json, soft_wrap=True)
     try:
-        found = run(directory.absolute(), short=short, say=Console(stderr=as_json))
+        found = run(directory.absolute(), short=short, say=console)
     except (AcdError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -150,7 +156,7 @@ def main(as_json: bool, short: bool, directory: Path) -> None:
         sign = "≥" if target["at_least"] else "≤"
         promised = f"{sign} {target['bound']:g} {target['unit']}"
         table.add_row(target["name"], f"{target['value']:g}", promised, "yes" if target["met"] else "no")
-    Console().print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":
