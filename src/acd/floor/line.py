@@ -46,6 +46,12 @@ def stage_at(queue: QueueDefinition, waited_s: float) -> int:
     return found
 
 
+def stage_began_at(call: Call) -> float:
+    """When the stage in force began, in the records' terms: whatever follows from it is not dated before."""
+    stages = call.queue.stages
+    return call.place.queue_joined_at + (stages[call.stage].after_s if call.stage < len(stages) else 0.0)
+
+
 def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | None:
     """The agent a call is to be kept for, if there is one, logged in and in the queue."""
     name: object = None
@@ -81,15 +87,16 @@ def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
         floor.ledger.decide(call, at, "preferred", {"queue": queue.name, "agent": kept_for, "until_s": until_s})
     elif kept_for is None and call.kept_for is not None:
         floor.ledger.decide(call, at, "preferred_over", {"queue": queue.name, "agent": call.kept_for})
-    if stage > call.stage:
+    is_next, call.stage = stage > call.stage, stage
+    if is_next:
         detail = {
             "queue": queue.name,
             "stage": stage,
             "after_s": queue.stages[stage].after_s,
             "needs": requirement.text,
         }
-        floor.ledger.decide(call, at, "stage", detail)
-    call.kept_for, call.stage, call.requirement = kept_for, stage, requirement
+        floor.ledger.decide(call, max(at, stage_began_at(call)), "stage", detail)
+    call.kept_for, call.requirement = kept_for, requirement
     call.stage_mono = None
     if until_s is not None:
         call.stage_mono = now.mono_of(call.place.queue_joined_at + until_s)
