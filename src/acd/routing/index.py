@@ -97,7 +97,10 @@ class Matcher(Board):
             self._lay_out(who)
         pick, is_his, best_s, best = who.pick, who.low.__and__, -inf, None
         for lane, bonus_s, bonuses_s in who.lanes:
-            if not lane.heads:
+            if not lane.keys:
+                continue
+            bias, rate = self._bias(lane), lane.rate
+            if score(bias, rate, now, lane.keys[0][0], bonus_s) < best_s:
                 continue
             if bonuses_s is not None:
                 best_s, best = self._best_preferred(lane, who, now, bonus_s, bonuses_s, best_s, best)
@@ -106,7 +109,7 @@ class Matcher(Board):
             head = next(compress(lane.heads, map(is_his, map(pick, lane.flags))), None)
             if head is not None:
                 key = head.line.first
-                mine = score(self._bias(lane), lane.rate, now, key[0], bonus_s)
+                mine = score(bias, rate, now, key[0], bonus_s)
                 if mine > best_s or (mine == best_s and (best is None or key < best)):
                     best_s, best = mine, key
         if who.held:

@@ -100,33 +100,33 @@ class Lane:
     queues share it.
     """
 
-    __slots__ = ("_keys", "biased", "flags", "heads", "rate", "users")
+    __slots__ = ("biased", "flags", "heads", "keys", "rate", "users")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.biased: Queue | None = None
         self.users = 0
-        self._keys: list[CallKey] = []
+        self.keys: list[CallKey] = []
         self.heads: list[CallClass] = []
         self.flags: list[bytes] = []
 
     def enter(self, call_class: CallClass) -> None:
         """Take in a class, which has a head."""
         key = call_class.line.first
-        at = bisect_left(self._keys, key)
-        self._keys.insert(at, key)
+        at = bisect_left(self.keys, key)
+        self.keys.insert(at, key)
         self.heads.insert(at, call_class)
         self.flags.insert(at, call_class.flags)
 
     def leave(self, key: CallKey) -> None:
         """Let the class go whose head is, or was, ``key``."""
-        at = bisect_left(self._keys, key)
-        assert self._keys[at] == key, f"no class has the head {key}"
-        del self._keys[at], self.heads[at], self.flags[at]
+        at = bisect_left(self.keys, key)
+        assert self.keys[at] == key, f"no class has the head {key}"
+        del self.keys[at], self.heads[at], self.flags[at]
 
     def clear(self) -> None:
         """Let all go."""
-        self._keys.clear()
+        self.keys.clear()
         self.heads.clear()
         self.flags.clear()
 
