@@ -6,14 +6,16 @@ The floor does what it is asked (log in, pause...) so that effects can be seen; 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
-from acd.domain.errors import RefusedError, StoreError, UnknownNameError
-from acd.domain.events import AgentAction
-from acd.domain.ports import Answer
+from fakesamples import CHANGES, DECISIONS, EXPLANATION, HOSTILE, NO_CHANGES, NOW, ROUTED, WARNING
 
-NOW = 1_763_740_800.0
-HOSTILE = "\x1b[31m[red]Eve\u202e\x9b2J[/red]\r\nacd, \"x\" 'y'"
+from acd.api import BadFloorError
+from acd.domain.attributes import Value
+from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+from acd.domain.events import AgentAction, CallAction
+from acd.domain.ports import Answer
 
 STATES = ("LOGGED_OUT", "AVAILABLE", "RESERVED", "RINGING", "TALKING", "WRAP_UP", "PAUSED")
 
@@ -58,6 +60,11 @@ def make_call(number: int, state: str = "WAITING", **more: Any) -> dict[str, Any
         "talk_s": 12.5 if state == "TALKING" else 0.0,
         "priority": 0,
         "position": number if state == "WAITING" else None,
+        "requirement": "english >= 50",
+        "stage": 0,
+        "preferred": None,
+        "attributes": {"tier": "gold", "note": HOSTILE},
+        "expected_wait": None,
         "agent": "emil" if state == "TALKING" else None,
         "offer": None,
         "node": "pbx1",
@@ -71,8 +78,10 @@ def make_queue(name: str, **more: Any) -> dict[str, Any]:
     """One queue as FloorPort gives it."""
     return {
         "name": name,
-        "strategy": "longest_idle",
-        "requirements": {"english": 50},
+        "agent_selection": "longest_idle",
+        "stages": [{"after_s": 0.0, "needs": "english >= 50"}],
+        "open": True,
+        "max_length": None,
         "ring_timeout_s": 20.0,
         "wrap_up_s": 10.0,
         "max_wait_s": 300.0,
@@ -83,6 +92,8 @@ def make_queue(name: str, **more: Any) -> dict[str, Any]:
         "longest_wait_s": 0.0,
         "talking": 0,
         "agents": {"AVAILABLE": 2, "TALKING": 1},
+        "expected_wait": None,
+        "estimates": {"method": "mean", "measured": 0, "relative_error": None, "held": None, "errors": {}},
         "offered": 0,
         "answered": 0,
         "abandoned": 0,
@@ -97,7 +108,7 @@ def make_queue(name: str, **more: Any) -> dict[str, Any]:
 
 
 class FakeFloor:
-    """FloorPort over plain lists. ``healthy`` and ``broken`` are for tests to set."""
+    """ServicePort over plain lists. ``healthy``, ``broken``, ``journal``, ``floor_problems`` are for tests to set."""
 
     def __init__(self, agents: int = 12) -> None:
         cycle = (
@@ -117,12 +128,21 @@ class FakeFloor:
             make_queue(
                 "support", waiting=2, longest_wait_s=29.0, talking=3, offered=120, answered=101, abandoned=9, overflowed=1,
                 service_level=0.815, asa_s=11.2, aht_s=203.0, agents={"AVAILABLE": 2, "TALKING": 3, "PAUSED": 1},
+                expected_wait={"wait_s": 45.0, "low_s": 20.0, "high_s": 110.0, "method": "head_of_line"},
+                estimates={"method": "head_of_line", "measured": 120, "relative_error": 0.234, "held": 0.9,
+                           "errors": {"mean": 0.4, "head_of_line": 0.234}},
             ),
             make_queue("sales", waiting=1, longest_wait_s=4.0, talking=1, offered=40, answered=40, service_level=1.0,
                        asa_s=2.0),
             make_queue("billing"),
         ]  # fmt: skip
         self.requests: list[tuple[str, AgentAction, str | None, str | None]] = []
+        self.call_requests: list[tuple[str, CallAction, str | None, dict[str, Value]]] = []
+        self.explanation = EXPLANATION
+        self.changes: dict[str, Any] = CHANGES
+        self.floor_problems: list[dict[str, Any]] = []
+        self.reloads = 0
+        self.journal: dict[str, Any] = {"state": "off", "file": None, "events": 0, "waiting": 0, "detail": ""}
         self.healthy = True
         self.broken: Exception | None = None
         self.hang: asyncio.Event | None = None
@@ -170,6 +190,7 @@ class FakeFloor:
             "database": {"state": "ok", "spilled": 0, "spilled_bytes": 0, "lag_ms": 4.2},
             "loop_lag_ms": {"p99": 1.2, "max": 8.0},
             "counters": {"ami_events": 4711, "agi sessions": 12, "calls_offered": 5},
+            "journal": self.journal,
         }
 
     def queues(self) -> list[dict[str, Any]]:
@@ -213,7 +234,60 @@ class FakeFloor:
         return Answer(True, f"{agent} is {found['state']}", {"state": found["state"], "pending": None})
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        return self.healthy, {"nodes": {"pbx1": "up"}, "database": "ok"}
+        return self.healthy, {"nodes": {"pbx1": "up"}, "database": "ok", "journal": self.journal["state"]}
+
+    def agent_explanation(self, name: str) -> dict[str, Any]:
+        return {**self.explanation, "agent": self.agent(name)["name"]}
+
+    async def request_call(
+        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+    ) -> Answer:
+        found = next((live for live in self.call_list if live["call"] == call), None)
+        if found is None:
+            raise UnknownNameError("call", call)
+        if queue is not None and queue not in {known["name"] for known in self.queue_list}:
+            raise UnknownNameError("queue", queue)
+        self.call_requests.append((call, action, queue, dict(attributes or {})))
+        if found["state"] == "TALKING" and action is CallAction.ESCALATE and queue is None:
+            return Answer(False, f"queue {found['queue']} escalates to no other: name one", {})
+        if action is CallAction.ESCALATE:
+            found["queue"] = queue or "sales"
+            return Answer(True, f"passed on to {found['queue']}", {"queue": found["queue"]})
+        return Answer(True, f"{len(attributes or {})} set", {"attributes": dict(attributes or {})})
+
+    def floor_in_force(self) -> dict[str, Any]:
+        return {
+            "file": "/etc/acd/floor.yaml",
+            "revision": "ab12cd34" if not self.reloads else "ef56ab78",
+            "since": NOW - 3600,
+            "previous": None if not self.reloads else "ab12cd34",
+            "reloads": self.reloads,
+            "queues": len(self.queue_list),
+            "agents": len(self.agent_list),
+            "entry_points": 2,
+            "callers": 1,
+            "skills": ["billing", "english"],
+            "pause_reasons": ["pause", "lunch"],
+        }
+
+    async def compare_floor(self) -> dict[str, Any]:
+        if self.floor_problems:
+            raise BadFloorError("/etc/acd/floor.yaml cannot be used (2 errors)", self.floor_problems)
+        return {
+            "file": "/etc/acd/floor.yaml",
+            "revision": "ab12cd34",
+            "new_revision": "ab12cd34" if self.changes is NO_CHANGES else "ef56ab78",
+            "changes": self.changes,
+            "summary": "nothing" if self.changes is NO_CHANGES else "1 queue changed, 2 agents added",
+            "warnings": [WARNING],
+        }
+
+    async def reload_floor(self) -> dict[str, Any]:
+        if self.hang is not None:
+            await self.hang.wait()
+        found = await self.compare_floor()
+        self.reloads += 1
+        return found | {"message": f"revision {found['new_revision']} is in force", "reloaded": True}
 
 
 def make_row(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -267,39 +341,6 @@ def make_segments() -> list[dict[str, Any]]:
     return segments
 
 
-DECISIONS: list[dict[str, Any]] = [
-    {
-        "serial": 0, "at": NOW - 99.8, "kind": "waits", "agent": None, "offer": None, "revision": "ab12cd34",
-        "detail": {"queue": "support", "requirements": {"english": 50}, "considered": 12,
-                   "passed_over": {"talking": 7, "paused": 3, "skill": 2}, "position": 4},
-    },
-    {
-        "serial": 1, "at": NOW - 80.0, "kind": "offered", "agent": "bert", "offer": "o0", "revision": "ab12cd34",
-        "detail": {"rule": "longest_idle", "queue": "support", "requirements": {"english": 50},
-                   "chosen": {"agent": "bert", "idle_s": 3.25, "skills": {"english": 70}}, "considered": 12,
-                   "passed_over": {"talking": 9},
-                   "best": [{"agent": "bert", "idle_s": 3.25}, {"agent": "anna", "idle_s": 1.0}],
-                   "call_wait_s": 20.0, "trigger": "agent_free"},
-    },
-    {
-        "serial": 2, "at": NOW - 75.0, "kind": "offer_failed", "agent": "bert", "offer": "o0", "revision": "ab12cd34",
-        "detail": {"outcome": "no_answer", "detail": "rang 20 s", "consequence": "agent paused (rona)"},
-    },
-    {
-        "serial": 3, "at": NOW - 74.0, "kind": "overflowed", "agent": None, "offer": None, "revision": "ab12cd34",
-        "detail": {"after_s": 300.0, "to": "queue sales"},
-    },
-    {
-        "serial": 4, "at": NOW - 73.0, "kind": "adopted", "agent": None, "offer": None, "revision": "ab12cd34",
-        "detail": {"phase": "held", "node": "pbx1", "odd": {"deep": [1, 2]}, "name": HOSTILE},
-    },
-    {
-        "serial": 5, "at": NOW - 72.0, "kind": "blessed", "agent": "anna", "offer": None, "revision": "ab12cd34",
-        "detail": {"by": "moon"},
-    },
-]  # fmt: skip
-
-
 class FakeRecords:
     """RecordsPort over plain lists; ``asked`` keeps the filters it was given."""
 
@@ -323,4 +364,4 @@ class FakeRecords:
         return None if row is None else {**row, "segments": make_segments() if call == "r1" else []}
 
     async def decisions(self, call: str) -> list[dict[str, Any]]:
-        return DECISIONS if call == "r1" else []
+        return {"r1": DECISIONS, "r2": ROUTED}.get(call, [])

@@ -34,6 +34,12 @@ async def scrape(http: aiohttp.ClientSession) -> dict[tuple[str, tuple[tuple[str
         ("acd_calls_unrouted_total", {}, 1),
         ("acd_longest_wait_seconds", {"queue": "support"}, 29),
         ("acd_service_level_ratio", {"queue": "support"}, 0.815),
+        ("acd_expected_wait_seconds", {"queue": "support"}, 45),
+        ("acd_expected_wait_low_seconds", {"queue": "support"}, 20),
+        ("acd_expected_wait_high_seconds", {"queue": "support"}, 110),
+        ("acd_expected_wait_error_ratio", {"queue": "support"}, 0.234),
+        ("acd_expected_wait_held_ratio", {"queue": "support"}, 0.9),
+        ("acd_expected_waits_measured_total", {"queue": "support"}, 120),
         ("acd_agents", {"state": "TALKING"}, 4),
         ("acd_phones", {"state": "IDLE"}, 7),
         ("acd_drift_total", {"kind": "phone_state"}, 3),
@@ -57,8 +63,20 @@ async def test_the_floor_in_figures(
     assert (await scrape(http))[name, tuple(sorted(labels.items()))] == pytest.approx(value)
 
 
+async def test_a_journal_has_figures_while_there_is_one(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    assert not [name for name, _ in await scrape(http) if "journal" in name]
+    floor.journal = {"state": "writing", "file": "f", "events": 70, "waiting": 3, "detail": ""}
+    samples = await scrape(http)
+    names = ("acd_journal_up", "acd_journal_events_total", "acd_journal_waiting")
+    assert [samples[name, ()] for name in names] == [1, 70, 3]
+    floor.journal["state"] = "stopped"
+    assert (await scrape(http))["acd_journal_up", ()] == 0
+
+
 async def test_what_is_not_known_is_left_out(http: aiohttp.ClientSession) -> None:
-    assert ("acd_service_level_ratio", (("queue", "billing"),)) not in await scrape(http)
+    samples = await scrape(http)
+    for name in ("acd_service_level_ratio", "acd_expected_wait_seconds", "acd_expected_wait_error_ratio"):
+        assert (name, (("queue", "billing"),)) not in samples
 
 
 async def test_requests_are_counted_by_route_and_not_by_path(http: aiohttp.ClientSession) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from fakefloor import HOSTILE, NOW, FakeFloor, FakeRecords
+from fakefloor import FakeFloor, FakeRecords
+from fakesamples import CHANGES, HOSTILE, NOW, PROBLEMS, ROUTED
 
 from acd.domain.errors import AmiDisconnectedError
-from acd.domain.events import AgentAction
+from acd.domain.events import AgentAction, CallAction
 
 
 async def ask(http: aiohttp.ClientSession, path: str, method: str = "GET", **more: Any) -> tuple[int, Any]:
@@ -47,6 +48,7 @@ async def test_lists_and_single_things(http: aiohttp.ClientSession, floor: FakeF
         ("/v1/agents/zzzzzzzz", "agent", None),
         ("/v1/calls/zzzzzzzz", "call", None),
         ("/v1/calls/zzzzzzzz/explain", "call", None),
+        ("/v1/agents/ana/explain", "agent", "anna"),
     ],
 )
 async def test_an_unknown_name_is_404_with_the_nearest(
@@ -186,6 +188,103 @@ async def test_a_call_is_its_row_and_its_live_part(http: aiohttp.ClientSession, 
     assert await ask(http, "/v1/calls/c1") == (200, {"call": None, "live": floor.calls()[0]})
     _, body = await ask(http, "/v1/calls/r1/explain")
     assert [decision["kind"] for decision in body["decisions"]][:2] == ["waits", "offered"]
+
+
+async def test_why_an_agent_has_no_call_is_the_floors_word(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    assert await ask(http, "/v1/agents/1001/explain") == (200, floor.agent_explanation("anna"))
+    _, body = await ask(http, "/v1/calls/r2/explain")
+    assert body["decisions"] == ROUTED
+
+
+async def test_a_request_about_a_call_reaches_the_floor(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    assert await ask(http, "/v1/calls/c1/escalate", "POST") == (
+        200,
+        {"ok": True, "message": "passed on to sales", "data": {"queue": "sales"}},
+    )
+    status, _ = await ask(http, "/v1/calls/c2/escalate", "POST", json={"queue": "billing"})
+    assert status == 200
+    attributes = {"tier": "gold", "n": 10**15 - 1, "share": -0.5, "vip": True, "empty": ""}
+    status, body = await ask(http, "/v1/calls/c2/attributes", "POST", json={"attributes": attributes})
+    assert (status, body["data"]) == (200, {"attributes": attributes})
+    assert floor.call_requests == [
+        ("c1", CallAction.ESCALATE, None, {}),
+        ("c2", CallAction.ESCALATE, "billing", {}),
+        ("c2", CallAction.SET_ATTRIBUTES, None, attributes),
+    ]
+    assert [type(value) for value in floor.call_requests[2][3].values()] == [str, int, float, bool, str]
+    status, body = await ask(http, "/v1/calls/c4/escalate", "POST")
+    assert (status, body["error"]["kind"]) == (409, "refused")
+
+
+@pytest.mark.parametrize(
+    ("path", "payload", "kind", "near"),
+    [
+        ("/v1/calls/c9/escalate", {}, "call", "c"),
+        ("/v1/calls/c1/escalate", {"queue": "SALES"}, "queue", "sales"),
+        ("/v1/calls/zzzzzzzz/attributes", {"attributes": {"a": 1}}, "call", None),
+    ],
+)
+async def test_an_unknown_call_or_queue_of_a_request_is_404(
+    http: aiohttp.ClientSession, floor: FakeFloor, path: str, payload: Any, kind: str, near: str | None
+) -> None:
+    status, body = await ask(http, path, "POST", json=payload)
+    assert (status, body["error"]["kind"]) == (404, "unknown_name")
+    assert f"no {kind} named" in body["error"]["message"]
+    nearest = body["error"]["nearest"]
+    assert nearest is None if near is None else nearest.startswith(near)
+    assert floor.call_requests == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "problems"),
+    [
+        (b"{}", {"attributes": "required"}),
+        (b'{"attributes": {}}', {"attributes": "at least 1"}),
+        (b'{"attributes": [1]}', {"attributes": "dictionary"}),
+        (b'{"attributes": {"A": 1, "b": "ok", "c d": "x"}}', {"attributes.A": "has a name", "attributes.c d": "has a name"}),
+        (b'{"attributes": {"": 1}}', {"attributes.": "has a name"}),
+        (b'{"attributes": {"a": null, "b": [], "c": {}}}',
+         {f"attributes.{name}": "should be a text, a number, true or false" for name in "abc"}),
+        (b'{"attributes": {"a": "%s"}}' % (b"x" * 201), {"attributes.a": "is longer than 200"}),
+        (b'{"attributes": {"a": "x\\u0000"}}', {"attributes.a": "cannot be printed"}),
+        (b'{"attributes": {"a": NaN, "b": Infinity}}', {"attributes.a": "no finite", "attributes.b": "15 digits"}),
+        (b'{"attributes": {"a": 1000000000000000}}', {"attributes.a": "15 digits"}),
+        (b'{"attributes": {"a": -1e300}}', {"attributes.a": "15 digits"}),
+        (b'{"attributes": {%s}}' % b", ".join(b'"a%d": 1' % n for n in range(51)), {"attributes": "at most 50"}),
+        (b'{"attributes": {"a": 1}, "more": 1}', {"more": "no such parameter"}),
+    ],
+)  # fmt: skip
+async def test_a_bad_attribute_is_named_with_what_is_wrong(
+    http: aiohttp.ClientSession, floor: FakeFloor, payload: bytes, problems: dict[str, str]
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    status, body = await ask(http, "/v1/calls/c1/attributes", "POST", data=payload, headers=headers)
+    assert (status, body["error"]["kind"]) == (400, "bad_parameter")
+    said = {problem["name"]: problem["expected"] for problem in body["error"]["problems"]}
+    assert said.keys() == problems.keys()
+    assert [name for name, word in problems.items() if word not in said[name]] == [], said
+    assert floor.call_requests == []
+
+
+async def test_the_floor_in_force_is_compared_and_reloaded(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    assert await ask(http, "/v1/floor") == (200, floor.floor_in_force())
+    _, body = await ask(http, "/v1/floor/diff")
+    assert (body["new_revision"], body["changes"], floor.reloads) == ("ef56ab78", CHANGES, 0)
+    status, body = await ask(http, "/v1/floor/reload", "POST")
+    assert (status, body["ok"], body["reloaded"], floor.reloads) == (200, True, True, 1)
+    status, body = await ask(http, "/v1/floor/reload", "POST", json={"force": True})
+    assert (status, body["error"]["kind"], floor.reloads) == (400, "bad_parameter", 1)
+
+
+@pytest.mark.parametrize(("path", "method"), [("/v1/floor/diff", "GET"), ("/v1/floor/reload", "POST")])
+async def test_a_floor_that_cannot_be_used_is_409_with_all_that_is_wrong(
+    http: aiohttp.ClientSession, floor: FakeFloor, path: str, method: str
+) -> None:
+    floor.floor_problems = PROBLEMS
+    status, body = await ask(http, path, method)
+    assert (status, body["error"]["kind"]) == (409, "bad_floor")
+    assert body["error"]["problems"] == PROBLEMS
+    assert floor.reloads == 0
 
 
 async def test_unknown_paths_and_methods(http: aiohttp.ClientSession) -> None:

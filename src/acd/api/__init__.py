@@ -7,6 +7,7 @@ here decides anything about calls; nothing here knows Asterisk or the database.
 from __future__ import annotations
 
 from acd.api.app import make_app
+from acd.api.port import BadFloorError, ServicePort
 from acd.api.server import ApiServer
 
-__all__ = ["ApiServer", "make_app"]
+__all__ = ["ApiServer", "BadFloorError", "ServicePort", "make_app"]

@@ -17,11 +17,12 @@ from prometheus_client.exposition import choose_encoder
 
 from acd.api.errors import RequestError, errors_middleware
 from acd.api.metrics import Counters, FloorCollector, HttpCounts
-from acd.api.parameters import AgentBody, CallsQuery, Nothing, body, query
+from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBody, Nothing, body, query
+from acd.api.port import ServicePort
 from acd.api.replies import reply
 from acd.domain.errors import RefusedError, UnknownNameError
-from acd.domain.events import AgentAction
-from acd.domain.ports import FloorPort, RecordsPort
+from acd.domain.events import AgentAction, CallAction
+from acd.domain.ports import Answer, FloorPort, RecordsPort
 
 BODY_BYTES_MAX = 64 * 1024
 ANSWER_TIMEOUT_S = 30.0
@@ -62,7 +63,7 @@ class Probes:
 class Handlers:
     """The routes under /v1. Shapes are those of the ports."""
 
-    def __init__(self, floor: FloorPort, records: RecordsPort, version: str) -> None:
+    def __init__(self, floor: ServicePort, records: RecordsPort, version: str) -> None:
         self._floor, self._records, self._version = floor, records, version
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,10 +73,16 @@ class Handlers:
             web.get("/v1/queues/{name}", self.queue),
             web.get("/v1/agents", self.agents),
             web.get("/v1/agents/{name}", self.agent),
+            web.get("/v1/agents/{name}/explain", self.explain_agent),
             *(web.post(f"/v1/agents/{{name}}/{action}", self.act) for action in AgentAction),
             web.get("/v1/calls", self.calls),
             web.get("/v1/calls/{call}", self.call),
             web.get("/v1/calls/{call}/explain", self.explain),
+            web.post("/v1/calls/{call}/escalate", self.escalate),
+            web.post("/v1/calls/{call}/attributes", self.set_attributes),
+            web.get("/v1/floor", self.floor),
+            web.get("/v1/floor/diff", self.compare_floor),
+            web.post("/v1/floor/reload", self.reload_floor),
         ]
 
     async def status(self, request: web.Request) -> web.Response:
@@ -115,9 +122,13 @@ class Handlers:
         name = self._agent(request.match_info["name"])["name"]
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             answer = await self._floor.request(name, action, reason=wish.reason, phone=wish.phone)
-        if not answer.ok:
-            raise RefusedError(answer.message)
-        return reply({"ok": True, "message": answer.message, "data": answer.data})
+        return _answered(answer)
+
+    async def explain_agent(self, request: web.Request) -> web.Response:
+        """Why the agent has no call now: ``ServicePort.agent_explanation``."""
+        query(request, Nothing)
+        name = self._agent(request.match_info["name"])["name"]
+        return reply(self._floor.agent_explanation(name))
 
     async def calls(self, request: web.Request) -> web.Response:
         """``{"calls": [...]}``: live calls of the floor with ``live=1``, else rows of the records."""
@@ -161,6 +172,46 @@ class Handlers:
             raise self._unknown_call(name)
         return reply({"call": row, "live": live, "decisions": decisions})
 
+    async def escalate(self, request: web.Request) -> web.Response:
+        """Pass a call on; answered as an agent's request is."""
+        query(request, Nothing)
+        wish = await body(request, EscalateBody)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return _answered(await self._of_call(request, CallAction.ESCALATE, queue=wish.queue))
+
+    async def set_attributes(self, request: web.Request) -> web.Response:
+        """Give a call attributes; those of other names stay. Answered as an agent's request is."""
+        query(request, Nothing)
+        attributes = (await body(request, AttributesBody)).checked()
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return _answered(await self._of_call(request, CallAction.SET_ATTRIBUTES, attributes=attributes))
+
+    async def _of_call(self, request: web.Request, action: CallAction, **what: Any) -> Answer:
+        try:
+            return await self._floor.request_call(request.match_info["call"], action, **what)
+        except UnknownNameError as error:
+            of_queue = error.kind == "queue"
+            names = (q["name"] for q in self._floor.queues()) if of_queue else (c["call"] for c in self._floor.calls())
+            raise self._helped(error, names) from None
+
+    async def floor(self, request: web.Request) -> web.Response:
+        """``ServicePort.floor_in_force``."""
+        query(request, Nothing)
+        return reply(self._floor.floor_in_force())
+
+    async def compare_floor(self, request: web.Request) -> web.Response:
+        """``ServicePort.compare_floor``; 409 ``bad_floor`` if the file cannot be used."""
+        query(request, Nothing)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return reply(await self._floor.compare_floor())
+
+    async def reload_floor(self, request: web.Request) -> web.Response:
+        """``ServicePort.reload_floor`` and ``"ok": true``; 409 ``bad_floor`` or ``refused`` if it stays as it was."""
+        query(request, Nothing)
+        await body(request, Nothing)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return reply({"ok": True, **await self._floor.reload_floor()})
+
     def _agent(self, name: str) -> dict[str, Any]:
         try:
             return self._floor.agent(name)
@@ -194,8 +245,15 @@ class Handlers:
         return UnknownNameError(error.kind, error.name, error.nearest or nearest(error.name, names))
 
 
+def _answered(answer: Answer) -> web.Response:
+    """``{"ok": true, "message", "data"}``. Raises RefusedError if it is not."""
+    if not answer.ok:
+        raise RefusedError(answer.message)
+    return reply({"ok": True, "message": answer.message, "data": answer.data})
+
+
 def make_app(
-    floor: FloorPort,
+    floor: ServicePort,
     records: RecordsPort,
     *,
     version: str,

@@ -12,6 +12,7 @@ not_found             404     no such path
 method_not_allowed    405     the path does not know the method; the Allow header says which it knows
 timeout               408     the request's body did not arrive in time
 refused               409     understood, and not allowed in the present state
+bad_floor             409     floor.yaml cannot be used; ``problems`` says why
 too_large             413     the body is over the cap
 unsupported_media     415     a body that does not say it is JSON, or is compressed
 internal              500     a defect; ``id`` finds it in the log
@@ -29,6 +30,7 @@ from typing import Any
 
 from aiohttp import web
 
+from acd.api.port import BadFloorError
 from acd.api.replies import error_body, reply
 from acd.domain.errors import AsteriskError, RefusedError, StoreError, UnknownNameError
 
@@ -71,6 +73,8 @@ def _described(error: Exception) -> web.Response | None:
         return reply(error_body("unknown_name", str(error), error.nearest), 404)
     if isinstance(error, RefusedError):
         return reply(error_body("refused", str(error)), 409)
+    if isinstance(error, BadFloorError):
+        return reply(error_body("bad_floor", str(error), problems=error.found), 409)
     if isinstance(error, (AsteriskError, StoreError)):
         log.warning("unavailable: %s", error)
         return reply(error_body("unavailable", str(error)), 503)

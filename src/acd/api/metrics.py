@@ -111,7 +111,18 @@ class FloorCollector(Collector):
         lag_ms = database.get("lag_ms")
         yield _gauge("acd_database_up", "1 if records go straight to the database", database.get("state") == "ok")
         yield _gauge("acd_database_lag_seconds", "How long records wait to be durable", lag_ms and lag_ms / 1000)
+        yield from self._of_journal(status.get("journal") or {})
         yield _gauge("acd_spill_bytes", "On disk, yet to be taken by the database", database.get("spilled_bytes"))
+
+    def _of_journal(self, journal: Mapping[str, Any]) -> Iterator[Metric]:
+        """Nothing while journalling is switched off."""
+        if journal.get("state", "off") == "off":
+            return
+        yield _gauge("acd_journal_up", "1 while everything is journalled", journal["state"] == "writing")
+        yield _gauge("acd_journal_waiting", "Events that wait to be written to the journal", journal["waiting"])
+        events = CounterMetricFamily("acd_journal_events", "Events written to the journal")
+        events.add_metric([], float(journal["events"]))
+        yield events
 
     def _of_queues(self, queues: list[dict[str, Any]]) -> Iterator[Metric]:
         for key, name, text in (
@@ -123,9 +134,34 @@ class FloorCollector(Collector):
             ("aht_s", "acd_aht_seconds", "Average handling time"),
         ):
             yield _gauges(name, text, {queue["name"]: queue.get(key) for queue in queues}, "queue")
+        yield from self._of_estimates(queues)
         for key in ("offered", "answered", "abandoned", "overflowed", "transferred", "lost_track"):
             values = {queue["name"]: queue.get(key) for queue in queues}
             yield _counter(f"acd_calls_{key}", f"Calls {key} since the start", values, "queue")
+
+    def _of_estimates(self, queues: list[dict[str, Any]]) -> Iterator[Metric]:
+        """What a caller who found nobody free now would wait, and how right such estimates were."""
+        expected = {queue["name"]: queue.get("expected_wait") or {} for queue in queues}
+        for key, name, text in (
+            ("wait_s", "acd_expected_wait_seconds", "What a caller who found nobody free now would wait"),
+            ("low_s", "acd_expected_wait_low_seconds", "The lower end of its likely range"),
+            ("high_s", "acd_expected_wait_high_seconds", "The upper end of its likely range"),
+        ):
+            yield _gauges(name, text, {queue: found.get(key) for queue, found in expected.items()}, "queue")
+        accuracy = {queue["name"]: queue.get("estimates") or {} for queue in queues}
+        for key, name, text in (
+            (
+                "relative_error",
+                "acd_expected_wait_error_ratio",
+                "Error of late of the expected waits, of the mean wait",
+            ),
+            ("held", "acd_expected_wait_held_ratio", "Share of late of waits that ended within the range announced"),
+        ):
+            yield _gauges(name, text, {queue: found.get(key) for queue, found in accuracy.items()}, "queue")
+        measured = {queue: found.get("measured") for queue, found in accuracy.items()}
+        yield _counter(
+            "acd_expected_waits_measured", "Expected waits that were held against the real ones", measured, "queue"
+        )
 
     def _of_counters(self, status: Mapping[str, Any], seen: set[str]) -> Iterator[Metric]:
         counters = {**status["counters"], **(self._counters() if self._counters else {})}

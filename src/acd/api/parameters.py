@@ -16,11 +16,13 @@ from aiohttp.web_protocol import RequestPayloadError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from acd.api.errors import RequestError
+from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
 from acd.domain.states import CallOutcome
 
 BODY_TIMEOUT_S = 10.0
 NAME_LENGTH_MAX = 100
 CALLS_LIMIT_MAX = 1000
+NUMBER_MAX = 10**15
 
 
 def _printable(value: str) -> str:
@@ -59,6 +61,44 @@ class AgentBody(Nothing):
 
     reason: Name | None = None
     phone: Name | None = None
+
+
+class EscalateBody(Nothing):
+    """Where a call is to be passed on to; without ``queue``, where its queue escalates to."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    queue: Name | None = None
+
+
+class AttributesBody(Nothing):
+    """Attributes for a call, by name. ``checked`` says whether they can be any."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    attributes: Annotated[dict[str, Any], Field(min_length=1, max_length=MAX_ATTRIBUTES)]
+
+    def checked(self) -> dict[str, Value]:
+        """The attributes. Raises RequestError 400 ``bad_parameter`` with every problem."""
+        faults = {name: _fault(name, value) for name, value in self.attributes.items()}
+        problems = [
+            {"name": f"attributes.{name[:NAME_LENGTH_MAX]}", "expected": fault}
+            for name, fault in faults.items()
+            if fault
+        ]
+        if problems:
+            message = "; ".join(f"{problem['name']}: {problem['expected']}" for problem in problems)
+            raise RequestError(400, "bad_parameter", message, problems)
+        return self.attributes
+
+
+def _fault(name: str, value: Any) -> str:
+    """Why this can be no attribute; empty if it can."""
+    if not isinstance(value, str | int | float):
+        return "should be a text, a number, true or false"
+    if not isinstance(value, str) and abs(value) >= NUMBER_MAX:
+        return "has more than 15 digits"
+    return fault_of(name, value)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -1,8 +1,8 @@
 """How an answer looks on the wire: JSON bodies, and the one shape every error has.
 
 An error is ``{"error": {"kind": word, "message": text, "nearest": name or null}}``; some kinds add ``"problems"``
-(one ``{"name", "expected"}`` a bad parameter) or ``"id"`` (of the log line that tells more). Nothing here decides
-which error it is: that is `errors`.
+(one ``{"name", "expected"}`` a bad parameter; those of floor.yaml say file, line and message) or ``"id"`` (of the log
+line that tells more). Nothing here decides which error it is: that is `errors`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``acd serve``: the composition root. The only module that knows every room, and wires them.
 
-Order of a start: configuration, database (schema, spill, epoch, memory), floor, engine, AGI server, API socket, nodes.
-Order of an end: API, nodes (no more offers), AGI, engine, database. Calls go on in Asterisk meanwhile.
+Order of a start: configuration, database (schema, spill, epoch, memory), floor, journal, engine, AGI server, API socket,
+nodes. Order of an end: API, nodes (no more offers), AGI, engine, journal, database. Calls go on in Asterisk meanwhile.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from acd import __version__
-from acd.api import ApiServer, make_app
+from acd.api import ApiServer, BadFloorError, make_app
+from acd.asterisk.agi.request import AgiRequest
 from acd.asterisk.agi.server import FastAgiServer
 from acd.asterisk.dialcodes import DialCodes
 from acd.asterisk.executor import Nodes
@@ -32,17 +33,21 @@ from acd.asterisk.node import Node, NodeSettings
 from acd.asterisk.registration import Registration
 from acd.cli.check import floor_file_of
 from acd.cli.context import common_options, options
+from acd.cli.floorfile import FloorFile
+from acd.cli.served import ServedFloor
 from acd.config.floor import LoadedFloor, load_floor
 from acd.config.load import LoadedSettings, find_config, load_settings
 from acd.config.pins import verify_pin
-from acd.config.settings import Settings
+from acd.config.problems import Problem
+from acd.config.settings import AsteriskNode, JournalTable, Settings
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.errors import AcdError, ConfigurationError
 from acd.domain.events import MemoryRestored, NodeResynced
 from acd.domain.states import AgentState
-from acd.engine import Engine, LagMonitor, LiveFloor
+from acd.engine import Engine, LagMonitor
 from acd.engine.engine import system_clock
+from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
 from acd.store import Store, StoreOptions
 
@@ -89,13 +94,17 @@ def set_up_logging(settings: Settings) -> None:
 
 
 class Service:
-    """Everything of one running controller."""
+    """Everything of one running controller. ``base``: the folder that a relative path of [journal] counts from."""
 
-    def __init__(self, settings: Settings, floor: FloorDefinition) -> None:
+    def __init__(self, settings: Settings, floor: FloorDefinition, base: Path) -> None:
         self.settings = settings
         self.definition = floor
+        self.base = base
         self.nodes: dict[str, Node] = {}
         self.lag = LagMonitor()
+        self.engine: Engine
+        self.file: FloorFile
+        self._codes: DialCodes
         self._counters: list[Callable[[], Mapping[str, int]]] = []
         self._closers: list[Callable[[], Any]] = []
 
@@ -114,8 +123,11 @@ class Service:
 
         executors = Nodes()
         floor = Floor(self.definition, epoch=memory.epoch, started_at=time.time())
-        engine = Engine(floor, store, executors, on_overflow=self._resync_all)
+        journal = await self._open_journal(floor)
+        engine = Engine(floor, store, executors, on_overflow=self._resync_all, journal=journal)
+        self.engine = engine
         self._closers.append(engine.close)
+        self.file = FloorFile(settings.floor.file, engine, self._follow)
         engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps))
         for gone in {call.node for call in memory.calls} - set(settings.asterisk):
             log.warning("node %s is no longer in the configuration: its remembered calls are closed", gone)
@@ -123,47 +135,22 @@ class Service:
         self.lag.start()
         self._closers.append(self.lag.stop)
 
-        agi = FastAgiServer(max_connections=settings.agi.max_connections)
-        registration = Registration(self.nodes, engine.submit)
-        codes = DialCodes(
-            self.definition.agents,
-            self.definition.pause_reasons,
-            engine.request,
-            agent_at=lambda device: _agent_at(floor, device),
-            verify_pin=verify_pin,
-        )
-        agi.add_route("inbound", registration.inbound)
-        agi.add_route("agent", codes.agent)
-        port = await agi.start(settings.agi.host, settings.agi.port)
-        self._closers.append(agi.close)
-        self._counters.append(lambda: {f"agi_{k}": v for k, v in asdict(agi.counters).items()})
-
+        port = await self._answer_agi()
         for name, table in settings.asterisk.items():
-            node = Node(
-                NodeSettings(
-                    name=name,
-                    host=table.host,
-                    port=table.ami_port,
-                    call_user=table.call_user,
-                    call_secret=table.secret("call").get_secret_value(),
-                    look_user=table.look_user,
-                    look_secret=table.secret("look").get_secret_value(),
-                    agi_address=settings.agi.advertise or f"{settings.agi.host}:{port}",
-                    fallback=_fallback(self.definition),
-                    tls=_tls(table.tls, table.ca_file),
-                ),
-                epoch=memory.epoch,
-                submit=engine.submit,
-                alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
-                devices=lambda: list(floor.roster.by_device),
-            )
+            node = self._node(name, table, memory.epoch, port)
             self.nodes[name] = node
             executors.executors[name] = node.executor
             self._counters.append(node.counters)
             self._closers.append(node.close)
 
         # Whoever can ask sees every node, be it up or not
-        live = LiveFloor(engine, store, self.lag, nodes=self._node_rows, counters=self._all_counters)
+        live = ServedFloor(
+            *(engine, store, self.lag),
+            file=self.file,
+            journal=journal,
+            nodes=self._node_rows,
+            counters=self._all_counters,
+        )
         server = ApiServer(
             make_app(live, store.records, version=__version__),
             _path(settings.http.socket),
@@ -180,6 +167,94 @@ class Service:
             *(__version__, len(self.definition.queues), len(self.definition.agents), self.definition.revision),
             *(memory.epoch, settings.agi.host, port, settings.http.socket),
         )
+
+    async def _open_journal(self, floor: Floor) -> Journal | None:
+        options = _journal_options(self.settings.journal, self.base)
+        if options is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def alarm(alarm: RaiseAlarm) -> None:
+            loop.call_soon_threadsafe(self.engine.alarm, alarm)
+
+        journal = Journal(floor, options, alarm=alarm)
+        await asyncio.to_thread(journal.open)
+        self._closers.append(lambda: asyncio.to_thread(journal.close))
+        log.info("everything is journalled to %s, callers' numbers included", options.directory)
+        return journal
+
+    async def _answer_agi(self) -> int:
+        """Start the FastAGI server; the port it has."""
+        settings = self.settings.agi
+        agi = FastAgiServer(max_connections=settings.max_connections)
+        self._codes = self._dial_codes(self.definition)
+        agi.add_route("inbound", Registration(self.nodes, self.engine.submit).inbound)
+        agi.add_route("agent", self._dial_code)
+        port = await agi.start(settings.host, settings.port)
+        self._closers.append(agi.close)
+        self._counters.append(lambda: {f"agi_{k}": v for k, v in asdict(agi.counters).items()})
+        return port
+
+    def _dial_codes(self, definition: FloorDefinition) -> DialCodes:
+        return DialCodes(
+            definition.agents,
+            definition.pause_reasons,
+            self.engine.request,
+            agent_at=lambda device: _agent_at(self.engine.floor, device),
+            verify_pin=verify_pin,
+        )
+
+    async def _dial_code(self, request: AgiRequest) -> None:
+        await self._codes.agent(request)
+
+    def _node(self, name: str, table: AsteriskNode, epoch: int, agi_port: int) -> Node:
+        engine, agi = self.engine, self.settings.agi
+        return Node(
+            NodeSettings(
+                name=name,
+                host=table.host,
+                port=table.ami_port,
+                call_user=table.call_user,
+                call_secret=table.secret("call").get_secret_value(),
+                look_user=table.look_user,
+                look_secret=table.secret("look").get_secret_value(),
+                agi_address=agi.advertise or f"{agi.host}:{agi_port}",
+                fallback=_fallback(self.definition),
+                tls=_tls(table.tls, table.ca_file),
+            ),
+            epoch=epoch,
+            submit=engine.submit,
+            alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
+            devices=lambda: list(engine.floor.roster.by_device),
+        )
+
+    # -- while it runs -----------------------------------------------------------------------------------------------
+
+    async def reload_floor(self) -> None:
+        """Put floor.yaml as it is now in force; if that cannot be, say so in the log and by an alarm. Never raises."""
+        try:
+            await self.file.reload()
+        except BadFloorError as error:
+            for problem in error.found:
+                log.error("%s", Problem(**{**problem, "excerpt": ()}))
+            self.engine.alarm(RaiseAlarm("floor_not_reloaded", str(error)))
+        except (AcdError, TimeoutError) as error:
+            self.engine.alarm(RaiseAlarm("floor_not_reloaded", str(error) or "the floor did not answer in time"))
+        except Exception:
+            # A defect of ours must not end the service
+            log.exception("the floor could not be reloaded")
+            self.engine.alarm(RaiseAlarm("floor_not_reloaded", "a defect in acd; see the log"))
+
+    def _follow(self, definition: FloorDefinition) -> None:
+        """The floor goes by another definition now; so must everything else."""
+        self.definition = definition
+        self._codes = self._dial_codes(definition)
+        fallback = _fallback(definition)
+        for node in self.nodes.values():
+            if node.settings.fallback != fallback:
+                node.settings = replace(node.settings, fallback=fallback)
+                # Now if the node is there, else when it is
+                node.calls.send("Setvar", (("Variable", "ACD_FALLBACK"), ("Value", fallback)))
 
     async def close(self) -> None:
         """Take everything down in the reverse order of its start; one failure does not keep the rest up."""
@@ -215,6 +290,12 @@ def _agent_at(floor: Floor, device: str) -> str | None:
     return chosen[0].name if len(chosen) == 1 else None
 
 
+def _journal_options(table: JournalTable, base: Path) -> JournalOptions | None:
+    if table.directory is None:
+        return None
+    return JournalOptions(base / table.directory, max_mb=table.max_mb, keep=table.keep, outputs=table.outputs)
+
+
 def _fallback(definition: FloorDefinition) -> str:
     to = definition.fallback
     return f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
@@ -229,19 +310,29 @@ def _tls(wanted: bool, ca_file: Path | None) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)) if wanted else None
 
 
-async def run(settings: Settings, floor: FloorDefinition) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+async def run(settings: Settings, floor: FloorDefinition, base: Path) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the floor."""
+    stop, again, woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    service = Service(settings, floor)
+
+    def heard(what: asyncio.Event) -> None:
+        what.set()
+        woken.set()
+
+    for number, what in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, again)):
+        loop.add_signal_handler(number, heard, what)
+    service = Service(settings, floor, base)
     try:
         await service.start()
         # What was imported and defined stays for ever: the collector need not look at it amid calls
         gc.collect()
         gc.freeze()
-        await stop.wait()
+        while not stop.is_set():
+            await woken.wait()
+            woken.clear()
+            if again.is_set() and not stop.is_set():
+                again.clear()
+                await service.reload_floor()
         log.info("stopping; calls go on in Asterisk")
     finally:
         await service.close()
@@ -274,7 +365,7 @@ def read_all(path: Path) -> tuple[LoadedSettings, LoadedFloor]:
 @click.command()
 @common_options
 def serve() -> None:
-    """Run the service until it is stopped (SIGTERM, Ctrl-C).
+    """Run the service until it is stopped (SIGTERM, Ctrl-C). SIGHUP does what `acd floor reload` does.
 
     Calls are held by Asterisk, not by this process: it may be stopped, killed and started at any time.
     """
@@ -292,6 +383,6 @@ def serve() -> None:
         runner = asyncio.Runner()
     with runner, contextlib.suppress(KeyboardInterrupt):
         try:
-            runner.run(run(loaded.settings, floor.definition))
+            runner.run(run(loaded.settings, floor.definition, loaded.path.parent))
         except OSError as error:
             raise AcdError(f"cannot serve: {error}") from error
