@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from cliservice import Run, Service
-from fakefloor import DECISIONS, HOSTILE, NOW
+from fakesamples import DECISIONS, HOSTILE, NOW
 
 from acd.cli import cli
 from acd.cli.text import clean
 from acd.domain.errors import AmiDisconnectedError
-from acd.domain.events import AgentAction
+from acd.domain.events import AgentAction, CallAction
 
 READING = [
     ["status"],
@@ -23,12 +23,16 @@ READING = [
     ["queue", "show", "support"],
     ["agent", "list"],
     ["agent", "show", "emil"],
+    ["agent", "explain", "emil"],
     ["call", "list"],
     ["call", "list", "--live"],
     ["call", "show", "r1"],
     ["call", "show", "c1"],
     ["call", "explain", "r1"],
+    ["call", "explain", "r2"],
     ["call", "explain", "c1"],
+    ["floor", "show"],
+    ["floor", "diff"],
 ]
 
 
@@ -99,8 +103,40 @@ def test_status_tells_what_matters(run: Run) -> None:
 def test_queue_show_lists_callers_in_serving_order(run: Run) -> None:
     shown = run("queue", "show", "support").stdout
     assert "300 s, then queue sales" in shown
-    assert "english 50" in shown
+    assert "needs           english >= 50" in shown
     assert shown.index("+4930123001") < shown.index("+4930123002")
+
+
+def test_queue_show_tells_stages_estimates_and_whatever_else_is_said(run: Run, service: Service) -> None:
+    service.floor.queue_list[0] |= {
+        "agent_selection": "most_proficient",
+        "stages": [{"after_s": 0.0, "needs": "english >= 80"}, {"after_s": 20.0, "needs": "anyone"}],
+        "open": False,
+        "oddity": {"low_s": 30.0},
+    }
+    shown = run("queue", "show", "support").stdout
+    for part in (
+        "strategy        most proficient\n",
+        "needs           english >= 80\n",
+        "needs from 20 s anyone\n",
+        "expected wait   45s, likely 20s to 1:50, if nobody is free\n",
+        "estimates were  off by 23%, 90% within the range, of 120 waits by head of line\n",
+        "open            no\n",
+        "oddity          low 30.0 s\n",
+    ):
+        assert part in shown
+    assert "max length" not in shown
+    shown = run("queue", "show", "sales").stdout
+    assert "expected wait   unknown" in shown
+    assert "estimates were" not in shown
+
+
+def test_a_journal_is_seen_and_seen_to_have_stopped(run: Run, service: Service) -> None:
+    assert "journal" not in run("status").stdout
+    service.floor.journal = {"state": "writing", "file": "f", "events": 7, "waiting": 1, "detail": ""}
+    assert "journal writing" in run("status").stdout
+    service.floor.journal = {"state": "stopped", "file": "f", "events": 7, "waiting": 0, "detail": "disk full"}
+    assert "journal stopped" in run("status").stdout
 
 
 def test_agents_are_asked_and_told(run: Run, service: Service) -> None:
@@ -120,9 +156,37 @@ def test_agents_are_asked_and_told(run: Run, service: Service) -> None:
     ]
 
 
+def test_calls_are_passed_on_and_told_more(run: Run, service: Service) -> None:
+    assert run("call", "escalate", "c1").stdout == "c1: passed on to sales\n"
+    assert run("call", "escalate", "c2", "--to", "billing").stdout == "c2: passed on to billing\n"
+    assert run("call", "set", "c2", "tier=gold", "note=a=b c", "n=5", "empty=").stdout == "c2: 4 set\n"
+    assert json.loads(run("call", "set", "c1", "tier=gold", "--json").stdout) == {
+        "ok": True, "message": "1 set", "data": {"attributes": {"tier": "gold"}}
+    }  # fmt: skip
+    assert service.floor.call_requests == [
+        ("c1", CallAction.ESCALATE, None, {}),
+        ("c2", CallAction.ESCALATE, "billing", {}),
+        ("c2", CallAction.SET_ATTRIBUTES, None, {"tier": "gold", "note": "a=b c", "n": "5", "empty": ""}),
+        ("c1", CallAction.SET_ATTRIBUTES, None, {"tier": "gold"}),
+    ]
+
+
+@pytest.mark.parametrize("given", [["tier"], ["tier=a", "tier=b"], []])
+def test_what_is_no_attribute_is_wrong_usage(run: Run, service: Service, given: list[str]) -> None:
+    assert run("call", "set", "c1", *given).exit_code == 2
+    assert service.floor.call_requests == []
+
+
 @pytest.mark.parametrize(
     ("command", "code", "kind", "word"),
     [
+        (["call", "escalate", "c9"], 4, "unknown_name", "no call named 'c9' (nearest: c"),
+        (["call", "escalate", "c1", "--to", "sails"], 4, "unknown_name", "no queue named 'sails' (nearest: sales"),
+        (["call", "escalate", "c4"], 5, "refused", "escalates to no other"),
+        (["call", "set", "c1", "Tier=gold"], 1, "failed", "attributes.Tier: has a name"),
+        (["call", "set", "c1", "tier=" + "x" * 201], 1, "failed", "attributes.tier: is longer than 200"),
+        (["call", "set", "c1", "tier=\x1b[2J"], 1, "failed", "cannot be printed"),
+        (["agent", "explain", "ana"], 4, "unknown_name", "nearest: anna"),
         (["queue", "show", "suport"], 4, "unknown_name", "nearest: support"),
         (["agent", "pause", "ana"], 4, "unknown_name", "nearest: anna"),
         (["agent", "show", "../status"], 4, "unknown_name", "no agent named"),

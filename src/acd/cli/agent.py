@@ -1,4 +1,4 @@
-"""``acd agent``: the agents, what they may be asked to do, and the hash of a PIN."""
+"""``acd agent``: the agents, why one has no call, what they may be asked to do, and the hash of a PIN."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from acd.cli.client import connect, segment
 from acd.cli.console import emit, emit_table, make_console
 from acd.cli.context import common_options, options, print_json
 from acd.cli.floorview import AGENT_COLUMNS, fitted, phone_text, skills_text, state_text
+from acd.cli.idleness import idle_explained
 from acd.domain.errors import ConfigurationError
 from acd.domain.events import AgentAction
 
@@ -21,7 +22,7 @@ PIN_LINE_MAX = 1000
 @click.group()
 @common_options
 def agent() -> None:
-    """List and show agents, log them in and out, pause and resume them.
+    """List and show agents, explain why one has no call, log them in and out, pause and resume them.
 
     NAME is an agent's name or number everywhere.
     """
@@ -76,6 +77,20 @@ def show(name: str) -> None:
         rows.append(("passed over", f"for another {body['cool_down_s']:.0f} s after a failed offer"))
     for label, value in rows:
         emit(console, Text(f"  {label:<13}", style="dim").append_text(Text(value) if isinstance(value, str) else value))
+
+
+@agent.command()
+@common_options
+@click.argument("name")
+def explain(name: str) -> None:
+    """Why an agent has no call now: state, phone, and every queue with what keeps its callers from the agent."""
+    given = options()
+    with connect(given) as client:
+        body = client.get(f"/v1/agents/{segment(name)}/explain")
+    if given.json:
+        print_json(body)
+    else:
+        emit(make_console(given), *idle_explained(body))
 
 
 def _ask(name: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None) -> None:

@@ -1,4 +1,5 @@
-"""``acd call``: finished and running calls, one of them as a timeline, and why it went where it went."""
+"""``acd call``: finished and running calls, one of them as a timeline, why it went where it went, and what may be asked
+about one that is running."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ class Moment(click.ParamType[float]):
 @click.group()
 @common_options
 def call() -> None:
-    """List calls, show one, explain why it went where it went."""
+    """List and show calls, explain why one went where it went; pass a running one on, or tell more about it."""
 
 
 @call.command("list")
@@ -162,3 +163,43 @@ def explain(ident: str) -> None:
     if body["call"] or body["live"]:
         emit(console, heading(body))
     emit(console, *explained(body["decisions"]))
+
+
+def _ask(ident: str, what: str, wish: dict[str, Any]) -> None:
+    """Send the request and print what came of it."""
+    given = options()
+    with connect(given) as client:
+        answer = client.post(f"/v1/calls/{segment(ident)}/{what}", wish)
+    if given.json:
+        print_json(answer)
+    else:
+        click.echo(f"{say.clean(ident)}: {say.clean(answer['message'])}")
+
+
+@call.command()
+@common_options
+@click.option("--to", "queue", metavar="QUEUE", help="To this queue, if not the one its queue escalates to.")
+@click.argument("ident", metavar="ID")
+def escalate(ident: str, queue: str | None) -> None:
+    """Pass a running call on to a queue of supervisors, with its history and its place."""
+    _ask(ident, "escalate", {} if queue is None else {"queue": queue})
+
+
+@call.command("set")
+@common_options
+@click.argument("ident", metavar="ID")
+@click.argument("attributes", metavar="NAME=VALUE...", nargs=-1, required=True)
+def set_attributes(ident: str, attributes: tuple[str, ...]) -> None:
+    """Give a running call attributes, which what its queue needs may depend on (call.NAME in floor.yaml).
+
+    A value is a text; one that is written as a number also compares as one. What has another name stays.
+    """
+    wish: dict[str, str] = {}
+    for text in attributes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"{text!r} is no attribute: write NAME=VALUE, such as tier=gold")
+        if name in wish:
+            raise click.UsageError(f"{name!r} is given more than once")
+        wish[name] = value
+    _ask(ident, "attributes", {"attributes": wish})

@@ -26,6 +26,15 @@ class ServiceError(AcdError):
     """The service answered with an error that is not about a name or a state."""
 
 
+class FloorFileError(ServiceError):
+    """The service cannot use its floor.yaml. ``problems`` is ``[{"file", "line", "column", "severity", "message"}]``,
+    some with an ``"excerpt"``."""
+
+    def __init__(self, message: str, problems: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
 class ServiceUnknownNameError(UnknownNameError):
     """The service's own words about an unknown name."""
 
@@ -135,6 +144,8 @@ class Client:
             return ServiceUnknownNameError(message, error.get("nearest"))
         if error.get("kind") == "refused":
             return RefusedError(message)
+        if error.get("kind") == "bad_floor":
+            return FloorFileError(message, [one for one in error.get("problems") or () if isinstance(one, dict)])
         return ServiceError(message)
 
 

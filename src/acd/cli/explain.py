@@ -1,27 +1,34 @@
 """Decisions told to a person: when, what, who was considered, why the others were not, by which rule. No IO.
 
-A kind of decision this does not know is printed field by field, so that an older client never hides what a newer
-service says.
+A kind of decision or a detail of it that this does not know is printed field by field, so that an older client never
+hides what a newer service says; and a known one that is not of the form expected likewise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
+from typing import Any, TypeGuard
 
 from rich.text import Text
 
 from acd.cli import text as say
-from acd.cli.floorview import skills_text
 
 _INDENT = "    "
 _REASONS = {
-    "TALKING": "talking",
-    "talking": "talking",
     "skill": "without the skills needed",
     "skills": "without the skills needed",
     "phone": "with a phone that cannot ring",
     "cool_down": "passed over after a failed offer",
+    "cool-down": "passed over after a failed offer",
+}
+_CAUSES = {
+    "max_wait": "it had waited as long as the queue lets callers wait",
+    "full": "the queue was full",
+    "long_wait": "it would have waited too long",
+    "nobody": "nobody was logged in who could take it",
+    "closed": "the queue was closed",
+    "unsatisfiable": "nobody can ever take it",
 }
 
 
@@ -30,126 +37,267 @@ def explained(decisions: list[dict[str, Any]]) -> Iterator[Text]:
     if not decisions:
         yield Text("  no decision was recorded for this call", style="dim")
     for decision in decisions:
+        detail = decision["detail"]
+        left = dict(detail) if isinstance(detail, Mapping) else {"detail": detail}
         yield Text("")
         head = Text(f"{say.clock(decision['at'], 3)}  ", style="dim")
-        head.append(_headline(decision), style="bold")
+        head.append(_headline(decision["kind"], say.clean(decision["agent"]), left), style="bold")
         yield head
-        for line in _body(decision):
+        for line in (*_BODIES.get(decision["kind"], _nothing)(left), *_rest(left)):
             yield Text(_INDENT + line)
         yield Text(f"{_INDENT}revision {say.clean(decision['revision'])}", style="dim")
 
 
-def _headline(decision: Mapping[str, Any]) -> str:
-    detail, kind = decision["detail"], decision["kind"]
-    agent = say.clean(decision["agent"])
+# -- the first line ----------------------------------------------------------------------------------------------------
+
+
+def _headline(kind: str, agent: str, left: dict[str, Any]) -> str:
+    """What was decided; takes what it tells out of ``left``."""
     if kind == "waits":
-        return f"waits in {say.clean(detail.get('queue'))}"
+        return f"waits in {said(left.pop('queue', None))}"
     if kind == "offered":
         return f"offered to {agent}"
     if kind == "offer_failed":
-        return f"the offer to {agent} failed: {_words(detail.get('outcome'))}"
+        return f"the offer to {agent} failed: {words(left.pop('outcome', None))}"
     if kind == "overflowed":
-        return f"overflowed to {_value(detail.get('to'))}"
+        return f"overflowed to {said(left.pop('to', None))}"
+    if kind == "escalated":
+        return f"passed on to {said(left.pop('to', None) or left.pop('queue', None))}"
+    if kind == "stage":
+        return f"now needs {said(left.pop('needs', None) or left.pop('requirement', 'what the next stage says'))}"
+    if kind in ("preferred", "preferred_over"):
+        whom = agent or say.clean(left.pop("agent", None)) or "an agent of its own"
+        return f"waits for {whom} alone" if kind == "preferred" else f"waits for {whom} no longer"
+    if kind == "attributes":
+        told = ", ".join(f"{say.clean(name)} = {said(value)}" for name, value in left.items())
+        left.clear()
+        return f"attributes set: {told or 'none'}"
+    if kind == "breaker":
+        return f"a group of phones is left alone: {said(left.pop('group', None))}"
     if kind == "adopted":
         return "found again after a restart or a lost connection"
-    return _words(kind) + (f" ({agent})" if agent else "")
+    return words(kind) + (f" ({agent})" if agent else "")
 
 
-def _body(decision: Mapping[str, Any]) -> Iterator[str]:
-    tell = {"waits": _waits, "offered": _offered, "offer_failed": _failed, "overflowed": _overflowed}
-    known = tell.get(decision["kind"])
-    left = dict(decision["detail"])
-    if known is not None:
-        yield from known(left)
-    yield from (f"{_words(key)}: {_value(value)}" for key, value in left.items())
+# -- the lines below ---------------------------------------------------------------------------------------------------
+# Each takes what it tells out of the detail; what is left is told field by field.
 
 
-def _waits(detail: dict[str, Any]) -> Iterator[str]:
-    detail.pop("queue", None)
-    yield from _needs(detail)
-    considered, passed = detail.pop("considered", None), detail.pop("passed_over", None)
-    if considered is not None:
-        who = (
-            "nobody is there to consider"
-            if not considered
-            else f"none of {say.counted(considered, 'agent')} could take it"
-        )
-        yield who + (f": {_counts(passed)}" if passed else "")
-    position, waiting = detail.pop("position", None), detail.pop("waiting", None)
+def _waits(left: dict[str, Any]) -> Iterator[str]:
+    yield from _needs(left)
+    considered = left.get("considered")
+    if isinstance(considered, int):
+        del left["considered"]
+        passed = left.pop("passed_over", None)
+        none_of = f"none of {say.counted(considered, 'agent')} could take it"
+        yield (none_of if considered else "nobody is there to consider") + (f": {_counts(passed)}" if passed else "")
+    yield from _kept_for(left)
+    yield from _members(left)
+    position, waiting = left.pop("position", None), left.pop("waiting", None)
     if position is not None:
-        yield f"number {position} in the queue"
+        yield f"number {said(position)} in the queue"
     if waiting is not None:
-        yield f"{say.counted(waiting, 'call')} waiting on the whole floor"
+        yield f"{said(waiting)} {'call' if waiting == 1 else 'calls'} waiting on the whole floor"
 
 
-def _offered(detail: dict[str, Any]) -> Iterator[str]:
-    rule, chosen = detail.pop("rule", None), detail.pop("chosen", None)
-    detail.pop("queue", None)
-    wait_s, trigger = detail.pop("call_wait_s", None), detail.pop("trigger", None)
-    if wait_s is not None or trigger is not None:
-        waited = "" if wait_s is None else f"the caller had waited {say.exact(wait_s)}"
-        yield waited + ("; " if waited and trigger else "") + (f"decided because: {_words(trigger)}" if trigger else "")
-    yield from _needs(detail)
+def _offered(left: dict[str, Any]) -> Iterator[str]:
+    rule, queue = left.pop("rule", None), left.pop("queue", None)
+    wait_s, trigger = left.pop("call_wait_s", None), left.pop("trigger", None)
+    because = [] if wait_s is None else [f"the caller had waited {_seconds(wait_s)}"]
+    because += [] if trigger is None else [f"decided because: {words(trigger)}"]
+    if because:
+        yield "; ".join(because)
+    yield from _needs(left)
+    yield from _kept_for(left)
+    chosen = left.pop("chosen", None)
     if isinstance(chosen, Mapping):
-        why = "idle the longest, " if rule == "longest_idle" else ""
-        skills = f"; skills: {say.clean(skills_text(chosen['skills']))}" if chosen.get("skills") else ""
-        yield f"{say.clean(chosen.get('agent'))}: {why}{say.exact(chosen.get('idle_s'))}{skills}"
-    considered, passed = detail.pop("considered", None), detail.pop("passed_over", None)
+        yield _candidate(chosen, "idle the longest, " if rule == "longest_idle" else "idle ")
+    elif chosen is not None:
+        yield f"chosen: {said(chosen)}"
+    together = left.pop("agents", None)
+    if together:
+        yield f"rung together: {said(together)}"
+    considered = left.pop("considered", None)
     if considered is not None:
-        yield f"considered {say.counted(considered, 'agent')}" + (f"; passed over: {_counts(passed)}" if passed else "")
-    best = detail.pop("best", None)
-    if isinstance(best, list) and best:
-        yield "the best: " + ", ".join(_candidate(one) for one in best)
+        passed = left.pop("passed_over", None)
+        yield f"considered {said(considered)} {'agent' if considered == 1 else 'agents'}" + (
+            f"; passed over: {_counts(passed)}" if passed else ""
+        )
+    yield from _members(left)
+    best = left.pop("best", None)
+    if best:
+        yield "the best: " + (", ".join(map(_among_best, best)) if isinstance(best, list) else said(best))
+    score = left.pop("call_score", None)
+    if score is not None:
+        yield f"the call's score: {said(score)}"
     if rule is not None:
-        yield f"rule: {_words(rule)}"
+        yield f"rule: {words(rule)}" + (f" of {said(queue)}" if queue is not None else "")
 
 
-def _failed(detail: dict[str, Any]) -> Iterator[str]:
-    detail.pop("outcome", None)
-    said, consequence = detail.pop("detail", None), detail.pop("consequence", None)
-    if said:
-        yield say.clean(said)
+def _failed(left: dict[str, Any]) -> Iterator[str]:
+    what, consequence = left.pop("detail", None), left.pop("consequence", None)
+    if what:
+        yield said(what)
     if consequence:
-        yield f"consequence: {say.clean(consequence)}"
+        yield f"consequence: {said(consequence)}"
 
 
-def _overflowed(detail: dict[str, Any]) -> Iterator[str]:
-    detail.pop("to", None)
-    after_s = detail.pop("after_s", None)
+def _overflowed(left: dict[str, Any]) -> Iterator[str]:
+    cause, after_s = left.pop("cause", None), left.pop("after_s", None)
+    if cause is not None:
+        yield f"because {_CAUSES.get(str(cause)) or words(cause)}"
     if after_s is not None:
-        yield f"after waiting {say.exact(after_s)}"
+        yield f"after waiting {_seconds(after_s)}"
 
 
-def _needs(detail: dict[str, Any]) -> Iterator[str]:
-    needs = detail.pop("requirements", None)
-    if needs:
-        wanted = ", ".join(f"{say.clean(skill)} {say.clean(level)} or better" for skill, level in needs.items())
-        yield f"needs {wanted}"
+def _stage(left: dict[str, Any]) -> Iterator[str]:
+    stage, after_s, queue = left.pop("stage", None), left.pop("stage_after_s", None), left.pop("queue", None)
+    after_s = left.pop("after_s", None) if after_s is None else after_s
+    place = [] if stage is None else [f"stage {said(stage)}"]
+    place += [] if queue is None else [f"of {said(queue)}"]
+    place += [] if after_s is None else [f"in force from {_seconds(after_s)} of waiting on"]
+    if place:
+        yield " ".join(place)
+    yield from _waits(left)
 
 
-def _candidate(one: Any) -> str:
+def _preferred(left: dict[str, Any]) -> Iterator[str]:
+    until_s, queue = left.pop("until_s", None), left.pop("queue", None)
+    if until_s is not None:
+        yield f"at most until it has waited {_seconds(until_s)}"
+    if queue is not None:
+        yield f"in queue {said(queue)}"
+
+
+def _escalated(left: dict[str, Any]) -> Iterator[str]:
+    source, waited_s = left.pop("from", None), left.pop("waited_s", None)
+    if source is not None:
+        yield f"from {said(source)}, with its place"
+    if waited_s is not None:
+        yield f"after waiting {_seconds(waited_s)}"
+
+
+def _kept_for(left: dict[str, Any]) -> Iterator[str]:
+    whom = left.pop("preferred", None)
+    if whom is not None:
+        yield f"kept for {said(whom)} alone"
+
+
+def _nothing(left: dict[str, Any]) -> Iterator[str]:
+    yield from ()
+
+
+_BODIES: Mapping[str, Callable[[dict[str, Any]], Iterator[str]]] = {
+    "waits": _waits,
+    "offered": _offered,
+    "offer_failed": _failed,
+    "overflowed": _overflowed,
+    "escalated": _escalated,
+    "stage": _stage,
+    "preferred": _preferred,
+    "preferred_over": _preferred,
+}
+
+
+def _rest(left: Mapping[str, Any]) -> Iterator[str]:
+    yield from (_pair(key, value, ":") for key, value in left.items())
+
+
+def _needs(left: dict[str, Any]) -> Iterator[str]:
+    """The requirement in force, as an expression or as minimum levels, and of which stage it is."""
+    needs, levels = left.pop("requirement", None), left.pop("requirements", None)
+    stage, after_s = left.pop("stage", None), left.pop("stage_after_s", None)
+    if needs is None and isinstance(levels, Mapping) and levels:
+        needs = ", ".join(f"{say.clean(skill)} {said(level)} or better" for skill, level in levels.items())
+    elif levels and not isinstance(levels, Mapping):
+        yield f"requirements: {said(levels)}"
+    place = [] if stage is None else [f"stage {said(stage)}"]
+    place += [] if not after_s else [f"from {_seconds(after_s)} of waiting on"]
+    if needs is not None or place:
+        yield (f"needs {said(needs)}" if needs is not None else "needs nothing") + (
+            f" ({', '.join(place)})" if place else ""
+        )
+
+
+def _members(left: dict[str, Any]) -> Iterator[str]:
+    """How many agents the queue has, how many of them may take the call, how many are free, and why not the others."""
+    parts = [
+        f"{said(left.pop(key))} {text}"
+        for key, text in (("members", "in the queue"), ("able", "may take it"), ("free", "free"))
+        if left.get(key) is not None
+    ]
+    passed = left.pop("passed_over", None)
+    if parts:
+        yield f"agents: {', '.join(parts)}" + (f"; passed over: {_counts(passed)}" if passed else "")
+    elif passed:
+        yield f"passed over: {_counts(passed)}"
+
+
+def _candidate(one: Mapping[str, Any], idle: str) -> str:
+    """An agent, how long without a call, and the terms of his score."""
+    left = dict(one)
+    text, idle_s = f"{said(left.pop('agent', None))}:", left.pop("idle_s", None)
+    parts = [] if idle_s is None else [f"{idle}{_seconds(idle_s)}"]
+    for key in ("skills", "score"):
+        value = left.pop(key, None)
+        parts += [f"{key}: {said(value)}"] if value else []
+    return " ".join((text, "; ".join((*parts, *_rest(left)))))
+
+
+def _among_best(one: Any) -> str:
     if not isinstance(one, Mapping):
-        return say.clean(one)
-    skills = f" ({say.clean(skills_text(one['skills']))})" if one.get("skills") else ""
-    return f"{say.clean(one.get('agent'))} idle {say.exact(one.get('idle_s'))}{skills}"
+        return said(one)
+    left = dict(one)
+    agent, idle_s = said(left.pop("agent", None)), left.pop("idle_s", None)
+    skills, score = left.pop("skills", None), left.pop("score", None)
+    more = [said(skills)] if skills else []
+    more += [f"score {said(score)}"] if score is not None else []
+    more += _rest(left)
+    return agent + ("" if idle_s is None else f" idle {_seconds(idle_s)}") + (f" ({'; '.join(more)})" if more else "")
 
 
 def _counts(passed: Any) -> str:
     """``7 talking, 3 paused``, the most frequent first."""
-    if not isinstance(passed, Mapping):
-        return _value(passed)
-    ordered = sorted(passed.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count} {_REASONS.get(reason) or _words(reason).lower()}" for reason, count in ordered)
+    if not isinstance(passed, Mapping) or not all(map(_is_number, passed.values())):
+        return said(passed)
+    ordered = sorted(passed.items(), key=lambda item: (-item[1], str(item[0])))
+    return ", ".join(f"{said(count)} {_REASONS.get(reason) or words(reason).lower()}" for reason, count in ordered)
 
 
-def _words(value: object) -> str:
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def _seconds(value: Any) -> str:
+    return say.exact(value) if _is_number(value) else said(value)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _pair(key: object, value: Any, after: str = "") -> str:
+    """``idle_s`` and 3.25 as ``idle 3.2 s``."""
+    name = str(key)
+    if name.endswith("_s") and _is_number(value):
+        return f"{words(name[:-2])}{after} {say.exact(value)}"
+    return f"{words(name)}{after} {said(value)}"
+
+
+def words(value: object) -> str:
+    """``agent_free`` as ``agent free``."""
     return say.clean(value).replace("_", " ")
 
 
-def _value(value: object) -> str:
+def said(value: object) -> str:
     """Any JSON value in one harmless line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{_words(key)} {_value(inner)}" for key, inner in value.items()) or "nothing"
+        if value.keys() == {"after_s", "need"}:
+            return f"after {_seconds(value['after_s'])}: {said(value['need'])}"
+        return ", ".join(_pair(key, inner) for key, inner in value.items()) or "nothing"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_value(inner) for inner in value) or "nothing"
+        return ", ".join(said(inner) for inner in value) or "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     return "nothing" if value is None else say.clean(value)

@@ -211,6 +211,9 @@ def _nodes(status: dict[str, Any], width: int | None) -> Text:
     if database.get("spilled"):
         state += f", {say.counted(database['spilled'], 'batch', 'batches')} on disk"
     parts.append(("database", state, "green" if database["state"] == "ok" else "bold red"))
+    journal = status.get("journal") or {}
+    if journal.get("state", "off") != "off":
+        parts.append(("journal", say.clean(journal["state"]), "green" if journal["state"] == "writing" else "bold red"))
     if lag.get("p99") is not None:
         late = "bold red" if lag["p99"] > 100 else "yellow" if lag["p99"] > 20 else ""
         parts.append(("loop", f"{lag['p99']:.1f} ms (max {lag.get('max') or 0:.0f})", late))
