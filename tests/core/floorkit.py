@@ -8,22 +8,32 @@ between segments, a skipped serial). Nothing here decides anything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC
 from types import MappingProxyType
 
 from acd.domain import records as rec
 from acd.domain.definition import (
     AgentDefinition,
+    BreakerDefinition,
     Destination,
     EntryPoint,
     FloorDefinition,
     HangUp,
+    KnownCaller,
+    Preferred,
     QueueDefinition,
+    SelectionWeights,
     SkillRequirement,
+    Stage,
     ToDialplan,
+    ToMessage,
     ToQueue,
+    number_key,
 )
 from acd.domain.events import AgentMemory, CallMemory, MemoryRestored, SegmentMemory
+from acd.domain.expression import parse
+from acd.domain.hours import WEEKDAYS, OpeningHours
 from acd.domain.instant import Instant
 from acd.domain.states import AGENT_TRANSITIONS, AgentState, SegmentKind
 
@@ -50,7 +60,7 @@ class Clock:
 
 
 def destination(text: str) -> Destination:
-    """``queue:NAME``, ``dialplan:CONTEXT,EXTEN`` or ``hangup``."""
+    """``queue:NAME``, ``dialplan:CONTEXT,EXTEN``, ``message:SOUND`` or ``hangup``."""
     kind, _, rest = text.partition(":")
     if kind == "queue":
         return ToQueue(rest)
@@ -59,58 +69,160 @@ def destination(text: str) -> Destination:
         return ToDialplan(context, exten)
     if kind == "hangup":
         return HangUp()
+    if kind == "message":
+        return ToMessage(sound=rest)
     raise ValueError(f"no destination: {text}")
 
 
 def define(text: str) -> FloorDefinition:
     """A floor from lines such as these::
 
+    skills english linux
     queue sales ring=20 wrap=10 max=60 overflow=queue:support needs=english:50 hold=jazz sl=20 priority=1
-    agent ann 101 sales,support english=80 phones=PJSIP/101,PJSIP/102 auto
-    did 555 sales priority=5
+    queue tech rings=2 select=round_robin length=5 full=queue:sales nobody=hangup hours=office closed
+    stage tech 0 linux >= 80 and call.tier == gold
+    prefer tech last_agent 10
+    prefer tech named 10 attribute
+    agent ann 101 sales,support english=80 phones=PJSIP/101,PJSIP/102 auto linux@100..200
+    did 555 sales priority=5 .tier=gold
+    caller 0123 priority=2 owner=ann .tier=gold
     fallback dialplan:operator,s
     cooldown 10
+    calls fcfs ageing=60
+    breaker 3 within=30 probe=15 group=trunk
+    hours office mon-fri 9-17
+
+    A word beginning with a dot is an attribute; ``skill@FROM..UNTIL`` the seconds of the test in which a skill holds.
     """
-    queues: dict[str, QueueDefinition] = {}
+    skills = {*SKILLS}
+    for line in text.splitlines():
+        word, *words = line.split("#", 1)[0].split() or [""]
+        if word == "skills":
+            skills.update(words)
+    drafts: dict[str, QueueDefinition] = {}
     agents: dict[str, AgentDefinition] = {}
     entries: dict[str, EntryPoint] = {}
+    callers: dict[str, KnownCaller] = {}
+    hours: dict[str, OpeningHours] = {}
     rest: dict[str, object] = {}
     for line in text.splitlines():
         word, *words = line.split("#", 1)[0].split() or [""]
-        plain = [w for w in words if "=" not in w]
-        keys = dict(w.split("=", 1) for w in words if "=" in w)
+        plain = [w for w in words if "=" not in w and "@" not in w]
+        keys = dict(w.split("=", 1) for w in words if "=" in w and not w.startswith("."))
+        attributes = dict(w[1:].split("=", 1) for w in words if w.startswith("."))
         if word == "queue":
-            queues[plain[0]] = _queue(plain[0], keys)
+            drafts[plain[0]] = _queue(plain[0], keys, closed="closed" in plain)
+        elif word == "stage":
+            stage = Stage(float(plain[1]), parse(" ".join(words[2:]), skills))
+            drafts[plain[0]] = replace(drafts[plain[0]], stages=(*drafts[plain[0]].stages, stage))
+        elif word == "prefer":
+            preferred = Preferred(plain[1], float(plain[2]), plain[3] if len(plain) > 3 else None)  # type: ignore[arg-type]
+            drafts[plain[0]] = replace(drafts[plain[0]], preferred=(*drafts[plain[0]].preferred, preferred))
         elif word == "agent":
-            phones = tuple(keys.pop("phones", f"PJSIP/{plain[1]}").split(","))
-            skills = MappingProxyType({name: int(value) for name, value in keys.items()})
-            agents[plain[0]] = AgentDefinition(
-                plain[0], plain[1], phones, tuple(plain[2].split(",")), skills, auto_answer="auto" in plain[3:]
-            )
+            agents[plain[0]] = _agent(plain, keys, [w for w in words if "@" in w and "=" not in w])
         elif word == "did":
-            entries[plain[0]] = EntryPoint(plain[0], plain[1], int(keys.get("priority", 0)))
+            entries[plain[0]] = EntryPoint(plain[0], plain[1], int(keys.get("priority", 0)), attributes)
+        elif word == "caller":
+            callers[plain[0]] = KnownCaller(int(keys.get("priority", 0)), keys.get("owner"), attributes)
         elif word == "fallback":
             rest["fallback"] = destination(plain[0])
         elif word == "cooldown":
             rest["cool_down_s"] = float(plain[0])
-        elif word:
+        elif word == "calls":
+            rest["call_selection"] = plain[0]
+            rest["ageing_s"] = float(keys.get("ageing", 60))
+            rest["preference_s"] = float(keys.get("preference", 30))
+        elif word == "breaker":
+            rest["breaker"] = BreakerDefinition(
+                int(plain[0]),
+                float(keys.get("within", 30)),
+                float(keys.get("probe", 15)),
+                keys.get("group", "host"),  # type: ignore[arg-type]
+            )
+        elif word == "hours":
+            hours[plain[0]] = _hours(plain[1], plain[2])
+        elif word not in ("", "skills"):
             raise ValueError(f"no such line in a floor: {line!r}")
-    return FloorDefinition(queues, agents, entries, revision="rev1", **rest)  # type: ignore[arg-type]
+    return FloorDefinition(
+        drafts,
+        agents,
+        entries,
+        skills=tuple(sorted(skills)),
+        revision="rev1",
+        callers={number_key(number): caller for number, caller in callers.items()},
+        hours=hours,
+        **rest,  # type: ignore[arg-type]
+    )
 
 
-def _queue(name: str, keys: dict[str, str]) -> QueueDefinition:
+SKILLS = ("english", "linux", "nl")
+
+
+def _agent(plain: list[str], keys: dict[str, str], limited: list[str]) -> AgentDefinition:
+    phones = tuple(keys.pop("phones", f"PJSIP/{plain[1]}").split(","))
+    preference = {n[7:]: int(keys.pop(n)) for n in list(keys) if n.startswith("prefer-")}
+    validity = {}
+    for word in limited:
+        skill, _, span = word.partition("@")
+        start, _, end = span.partition("..")
+        validity[skill] = (UTC_0 + float(start) if start else None, UTC_0 + float(end) if end else None)
+    skills = MappingProxyType({name: int(value) for name, value in keys.items()})
+    return AgentDefinition(
+        plain[0],
+        plain[1],
+        phones,
+        tuple(plain[2].split(",")),
+        skills,
+        auto_answer="auto" in plain[3:],
+        skill_validity=validity,
+        queue_preference=preference,
+    )
+
+
+def _hours(days: str, times: str) -> OpeningHours:
+    """``mon-fri 9-17``: UTC, the same every day."""
+    first, _, last = days.partition("-")
+    opens, closes = (int(hour) * 60 for hour in times.split("-"))
+    numbers = range(WEEKDAYS.index(first), WEEKDAYS.index(last or first) + 1)
+    return OpeningHours(UTC, tuple(((opens, closes),) if n in numbers else () for n in range(7)), {})
+
+
+def _queue(name: str, keys: dict[str, str], *, closed: bool) -> QueueDefinition:
     needs = [need.split(":") for need in keys.get("needs", "").split(",") if need]
     hold = keys.get("hold", "default")
+
+    def on(word: str) -> Destination | None:
+        return destination(keys[word]) if word in keys else None
+
+    def number(word: str) -> float | None:
+        return float(keys[word]) if word in keys else None
+
     return QueueDefinition(
         name,
         requirements=tuple(SkillRequirement(skill, int(minimum)) for skill, minimum in needs),
         ring_timeout_s=float(keys.get("ring", 20)),
         wrap_up_s=float(keys.get("wrap", 10)),
-        max_wait_s=float(keys["max"]) if "max" in keys else None,
+        max_wait_s=number("max"),
         overflow=destination(keys.get("overflow", "hangup")),
         hold=None if hold == "ringback" else hold,
         service_level_s=float(keys.get("sl", 20)),
         priority=int(keys.get("priority", 0)),
+        agent_selection=keys.get("select", "longest_idle"),
+        ring_agents=int(keys.get("rings", 1)),
+        weights=SelectionWeights(proficiency=1.0) if keys.get("select") == "weighted" else None,
+        max_length=int(keys["length"]) if "length" in keys else None,
+        on_full=on("full"),
+        max_estimated_wait_s=number("estimate"),
+        on_long_wait=on("long"),
+        on_nobody=on("nobody"),
+        closed=closed,
+        hours=keys.get("hours"),
+        on_closed=on("shut"),
+        on_unsatisfiable=on("never"),
+        escalation=keys.get("escalation"),
+        weight=float(keys.get("weight", 1)),
+        ratio=number("ratio"),
+        cost=float(keys.get("cost", 1)),
     )
 
 

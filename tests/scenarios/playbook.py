@@ -30,8 +30,8 @@ from floorkit import UTC_0, Clock, RecordBook, define
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
-from acd.domain.definition import FloorDefinition, ToDialplan
-from acd.domain.events import AgentAction, Phase, SeenCall
+from acd.domain.definition import FloorDefinition, ToDialplan, ToMessage
+from acd.domain.events import AgentAction, CallAction, Phase, SeenCall
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome, PhoneState
 from acd.floor import Floor
@@ -59,7 +59,7 @@ class Line:
 def play(text: str) -> str:
     """The script ``text`` with everything that really follows in place of what it expected."""
     head, *blocks = re.split(r"^(?=>> )", text, flags=re.MULTILINE)
-    stage = Stage(define(re.sub(r"^floor$", "", re.sub(r"^#.*$", "", head, flags=re.MULTILINE), flags=re.MULTILINE)))
+    stage = Stage(re.sub(r"^floor$", "", re.sub(r"^#.*$", "", head, flags=re.MULTILINE), flags=re.MULTILINE))
     out = [head]
     for block in blocks:
         lines = block.rstrip("\n").split("\n")
@@ -79,8 +79,11 @@ def play(text: str) -> str:
 class Stage:
     """One floor, its record book, and what stands on the channels."""
 
-    def __init__(self, definition: FloorDefinition) -> None:
-        self.definition = definition
+    def __init__(self, text: str) -> None:
+        self.definition: FloorDefinition = define(text)
+        definition = self.definition
+        self.text = [line.split("#", 1)[0].strip() for line in text.splitlines() if line.split("#", 1)[0].strip()]
+        self.edits = 0
         self.clock = Clock()
         self.epoch = 1
         self.floor = Floor(definition, epoch=1, started_at=UTC_0)
@@ -104,6 +107,9 @@ class Stage:
         at = self.clock.now.utc if "at" not in keys else UTC_0 + float(keys.pop("at"))
         if words == ["wait"]:
             return self.out
+        if words == ["the", "floor", "is", "edited"]:
+            self._edited(seen)
+            return self.out
         if words[0] == "controller":
             self._new_life(words[1:], keys)
             return self.out
@@ -113,6 +119,30 @@ class Stage:
                 self._handle(make(self, at, *found.groups(), keys, seen))
                 return self.out
         raise ScriptError(f"no such event: {text!r}")
+
+    def _edited(self, seen: list[str]) -> None:
+        """``the floor is edited``, then ``| LINE`` and ``| without LINE`` lines: lines of the floor, by word and name."""
+        for row in seen:
+            gone, words = row.startswith("without "), row.removeprefix("without ").split()
+            key = words[:3] if words[0] in ("stage", "prefer") else words[:2]
+            if not gone or len(words) == len(key):
+                self.text = [line for line in self.text if line.split()[: len(key)] != key]
+            if not gone:
+                self.text.append(row)
+        # Queues before their stages
+        self.text.sort(key=lambda line: line.split()[:1] in (["stage"], ["prefer"]))
+        self.definition = replace(define("\n".join(self.text)), revision=f"rev{self.edits + 2}")
+        self.edits += 1
+        self._handle(ev.FloorEdited(self.clock.now.utc, self.definition, "request"))
+
+    def _asked_for(
+        self, at: float, channel: str, what: str, rest: str | None, keys: dict[str, str], _: object
+    ) -> ev.Event:
+        """``CHANNEL is escalated [to QUEUE] | is given NAME=VALUE...``."""
+        call = self.lines[channel].call or ""
+        if what == "escalated":
+            return ev.CallRequested(at, call, CallAction.ESCALATE, rest, request="request")
+        return ev.CallRequested(at, call, CallAction.SET_ATTRIBUTES, attributes=dict(keys), request="request")
 
     def _pass(self, seconds: float) -> None:
         until = self.clock.now.mono + seconds
@@ -168,7 +198,7 @@ class Stage:
         return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted")
 
     def _arrives(self, at: float, channel: str, again: str | None, keys: dict[str, str], _: list[str]) -> ev.Event:
-        """``CHANNEL arrives [again] did=DID [from=NUMBER] [on=NODE]``: again, as the hold loop asks."""
+        """``CHANNEL arrives [again] did=DID [from=NUMBER] [on=NODE] [ATTRIBUTE=VALUE...]``: again, as the hold loop asks."""
         if again is None:
             self.lines[channel] = Line(keys.get("on", NODE), at, keys["did"])
         line = self.lines[channel]
@@ -182,6 +212,7 @@ class Stage:
             caller_number=keys.get("from", ""),
             call=line.call,
             place=Place.decode(line.place),
+            variables={name: value for name, value in keys.items() if name not in ("did", "from", "on")},
         )
 
     def _asks(self, at: float, agent: str, what: str, rest: str | None, *_: object) -> ev.Event:
@@ -207,7 +238,11 @@ class Stage:
         ),
         (r"(\w+) left to (\S+)", lambda self, at, c, target, *_: ev.CallLeft(at, self.node_of(c), c, target)),
         (r"(offer\d+) rings", lambda self, at, offer, *_: ev.AgentRang(at, self.offer(offer))),
-        (r"(offer\d+) answered", lambda self, at, offer, *_: ev.AgentAnswered(at, self.offer(offer), "leg")),
+        (
+            r"(offer\d+) answered(?: at (\S+))?",
+            lambda self, at, offer, phone, *_: ev.AgentAnswered(at, self.offer(offer), "leg", phone or ""),
+        ),
+        (r"(\w+) is (escalated|given)(?: to (\w+))?", _asked_for),
         (
             r"(offer\d+) fails: (\w+)",
             lambda self, at, offer, outcome, *_: ev.OfferFailed(at, self.offer(offer), OfferOutcome(outcome)),
@@ -301,6 +336,8 @@ class Stage:
                 verb = "HOLD" if isinstance(command, do.HoldCall) else "MARK"
                 return f"{verb} {command.call} {self._place(command.place)}, {command.hold or 'ringback'}"
             case do.SendCall(_, channel, _, to):
+                if isinstance(to, ToMessage):
+                    return f"SEND {channel} to message {to.sound}"
                 where = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else "hang-up"
                 return f"SEND {channel} to {where}"
             case do.Reply(_, ok, message, _):

@@ -84,6 +84,25 @@ def entry(floor: Floor, did: str, caller: str) -> tuple[QueueDefinition, int] | 
     return None
 
 
+def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
+    """A waiting call whose queue was removed goes where its DID leads now, with its rank, or to the fallback. False if
+    its queue is still there. Who is said to be gone, or cannot be moved now, is asked about again when he waits again."""
+    if call.queue.name in floor.definition.queues:
+        return False
+    floor.matcher.unwait(call.call)
+    if call.going or not floor.is_synced(call.node):
+        return True
+    home = entry(floor, call.did, call.caller_number)
+    floor.forecast.left(call, at, gave_up=False)
+    if home is None:
+        target = send_to_fallback(floor, call.node, call.channel, call.call, call.did)
+        floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=target)
+    else:
+        floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": home[0].name})
+        line.move(floor, call, home[0], at, now, "moved")
+    return True
+
+
 def attributes_of(floor: Floor, did: str, caller: str, place: Place) -> dict[str, Value]:
     """What expressions may ask of a call: of its entry point, of its caller if he is known, and what was set on it. Of
     the same name the later counts."""

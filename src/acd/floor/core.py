@@ -7,7 +7,7 @@ Look-ups that fail are not errors: Asterisk may speak of offers that have just e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any
@@ -89,6 +89,8 @@ class Floor:
         self.forecast = Forecast()
         self.reach = Reach(definition.breaker)
         self.last_agents: dict[str, str] = {}
+        self.skills_due: dict[str, float] = {}
+        """per agent: when (monotonic s) the next of his skills begins or ends to be valid"""
         self._skills_armed = False
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
             ev.CallArrived: lambda event, now: arrivals.call_arrived(self, event, now),
@@ -182,13 +184,13 @@ class Floor:
             mono, _, kind, key = heappop(self._timers)
             at = min(now.utc, now.utc_of(mono))
             if kind == "wrap_up":
-                agent = self.roster.agents[key]
-                if agent.state is AgentState.WRAP_UP and agent.until_mono == mono:
+                agent = self.roster.agents.get(key)
+                if agent is not None and agent.state is AgentState.WRAP_UP and agent.until_mono == mono:
                     self.finish_wrap_up(agent, at, now)
                     self.work_over(agent, at, now)
             elif kind == "cool_down":
-                agent = self.roster.agents[key]
-                if agent.cool_until_mono == mono:
+                agent = self.roster.agents.get(key)
+                if agent is not None and agent.cool_until_mono == mono:
                     agent.cool_until_mono = None
                     self.roster.review(agent)
                     self.agent_freed(agent, at, now, "cool_down_over")
@@ -203,7 +205,7 @@ class Floor:
                 if call is not None and call.stage_mono == mono:
                     line.stage_due(self, call, at, now)
             elif kind == "skills":
-                edits.skills_change(self, key, at, now)
+                edits.skills_change(self, key, mono, at, now)
             elif kind == "probe":
                 self.reach.probe_due(self, key, at, now)
             elif kind == "offer":
@@ -225,6 +227,7 @@ class Floor:
             self.call_waits(call, at, now, "offer_failed")
         if call.state is CallState.WAITING:
             self.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+            line.review_waiting(self, call, at, now)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -310,6 +313,12 @@ class Floor:
             if call is not None:
                 self.offer_waiting(self.calls[call], agent, at, now, trigger)
 
+    def _agents_freed(self, names: Iterable[str], at: float, now: Instant, trigger: str) -> None:
+        for name in names:
+            agent = self.roster.agents.get(name)
+            if agent is not None:  # who is no longer defined has just gone
+                self.agent_freed(agent, at, now, trigger)
+
     def offer_waiting(self, call: Call, agent: Agent, at: float, now: Instant, trigger: str) -> None:
         """Offer a waiting call to ``agent``, and to others at the same time where its queue rings several."""
         agents = [agent]
@@ -320,6 +329,8 @@ class Floor:
 
     def call_waits(self, call: Call, at: float, now: Instant, trigger: str) -> None:
         """Give a held call the best free agent who may serve it, or let it wait."""
+        if arrivals.rehome(self, call, at, now):
+            return
         line.stand(self, call, at, now)
         if self.comparing or not self.is_synced(call.node):
             return
@@ -381,8 +392,7 @@ class Floor:
                 self.settle_pending(agent, at, now)
             else:
                 self.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
-        for name in losers:
-            self.agent_freed(self.roster.agents[name], at, now, "answered_elsewhere")
+        self._agents_freed(losers, at, now, "answered_elsewhere")
 
     def answer(self, offer: Offer, at: float, now: Instant) -> None:
         """Caller and agent talk."""
@@ -440,9 +450,11 @@ class Floor:
             self.timer(now.mono + OFFER_GRACE_S, "going", call.call)
         elif call.overflow_due:
             self.overflow(call, at, now)
-        elif rematch:
+        elif rematch and not arrivals.rehome(self, call, at, now):
             line.stand(self, call, at, now)
         self.serve(at, now, "offer_failed")
+        if not self.comparing:
+            line.review_waiting(self, call, at, now)
 
     def _release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
         """What a failed offer does to its agent ``name``; in words, for the explanation."""
@@ -591,8 +603,7 @@ class Floor:
         del self.by_channel[call.node, call.channel]
         self._note_end(call, outcome, now)
         self.emit(rec.CallClosed(call.call, at, outcome, by, cause, target))
-        for name in released:
-            self.agent_freed(self.roster.agents[name], at, now, "caller_gone")
+        self._agents_freed(released, at, now, "caller_gone")
 
     def _note_end(self, call: Call, outcome: CallOutcome, now: Instant) -> None:
         """Count the end, and remember for a while that nothing of ours is on the channel any more."""
@@ -609,7 +620,7 @@ class Floor:
         """The maximum wait is over: on to the queue's overflow target. For somebody who is said to be gone, and on a lost
         node, it stays due."""
         call.overflow_due = True
-        if call.going or not self.is_synced(call.node):
+        if call.going or not self.is_synced(call.node) or arrivals.rehome(self, call, at, now):
             return
         line.leave(self, call, Cause.MAX_WAIT, at, now)
 

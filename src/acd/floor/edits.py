@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acd.domain.commands import Reply
-from acd.domain.definition import Cause, FloorDefinition
+from acd.domain.definition import FloorDefinition
 from acd.domain.events import FloorEdited
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallState
@@ -45,15 +45,18 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
             floor.roster.review(agent)
     finally:
         floor.comparing = False
-    for call in list(floor.calls.values()):
-        _rehome(floor, call, event.at, now)
+    for call in floor.calls.values():
+        _under_new_rules(floor, old, call, event.at, now)
     for gone in old.queues.keys() - new.queues.keys():
         floor.matcher.remove_queue(gone)
     floor.forecast.keep(set(new.queues))
     arm_skill_changes(floor, now)
     floor.serve(event.at, now, "edited")
-    for call in [c for c in floor.calls.values() if c.state is CallState.WAITING]:
-        review_waiting(floor, call, event.at, now)
+    # Only now: whoever waited in a queue that is still there comes before those who are new in it
+    waiting = [call for call in floor.calls.values() if call.state is CallState.WAITING]
+    for call in sorted(waiting, key=lambda call: (call.place.joined_at, call.place.serial)):
+        if not arrivals.rehome(floor, call, event.at, now):
+            line.review_waiting(floor, call, event.at, now)
     _reply(floor, event, f"revision {new.revision or 'unnamed'} is in force")
 
 
@@ -87,7 +90,9 @@ def _edit_agents(floor: Floor, old: FloorDefinition, new: FloorDefinition, at: f
         _dismiss(floor, agent, at, now)
     for name, definition in new.agents.items():
         known = roster.agents.get(name)
-        floor.leaving.discard(name)
+        if known is not None and name in floor.leaving:
+            floor.leaving.discard(name)
+            roster.intend(known, None)
         if known is None:
             roster.add(definition, at)
         elif known.definition != definition:
@@ -100,48 +105,22 @@ def _dismiss(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.roster.enter(agent, AgentState.LOGGED_OUT, at, now)
-    for call in floor.roster.remove(agent):
-        floor.calls[call].kept_for = None
+    floor.roster.remove(agent)
 
 
-def _rehome(floor: Floor, call: Call, at: float, now: Instant) -> None:
-    """Bring one call under the rules in force now."""
-    queue = floor.definition.queues.get(call.queue.name)
+def _under_new_rules(floor: Floor, old: FloorDefinition, call: Call, at: float, now: Instant) -> None:
+    """Bring one call under the rules in force now, if its queue is still there."""
     call.attributes = arrivals.attributes_of(floor, call.did, call.caller_number, call.place)
+    queue, before = floor.definition.queues.get(call.queue.name), old.queues.get(call.queue.name)
     if queue is None:
-        if call.state is not CallState.WAITING:
-            return  # goes on by the rules it began with
-        home = arrivals.entry(floor, call.did, call.caller_number)
-        if home is None:
-            floor.matcher.unwait(call.call)
-            if not call.going and floor.is_synced(call.node):
-                line.leave(floor, call, Cause.CLOSED, at, now)
-            return
-        line.move(floor, call, home[0], at, now, "moved")
         return
-    changed_wait = queue.max_wait_s != call.queue.max_wait_s
     call.queue = queue
-    if changed_wait and not call.talked:
+    if (before is None or queue.max_wait_s != before.max_wait_s) and not call.talked:
         floor.arm_max_wait(call, now)
     if call.state is CallState.WAITING and not call.going:
-        # Stages and preferred agents may be others: from the first on
-        call.stage, call.kept_for = 0, None
+        if before is None or queue.stages != before.stages:
+            call.stage = 0
         line.stand(floor, call, at, now)
-
-
-def review_waiting(floor: Floor, call: Call, at: float, now: Instant) -> None:
-    """Send a waiting call on whose queue no longer takes it: closed, nobody there, or nobody who ever could."""
-    if call.going or not floor.matcher.is_waiting(call.call):
-        return
-    cause = None
-    if call.queue.closed:
-        cause = Cause.CLOSED
-    elif call.queue.on_nobody is not None and line.nobody_there(floor, call):
-        cause = Cause.NOBODY
-    elif line.is_hopeless(floor, call, now):
-        cause = Cause.UNSATISFIABLE
-    if cause is not None:
-        line.leave(floor, call, cause, at, now)
 
 
 def agent_went(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
@@ -151,36 +130,38 @@ def agent_went(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
         kept = floor.roster.remove(agent)
     else:
         kept = floor.matcher.held_for(agent.name)
-    for name in kept:
-        call = floor.calls[name]
-        if call.state is CallState.WAITING and not call.going:
-            floor.call_waits(call, at, now, "preferred_gone")
+    for call in [floor.calls[name] for name in kept]:
+        floor.call_waits(call, at, now, "preferred_gone")
+        line.review_waiting(floor, call, at, now)
     queues = [floor.definition.queues.get(name) for name in agent.definition.queues]
     empty = {queue.name for queue in queues if queue is not None and queue.on_nobody is not None}
     if empty:
-        for call in list(floor.calls.values()):
-            if call.state is CallState.WAITING and call.queue.name in empty:
-                review_waiting(floor, call, at, now)
+        for call in [call for call in floor.calls.values() if call.queue.name in empty]:
+            line.review_waiting(floor, call, at, now)
 
 
 def arm_skill_changes(floor: Floor, now: Instant) -> None:
-    """Arm the next moment at which some skill begins or ends to be valid."""
+    """Arm, for every agent, the next moment at which some skill of his begins or ends to be valid."""
+    floor.skills_due.clear()
     for agent in floor.roster.agents.values():
-        change_at = agent.definition.next_skill_change(now.utc)
-        if change_at is not None:
-            floor.timer(now.mono_of(change_at), "skills", agent.name)
+        _arm_skill_change(floor, agent, now)
 
 
-def skills_change(floor: Floor, name: str, at: float, now: Instant) -> None:
-    """A skill of agent ``name`` begins or ends to be valid."""
-    agent = floor.roster.agents.get(name)
-    if agent is None:
-        return
-    floor.roster.describe(agent, now.utc)
+def _arm_skill_change(floor: Floor, agent: Agent, now: Instant) -> None:
     change_at = agent.definition.next_skill_change(now.utc)
     if change_at is not None:
-        floor.timer(now.mono_of(change_at), "skills", name)
+        floor.skills_due[agent.name] = due = now.mono_of(change_at)
+        floor.timer(due, "skills", agent.name)
+
+
+def skills_change(floor: Floor, name: str, mono: float, at: float, now: Instant) -> None:
+    """A skill of agent ``name`` begins or ends to be valid, if ``mono`` is when that was last expected."""
+    agent = floor.roster.agents.get(name)
+    if agent is None or floor.skills_due.get(name) != mono:
+        return
+    del floor.skills_due[name]
+    floor.roster.describe(agent, now.utc)
+    _arm_skill_change(floor, agent, now)
     floor.serve(at, now, "skills_changed")
-    for call in list(floor.calls.values()):
-        if call.state is CallState.WAITING and call.queue.name in agent.definition.queues:
-            review_waiting(floor, call, at, now)
+    for call in [call for call in floor.calls.values() if call.queue.name in agent.definition.queues]:
+        line.review_waiting(floor, call, at, now)

@@ -15,7 +15,7 @@ from acd.domain import records as rec
 from acd.domain.definition import Cause, Destination, Preferred, QueueDefinition, ToDialplan, ToMessage, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.requirement import ANYONE, Requirement
-from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
+from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor.calls import Call
 from acd.routing.roster import Agent
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_HOPS = 20
 """Overflows of one call in a row, without a place in line between: more would be a circle that no check had found."""
+_DID_NOT_TAKE_IT = frozenset({PAUSE_RONA, PAUSE_DECLINED})
 
 
 # -- for whom --------------------------------------------------------------------------------------------------------
@@ -65,6 +66,8 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
     agent = floor.roster.find(name) if isinstance(name, str) and name else None
     if agent is None or agent.state is AgentState.LOGGED_OUT or call.queue.name not in agent.definition.queues:
         return None
+    if agent.cut_off is not None or (agent.state is AgentState.PAUSED and agent.reason in _DID_NOT_TAKE_IT):
+        return None  # who cannot be reached, or has just let a call ring out, is not worth waiting for
     return agent
 
 
@@ -147,8 +150,7 @@ def stage_due(floor: Floor, call: Call, at: float, now: Instant) -> None:
     if call.state is not CallState.WAITING or call.going or not floor.matcher.is_waiting(call.call):
         return  # offered, or not ours to move now: aimed anew when it waits again
     floor.call_waits(call, at, now, "stage")
-    if call.state is CallState.WAITING and is_hopeless(floor, call, now):
-        leave(floor, call, Cause.UNSATISFIABLE, at, now)
+    review_waiting(floor, call, at, now)
 
 
 # -- the way on ------------------------------------------------------------------------------------------------------
@@ -162,6 +164,11 @@ def is_open(floor: Floor, queue: QueueDefinition, at: float) -> bool:
     return hours is None or hours.is_open(at)
 
 
+def needs_from_now_on(floor: Floor, call: Call) -> list[Requirement]:
+    """What the stage in force and the later ones ask for."""
+    return [requirement_of(floor, call, n) for n in range(call.stage, len(call.queue.stages))] or [ANYONE]
+
+
 def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     """Whether nobody of the call's queue can meet its requirement, nor that of a later stage, though it has members.
     Skills that are yet to become valid count."""
@@ -170,7 +177,7 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     found = floor.matcher.candidates(call.queue.name, call.requirement)
     if found.able or not found.members:
         return False
-    needs = [requirement_of(floor, call, n) for n in range(call.stage, len(call.queue.stages))] or [ANYONE]
+    needs = needs_from_now_on(floor, call)
     for agent in floor.roster.agents.values():
         if call.queue.name in agent.definition.queues:
             skills = agent.definition.hoped_for(now.utc)
@@ -180,9 +187,14 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
 
 
 def nobody_there(floor: Floor, call: Call) -> bool:
-    """Whether all who could take ``call`` are logged out."""
-    found = floor.matcher.candidates(call.queue.name, call.requirement)
-    return found.able == found.blocked.get(AgentState.LOGGED_OUT, 0)
+    """Whether all who could take ``call``, now or at a later stage, are logged out."""
+    if call.kept_for is not None:
+        return False
+    for need in needs_from_now_on(floor, call):
+        found = floor.matcher.candidates(call.queue.name, need)
+        if found.able > found.blocked.get(AgentState.LOGGED_OUT, 0):
+            return False
+    return True
 
 
 def refusal(floor: Floor, call: Call, now: Instant) -> Cause | None:
@@ -190,10 +202,10 @@ def refusal(floor: Floor, call: Call, now: Instant) -> Cause | None:
     queue = call.queue
     if queue.max_length is not None and floor.matcher.length(queue.name) >= queue.max_length:
         return Cause.FULL
-    if queue.on_nobody is not None and nobody_there(floor, call):
-        return Cause.NOBODY
     if is_hopeless(floor, call, now):
         return Cause.UNSATISFIABLE
+    if queue.on_nobody is not None and nobody_there(floor, call):
+        return Cause.NOBODY
     if queue.max_estimated_wait_s is not None:
         expected = floor.forecast.expect(floor, queue, floor.matcher.length(queue.name), now.utc)
         if expected is not None and expected.wait_s > queue.max_estimated_wait_s:
@@ -201,12 +213,27 @@ def refusal(floor: Floor, call: Call, now: Instant) -> Cause | None:
     return None
 
 
+def review_waiting(floor: Floor, call: Call, at: float, now: Instant) -> None:
+    """Send a call in line on if its queue keeps it no longer: closed, nobody there, or nobody who ever could."""
+    if not floor.matcher.is_waiting(call.call):
+        return
+    cause = None
+    if call.queue.closed:
+        cause = Cause.CLOSED
+    elif is_hopeless(floor, call, now):
+        cause = Cause.UNSATISFIABLE
+    elif call.queue.on_nobody is not None and nobody_there(floor, call):
+        cause = Cause.NOBODY
+    if cause is not None:
+        leave(floor, call, cause, at, now)
+
+
 def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, fresh: bool) -> None:
     """``call`` came into its queue: an agent at once, a place in line, or on to wherever the queue sends it. ``fresh``:
     its channel waits to be told where to go."""
     synced = floor.is_synced(call.node)
     cause: Cause | None = None
-    if not is_open(floor, call.queue, now.utc):
+    if not is_open(floor, call.queue, now.utc) and (fresh or synced):
         cause = Cause.CLOSED
     elif synced:
         aim(floor, call, at, now)
@@ -214,7 +241,7 @@ def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, f
         if chosen:
             floor.offer(call, [floor.roster.agents[name] for name in chosen], at, now, trigger)
             return
-        cause = refusal(floor, call, now)
+        cause = None if floor.comparing else refusal(floor, call, now)
     else:
         aim(floor, call, at, now)
     if cause is not None and call.queue.destination(cause) is not None and call.hops < MAX_HOPS:

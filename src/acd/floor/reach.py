@@ -39,12 +39,13 @@ class Reach:
         """Know what ``earlier`` knew of addresses."""
         self.learn(earlier._hosts)
 
-    def learn(self, hosts: Mapping[str, str]) -> None:
-        """Where phones are registered from."""
-        for device, host in hosts.items():
-            if self._hosts.get(device) != host:
-                self._hosts[device] = host
-        self._sizes = Counter(self._hosts.values())
+    def learn(self, hosts: Mapping[str, str]) -> bool:
+        """Where phones are registered from. True if some come from elsewhere than before: their agents want a review."""
+        moved = {device: host for device, host in hosts.items() if self._hosts.get(device) != host}
+        if moved:
+            self._hosts.update(moved)
+            self._sizes = Counter(self._hosts.values())
+        return bool(moved)
 
     def group_of(self, device: str) -> str | None:
         """The address or trunk that ``device`` is reached by, if there is one to be judged."""
@@ -75,6 +76,7 @@ class Reach:
         found = evidence(outcome, rang=rang)
         if found is Evidence.NONE:
             self._breaker.withdraw_probe(group, phone)
+            self.review_agent(agent)
         elif found is Evidence.REACHED:
             self._reached(floor, group, phone, now)
         else:
@@ -82,8 +84,8 @@ class Reach:
             change = self._breaker.failed(group, phone, now.mono, phones=size)
             if isinstance(change, Opened):
                 floor.command(RaiseAlarm("unreachable_phones", change.text))
-                self._review(floor, group)
             if isinstance(change, Opened | StillOpen):
+                self._review(floor, group)
                 floor.timer(change.probe_at, "probe", group)
 
     def reached(self, floor: Floor, agent: Agent, now: Instant) -> None:
@@ -106,6 +108,7 @@ class Reach:
             if any(agent.devices[0] == state["probe"] and agent.state in busy for agent in members):
                 return
             self._breaker.withdraw_probe(group, state["probe"])
+            self._review(floor, group)
         if not self._breaker.wants_probe(group, now.mono):
             return
         reason = self._breaker.why(group)

@@ -28,6 +28,8 @@ def handle(floor: Floor, event: AgentRequested, now: Instant) -> None:
     agent = floor.roster.find(event.agent)
     if agent is None:
         ok, message = False, f"there is no agent {event.agent!r}"
+    elif agent.name in floor.leaving:
+        ok, message = False, f"agent {agent.name} is no longer defined, and is logged out after the call"
     elif event.action is AgentAction.LOGIN:
         ok, message = _login(floor, agent, event, now)
     elif event.action is AgentAction.LOGOUT:
@@ -148,7 +150,9 @@ def _escalate(floor: Floor, call: Call, event: CallRequested, now: Instant) -> t
     floor.ledger.decide(call, event.at, "escalated", {"from": call.queue.name, "to": queue.name, "waited_s": waited_s})
     floor.forecast.left(call, event.at, gave_up=False)
     line.move(floor, call, queue, event.at, now, "escalated")
-    return True, f"waits in queue {queue.name}"
+    if call.call not in floor.calls:
+        return True, f"went to queue {queue.name}, which sent it on"
+    return True, f"waits in queue {call.queue.name}" if call.offer is None else f"is offered in queue {call.queue.name}"
 
 
 def _set_attributes(floor: Floor, call: Call, event: CallRequested, now: Instant) -> tuple[bool, str]:
@@ -162,4 +166,5 @@ def _set_attributes(floor: Floor, call: Call, event: CallRequested, now: Instant
     if call.state is CallState.WAITING and not call.going and floor.is_synced(call.node):
         floor.command(MarkCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
         floor.call_waits(call, event.at, now, "attributes")
+        line.review_waiting(floor, call, event.at, now)
     return True, "set"

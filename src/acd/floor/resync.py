@@ -87,12 +87,16 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     """Compare and correct while nothing is matched; then serve whatever may now be served, in serving order."""
     first = not floor.is_synced(event.node)
     floor.comparing = True
+    stood = {call.call for call in floor.calls.values() if floor.matcher.is_waiting(call.call)}
     try:
         _compare(floor, event, now)
         _forget(floor, event, now)
         floor.nodes[event.node] = True
         floor.lost_at.pop(event.node, None)
-        floor.reach.learn(event.hosts)
+        if floor.reach.learn(event.hosts):
+            for agent in floor.roster.agents.values():
+                floor.reach.review_agent(agent)
+                floor.roster.review(agent)
         for device, state in event.phones.items():
             floor.roster.phone_changed(device, state)
     finally:
@@ -100,7 +104,7 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     here = [call for call in floor.calls.values() if call.node == event.node]
     for call in here:
         if call.state is CallState.WAITING and not call.going:
-            if not floor.matcher.is_waiting(call.call):
+            if not floor.matcher.is_waiting(call.call) and not arrivals.rehome(floor, call, now.utc, now):
                 line.stand(floor, call, now.utc, now)
         elif first and call.state is CallState.OFFERED:
             floor.arm_offer(call, now)
@@ -108,6 +112,8 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     for call in here:
         if call.overflow_due and call.state is CallState.WAITING and not call.going:
             floor.overflow(call, now.utc, now)
+        elif call.call not in stood:
+            line.review_waiting(floor, call, now.utc, now)
 
 
 def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
@@ -246,7 +252,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
                 _close_remembered(floor, memory, CallOutcome.FALLBACK, "system", event.at, target)
         return
     place, queue = home
-    phase, agent = seen.phase, floor.roster.agents.get(seen.agent or "")
+    phase, agent = seen.phase, _agent_of(floor, seen)
     if phase is not Phase.HELD and not _may_bind(floor, agent, seen.offer):
         floor.drift("adopt_unbound", f"call {seen.call} is {phase} without an agent we know to be free for it")
         if phase is Phase.TALKING:
@@ -267,7 +273,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         at=event.at,
         kinds=_KINDS[phase],
         offer=None if held else seen.offer,
-        agent=None if held else seen.agent,
+        agent=None if held or agent is None else agent.name,
     )
     floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name, "was": was})
     _mark(floor, seen, call)
@@ -286,17 +292,48 @@ def _may_bind(floor: Floor, agent: Agent | None, offer: str | None) -> bool:
     return agent is not None and offer is not None and offer not in floor.offers and agent.offer not in floor.offers
 
 
+def _agent_of(floor: Floor, seen: SeenCall) -> Agent | None:
+    """Whose phone is seen: of several who were rung, the one who answered may be another than the offer's first."""
+    agent = floor.roster.agents.get(seen.agent or "")
+    device = floor.roster.device(seen.agent_device) if seen.agent_device else None
+    if seen.phase is Phase.TALKING and device is not None and (agent is None or device not in agent.devices):
+        for other in floor.roster.by_device.get(device, ()):
+            if other.state in _ON_A_CALL and other.call == seen.call and device in other.devices:
+                return other
+    return agent
+
+
+def _rung_besides(floor: Floor, call: Call, agent: Agent) -> tuple[Agent, ...]:
+    """Who, as remembered, is rung by the offer of ``call`` besides ``agent``."""
+    return tuple(
+        other
+        for other in floor.roster.agents.values()
+        if other is not agent
+        and other.state in (AgentState.RESERVED, AgentState.RINGING)
+        and other.call == call.call
+        and other.offer not in floor.offers
+    )
+
+
 def _bind(floor: Floor, call: Call, agent: Agent, phase: Phase, at: float, now: Instant) -> None:
     """Believe what is seen: ``call`` is offered to, rings at or talks with ``agent``. Its segment is already open."""
     assert call.offer is not None
     talks = phase is Phase.TALKING
     floor.matcher.unwait(call.call)
+    others = () if talks or call.queue.ring_agents == 1 else _rung_besides(floor, call, agent)
     floor.offers[call.offer] = Offer(
-        call.offer, call.call, agent.name, call.segment_at, rang=phase is not Phase.OFFERING, answered=talks
+        call.offer,
+        call.call,
+        agent.name,
+        call.segment_at,
+        rang=phase is not Phase.OFFERING,
+        answered=talks,
+        others=tuple(other.name for other in others),
     )
     call.become(CallState.TALKING if talks else CallState.OFFERED)
     call.going = False
-    _bring(floor, agent, _STATES[phase], call, at, now)
+    for one in (agent, *others):
+        _bring(floor, one, _STATES[phase], call, at, now)
     if talks:
         floor.talks(call, agent, call.segment_at)
     else:

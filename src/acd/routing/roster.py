@@ -125,8 +125,8 @@ class Roster:
         here = is_present(agent.state)
         if here:
             self.present.subtract(old.queues)
-        if old.number:
-            self.by_number.pop(old.number, None)
+        if old.number and self.by_number.get(old.number) is agent:
+            del self.by_number[old.number]
         for device in old.phones:
             if device not in definition.phones and device != agent.phone:
                 self.by_device[device] = [other for other in self.by_device.get(device, []) if other is not agent]
