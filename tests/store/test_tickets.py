@@ -58,7 +58,8 @@ def test_against_the_obvious_way(writes: list[tuple[int, bool]], moves: list[tup
         needs.append((tickets.accepted, soon))
     safe = stored = 0
     for more_safe, more_stored in moves:
-        safe, stored = max(safe, more_safe), max(stored, more_stored)
+        stored = max(stored, more_stored)
+        safe = max(safe, more_safe, stored)
         tickets.settle(safe, stored, 0.0)
         met = [upto <= (stored if soon else safe) for upto, soon in needs]
         for ticket in range(1, len(needs) + 1):

@@ -111,6 +111,7 @@ class Carrier:
         """The run is durable in the spill."""
         self.safe = run.last
         if self.spilling:
+            self._met(run.last)
             return
         if not self._waiting:
             self._since = asyncio.get_running_loop().time()
@@ -123,9 +124,14 @@ class Carrier:
 
     def want(self, number: int) -> None:
         """Somebody waits for the records up to this number: begin a transaction as soon as they are durable."""
-        if number > self.stored and not self.spilling and not (self._wanted and self._wanted[-1] >= number):
+        self._met(self.stored)
+        if number > self.stored and not (self._wanted and self._wanted[-1] >= number):
             self._wanted.append(number)
             self._wake.set()
+
+    def _met(self, upto: int) -> None:
+        while self._wanted and self._wanted[0] <= upto:
+            self._wanted.popleft()
 
     async def store_now(self, run: Run) -> None:
         """Store a run that is in no spill, behind all that waits. Raises UnavailableError."""
@@ -170,14 +176,12 @@ class Carrier:
                 timer.cancel()
 
     def _is_due(self, now: float) -> bool:
-        wanted = self._wanted
-        while wanted and wanted[0] <= self.stored:
-            wanted.popleft()
+        self._met(self.stored)
         return (
             self._closing
             or self._count >= self._options.database_batch_max
             or now >= self._since + self._options.database_pace_s
-            or bool(wanted and wanted[0] <= self._waiting[-1].last)
+            or bool(self._wanted and self._wanted[0] <= self._waiting[-1].last)
         )
 
     def _take(self) -> list[Run]:
@@ -250,8 +254,8 @@ class Carrier:
     def begin_spilling(self, why: str) -> None:
         """Leave what is in the spill there, and everything that follows, until all of it was brought back."""
         self._waiting.clear()
-        self._wanted.clear()
         self._count = 0
+        self._met(self.safe)
         self.detail = why
         if not self.spilling:
             self._tell(logging.ERROR, "records stay in the spill from now on: %s", why)

@@ -79,7 +79,8 @@ BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in O
 
 @dataclass(slots=True)
 class Batch:
-    """Rows by operation. A writer's batches are numbered from 1 and take effect once each, in that order."""
+    """Rows by operation. The numbers of a writer's batches grow, by as many as there are records in one; each takes
+    effect once, in that order."""
 
     writer: str
     number: int

@@ -29,7 +29,7 @@ class StoreOptions:
     A transaction has a price of its own, paid from the processor that Asterisk needs, and fewer hold fewer rows: what
     begins and ends within one is written once. With a commit every 70 ms (``durable_in="database"``), SQLite costs the
     service 1.0 ms a call at 25 calls/s and 0.41 at 140; so, appends included, 0.6 and 0.36. With PostgreSQL service and
-    server take 0.68 + 0.72 ms a call at 25 calls/s, and so 0.42 + 0.24. (``python -m acd.lab.bench.records``)"""
+    server take 0.68 + 0.72 ms a call at 25 calls/s, and so 0.42 + 0.24. (From the lab's benchmark of records.)"""
     database_batch_max: int = 5000
     """Records that make a transaction begin at once."""
     patience_s: float = 1.0

@@ -1,8 +1,7 @@
 """Batches into SQLite: one hop to one thread a transaction. The event loop never waits for the disk.
 
-The journal is a WAL with synchronous=FULL: a commit is on the disk, not only beyond the reach of kill -9. Group commit
-makes that at most some 50 fsyncs a second, a tenth of a millisecond each on an SSD; with NORMAL a power cut could take
-back a log-in that was acknowledged. Nothing here decides what to do when the database is away.
+The journal is a WAL with synchronous=FULL: a commit is on the disk, not only beyond the reach of kill -9. With NORMAL a
+power cut could take back what the spill has been let go of. Nothing here decides what to do when the database is away.
 """
 
 from __future__ import annotations
