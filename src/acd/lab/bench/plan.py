@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CASES = ("setup", "cpu", "saturated", "highest", "start", "rebuild", "parse")
+CASES = ("setup", "cpu", "saturated", "highest", "start", "rebuild", "parse", "routing", "simulation", "records")
 """All cases, in the order they run."""
 
 
@@ -34,6 +34,8 @@ class Plan:
     shared_pbx: bool = False
     """Whether manager.conf leaves all events on, as on a PBX that serves other programs too."""
     starts: int = 5
+    brief: bool = False
+    """Whether what needs no Asterisk is only touched."""
 
     def short(self) -> Plan:
         """Minutes instead of most of an hour; for a look, not for publishing."""
@@ -47,6 +49,7 @@ class Plan:
             highest_finest=20,
             highest_s=5.0,
             starts=2,
+            brief=True,
         )
 
 

@@ -30,6 +30,10 @@ FIGURES = (
 """What is a figure of a row, so that its median means something."""
 
 
+SINGLE = frozenset({"highest", "parse", "routing", "simulation", "records"})
+"""Cases whose rows are no rounds of the same thing."""
+
+
 def group(rows: Iterable[Row]) -> dict[Key, list[Row]]:
     """Rows of the same case, contender and sizes, in the order they were measured."""
     groups: dict[Key, list[Row]] = {}
@@ -43,7 +47,7 @@ def summarize(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One entry for each group of every case but ``highest`` and ``parse``: the sizes, ``rounds``, and medians."""
     summary = []
     for (case, contender, agents, rate), members in group(rows).items():
-        if case in ("highest", "parse"):
+        if case in SINGLE:
             continue
         entry: dict[str, Any] = {"case": case, "contender": contender, "agents": agents, "rate": rate}
         entry["rounds"] = len(members)
@@ -134,6 +138,31 @@ def targets(rows: Sequence[Row]) -> list[Target]:
     parsed = [row["events_per_s"] for row in rows if row["case"] == "parse" and row.get("wanted") != "all"]
     if parsed:
         found.append(Target("AMI events parsed", median(parsed), 150_000, True, "/s"))
+    return [*found, *_core_targets(rows)]
+
+
+def _core_targets(rows: Sequence[Row]) -> list[Target]:
+    """The promises about what needs no Asterisk."""
+    found: list[Target] = []
+    routing = [row for row in rows if row["case"] == "routing"]
+    if routing:
+        found.append(Target("routing, p99 of an event, at worst", max(r["p99_us"] for r in routing), 50.0, unit="µs"))
+        found.append(Target("routing, at worst", min(r["events_per_s"] for r in routing), 100_000, True, "events/s"))
+        by_size = {(r["agents"], r["waiting"], r["types"]): r["p99_us"] for r in routing}
+        growths = [ratio(p99, by_size.get((100, *size[1:]))) for size, p99 in by_size.items() if size[0] == 10_000]
+        growth = max((g for g in growths if g is not None), default=None)
+        found.append(Target("routing, p99 with 10,000 agents, of that with 100", growth, 2.0, unit="x"))
+    simulated = [row["calls_per_minute"] for row in rows if row["case"] == "simulation"]
+    if simulated:
+        found.append(Target("simulated calls a minute of computing", min(simulated), 100_000, True, "/min"))
+    for database, bound in (("sqlite", 500), ("postgresql", 2_000)):
+        records = [row for row in rows if row["case"] == "records" and row["database"] == database]
+        flat_out = [row["in_database_a_s"] for row in records if "in_database_a_s" in row]
+        late = [row["durable_p99_ms"] for row in records if "rate" in row and row["durable_in"] == "log"]
+        if flat_out:
+            found.append(Target(f"records of calls stored, {database}", min(flat_out), bound, True, "calls/s"))
+        if late:
+            found.append(Target(f"records durable p99, {database}", max(late), 100.0, unit="ms"))
     return found
 
 

@@ -107,6 +107,21 @@ def _alone(rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any
         if row["case"] == "parse":
             what = "all handed on" if row["wanted"] == "all" else "those we want handed on"
             found.append((f"AMI events parsed a second, {what}", number(row["events_per_s"])))
+        elif row["case"] == "routing":
+            what = f"{row['agents']:,} agents, {row['waiting']:,} waiting, {row['types']} requirements"
+            found.append(
+                (f"routing, {what}: events/s, p99 µs", f"{number(row['events_per_s'])}, {number(row['p99_us'])}")
+            )
+        elif row["case"] == "simulation":
+            what = f"{row['agents']:,} agents, {row['queues']} queues"
+            found.append((f"simulated calls a minute of computing, {what}", number(row["calls_per_minute"])))
+        elif row["case"] == "records" and row["durable_in"] == "log":
+            name = f"records, {row['database']}"
+            if "rate" in row:
+                figures = f"{number(row['cpu_ms_a_call'])}, {number(row['durable_p99_ms'])}"
+                found.append((f"{name}, {row['rate']:g} calls/s: CPU ms a call, event to durable p99 ms", figures))
+            else:
+                found.append((f"{name}: calls a second stored", number(row["in_database_a_s"])))
     return found
 
 
