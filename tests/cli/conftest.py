@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "api"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from cliservice import Run, Service, serve_in_thread
 from fakefloor import FakeFloor, FakeRecords

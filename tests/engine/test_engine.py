@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from enginekit import FakeExecutor, FakeStore
 from floorkit import UTC_0, Clock, define
 
 from acd.domain import events as ev
-from acd.domain.commands import Command, HoldCall, RaiseAlarm, Reply, SendCall
+from acd.domain.commands import HoldCall, RaiseAlarm, Reply, SendCall
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.instant import Instant
-from acd.domain.records import CallMoved, Record
+from acd.domain.records import CallMoved
 from acd.engine import Engine
 from acd.engine import engine as engine_module
 from acd.engine.journal import Journal, JournalOptions
@@ -24,48 +25,6 @@ from acd.floor import Floor, Step
 
 FLOOR = define("queue main\nagent ann 101 main\ndid 1 main\nfallback dialplan:operator,s")
 MOVED = (CallMoved("c", "main"),)
-
-
-class FakeStore:
-    """Nothing is durable until the test says so."""
-
-    def __init__(self) -> None:
-        self.written: list[tuple[Record, ...]] = []
-        self.soon: list[bool] = []
-        self.lost: set[int] = set()
-        self._settled: Callable[[int], None] = lambda ticket: None
-
-    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
-        self.written.append(tuple(records))
-        self.soon.append(soon)
-        return len(self.written)
-
-    def durable(self, ticket: int) -> bool:
-        return ticket not in self.lost
-
-    def on_durable(self, callback: Any) -> None:
-        self._settled = callback
-
-    def settle(self) -> None:
-        """Everything so far is settled."""
-        self._settled(len(self.written))
-
-    async def open(self) -> Any:
-        raise AssertionError("the engine does not open its store")
-
-    async def close(self) -> None:
-        raise AssertionError("nor does it close it")
-
-    def state(self) -> dict[str, Any]:
-        return {"state": "ok"}
-
-
-class FakeExecutor:
-    def __init__(self) -> None:
-        self.executed: list[Command] = []
-
-    def execute(self, commands: Sequence[Command]) -> None:
-        self.executed += commands
 
 
 class Scripted(Floor):
