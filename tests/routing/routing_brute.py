@@ -153,7 +153,8 @@ class BruteMatcher:
             weights = policy.weights or SelectionWeights()
             stands = weights.idle * who.idle_since + weights.skills * len(who.skills)
             stands += weights.occupied * who.occupied_s
-            return round(100 * stands) - round(100 * weights.proficiency) * points, *idle
+            worth = points * round(10 * weights.proficiency * 256) // 256
+            return round(10 * stands) - worth, *idle
         return idle
 
     # -- the questions -----------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def test_sums_and_products(rows: list[tuple[int, int, int]]) -> None:
     columns = [column([row[place] for row in rows]) for place in range(3)]
     assert values_of(slices.summed(columns), len(rows)) == [sum(row) for row in rows]
     assert values_of(slices.times(columns[0], 37), len(rows)) == [37 * row[0] for row in rows]
+    assert values_of(slices.times(columns[0], 37, dropped=3), len(rows)) == [37 * row[0] >> 3 for row in rows]
     assert values_of(slices.times(columns[0], 0), len(rows)) == [0] * len(rows)
     assert slices.summed([]) == []
 

@@ -98,8 +98,8 @@ class Crew:
         self._at: list[Agent | None] = []
         self._spare: list[int] = []
         self._skills: dict[str, _Skill] = {}
-        self._version = 0
-        self._sums: dict[frozenset[str], tuple[int, Digits]] = {}
+        self.version = 0  # grows whenever somebody's skills change, somebody comes or goes
+        self._sums: dict[frozenset[str], tuple[int, int, Digits]] = {}
 
     def agent(self, name: str) -> Agent:
         """By name. Raises UnknownNameError."""
@@ -135,6 +135,7 @@ class Crew:
         if grown:
             self.capacity *= 2
         self.everyone |= agent.bit
+        self.version += 1
         self.reasons[UNKNOWN] = self.reasons.get(UNKNOWN, 0) | agent.bit
         return agent, grown
 
@@ -147,12 +148,13 @@ class Crew:
         self._at[agent.index] = None
         self._spare.append(agent.index)
         self.everyone ^= agent.bit
+        self.version += 1
 
     def describe(self, agent: Agent, skills: Mapping[str, int], queues: Mapping[str, int]) -> None:
         """Give ``agent`` other skills (proficiencies 0-100) and queues."""
         bit = agent.bit
         if skills != agent.skills:
-            self._version += 1
+            self.version += 1
             for name in skills.keys() | agent.skills.keys():
                 old, new = agent.skills.get(name, ABSENT), skills.get(name, ABSENT)
                 if old != new:
@@ -176,7 +178,7 @@ class Crew:
             skill.has ^= bit
         write(skill.digits, bit, max(old, 0), max(new, 0))
         skill.bounds.clear()
-        skill.version = self._version
+        skill.version = self.version
         self.stale_skills.add(name)
         self.stale = True
 
@@ -238,14 +240,17 @@ class Crew:
 
     def sums_of(self, skills: frozenset[str]) -> Digits:
         """Everybody's proficiencies in ``skills``, added up; a skill somebody does not have counts 0."""
-        version = self.version_of(skills)
         known = self._sums.get(skills)
-        if known is not None and known[0] == version:
-            return known[1]
-        sums = summed([self._skills[name].digits for name in sorted(skills) if name in self._skills])
+        if known is not None and known[0] == self.version:
+            return known[2]
+        version = self.version_of(skills)
+        if known is not None and known[1] == version:
+            sums = known[2]
+        else:
+            sums = summed([self._skills[name].digits for name in sorted(skills) if name in self._skills])
         if len(self._sums) >= SUMS_MAX:
             self._sums.clear()
-        self._sums[skills] = version, sums
+        self._sums[skills] = self.version, version, sums
         return sums
 
     def flags_of(self, mask: int) -> bytes:

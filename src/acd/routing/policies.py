@@ -34,8 +34,10 @@ from acd.domain.definition import (
 )
 from acd.domain.errors import MisuseError
 
-WEIGHTED_STEPS: Final = 100
-"""Weighted scores of agents are compared in whole hundredths, so that they can be added exactly."""
+WEIGHTED_STEPS: Final = 10
+"""Weighted scores of agents are compared in whole tenths, so that they can be added exactly."""
+WEIGHT_DIGITS: Final = 8
+"""Binary digits after the point of the weight of proficiency, in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,10 @@ def shares(ratios: dict[str, float | None]) -> dict[str, float]:
 
 
 def standing(weights: SelectionWeights, idle_since: float, skills: int, occupied_s: float) -> int:
-    """Minus the weighted score of an agent but for ``idle * now`` (the same for all) and his proficiency, in hundredths."""
+    """Minus the weighted score of an agent but for ``idle * now`` (the same for all) and his proficiency, in steps."""
     return round(WEIGHTED_STEPS * (weights.idle * idle_since + weights.skills * skills + weights.occupied * occupied_s))
 
 
-def proficiency_step(weights: SelectionWeights) -> int:
-    """What one point of proficiency takes off ``standing``, in hundredths."""
-    return round(WEIGHTED_STEPS * weights.proficiency)
+def point_factor(weights: SelectionWeights) -> int:
+    """The weight of proficiency, such that ``points * point_factor >> WEIGHT_DIGITS`` is what points add, in steps."""
+    return round(WEIGHTED_STEPS * weights.proficiency * (1 << WEIGHT_DIGITS))

@@ -17,13 +17,14 @@ is put in place once, when he becomes free. Selections are shared by the queues 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement
 from acd.routing.crew import Agent, Crew
 from acd.routing.orders import AgentOrder, Key
-from acd.routing.policies import QueuePolicy, proficiency_step, standing
+from acd.routing.policies import WEIGHT_DIGITS, QueuePolicy, point_factor, standing
 from acd.routing.slices import Digits, added, ascending, complement, descending, times, write
 
 if TYPE_CHECKING:
@@ -89,10 +90,8 @@ class _Narrowed:
         found: list[Agent] = []
         for best in self.groups(call_class.requirement, wanted):
             missing = limit - len(found)
-            if best.bit_count() <= FEW:
-                found += sorted(self._crew.of_bits(best), key=by_idle)[:missing]
-            else:
-                found += self._idle.first(best, missing)
+            few = list(islice(self._crew.of_bits(best), FEW + 1))
+            found += sorted(few, key=by_idle)[:missing] if len(few) <= FEW else self._idle.first(best, missing)
             if len(found) == limit:
                 break
         return found
@@ -150,11 +149,11 @@ class Weighted(_Narrowed):
     def __init__(self, weights: SelectionWeights, crew: Crew, idle: AgentOrder) -> None:
         super().__init__(crew, idle)
         self._weights = weights
-        self._step = proficiency_step(weights)
+        self._factor = point_factor(weights)
         self._digits: Digits = []
         self._floor: int | None = None  # what is taken off every standing, so that none is negative and all are small
         self._known: dict[int, tuple[Agent, int]] = {}  # by index: who stood there last, free or not, and how
-        self._costs: dict[frozenset[str], tuple[int, int, Digits]] = {}
+        self._costs: dict[frozenset[str], tuple[int, int, int, Digits]] = {}
 
     def add(self, agent: Agent) -> None:
         at = standing(self._weights, agent.idle_since, len(agent.skills), agent.occupied_s)
@@ -178,16 +177,19 @@ class Weighted(_Narrowed):
         return ascending(added(self._digits, self._cost(requirement.skills)), wanted)
 
     def _cost(self, skills: frozenset[str]) -> Digits:
-        """What lack of points costs everybody, in hundredths: the same constant less what the points are worth."""
-        version, everyone = self._crew.version_of(skills), self._crew.everyone
-        known = self._costs.get(skills)
-        if known is not None and known[0] == version and known[1] == everyone:
-            return known[2]
-        worth = times(self._crew.sums_of(skills), self._step)
-        costs = complement(worth, everyone, len(worth))
+        """What lack of points costs everybody, in steps: the same constant less what the points are worth."""
+        crew, known = self._crew, self._costs.get(skills)
+        if known is not None and known[0] == crew.version:
+            return known[3]
+        version, everyone = crew.version_of(skills), crew.everyone
+        if known is not None and known[1] == version and known[2] == everyone:
+            costs = known[3]
+        else:
+            worth = times(crew.sums_of(skills), self._factor, dropped=WEIGHT_DIGITS)
+            costs = complement(worth, everyone, len(worth))
         if len(self._costs) >= COSTS_MAX:
             self._costs.clear()
-        self._costs[skills] = version, everyone, costs
+        self._costs[skills] = crew.version, version, everyone, costs
         return costs
 
 
@@ -231,7 +233,7 @@ class Selections:
         if policy.agent_selection == "least_skilled":
             return LeastSkilled(self._crew, self.idle)
         weights = policy.agent_weights
-        if proficiency_step(weights):
+        if point_factor(weights):
             return Weighted(weights, self._crew, self.idle)
 
         def by_standing(agent: Agent) -> Key:

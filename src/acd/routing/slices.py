@@ -78,11 +78,13 @@ def added(left: Digits, right: Digits) -> Digits:
         left, right = right, left
     total: Digits = []
     carry = 0
-    for place, one in enumerate(left):
-        other = right[place] if place < len(right) else 0
+    for one, other in zip(left, right):  # noqa: B905  # the longer one's rest follows
         half = one ^ other
         total.append(half ^ carry)
-        carry = (one & other) | (half & carry)
+        carry = one & other | half & carry
+    for one in left[len(right) :]:
+        total.append(one ^ carry)
+        carry &= one
     if carry:
         total.append(carry)
     return total
@@ -96,8 +98,8 @@ def summed(columns: Sequence[Digits]) -> Digits:
     return total
 
 
-def times(digits: Digits, factor: int) -> Digits:
-    """Every number times ``factor``, which is 0 or more."""
+def times(digits: Digits, factor: int, dropped: int = 0) -> Digits:
+    """Every number times ``factor``, which is 0 or more; less the last ``dropped`` digits of the product."""
     product: Digits = []
     place = 0
     while factor:
@@ -105,7 +107,7 @@ def times(digits: Digits, factor: int) -> Digits:
             product = added(product, [0] * place + digits)
         factor >>= 1
         place += 1
-    return product
+    return product[dropped:]
 
 
 def complement(digits: Digits, among: int, places: int) -> Digits:
