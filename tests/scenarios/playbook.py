@@ -172,7 +172,7 @@ class Stage:
         self._handle(self.book.memory(self.clock.now.utc))
 
     def _look(self, at: float, node: str, how: str, keys: dict[str, str], seen: list[str]) -> ev.Event:
-        """``NODE up | restarted | compared [margin=S] [PHONE=STATE...]``, then ``| CHANNEL PHASE [offerN AGENT]`` lines;
+        """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [PHONE=STATE...]``, then ``| CHANNEL PHASE [offerN AGENT]`` lines;
         ``call=``/``place=`` override what the controller wrote on that channel."""
         calls = []
         for row in seen:
@@ -191,11 +191,14 @@ class Stage:
                     place=Place.decode(own.get("place", line.place)),
                     offer=offer,
                     agent=rest[1] if len(rest) > 1 else None,
+                    agent_device=own.get("device"),
                 )
             )
         phones = {f"PJSIP/{number}": PhoneState(state) for number, state in keys.items() if number.isdigit()}
         margin = float(keys.get("margin", 0))
-        return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted")
+        pairs = [pair.split(":") for pair in keys.get("hosts", "").split(",") if pair]
+        hosts = {f"PJSIP/{number}": host for number, host in pairs}
+        return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted", hosts)
 
     def _arrives(self, at: float, channel: str, again: str | None, keys: dict[str, str], _: list[str]) -> ev.Event:
         """``CHANNEL arrives [again] did=DID [from=NUMBER] [on=NODE] [ATTRIBUTE=VALUE...]``: again, as the hold loop asks."""
@@ -352,7 +355,8 @@ class Stage:
         place = Place.decode(text)
         assert place is not None
         joined, here = round(place.joined_at - UTC_0, 3), round(place.queue_joined_at - UTC_0, 3)
-        return f"in {place.queue} (priority {place.priority}, joined {joined:g}s, this queue {here:g}s)"
+        extras = "".join(f", {name}={value}" for name, value in place.extras)
+        return f"in {place.queue} (priority {place.priority}, joined {joined:g}s, this queue {here:g}s{extras})"
 
 
 def explain(kind: str, detail: dict[str, object]) -> str:

@@ -459,13 +459,15 @@ class Floor:
     def _release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
         """What a failed offer does to its agent ``name``; in words, for the explanation."""
         agent = self.roster.agents[name]
-        if outcome is OfferOutcome.NO_ANSWER:
+        excused = self.reach.failed(self, agent, outcome, rang=offer.rang, alone=not offer.others, at=at, now=now)
+        if outcome is OfferOutcome.NO_ANSWER and not excused:
             agent.counts.rona += 1
-        self.reach.failed(self, agent, outcome, rang=offer.rang, alone=not offer.others, now=now)
         pause = {OfferOutcome.NO_ANSWER: PAUSE_RONA, OfferOutcome.DECLINED: PAUSE_DECLINED}.get(outcome)
-        if pause is not None and agent.pending != PENDING_LOGOUT:
+        if pause is not None and not excused and agent.pending != PENDING_LOGOUT:
             self.roster.intend(agent, None)
             self.roster.enter(agent, AgentState.PAUSED, at, now, reason=pause)
+            if pause == PAUSE_RONA and not offer.rang:
+                self.reach.suspect(agent)
             return f"agent paused ({pause})"
         if agent.pending is not None:
             self.settle_pending(agent, at, now)

@@ -14,7 +14,7 @@ from acd.domain import commands as do
 from acd.domain import records as rec
 from acd.domain.definition import Cause, Destination, Preferred, QueueDefinition, ToDialplan, ToMessage, ToQueue
 from acd.domain.instant import Instant
-from acd.domain.requirement import ANYONE, Requirement
+from acd.domain.requirement import ANYONE, NOBODY, Requirement
 from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor.calls import Call
 from acd.routing.roster import Agent
@@ -258,6 +258,13 @@ def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, f
         floor.forecast.joined(floor, call, at)
 
 
+def wanted_by(call: Call) -> str:
+    """What the stage in force asks for; as the operator wrote it if nothing is left of that with this call's attributes."""
+    if call.requirement != NOBODY:
+        return call.requirement.text
+    return f"{call.queue.stages[call.stage].expression.text}, given the call's attributes"
+
+
 def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fresh: bool = False) -> None:
     """``call`` leaves its queue without an agent, for where the queue sends such calls."""
     queue, destination = call.queue, call.queue.destination(cause)
@@ -265,13 +272,15 @@ def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fr
         return
     floor.counts[queue.name].overflowed += 1
     if cause is Cause.UNSATISFIABLE:
-        text = f"nobody in queue {queue.name} can ever meet {call.requirement.text}: calls overflow"
+        wanted = wanted_by(call)
+        text = f"nobody in queue {queue.name} can ever meet {wanted}: calls go to {describe(destination)}"
         floor.command(do.RaiseAlarm("unsatisfiable", text))
     waited_s = round(max(0.0, at - call.place.queue_joined_at), 3)
     to: Any = {"queue": destination.queue} if isinstance(destination, ToQueue) else describe(destination)
-    floor.ledger.decide(
-        call, at, "overflowed", {"cause": str(cause), "after_s": waited_s, "from": queue.name, "to": to}
-    )
+    detail = {"cause": str(cause), "after_s": waited_s, "from": queue.name, "to": to}
+    if cause is Cause.UNSATISFIABLE:
+        detail["needs"] = wanted_by(call)
+    floor.ledger.decide(call, at, "overflowed", detail)
     floor.forecast.left(call, at, gave_up=False)
     if not isinstance(destination, ToQueue):
         floor.command(do.SendCall(call.node, call.channel, call.call, destination))

@@ -34,6 +34,7 @@ class Reach:
         self._breaker = None if definition is None else Breaker(definition)
         self._hosts: dict[str, str] = {}
         self._sizes: Counter[str] = Counter()
+        self._suspects: dict[str, int] = {}
 
     def take_over(self, earlier: Reach) -> None:
         """Know what ``earlier`` knew of addresses."""
@@ -66,12 +67,13 @@ class Reach:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def failed(
-        self, floor: Floor, agent: Agent, outcome: OfferOutcome, *, rang: bool, alone: bool, now: Instant
-    ) -> None:
-        """An offer to ``agent`` ended without a conversation. ``alone``: nobody else was rung by it."""
+        self, floor: Floor, agent: Agent, outcome: OfferOutcome, *, rang: bool, alone: bool, at: float, now: Instant
+    ) -> bool:
+        """An offer to ``agent`` ended without a conversation. ``alone``: nobody else was rung by it. True if the way to
+        his phone is to blame, so that he is not."""
         way = self._way(agent) if self._breaker is not None and alone else None
         if self._breaker is None or way is None:
-            return
+            return False
         group, phone = way
         found = evidence(outcome, rang=rang)
         if found is Evidence.NONE:
@@ -87,6 +89,14 @@ class Reach:
             if isinstance(change, Opened | StillOpen):
                 self._review(floor, group)
                 floor.timer(change.probe_at, "probe", group)
+            if isinstance(change, Opened):
+                self._acquit(floor, group, at, now)
+            return self._breaker.blocks(group, phone)
+        return False
+
+    def suspect(self, agent: Agent) -> None:
+        """``agent`` was paused for not answering a phone that nobody knows to have rung."""
+        self._suspects[agent.name] = agent.serial
 
     def reached(self, floor: Floor, agent: Agent, now: Instant) -> None:
         """``agent`` has answered."""
@@ -130,6 +140,12 @@ class Reach:
         return [] if self._breaker is None else list(self._breaker.open_groups(now))
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _acquit(self, floor: Floor, group: str, at: float, now: Instant) -> None:
+        """Whoever was paused because he could not be reached there, and did nothing since, is available again."""
+        for agent in self._members(floor, group):
+            if self._suspects.pop(agent.name, None) == agent.serial and agent.state is AgentState.PAUSED:
+                floor.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
 
     def _members(self, floor: Floor, group: str) -> list[Agent]:
         return [agent for agent in floor.roster.agents.values() if (way := self._way(agent)) and way[0] == group]
