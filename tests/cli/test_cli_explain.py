@@ -34,13 +34,14 @@ def test_a_call_that_was_routed_in_stages_is_a_story(run: Run) -> None:
         "attributes set: tier = gold, vip_level = 3, language = ",
         "waits for anna alone", "at most until it has waited 10.0 s", "in queue support",
         "waits in support", "needs billing >= 60 and english >= 80", "kept for anna alone",
-        "agents: 40 in the queue, 3 may take it, 0 free; passed over: 3 talking", "7 calls waiting on the whole floor",
+        "agents: 40 in the queue, 3 may take it, 0 free; passed over: 37 without the skills needed, 3 talking",
+        "7 calls waiting on the whole floor",
         "waits for anna no longer",
         "now needs english >= 50 or german in (90, 100)", "stage 1 of support in force from 10.0 s of waiting on",
         "offered to bert", "the caller had waited 12.5 s; decided because: stage",
         "needs english >= 50 or german in (90, 100) (stage 1, from 10.0 s of waiting on)",
         "bert: idle 3.2 s; skills: english 70; work today: 2:00:00.0", "rung together: bert, anna",
-        "agents: 40 in the queue, 25 may take it, 2 free; passed over: 15 talking, 7 paused (lunch), 1 behind address",
+        "agents: 40 in the queue, 25 may take it, 2 free; passed over: 15 talking, 15 without the skills needed",
         "the best: bert idle 3.2 s, anna idle 1:30.0",
         "the call's score: score 145, rate 2, waited 12.5 s, head start 1:00.0", "rule: weighted of support",
         "the offer to bert failed: no answer", "agents: bert agent paused (rona), anna agent is available again",
@@ -74,7 +75,7 @@ def test_why_a_call_left_its_queue(cause: str, words: str) -> None:
 def test_who_was_passed_over_is_counted_by_reason_the_most_frequent_first() -> None:
     (line,) = [line for line in told("offered", "bert", **OFFER) if line.startswith("agents: ")]
     assert line.split("; passed over: ")[1] == (
-        "15 talking, 7 paused (lunch), 1 behind address 10.0.0.7, which cannot be reached"
+        "15 talking, 15 without the skills needed, 7 paused (lunch), 1 behind address 10.0.0.7, which cannot be reached"
     )
     lines = told("waits", None, passed_over={"skill": 2, "cool-down": 4}, requirement="x >= 1", stage=0)
     assert lines == [

@@ -221,6 +221,9 @@ def _needs(left: dict[str, Any]) -> Iterator[str]:
 
 def _members(left: dict[str, Any]) -> Iterator[str]:
     """How many agents the queue has, how many of them may take the call, how many are free, and why not the others."""
+    members, able, passed = left.get("members"), left.get("able"), left.get("passed_over") or {}
+    if _is_number(members) and _is_number(able) and members > able and isinstance(passed, Mapping):
+        left["passed_over"] = {"skill": members - able, **passed}
     parts = [
         f"{said(left.pop(key))} {text}"
         for key, text in (("members", "in the queue"), ("able", "may take it"), ("free", "free"))
