@@ -172,7 +172,10 @@ def _decisions(segments: list[sqlite3.Row], decisions: list[sqlite3.Row]) -> Ite
             owners[row["offer"]].add((row["call"], row["agent"]))
     # An offer of an earlier life whose own explanation was not yet durable when it was killed is adopted
     explained = {(row["call"], row["offer"]) for row in decisions if row["kind"] in ("offered", "adopted")}
-    rung = {row["offer"]: set(json.loads(row["detail"]).get("agents", ())) for row in decisions if row["offer"]}
+    rung: dict[str, set[str]] = defaultdict(set)
+    for row in decisions:
+        if row["offer"]:
+            rung[row["offer"]] |= set(json.loads(row["detail"]).get("agents", ()))
     for offer, whose in owners.items():
         if len({call for call, _ in whose}) > 1 or (len(whose) > 1 and not {who for _, who in whose} <= rung[offer]):
             yield f"offer {offer} belongs to {sorted(whose)}"

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
 
 MAX_EXTRAS_CHARS = 1_000
-"""Attributes that make a longer text do not ride on the channel: they are forgotten with the controller."""
+"""Attributes that would make a longer text do not ride on the channel: they are forgotten with the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,12 @@ class Place:
             f"{self.queue}:{self.priority}:{self.joined_at:.6f}:{self.serial}:"
             f"{self.queue_joined_at:.6f}:{self.entered_at:.6f}"
         )
-        if not self.extras:
-            return text
-        extras = ";".join(f"{name}={quote(value, safe='')}" for name, value in self.extras)
-        return f"{text}:{extras}" if len(extras) <= MAX_EXTRAS_CHARS else text
+        extras = ""
+        for name, value in self.extras:
+            longer = f"{extras}{';' if extras else ''}{name}={quote(value, safe='')}"
+            if len(longer) <= MAX_EXTRAS_CHARS:
+                extras = longer
+        return f"{text}:{extras}" if extras else text
 
     @classmethod
     def decode(cls, text: str) -> Place | None:
