@@ -174,7 +174,8 @@ class FloorTable(_Table):
 
 
 class JournalTable(_Table):
-    """``[journal]``: everything that the floor is told, on disk, for ``acd replay``. Off unless ``directory`` is set.
+    """``[journal]``: everything that the floor is told, on disk, for ``acd replay``. Off unless ``directory`` is set, which
+    counts from acd.toml's folder: ask ``LoadedSettings.path``.
 
     Parts of about ``max_mb`` MB, at most ``keep`` of them; ``outputs``: also what the floor gave.
     """
@@ -194,7 +195,8 @@ class ServiceTable(_Table):
 
 
 class Settings(BaseSettings):
-    """All of acd.toml. Made by ``load_settings``: then every path is absolute and every secret filled in."""
+    """All of acd.toml. Made by ``load_settings``: then every path is absolute (but the journal's) and every secret filled
+    in."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
