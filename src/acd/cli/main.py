@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("acd.cli.init", "init", "Write annotated sample files into a directory."),
     "status": ("acd.cli.status", "status", "The whole floor at a glance; --watch keeps it live."),
     "queue": ("acd.cli.queue", "queue", "List queues, show one."),
-    "agent": ("acd.cli.agent", "agent", "List and show agents, log them in and out, explain why one has no call."),
+    "agent": ("acd.cli.agent", "agent", "List and show agents, log them in and out; why one has no call."),
     "call": ("acd.cli.call", "call", "List and show calls, explain why one went where it went, pass it on."),
     "floor": ("acd.cli.floor", "floor", "Which floor.yaml is in force; put a changed one into force."),
     "replay": ("acd.cli.replay", "replay", "Repeat a recorded life, to see that it comes out the same."),
