@@ -159,6 +159,27 @@ async def test_restart_while_two_ring(make_rig):
     await until_idle(rig)
 
 
+async def test_two_ring_behind_one_trunk(make_rig):
+    """Both channels are the trunk's; who has answered is told by what was dialled."""
+    rig = await make_rig(
+        plan(
+            [phone("site", "answer-after:uniform(0.3,1.5)+talk:0.2")],
+            floor(agents({"anna": "1001@site", "bob": "1002@site"}), queues={"main": {"ring_agents": 2}}),
+        )
+    )
+    await rig.login_all()
+    for n in range(8):
+        await finish(await dial(rig, caller(number=f"5{n:03}")))
+        await until(rig, "both to be free", lambda s: s["agents"]["AVAILABLE"] == 2)
+    recorded_as = [(await record(rig, f"5{n:03}"))["agent"] for n in range(8)]
+    await until_idle(rig)
+    await rig.bank.stop()
+    (played,) = rig.bank.results.values()
+    answered = [re.findall("100[12]", event.who)[0] for event in played.events if event.kind == "answered"]
+    assert recorded_as == [{"1001": "anna", "1002": "bob"}[number] for number in answered]
+    assert set(recorded_as) == {"anna", "bob"}
+
+
 # -- attributes ------------------------------------------------------------------------------------------------------
 
 LONG = "".join(" same => n,Set(pad=${pad}${pad})\n" for _ in range(6))

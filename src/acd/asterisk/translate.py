@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from acd.asterisk.ami.messages import Message
 from acd.domain import events as ev
+from acd.domain.devices import proper_device
 from acd.domain.states import OfferOutcome, PhoneState
 
 OFFER_CONTEXT = "acd-offer"
@@ -76,6 +77,17 @@ def phone_state(state: str) -> PhoneState | None:
 def device_of(channel: str) -> str:
     """``PJSIP/1001-0000002a`` is a channel of the device ``PJSIP/1001``."""
     return _UNIQUE.sub("", channel)
+
+
+def dialled_device(channel: str, dialled: str) -> str:
+    """The device whose ``channel`` was made by dialling ``dialled`` (what follows the technology in Dial's words).
+
+    Behind a trunk (``PJSIP/1001@site``) every channel is the trunk's, and only what was dialled tells phones apart.
+    """
+    technology, slash, _ = channel.partition("/")
+    if slash and "@" in dialled and (device := proper_device(f"{technology}/{dialled}")) is not None:
+        return device
+    return device_of(channel)
 
 
 def plain_name(text: str, channel: str) -> str:
@@ -200,7 +212,7 @@ class Translator:
         if track is None:
             track = self.offers[offer] = OfferTrack(offer, caller)
         track.legs.add(leg)
-        track.devices[leg] = device_of(message.get("DestChannel", ""))
+        track.devices[leg] = dialled_device(message.get("DestChannel", ""), message.get("DialString", ""))
         self.legs[leg] = track
         self.caller_is_ours(caller).offer = offer
 
