@@ -180,6 +180,42 @@ async def test_two_ring_behind_one_trunk(make_rig):
     assert set(recorded_as) == {"anna", "bob"}
 
 
+LEFT_ALONE = "behind trunk site, which cannot be reached"
+
+
+async def test_a_site_that_cannot_be_reached(make_rig):
+    """Its line is down: after a few failures nothing more is tried but one phone now and then. One alarm, nobody is paused,
+    and when the line is back everybody works on."""
+    names = [f"a{n}" for n in range(1, 7)]
+    who = agents({name: f"100{n}@site" for n, name in enumerate(names, 1)})
+    rig = await make_rig(
+        plan(
+            [phone("site", "answer+talk:0.2", registers=True)],
+            floor(who, breaker={"failures": 3, "within": 60, "probe": 1, "group": "trunk"}, cool_down_s=300),
+        )
+    )
+    await rig.login_all()
+    callers = await dial(rig, *(caller(number=f"555{n}") for n in range(1, 5)))
+    await until(rig, "the alarm", lambda s: any(alarm["kind"] == "unreachable_phones" for alarm in s["alarms"]))
+    await until_waiting(rig, 4)
+    status = await rig.status()
+    (alarm,) = status["alarms"]
+    assert (alarm["count"], status["agents"].get("PAUSED", 0)) == (1, 0)
+    assert "trunk site" in await rig.acd("status")
+    told = [await idle_explained(rig, name) for name in names]
+    assert all(LEFT_ALONE in one for one in told), told
+    await rig.bank.register()
+    await finish(callers)
+    for n in range(1, 5):
+        assert (await record(rig, f"555{n}"))["outcome"] == "answered"
+    await until(rig, "nobody to be left alone", lambda s: s["agents"]["AVAILABLE"] == len(names))
+    assert LEFT_ALONE not in "".join([await idle_explained(rig, name) for name in names])
+    assert [alarm["count"] for alarm in (await rig.status())["alarms"]] == [1]
+    offers = rig.rows("SELECT outcome FROM segments WHERE kind = 'offered' AND outcome = 'unreachable'")
+    assert len(offers) < 10
+    await until_idle(rig)
+
+
 # -- attributes ------------------------------------------------------------------------------------------------------
 
 LONG = "".join(" same => n,Set(pad=${pad}${pad})\n" for _ in range(6))
