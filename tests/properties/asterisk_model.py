@@ -6,6 +6,7 @@ decides when, whether and how often each is delivered. Commands arrive by ``exec
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from acd.domain import commands as do
@@ -29,6 +30,9 @@ class Channel:
     offer: str | None = None
     agent: str | None = None
     phones: tuple[str, ...] = ()
+    device: str | None = None
+    number: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
     asking: bool = False
 
     def __repr__(self) -> str:
@@ -49,6 +53,7 @@ class AsteriskModel:
     devices: dict[str, PhoneState] = field(default_factory=dict)
     serial: int = 0
     epoch: int = 1
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return self.node
@@ -58,9 +63,10 @@ class AsteriskModel:
 
     # -- what callers and phones do ------------------------------------------------------------------------------------
 
-    def arrive(self, at: float, did: str) -> Channel:
+    def arrive(self, at: float, did: str, number: str = "", attributes: Mapping[str, str] | None = None) -> Channel:
         self.serial += 1
         channel = Channel(f"{self.node}-{self.serial:04d}", Phase.HELD, at, did)
+        channel.number, channel.attributes = number, attributes or {}
         self.channels[channel.name] = channel
         return channel
 
@@ -73,8 +79,10 @@ class AsteriskModel:
             channel_name=f"PJSIP/{channel.name}",
             linkedid=channel.name,
             did=channel.did,
+            caller_number=channel.number,
             call=channel.call,
             place=Place.decode(channel.place),
+            variables=channel.attributes,
         )
 
     def set_device(self, device: str, state: PhoneState, at: float) -> None:
@@ -83,6 +91,7 @@ class AsteriskModel:
             self.tell(ev.PhoneStateChanged(at, device, state))
 
     def _release_phones(self, channel: Channel, at: float) -> None:
+        channel.device = None
         for phone in channel.phones:
             others = [c for c in self.channels.values() if c is not channel and c.on_phone and phone in c.phones]
             if not others and self.devices.get(phone) is not PhoneState.UNREACHABLE:
@@ -101,12 +110,16 @@ class AsteriskModel:
         busy = {p for c in self.channels.values() if c.phase is Phase.TALKING for p in c.phones}
         return bool(set(channel.phones) - busy)
 
-    def answer(self, channel: Channel, at: float) -> None:
-        channel.phase = Phase.TALKING
-        for phone in channel.phones:
-            self.set_device(phone, PhoneState.BUSY, at)
+    def answer(self, channel: Channel, at: float, choose: Callable[[int], int]) -> None:
+        """One of the phones that ring is taken up; the others stop."""
+        busy = {p for c in self.channels.values() if c.phase is Phase.TALKING for p in c.phones}
+        free = [phone for phone in channel.phones if phone not in busy]
+        device = free[choose(len(free))]
+        self._release_phones(channel, at)
+        channel.phase, channel.device, channel.phones = Phase.TALKING, device, (device,)
+        self.set_device(device, PhoneState.BUSY, at)
         assert channel.offer is not None
-        self.tell(ev.AgentAnswered(at, channel.offer, f"leg-{channel.offer}"))
+        self.tell(ev.AgentAnswered(at, channel.offer, f"leg-{channel.offer}", device))
 
     def fail(self, channel: Channel, outcome: OfferOutcome, at: float) -> None:
         assert channel.offer is not None
@@ -192,11 +205,13 @@ class AsteriskModel:
                 place=Place.decode(c.place),
                 offer=c.offer if c.on_phone else None,
                 agent=c.agent if c.on_phone else None,
+                agent_device=c.device,
+                caller_number=c.number,
             )
             for c in self.channels.values()
             if c.call is not None
         ]
-        return ev.NodeResynced(at, self.node, tuple(seen), dict(self.devices), margin_s, restarted)
+        return ev.NodeResynced(at, self.node, tuple(seen), dict(self.devices), margin_s, restarted, self.hosts)
 
     def restart(self) -> None:
         """Asterisk itself starts anew: every channel is gone, and nobody was told."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from acd.domain.attributes import Value
+from acd.domain.definition import AgentDefinition
+from acd.domain.instant import Instant
 from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import AgentState, CallState
 from acd.floor import Floor
@@ -21,8 +23,9 @@ def is_indexed(floor: Floor, call: Call) -> bool:
 
 
 def rank(floor: Floor, call: Call) -> Rank:
-    """Who joined first, every step of priority being worth some seconds of waiting."""
-    return call.place.joined_at - call.place.priority * floor.definition.ageing_s, call.place.serial
+    """Who joined first, every step of priority being worth some seconds of waiting, unless it is first come first served."""
+    step_s = 0.0 if floor.definition.call_selection == "fcfs" else floor.definition.ageing_s
+    return call.place.joined_at - call.place.priority * step_s, call.place.serial
 
 
 def need(floor: Floor, queue: str, stage: int = 0, attributes: Mapping[str, Value] | None = None) -> Requirement:
@@ -31,17 +34,17 @@ def need(floor: Floor, queue: str, stage: int = 0, attributes: Mapping[str, Valu
     return stages[stage].expression.bind(attributes or {}, floor.definition.skills) if stages else ANYONE
 
 
-def eligible(floor: Floor, agent: str, queue: str, wanted: Requirement | None = None) -> bool:
+def eligible(floor: Floor, agent: str, queue: str, at: float, wanted: Requirement | None = None) -> bool:
     """The rule, said once more: a member of the queue with the skills that are asked for."""
-    definition = floor.definition.agents[agent]
-    return queue in definition.queues and (wanted or need(floor, queue)).admits(definition.skills)
+    definition = floor.roster.agents[agent].definition
+    return queue in definition.queues and (wanted or need(floor, queue)).admits(definition.skills_at(at))
 
 
-def may_take(floor: Floor, agent: str, call: Call) -> bool:
+def may_take(floor: Floor, agent: str, call: Call, at: float) -> bool:
     """Whether ``agent`` may take a waiting call now."""
     if call.kept_for is not None:
         return agent == call.kept_for
-    return eligible(floor, agent, call.queue.name, need(floor, call.queue.name, call.stage, call.attributes))
+    return eligible(floor, agent, call.queue.name, at, need(floor, call.queue.name, call.stage, call.attributes))
 
 
 def waiting_in_order(floor: Floor) -> dict[str, tuple[str, str, Rank]]:
@@ -59,19 +62,26 @@ def check_order(floor: Floor, waited: dict[str, tuple[str, str, Rank]], offered:
         return
     queue, wanted, chosen = waited[offered]
     call = floor.calls.get(offered)
-    if call is None or call.queue.name != queue:
+    if call is None or call.queue.name != queue or f"{call.requirement.text} {call.kept_for}" != wanted:
         return
     for name, before in waiting_in_order(floor).items():
         if waited.get(name) == before and before[:2] == (queue, wanted):
-            assert chosen < before[2], f"{offered} was served before {name}"
+            # Who joined at the same moment may reach the next stage a rounding later
+            same = abs(chosen[0] - before[2][0]) < 0.001
+            assert chosen < before[2] or same, f"{offered} was served before {name}"
 
 
-def check_promises(floor: Floor) -> None:
+def check_promises(floor: Floor, now: Instant) -> None:
     """Everything."""
     check_bindings(floor)
-    check_match(floor)
-    check_counts(floor)
+    check_reach(floor)
     check_deadlines(floor)
+    edges = (agent.definition.next_skill_change(now.utc - 0.001) for agent in floor.roster.agents.values())
+    if not any(edge is not None and edge < now.utc + 0.001 for edge in edges):
+        # At the very moment when a skill begins or ends, its timer fires a rounding earlier or later
+        check_match(floor, now.utc)
+        check_waiting(floor, now.utc)
+        check_counts(floor, now.utc)
 
 
 def check_bindings(floor: Floor) -> None:
@@ -104,7 +114,49 @@ def check_bindings(floor: Floor) -> None:
         assert (agent.name in floor.wraps) <= (agent.state is AgentState.WRAP_UP), agent
 
 
-def check_match(floor: Floor) -> None:
+def futures_of(agent: AgentDefinition, at: float) -> list[dict[str, int]]:
+    """What an agent is good at now and whenever that changes."""
+    found = [agent.skills_at(at)]
+    while (change := agent.next_skill_change(at)) is not None:
+        at = change
+        found.append(agent.skills_at(at))
+    return found
+
+
+def check_waiting(floor: Floor, at: float) -> None:
+    """Whoever waits waits by the stage that is in force, in a queue that takes him, for somebody who could ever come."""
+    for call in (call for call in floor.calls.values() if is_indexed(floor, call)):
+        queue, agents = floor.definition.queues[call.queue.name], floor.roster.agents
+        assert call.queue is queue
+        assert not queue.closed, f"waits in a closed queue: {call}"
+        waited_s = at - call.place.queue_joined_at
+        if call.kept_for is not None:
+            assert agents[call.kept_for].state is not AgentState.LOGGED_OUT, f"kept for somebody who has gone: {call}"
+            assert any(waited_s < preferred.limit_s + 0.001 for preferred in queue.preferred), f"kept too long: {call}"
+            continue
+        begun = [sum(stage.after_s <= waited_s + d for stage in queue.stages) - 1 for d in (-0.001, 0.001)]
+        assert call.stage in (max(0, stage) for stage in begun), f"in stage {call.stage} after {waited_s}: {call}"
+        needs = [need(floor, queue.name, n, call.attributes) for n in range(call.stage, max(1, len(queue.stages)))]
+        members = [agent for agent in agents.values() if queue.name in agent.definition.queues]
+        futures = [skills for agent in members for skills in futures_of(agent.definition, at)]
+        hoped = any(n.admits(skills) for n in needs for skills in futures)
+        able = [a for a in members if any(n.admits(a.definition.skills_at(at)) for n in needs)]
+        assert hoped or not members, f"nobody ever can: {call}"
+        there = any(agent.state is not AgentState.LOGGED_OUT for agent in able)
+        assert there or queue.on_nobody is None, f"nobody is there: {call}"
+
+
+def check_reach(floor: Floor) -> None:
+    """Whoever is behind an address that is left alone is not offered calls, and nobody else is passed over for that."""
+    open_groups = {group["group"]: group["probe"] for group in floor.reach.open_groups(0.0)}
+    for agent in floor.roster.agents.values():
+        groups = {floor.reach.group_of(device) for device in agent.devices}
+        group = groups.pop() if len(groups) == 1 else None
+        left_alone = group in open_groups and open_groups[group] != agent.devices[0]
+        assert (agent.cut_off is not None) == left_alone, f"{agent.name}: {agent.cut_off}, {open_groups}"
+
+
+def check_match(floor: Floor, at: float) -> None:
     """No eligible agent is free while a call waits, and the matcher finds what a plain search finds."""
     matcher = floor.matcher
     free = [agent for agent in floor.roster.agents.values() if agent.why_not is None]
@@ -116,23 +168,23 @@ def check_match(floor: Floor) -> None:
         assert matcher.is_free(agent.name) == (agent.why_not is None), agent
     for call in waiting:
         for agent in free:
-            assert not may_take(floor, agent.name, call), f"{agent.name} is free, {call.call} waits"
+            assert not may_take(floor, agent.name, call, at), f"{agent.name} is free, {call.call} waits"
     now = max((call.place.joined_at for call in floor.calls.values()), default=0.0) + 1.0
     for name, queue in floor.definition.queues.items():
         if queue.agent_selection == "longest_idle":
-            able = [((a.idle_since, a.serial), a.name) for a in free if eligible(floor, a.name, name)]
+            able = [((a.idle_since, a.serial), a.name) for a in free if eligible(floor, a.name, name, at)]
             assert matcher.agents_for(name, need(floor, name), 3) == [name for _, name in sorted(able)[:3]]
     for agent in free:
         assert matcher.call_for(agent.name, now) is None
     assert matcher.next_pair(now) is None
 
 
-def check_counts(floor: Floor) -> None:
+def check_counts(floor: Floor, at: float) -> None:
     """The running counts equal plain counts."""
     for name in floor.definition.queues:
         plain: dict[str, int] = {}
         for agent in floor.roster.agents.values():
-            if eligible(floor, agent.name, name) and agent.why_not is not None:
+            if eligible(floor, agent.name, name, at) and agent.why_not is not None:
                 plain[agent.why_not] = plain.get(agent.why_not, 0) + 1
         assert floor.matcher.candidates(name, need(floor, name)).blocked == plain
     for state in AgentState:
@@ -144,6 +196,7 @@ def check_deadlines(floor: Floor) -> None:
     wanted = [a.until_mono for a in floor.roster.agents.values() if a.state is AgentState.WRAP_UP]
     wanted += [a.cool_until_mono for a in floor.roster.agents.values()]
     wanted += [c.max_wait_mono for c in floor.calls.values() if not c.overflow_due]
+    wanted += [c.stage_mono for c in floor.calls.values() if is_indexed(floor, c)]
     real = [mono for mono in wanted if mono is not None]
     if real:
         deadline = floor.next_deadline()

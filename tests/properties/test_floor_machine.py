@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from world import FAILURES, NODES, PHONES, World
+from world import FAILURES, NODES, PARTS, PHONES, World
 
 from acd.domain.events import AgentAction, Phase
 from acd.domain.states import OfferOutcome, PhoneState
 
 DATA = st.data()
 NODE = st.sampled_from(NODES)
+SEED = st.integers(0, 500)
 
 
 def when(condition: Callable[[World], object]) -> Callable[..., object]:
@@ -32,13 +33,27 @@ class FloorMachine(RuleBasedStateMachine):
         self.world.choose = lambda n: data.draw(st.integers(0, n - 1))
         return self.world
 
-    @initialize(begin=st.sampled_from(["both", "both", "east", "none"]), present=st.booleans())
-    def begin(self, begin: str, present: bool) -> None:
-        self.world.begin(begin, present)
+    @initialize(begin=st.sampled_from(["both", "both", "east", "none"]), present=st.booleans(), seed=SEED)
+    def begin(self, begin: str, present: bool, seed: int) -> None:
+        self.world.begin(begin, present, seed)
 
-    @rule(node=NODE, did=st.sampled_from(["1", "1", "2", "3", "4", "9"]), count=st.integers(1, 3))
-    def arrive(self, node: str, did: str, count: int) -> None:
-        self.world.arrive(node, did, count)
+    @rule(data=DATA, node=NODE, did=st.sampled_from(["1", "1", "2", "3", "4", "9"]), count=st.integers(1, 3))
+    def arrive(self, data: st.DataObject, node: str, did: str, count: int) -> None:
+        self.chooser(data).arrive(node, did, count)
+
+    @rule(seed=SEED, part=st.sampled_from(PARTS))
+    def floor_is_edited(self, seed: int, part: str) -> None:
+        self.world.floor_is_edited(seed, part)
+
+    @when(lambda world: world.has(*Phase))
+    @rule(data=DATA, queue=st.sampled_from([None, "vip", "help"]))
+    def call_is_escalated(self, data: st.DataObject, queue: str | None) -> None:
+        self.chooser(data).call_is_escalated(queue)
+
+    @when(lambda world: world.has(*Phase))
+    @rule(data=DATA)
+    def call_is_given_attributes(self, data: st.DataObject) -> None:
+        self.chooser(data).call_is_given_attributes()
 
     @when(lambda world: world.has(*Phase, None))
     @rule(data=DATA)

@@ -119,7 +119,7 @@ def test_nonsense(seed: int) -> None:
         nonsense.clock.s += nonsense.r.choice([0.0, 0.0, 0.5, 3.0, 30.0])
         step = floor.handle(nonsense.event(), nonsense.clock.now)
         book.fold(step.records)
-        check_promises(floor)
+        check_promises(floor, nonsense.clock.now)
     assert {row.opened.call for row in book.open_calls()} == set(floor.calls)
 
 
@@ -132,4 +132,4 @@ def test_nonsense_after_a_nonsensical_memory(seed: int) -> None:
     for _ in range(200):
         nonsense.clock.s += nonsense.r.choice([0.0, 0.5, 3.0])
         floor.handle(nonsense.event(), nonsense.clock.now)
-        check_promises(floor)
+        check_promises(floor, nonsense.clock.now)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from world import FAILURES, NODES, PHONES, World
+from world import FAILURES, NODES, PARTS, PHONES, World
 
 from acd.domain.events import AgentAction, Phase
 from acd.domain.states import PhoneState
@@ -22,8 +22,9 @@ FIRST = int(os.environ.get("ACD_WALK_FROM", "0"))
 Moves = list[tuple[float, Callable[[], None]]]
 
 
-def moves(world: World, r: random.Random, faults: float) -> Moves:
-    """What can happen now, with how often it does. ``faults``: 0 none, 1 all the time."""
+def moves(world: World, r: random.Random, faults: float, edits: float | None = None) -> Moves:
+    """What can happen now, with how often it does. ``faults``, ``edits``: 0 none, 1 all the time; ``edits`` None:
+    nor does anybody ask anything for a call."""
 
     def node() -> str:
         return r.choice(NODES)
@@ -48,6 +49,8 @@ def moves(world: World, r: random.Random, faults: float) -> Moves:
         (faults / 2, lambda: world.harm_events(node(), r.choice(["lose", "double", "swap"]))),
         (faults / 3, lambda: world.lose_a_command(node())),
     ]
+    if edits is not None:
+        found.append((edits, lambda: world.floor_is_edited(r.randrange(1_000), r.choice(PARTS))))
     if world.slow_look is None:
         found.append((2, lambda: world.slow_look_is_taken(node())))
     else:
@@ -56,6 +59,9 @@ def moves(world: World, r: random.Random, faults: float) -> Moves:
         found.append((4, world.caller_hangs_up))
     if world.has(Phase.HELD):
         found += [(1, world.caller_asks_again), (1, world.caller_takes_the_fallback)]
+    if edits is not None and world.has(*Phase):
+        found += [(1, lambda: world.call_is_escalated(r.choice([None, "vip", "help"])))]
+        found += [(2, world.call_is_given_attributes)]
     if world.has(Phase.OFFERING):
         found.append((10, world.phone_rings))
     if world.has(Phase.OFFERING, Phase.RINGING):
@@ -83,10 +89,10 @@ def walk(seed: int) -> None:
     r = random.Random(seed)
     world = World()
     world.choose = r.randrange
-    faults = r.choice([0.0, 0.3, 1.0])
-    world.begin(r.choice(["both", "both", "east", "none"]), r.random() < 0.8)
+    faults, edits = r.choice([0.0, 0.3, 1.0]), r.choice([0.0, 0.4, 1.0])
+    world.begin(r.choice(["both", "both", "east", "none"]), r.random() < 0.8, r.choice([0, r.randrange(1, 1_000)]))
     for _ in range(r.choice([60, 200])):
-        weights, acts = zip(*moves(world, r, faults), strict=True)
+        weights, acts = zip(*moves(world, r, faults, edits), strict=True)
         r.choices(acts, weights)[0]()
     world.end()
 

@@ -118,6 +118,9 @@ class Floor:
         self._records, self._commands = [], []
         if not self._skills_armed:
             self._skills_armed = True
+            for agent in self.roster.agents.values():
+                if agent.definition.skill_validity:
+                    self.roster.describe(agent, now.utc)  # it may be some time since this floor was made
             edits.arm_skill_changes(self, now)
         if not 0.0 < event.at <= now.utc:
             # No time given, or a clock ahead of ours: what has happened has happened by now
@@ -345,6 +348,7 @@ class Floor:
             self.overflow(call, at, now)
         else:
             self.call_waits(call, at, now, "caller_not_gone")
+            line.review_waiting(self, call, at, now)
 
     def serve(self, at: float, now: Instant, trigger: str) -> None:
         """Match whatever can be matched, the highest score first: for when several became matchable at once."""

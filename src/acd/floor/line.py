@@ -171,7 +171,7 @@ def needs_from_now_on(floor: Floor, call: Call) -> list[Requirement]:
 
 def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     """Whether nobody of the call's queue can meet its requirement, nor that of a later stage, though it has members.
-    Skills that are yet to become valid count."""
+    Skills that are yet to begin or to end count."""
     if call.kept_for is not None:
         return False
     found = floor.matcher.candidates(call.queue.name, call.requirement)
@@ -180,8 +180,10 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     needs = needs_from_now_on(floor, call)
     for agent in floor.roster.agents.values():
         if call.queue.name in agent.definition.queues:
-            skills = agent.definition.hoped_for(now.utc)
-            if any(need.admits(skills) for need in needs):
+            skills, validity = agent.definition.hoped_for(now.utc), agent.definition.skill_validity
+            lasting = {s: level for s, level in skills.items() if s not in validity or validity[s][1] is None}
+            # Without a skill that is yet to end he may meet what forbids that skill
+            if any(need.admits(skills) or need.admits(lasting) for need in needs):
                 return False
     return True
 

@@ -65,13 +65,16 @@ def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> Non
 def _log_out_the_gone(floor: Floor, event: ev.MemoryRestored, memory: ev.AgentMemory) -> None:
     """Whoever is no longer defined is logged out, so that his last interval ends."""
     if memory.state is AgentState.LOGGED_OUT:
+        floor.roster.remember_gone(memory.agent, memory.serial, memory.since)
         return
+    at = max(event.at, memory.since)
+    floor.roster.remember_gone(memory.agent, memory.serial + 1, at)
     floor.drift("agent_gone", f"agent {memory.agent} is remembered as {memory.state} and no longer defined")
     floor.emit(
         AgentStateChanged(
             agent=memory.agent,
             serial=memory.serial + 1,
-            at=max(event.at, memory.since),
+            at=at,
             state=AgentState.LOGGED_OUT,
             reason=None,
             call=None,

@@ -88,6 +88,7 @@ class Roster:
         self.by_number: dict[str, Agent] = {}
         self.by_device: dict[str, list[Agent]] = {}
         self.device_states: dict[str, PhoneState] = {}
+        self._gone: dict[str, tuple[int, float]] = {}
         self.by_state: Counter[AgentState] = Counter()
         self.present: Counter[str] = Counter()
         """per queue: agents who are logged in and not paused"""
@@ -99,6 +100,7 @@ class Roster:
     def add(self, definition: AgentDefinition, at: float) -> Agent:
         """A new agent, logged out."""
         agent = Agent(definition)
+        agent.serial, agent.since = self._gone.pop(agent.name, (0, 0.0))
         self.agents[agent.name] = agent
         if definition.number:
             self.by_number[definition.number] = agent
@@ -148,12 +150,17 @@ class Roster:
     def remove(self, agent: Agent) -> list[str]:
         """Forget a logged-out agent; the calls that were kept for him wait no more and are returned."""
         del self.agents[agent.name]
+        self.remember_gone(agent.name, agent.serial, agent.since)
         if agent.definition.number and self.by_number.get(agent.definition.number) is agent:
             del self.by_number[agent.definition.number]
         for device in {*agent.definition.phones, *([agent.phone] if agent.phone else [])}:
             self.by_device[device] = [other for other in self.by_device.get(device, []) if other is not agent]
         self.by_state[agent.state] -= 1
         return self._matcher.remove_agent(agent.name)
+
+    def remember_gone(self, name: str, serial: int, since: float) -> None:
+        """Should ``name`` be defined again, his states are numbered on from ``serial``, which began at ``since``."""
+        self._gone[name] = serial, since
 
     def find(self, name: str) -> Agent | None:
         """By name, else by number."""
