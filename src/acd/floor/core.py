@@ -550,6 +550,7 @@ class Floor:
     def log_out(self, agent: Agent, at: float, now: Instant) -> None:
         """``agent`` goes: nobody is kept waiting for him, or in a queue that sends callers on when nobody is there."""
         self.roster.enter(agent, AgentState.LOGGED_OUT, at, now)
+        self.reach.review_agent(agent)  # with his phone of the day goes the way to it
         edits.agent_went(self, agent, at, now)
 
     # -- the end -----------------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
         return True, "already logged in, on a call"
     if arrives:
         floor.roster.use_phone(agent, chosen)
+        floor.reach.review_agent(agent)
+        floor.roster.review(agent)
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.agent_freed(agent, event.at, now, "agent_login")

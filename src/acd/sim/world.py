@@ -60,6 +60,8 @@ class World:
         self._planned = 0
         self.callers: dict[str, Caller] = {}
         self._rung: dict[str, Caller] = {}
+        self._several: dict[str, list[Person]] = {}
+        """offers that ring several agents' phones, until somebody answers"""
         self.connected = True
         self._waiting = 0
         self._open = 0
@@ -75,6 +77,7 @@ class World:
                 phones = scenario.definition.agents[name].phones
                 self.people[name] = Person(name, phones, group, streams)
                 self.agents[name] = AgentRow(number)
+        self._owners = {phone: person for person in self.people.values() for phone in person.phones}
         self._carry_out: dict[type[do.Command], Callable[[Any], None]] = {
             do.HoldCall: self._hold,
             do.MarkCall: self._mark,
@@ -217,11 +220,20 @@ class World:
         person, caller.ringing = caller.ringing, None
         if caller.offer is not None:
             del self._rung[caller.offer]
-            caller.offer = None
+            offer, caller.offer = caller.offer, None
+            for other in self._several.pop(offer, ()):
+                if other is not person:
+                    self._lets_go(other, caller)
         if person is None or person.caller is not caller:
             return None
         person.caller = None
         return person
+
+    def _lets_go(self, person: Person, caller: Caller) -> None:
+        """The phone of ``person``, one of several that rang, stops."""
+        if person.caller is caller:
+            person.caller = None
+            self.phones(person, person.resting_state())
 
     def _waits(self, caller: Caller, waits: bool) -> None:
         self._waiting += waits - caller.waits
@@ -284,7 +296,9 @@ class World:
         self._rung[command.offer] = caller
         caller.ringing = person
         self._waits(caller, False)
-        if person.fault in ("unreachable", "congestion", "reported") or person.caller is not None:
+        if len(command.phones) > len(person.phones):
+            self._rings_several(command, caller)
+        elif person.fault in ("unreachable", "congestion", "reported") or person.caller is not None:
             # Somebody who is on the phone already is busy: the floor should have known
             self.plan(self.at_s, self._offer_fails, (command.offer, person, _failure(person)))
         else:
@@ -329,17 +343,63 @@ class World:
         else:
             self.plan(self.at_s + delay_s, self._answers, (command.offer, person))
 
+    def _rings_several(self, command: do.OfferCall, caller: Caller) -> None:
+        """Phones of several agents ring at once: the first to answer has the caller, or nobody has."""
+        everybody = list(dict.fromkeys(self._owners[phone] for phone in command.phones))
+        people = [p for p in everybody if p.caller is None and p.fault not in ("unreachable", "congestion", "reported")]
+        if not people:
+            outcome = _failure(everybody[0])
+            self.plan(self.at_s, self._offer_fails, (command.offer, everybody[0], outcome))
+            return
+        self._several[command.offer] = people
+        for person in people:
+            person.caller = caller
+        caller.ringing = people[0]
+        self.plan(self.at_s, self._several_ring, (command, people))
+
+    def _several_ring(self, what: tuple[do.OfferCall, list[Person]]) -> None:
+        command, people = what
+        offer, timeout_s = command.offer, command.ring_timeout_s
+        caller = self._rung.get(offer)
+        if caller is None:
+            return
+        answers: list[tuple[float, int]] = []
+        declines_s: list[float] = []
+        heard = False
+        for number, person in enumerate(people):
+            if person.fault == "silent":
+                continue
+            caller.phase, heard = Phase.RINGING, True
+            self.phones(person, PhoneState.RINGING)
+            reaction = person.reaction()
+            delay_s = person.answer_delay_s() if reaction != "misses" else math.inf
+            if delay_s < timeout_s and reaction == "declines":
+                declines_s.append(delay_s)
+            elif delay_s < timeout_s:
+                answers.append((delay_s, number))
+        if heard:
+            self._report(ev.AgentRang(self.now.utc, offer))
+        if answers:
+            delay_s, number = min(answers)
+            self.plan(self.at_s + delay_s, self._answers, (offer, people[number]))
+        elif len(declines_s) == len(people):
+            self.plan(self.at_s + max(declines_s), self._offer_fails, (offer, people[0], OfferOutcome.DECLINED))
+        else:
+            self.plan(self.at_s + timeout_s, self._offer_fails, (offer, people[0], OfferOutcome.NO_ANSWER))
+
     def _offer_fails(self, what: tuple[str, Person, OfferOutcome]) -> None:
         offer, person, outcome = what
         caller = self._rung.get(offer)
         if caller is None:
             return
+        others = [other for other in self._several.get(offer, ()) if other is not person]
         self._stop_ringing(caller)
         caller.phase = Phase.HELD
         if person.fault is None and outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
             self.phones(person, PhoneState.IDLE)
         if outcome in (OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED):
-            self.plan(self.at_s + person.return_delay_s(), self._returns, person.name)
+            for one in (person, *others):
+                self.plan(self.at_s + one.return_delay_s(), self._returns, one.name)
         caller.held = True
         self._waits(caller, True)
         self._report(ev.OfferFailed(self.now.utc, offer, outcome))
@@ -353,8 +413,12 @@ class World:
         if caller.batch >= 0:
             self.agents[person.name].calls += 1
         caller.phase = Phase.TALKING
+        others = [other for other in self._several.pop(offer, ()) if other is not person]
+        caller.ringing = person
         self.phones(person, PhoneState.BUSY)
-        self._report(ev.AgentAnswered(self.now.utc, offer, f"leg-{offer}"))
+        self._report(ev.AgentAnswered(self.now.utc, offer, f"leg-{offer}", person.phones[0]))
+        for other in others:
+            self._lets_go(other, caller)
         self.plan(self.at_s + caller.talk_s, self._talk_ends, (offer, person, caller))
 
     def _talk_ends(self, what: tuple[str, Person, Caller]) -> None:
