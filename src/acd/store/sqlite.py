@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from acd.store.backend import Breather, UnavailableError, UnstorableError, dumps
 from acd.store.operations import BY_NAME, OPERATIONS, Batch, Operation, Row
+from acd.store.thread import WorkThread
 from acd.store.times import to_text
 
 _T = TypeVar("_T")
@@ -131,10 +130,9 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="acd-sqlite")
+        self._thread = WorkThread("acd-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._busy_s = 0.0
-        self._late: asyncio.Future[Any] | None = None
         self._file = (0, 0)
 
     async def connect(self, within_s: float) -> None:
@@ -151,28 +149,16 @@ class SqliteBackend:
 
     async def close(self) -> None:
         # A thread that hangs in the disk is left to the process's end; nothing in it was promised.
-        if self._late is not None:
-            await asyncio.wait({self._late}, timeout=_LAST_WAIT_S)
-        with suppress(UnavailableError):
-            await self._in_thread(self._disconnect, _LAST_WAIT_S)
-        self._thread.shutdown(wait=False)
+        await asyncio.wait({self._thread.submit(self._disconnect)}, timeout=_LAST_WAIT_S)
+        self._thread.close()
 
     async def _in_thread(self, work: Callable[[], _T], within_s: float) -> _T:
-        if self._late is not None:
-            # A thread stuck in the disk cannot be stopped; to start another would let two write at once.
-            if not self._late.done():
-                raise UnavailableError(f"{self._path} still does not answer")
-            self._late = None
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # A thread stuck in the disk cannot be stopped; to start another would let two write at once.
+        still = " still" if self._thread.late else ""
         try:
-            done, _ = await asyncio.wait({future}, timeout=within_s * 1.25)
-            if done:
-                return future.result()
-        finally:
-            if not future.done():
-                self._late = future
-                future.add_done_callback(_forget)
-        raise UnavailableError(f"{self._path} did not answer within {within_s:g} s")
+            return await self._thread.within(within_s * 1.25, work)
+        except TimeoutError as error:
+            raise UnavailableError(f"{self._path}{still} does not answer within {within_s:g} s") from error
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -232,8 +218,3 @@ class SqliteBackend:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._disconnect()
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -13,8 +13,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from acd.domain.errors import MisuseError
 from acd.domain.records import Record
@@ -24,11 +23,11 @@ from acd.store.carrier import Carrier
 from acd.store.operations import Batch
 from acd.store.options import StoreOptions
 from acd.store.spill import Mark, Spill, SpillFullError
+from acd.store.thread import WorkThread
 from acd.store.tickets import Tickets
 
 log = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
 _TELL_EVERY_S = 10.0
 
 
@@ -56,17 +55,15 @@ class Writer:
         self._without_spill = ""
         """Why records go into the database at once although ``durable_in`` says otherwise, if so."""
         self._try_spill_at = -math.inf
-        self._late: asyncio.Future[Any] | None = None
-        """An append the disk has not come back from."""
         self._order = asyncio.Lock()
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="acd-spill")
+        self._disk = WorkThread("acd-spill")
         self._carrier = Carrier(
             backend,
             spill,
             options,
             self._name,
             order=self._order,
-            on_disk=self._on_disk,
+            on_disk=self._disk.submit,
             tell=self._tell,
             settled=self._settle,
         )
@@ -143,7 +140,7 @@ class Writer:
 
     async def prepare(self) -> None:
         """Lock and read the spill, connect, bring into the database what an earlier life left. Raises StoreError."""
-        await self._on_disk(self._spill.open)
+        await self._disk.submit(self._spill.open)
         await self._carrier.prepare()
 
     def start(self) -> None:
@@ -165,9 +162,9 @@ class Writer:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._carrier.close()
         self._settle()
-        if self._late is None or self._late.done():
-            await self._on_disk(self._spill.close)
-        self._disk.shutdown(wait=False)
+        if not self._disk.late:
+            await self._disk.submit(self._spill.close)
+        self._disk.close()
 
     # -- taking ------------------------------------------------------------------------------------------------------
 
@@ -289,26 +286,8 @@ class Writer:
 
     async def _append(self, lines: Sequence[bytes]) -> Mark:
         """Into the spill, in its thread; a disk that hangs is not waited for. Raises OSError, SpillFullError."""
-        if self._late is not None:
-            if not self._late.done():
-                raise OSError("the spill's disk still does not answer")
-            self._late = None
-        future = self._on_disk(self._spill.append, lines)
         try:
-            done, _ = await asyncio.wait({future}, timeout=self._options.patience_s)
-            if done:
-                return future.result()
-        finally:
-            if not future.done():
-                # What it still writes is a batch that was stored elsewhere: a replay passes over it.
-                self._late = future
-                future.add_done_callback(_forget)
-        raise OSError(f"the spill's disk did not answer within {self._options.patience_s:g} s")
-
-    def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
-        return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+            return await self._disk.within(self._options.patience_s, self._spill.append, lines)
+        except TimeoutError as error:
+            # What it still writes is a batch that is stored elsewhere then: a replay passes over it.
+            raise OSError(f"the spill's disk did not answer within {self._options.patience_s:g} s") from error
