@@ -125,7 +125,8 @@ def _under_new_rules(floor: Floor, old: FloorDefinition, call: Call, at: float, 
 
 def agent_went(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
     """``agent`` has logged out."""
-    if agent.name in floor.leaving:
+    leaves = agent.name in floor.leaving
+    if leaves:
         floor.leaving.discard(agent.name)
         kept = floor.roster.remove(agent)
     else:
@@ -133,10 +134,11 @@ def agent_went(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
     for call in [floor.calls[name] for name in kept]:
         floor.call_waits(call, at, now, "preferred_gone")
         line.review_waiting(floor, call, at, now)
-    queues = [floor.definition.queues.get(name) for name in agent.definition.queues]
-    empty = {queue.name for queue in queues if queue is not None and queue.on_nobody is not None}
-    if empty:
-        for call in [call for call in floor.calls.values() if call.queue.name in empty]:
+    # Who is gone for good is missed in every queue, who has logged out where callers wait only while somebody is there
+    queues = (floor.definition.queues.get(name) for name in agent.definition.queues)
+    missed = {queue.name for queue in queues if queue is not None and (leaves or queue.on_nobody is not None)}
+    if missed:
+        for call in [call for call in floor.calls.values() if call.queue.name in missed]:
             line.review_waiting(floor, call, at, now)
 
 

@@ -443,7 +443,7 @@ def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
             outcome = CallOutcome.TRANSFERRED if answered else CallOutcome.FALLBACK
         _close_remembered(floor, memory, outcome, "unknown", event.at, None)
     bound = {agent for offer in floor.offers.values() for agent in offer.agents}
-    for agent in floor.roster.agents.values():
+    for agent in list(floor.roster.agents.values()):
         waits_for_other_node = agent.call is not None and agent.call in floor.memory
         if agent.state in _ON_A_CALL and agent.name not in bound and not waits_for_other_node:
             floor.drift("agent_stuck", f"agent {agent.name} was {agent.state} without a call")
