@@ -172,8 +172,8 @@ class Stage:
         self._handle(self.book.memory(self.clock.now.utc))
 
     def _look(self, at: float, node: str, how: str, keys: dict[str, str], seen: list[str]) -> ev.Event:
-        """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [PHONE=STATE...]``, then ``| CHANNEL PHASE [offerN AGENT]`` lines;
-        ``call=``/``place=`` override what the controller wrote on that channel."""
+        """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [PHONE=STATE...]``, then lines
+        ``| CHANNEL PHASE [offerN AGENT]``; ``call=``/``place=`` override what the controller wrote on that channel."""
         calls = []
         for row in seen:
             words = row.split()
