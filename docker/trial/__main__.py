@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import PROJECT, Engine, base_image, drop_wheels, engine, fetch_wheels
 from stack import Stack
 
 from acd.domain.errors import AcdError
+from engine import PROJECT, Engine, base_image, drop_wheels, engine, fetch_wheels
 
 IMAGES = ("acd", "acd-asterisk", "acd-postgres")
 

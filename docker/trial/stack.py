@@ -17,14 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine import Engine, run
-
 from acd.domain.errors import LabError
 from acd.lab.behaviours import Answers
 from acd.lab.calls import Call, CallGenerator
 from acd.lab.parts import SIPP, ensure
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone
+from engine import Engine, run
 
 #: Of the sample floor.yaml: an agent, her phone, and a number that reaches one of her queues.
 AGENT, PHONE, DID = "anna", "1001", "4930555100"
