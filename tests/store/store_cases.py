@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +18,7 @@ from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
 from acd.domain.records import (
     AgentIntentChanged,
     AgentStateChanged,
+    CallAnswered,
     CallClosed,
     CallMoved,
     CallOpened,
@@ -191,6 +193,29 @@ async def test_a_start_remembers_agents_and_open_calls(database: Database, tmp_p
         AgentMemory("ann", AgentState.RESERVED, None, T + 1, T, 1, "PJSIP/desk", "pause:lunch", None, "early"),
         AgentMemory("bob", AgentState.PAUSED, "rona", T + 2, T - 60, 7, None, None, T + 30, None),
     )
+
+
+async def test_a_start_remembers_who_talked_to_whom(database: Database, tmp_path: Path) -> None:
+    """The latest conversation of each number; nobody of too long ago, and no more calls are read than agreed."""
+    store = new_store(database, tmp_path)
+    await store.open()
+    talks = [("1", "ann", 0), ("2", "bob", 1), ("1", "cid", 2), ("", "ann", 3), ("3", None, 4), ("4", "dan", 5)]
+    steps: list[list[Record]] = []
+    for n, (number, agent, at) in enumerate(talks):
+        step: list[Record] = [replace(opened(f"c{n}", T + at), caller_number=number)]
+        steps.append([*step, CallAnswered(f"c{n}", agent, T + at + 0.5)] if agent else step)
+    await write_all(store, steps)
+    await store.close()
+
+    async def remembered(at_most: int = 100, age_s: float = 1e9) -> tuple[tuple[str, str], ...]:
+        again = Store(database.url, tmp_path, StoreOptions(callers_max=at_most, callers_s=age_s))
+        memory = await again.open()
+        await again.close()
+        return memory.callers
+
+    assert await remembered() == (("2", "bob"), ("1", "cid"), ("4", "dan"))
+    assert await remembered(at_most=2) == (("1", "cid"), ("4", "dan"))
+    assert await remembered(age_s=time.time() - T - 4.5) == (("4", "dan"),)
 
 
 async def test_thousands_of_calls_that_never_ended_are_bounded(

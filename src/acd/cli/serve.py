@@ -128,7 +128,7 @@ class Service:
         self.engine = engine
         self._closers.append(engine.close)
         self.file = FloorFile(settings.floor.file, engine, self._follow)
-        engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps))
+        engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps, memory.callers))
         for gone in {call.node for call in memory.calls} - set(settings.asterisk):
             log.warning("node %s is no longer in the configuration: its remembered calls are closed", gone)
             engine.submit(NodeResynced(system_clock().utc, gone, (), {}, restarted=True))

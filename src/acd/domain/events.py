@@ -265,12 +265,14 @@ class CallMemory:
 class MemoryRestored(Event):
     """The first event of a life: what the database remembers. Calls are kept aside until their node is resynced.
 
-    ``wraps``: wrap-up segments still open, whether or not their call has ended.
+    ``wraps``: wrap-up segments still open, whether or not their call has ended. ``callers``: callers' numbers and the agent
+    who talked to each last, the latest conversation last.
     """
 
     agents: tuple[AgentMemory, ...]
     calls: tuple[CallMemory, ...]
     wraps: tuple[SegmentMemory, ...] = ()
+    callers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

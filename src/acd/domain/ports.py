@@ -92,13 +92,15 @@ class RecordsPort(Protocol):
 class Memory:
     """What a store gives back at start. ``epoch`` is new with every start and already durable.
 
-    ``wraps``: open segments of kind ``wrapped``, of running and of ended calls.
+    ``wraps``: open segments of kind ``wrapped``, of running and of ended calls. ``callers``: callers' numbers and the agent
+    who talked to each last, the latest conversation last.
     """
 
     epoch: int
     agents: tuple[AgentMemory, ...]
     calls: tuple[CallMemory, ...]
     wraps: tuple[SegmentMemory, ...] = ()
+    callers: tuple[tuple[str, str], ...] = ()
 
 
 class StorePort(Protocol):

@@ -42,6 +42,8 @@ _STATES = {
 
 def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> None:
     """Agents are at once what they were; calls are kept aside until their node says whether they still exist."""
+    # Whoever has talked since is known better
+    floor.last_agents = {**dict(event.callers), **floor.last_agents}
     for call in event.calls:
         if call.call not in floor.calls:
             floor.memory[call.call] = call

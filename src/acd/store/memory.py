@@ -107,6 +107,22 @@ async def remember_wraps(connection: AsyncConnection) -> tuple[SegmentMemory, ..
     return tuple(_segment(row) for row in rows)
 
 
+async def remember_callers(connection: AsyncConnection, at_most: int, since: float) -> tuple[tuple[str, str], ...]:
+    """Who talked to whom in the newest ``at_most`` answered calls entered after ``since`` (UTC s): number and agent, the
+    latest last, each number once."""
+    talked = calls.c.agent.is_not(None) & (calls.c.caller_number != "") & (calls.c.entered_at > since)
+    newest = (
+        select(calls.c.caller_number, calls.c.agent)
+        .where(talked)
+        .order_by(calls.c.entered_at.desc(), calls.c.call.desc())
+        .limit(at_most)
+    )
+    found: dict[str, str] = {}
+    for number, agent in await connection.execute(newest):
+        found.setdefault(number, agent)
+    return tuple(reversed(found.items()))
+
+
 def _segment(row: Row[Any]) -> SegmentMemory:
     return SegmentMemory(row.call, row.serial, row.kind, row.started_at, row.queue, row.agent, row.offer)
 

@@ -52,3 +52,7 @@ class StoreOptions:
     """A query that takes longer is given up."""
     open_calls_max: int = 50_000
     """Calls remembered at a start, the newest ones."""
+    callers_max: int = 20_000
+    """Answered calls in which a start looks for whom callers talked to last: a tenth of a second of reading."""
+    callers_s: float = 30 * 86_400.0
+    """How old such a call may be."""

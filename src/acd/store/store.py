@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -88,13 +89,15 @@ class Store:
                 agents = await memory.remember_agents(connection)
                 wraps = await memory.remember_wraps(connection)
                 calls, more = await memory.remember_calls(connection, self._options.open_calls_max)
+                since = time.time() - self._options.callers_s
+                callers = await memory.remember_callers(connection, self._options.callers_max, since)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"{self._location}: {first_line(error)}") from error
         finally:
             await engine.dispose()
         if more:
             log.warning("%d older calls that never ended are left as they are", more)
-        return Memory(self._epoch, agents, calls, wraps)
+        return Memory(self._epoch, agents, calls, wraps, callers)
 
     def _last_epoch(self) -> int:
         """The last epoch used from this state directory, whatever has become of the database since: an id is never
