@@ -106,7 +106,7 @@ async def test_skills_queues_and_priority(make_rig):
     await rig.agent("bob", "login")
     german = await dial(rig, caller("102", number="5551"))
     (waiting,) = await until_waiting(rig, 1)
-    assert "needs german 50 or better" in await explained(rig, waiting["call"])
+    assert "needs german >= 50" in await explained(rig, waiting["call"])
     other = await dial(rig, caller("100", number="5552"))
     await finish(other)
     assert (await record(rig, "5552"))["agent"] == "bob"

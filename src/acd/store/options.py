@@ -16,7 +16,7 @@ class StoreOptions:
     """Where records are durable: in the spill, a log beside the service that the database follows within
     ``database_pace_s``; or only in the database, where somebody on another machine takes over when this one is lost.
     The log is then for a database that is away."""
-    pace_s: float = 0.07
+    pace_s: float = 0.085
     """A record waits this long for others, unless somebody waits for it or ``batch_max`` is reached. The rest of the
     100 ms within which 99 of 100 shall be durable is for the disk and for a busy machine: at 140 calls/s they are after
     77 to 80 ms (with 80 ms here after 87 to 93). An append of 40 records costs 0.75 ms of processor time, of which the

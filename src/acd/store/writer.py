@@ -29,6 +29,8 @@ from acd.store.tickets import Tickets
 log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 10.0
+_FADES = 0.95
+"""What is left of a slow commit's influence on the pace with each one that follows."""
 
 
 class Writer:
@@ -41,6 +43,8 @@ class Writer:
         self._records: list[Record] = []
         self._since = 0.0
         """When the first of them came."""
+        self._takes_s = 0.0
+        """What a commit may be expected to take: the longest of the last few."""
         self._taken = 0
         """Records taken out of ``_records`` so far: the number of the last."""
         self._tickets = Tickets()
@@ -188,9 +192,10 @@ class Writer:
                 self._settle(lost=True)
 
     async def _pace(self) -> None:
-        """Wait for more until ``pace_s`` after the first record, unless enough has gathered or somebody waits."""
+        """Wait for more until the first record can be durable after ``pace_s``, as things go lately; unless enough has
+        gathered or somebody waits."""
         loop = asyncio.get_running_loop()
-        due_at = self._since + self._options.pace_s
+        due_at = self._since + self._options.pace_s - self._takes_s
         if due_at > loop.time() and len(self._records) < self._options.batch_max and not self._stopping:
             timer = loop.call_at(due_at, self._due.set)
             await self._due.wait()
@@ -201,11 +206,13 @@ class Writer:
         limit = self._options.batch_max
         run = Run(self._taken + 1, self._records[:limit])
         self._records = self._records[limit:]
+        begin = asyncio.get_running_loop().time()
         self._taken = run.last
         batches = await folded(self._name, [run], self._refuse)
         await self._make_durable(run, batches)
         self._counts["written"] += len(run.records)
         self._counts["batches"] += 1
+        self._takes_s = max(asyncio.get_running_loop().time() - begin, _FADES * self._takes_s)
         self._settle()
 
     def _refuse(self, record: Record, error: Exception) -> None:
