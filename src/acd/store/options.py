@@ -17,19 +17,19 @@ class StoreOptions:
     ``database_pace_s``; or only in the database, where somebody on another machine takes over when this one is lost.
     The log is then for a database that is away."""
     pace_s: float = 0.085
-    """A record waits this long for others, unless somebody waits for it or ``batch_max`` is reached. The rest of the
-    100 ms within which 99 of 100 shall be durable is for the disk and for a busy machine: at 140 calls/s they are after
-    77 to 80 ms (with 80 ms here after 87 to 93). An append of 40 records costs 0.75 ms of processor time, of which the
-    records take 0.3."""
+    """A record is durable so long after it was written, as far as the disk is as fast as lately: it waits for others,
+    unless somebody waits for it or ``batch_max`` is reached. Fewer appends cost less (one of 40 records 1 ms of processor
+    time, of which 0.35 are the records'); 99 of 100 records shall be durable within 100 ms, and at 140 calls/s they are
+    within 89, or 93 on a machine whose processors and disk are busy."""
     batch_max: int = 1000
     """Records in one batch at most."""
     database_pace_s: float = 1.0
     """Records in the log wait this long for others, unless somebody waits or ``database_batch_max`` is reached.
 
     A transaction has a price of its own, paid from the processor that Asterisk needs, and fewer hold fewer rows: what
-    begins and ends within one is written once. With a commit every 70 ms (``durable_in="database"``), SQLite costs the
-    service 1.0 ms a call at 25 calls/s and 0.41 at 140; so, appends included, 0.6 and 0.36. With PostgreSQL service and
-    server take 0.68 + 0.72 ms a call at 25 calls/s, and so 0.42 + 0.24. (From the lab's benchmark of records.)"""
+    begins and ends within one is written once. With a commit every pace (``durable_in="database"``), SQLite costs the
+    service 1.0 ms a call at 25 calls/s and 0.42 at 140; so, appends included, 0.65 and 0.37. With PostgreSQL service and
+    server take 0.62 + 1.0 ms a call at 25 calls/s, and so 0.6 + 0.4. (From the lab's benchmark of records.)"""
     database_batch_max: int = 5000
     """Records that make a transaction begin at once."""
     patience_s: float = 1.0
