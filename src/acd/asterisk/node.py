@@ -230,6 +230,8 @@ class Node:
                 # Only the second user's can come here, and his session has said so in the log. Whoever asks again and
                 # again is locked out
                 self._detail = str(error)
+                who = self.settings.look_user
+                self._alarm("look_refused", f"{self.name}: {who} cannot log in, so nothing that was missed is found")
                 if not self._synced.is_set():
                     await self._pause(LOCKED_OUT_PAUSE_S)
                     continue

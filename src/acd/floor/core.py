@@ -28,7 +28,7 @@ from acd.domain.states import (
 )
 from acd.floor import arrivals, edits, line, requests, resync
 from acd.floor.calls import Call, Ledger, Offer
-from acd.floor.explain import explain_offer, explain_wait
+from acd.floor.explain import explain_offer
 from acd.floor.forecast import Forecast
 from acd.floor.reach import Reach
 from acd.routing.index import Matcher
@@ -354,10 +354,6 @@ class Floor:
         """Match whatever can be matched, the highest score first: for when several became matchable at once."""
         while not self.comparing and (pair := self.matcher.next_pair(now.utc)) is not None:
             self.offer_waiting(self.calls[pair[0]], self.roster.agents[pair[1]], at, now, trigger)
-
-    def explain_wait(self, call: Call, at: float) -> None:
-        """Write down why nobody takes ``call`` at once."""
-        explain_wait(self, call, at)
 
     def _agent_rang(self, event: ev.AgentRang, now: Instant) -> None:
         offer = self.offers.get(event.offer)

@@ -47,7 +47,7 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
         floor.comparing = False
     for call in floor.calls.values():
         _under_new_rules(floor, old, call, event.at, now)
-    for gone in old.queues.keys() - new.queues.keys():
+    for gone in [name for name in old.queues if name not in new.queues]:
         floor.matcher.remove_queue(gone)
     floor.forecast.keep(set(new.queues))
     arm_skill_changes(floor, now)
@@ -78,7 +78,8 @@ def _edit_queues(floor: Floor, old: FloorDefinition, new: FloorDefinition) -> No
 
 def _edit_agents(floor: Floor, old: FloorDefinition, new: FloorDefinition, at: float, now: Instant) -> None:
     roster = floor.roster
-    for name in old.agents.keys() - new.agents.keys():
+    # In the definition's order: a set's would differ from process to process, and so would a replay
+    for name in [name for name in old.agents if name not in new.agents]:
         agent = roster.agents.get(name)
         if agent is None:
             continue

@@ -17,6 +17,7 @@ from acd.domain.instant import Instant
 from acd.domain.requirement import ANYONE, NOBODY, Requirement
 from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor.calls import Call
+from acd.floor.explain import explain_wait
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, f
         floor.ledger.turn(call, SegmentKind.WAITED, at)
     hold = do.HoldCall if fresh else do.MarkCall
     floor.command(hold(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
-    floor.explain_wait(call, at)
+    explain_wait(floor, call, at)
     if synced:
         put_in_line(floor, call)
         floor.forecast.joined(floor, call, at)
