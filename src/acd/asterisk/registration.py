@@ -85,7 +85,7 @@ class Registration:
         def too_late() -> None:
             log.error("the floor did not answer for %s within %g s; it is held", request.channel, ANSWER_WITHIN_S)
             node.executor.forget(channel, answer)
-            request.finish()
+            request.abort()
 
         timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, too_late)
         node.executor.expect(channel, answer)
@@ -94,7 +94,7 @@ class Registration:
     def _answered(
         self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
     ) -> None:
-        request.finish()
+        request.abort()
         if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
             request.spawn(self._look_after(request, node, values, error))

@@ -1,7 +1,7 @@
 """One FastAGI connection as a protocol: bytes in, header and lines out. No tasks, no streams, no call logic.
 
 A session is mostly one question and one answer of ours, hundreds of times a second beside an Asterisk that needs the
-processor: reading it by a state machine takes a quarter of what streams and tasks did.
+processor: a state machine answers within one turn of the event loop, streams and tasks took five.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Ending(enum.Enum):
     """What a handler may return besides None."""
 
     LATER = "later"
-    """the session goes on until somebody calls ``AgiRequest.finish``"""
+    """the session goes on until somebody calls ``AgiRequest.abort``"""
 
 
 Done = Callable[["AgiReply | AsteriskError"], None]
@@ -191,14 +191,10 @@ class AgiRequest:
                 self._over.set()
         await self._over.wait()
 
-    def finish(self) -> None:
-        """End the session; the dialplan goes on at its next priority. Twice does no harm."""
-        self.abort()
-
     # -- for the server -------------------------------------------------------------------------------------------
 
     def abort(self) -> None:
-        """End the session now, whatever is under way; the dialplan goes on at its next priority."""
+        """End the session now, whatever is under way; the dialplan goes on at its next priority. Twice does no harm."""
         self.ended()
         self._link.close()
 

@@ -172,7 +172,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         if inspect.isawaitable(result):
             self.spawn(self._handle(result, request))
         elif result is not Ending.LATER:
-            request.finish()
+            request.abort()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
