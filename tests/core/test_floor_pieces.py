@@ -231,3 +231,16 @@ def test_a_remembered_segment_goes_on_only_if_it_is_the_same_stretch(
     else:
         assert (call.segment, call.segment_at) == (None, UTC_0 + 9)
         assert records == [rec.SegmentClosed("k", 4, UTC_0 + 9, "restart")]
+
+
+def test_an_edit_goes_by_the_order_of_the_definition(clock: Clock) -> None:
+    """A set's order differs from process to process, and a replay must not."""
+    names = ["ann", "bob", "cid", "dan", "eve", "fay", "gil", "hal"]
+    before = "queue sales\n" + "".join(f"agent {name} {n} sales\n" for n, name in enumerate(names, 101))
+    floor = Floor(define(before), epoch=1, started_at=UTC_0)
+    for name in names:
+        floor.handle(ev.AgentRequested(UTC_0, name, AgentAction.LOGIN), clock.now)
+    clock.s = 1.0
+    step = floor.handle(ev.FloorEdited(clock.now.utc, define("queue sales\nagent ann 101 sales")), clock.now)
+    gone = [record.agent for record in step.records if isinstance(record, rec.AgentStateChanged)]
+    assert gone == names[1:]
