@@ -65,10 +65,13 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
     steps: list[tuple[str, str]] = []
     assert current(empty_database.url) is None
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert steps == [("acd_0001", "Calls with their segments and decisions, agents with their states, starts")]
+    assert steps == [
+        ("acd_0001", "Calls with their segments and decisions, agents with their states, starts"),
+        ("acd_0002", "What people say of a call, its sums, configuration revisions, an audit log"),
+    ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 1
+    assert len(steps) == 2
 
 
 async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0001"]
+    assert steps == ["acd_0002", "acd_0001"]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -96,10 +99,10 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0002")
+    monkeypatch.setattr(schema, "REVISION", "acd_0003")
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0001, this acd needs acd_0002: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0002, this acd needs acd_0003: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -165,7 +168,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0001 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0002 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()

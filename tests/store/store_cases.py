@@ -18,12 +18,15 @@ from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
 from acd.domain.records import (
     AgentIntentChanged,
     AgentStateChanged,
+    Audited,
+    CallAnnotated,
     CallAnswered,
     CallClosed,
     CallMoved,
     CallOpened,
     DecisionMade,
     Record,
+    RevisionLoaded,
     SegmentClosed,
     SegmentOpened,
 )
@@ -34,7 +37,7 @@ from acd.store.fold import Stage
 from acd.store.generated import START, Traffic
 from acd.store.location import locate
 from acd.store.operations import Batch
-from acd.store.tables import agent_states, agents, calls, decisions, epochs, writers
+from acd.store.tables import agent_states, agents, audit, calls, decisions, epochs, revisions, segments, writers
 
 T = START
 
@@ -513,3 +516,49 @@ async def test_what_comes_faster_than_the_database_goes_to_the_spill(
     assert store.state()["dropped"] == 0
     await store.close()
     assert len(database.rows(calls)) == 1900
+
+
+# --- what people say ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_said_of_a_call_is_kept_beside_it(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    await write_all(
+        store,
+        [
+            [
+                opened("c1", client="acme", from_call="c0"),
+                SegmentOpened("c1", 0, SegmentKind.CONSULTED, T, target="602"),
+            ],
+            [CallAnnotated("c1", "sale", "line one\nline two", ("vip", "späť"))],
+            [CallAnnotated("c1", notes="x" * 20_000), CallAnnotated("c1", disposition="", recording="c1.wav")],
+            [SegmentClosed("c1", 0, T + 1, target="603")],
+            [CallAnnotated("nobody", "sale")],
+        ],
+    )
+    await store.close()
+    (row,) = database.rows(calls)
+    assert (row["client"], row["from_call"]) == ("acme", "c0")
+    assert (row["disposition"], len(row["notes"]), row["tags"], row["recording"]) == (
+        "",
+        10_000,
+        ["vip", "späť"],
+        "c1.wav",
+    )
+    assert [(s["kind"], s["target"]) for s in database.rows(segments)] == [("consulted", "603")]
+
+
+async def test_revisions_and_the_audit_are_kept(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    loaded = RevisionLoaded("r1", T, "ops\0", {"queues": ["sales"]})
+    looked = Audited("e1", T, "ops", "looked", "+49171", {"rows": 3})
+    await write_all(store, [[loaded, looked], [loaded, looked], [replace(loaded, at=T + 1)]])
+    await store.close()
+    assert [(row["revision"], row["loaded_at"], row["detail"]) for row in database.rows(revisions)] == [
+        ("r1", T, {"queues": ["sales"]}),
+        ("r1", T + 1, {"queues": ["sales"]}),
+    ]
+    (row,) = database.rows(audit)
+    assert row == {"entry": "e1", "at": T, "who": "ops", "action": "looked", "subject": "+49171", "detail": {"rows": 3}}

@@ -15,12 +15,15 @@ from acd.domain import records as words
 from acd.domain.records import (
     AgentIntentChanged,
     AgentStateChanged,
+    Audited,
+    CallAnnotated,
     CallAnswered,
     CallClosed,
     CallMoved,
     CallOpened,
     DecisionMade,
     Record,
+    RevisionLoaded,
     SegmentClosed,
     SegmentOpened,
 )
@@ -179,7 +182,7 @@ def test_a_whole_stretch_becomes_one_row() -> None:
         ]
     )
     rows = stage.rows()
-    assert rows["segments"] == [["c", 0, "waited", "q", None, None, 1.0, 2.0, "answered"]]
+    assert rows["segments"] == [["c", 0, "waited", "q", None, None, 1.0, 2.0, "answered", None]]
     assert rows["agent_states"][0][:4] == ["ann", 4, 1.0, 2.0]
     assert rows["agent_states_end"] == [["ann", 4, 1.0]]
     assert len(rows["agents"]) == 1
@@ -195,6 +198,9 @@ def test_a_row_has_its_operations_columns() -> None:
         DecisionMade("n", 0, 1.0, "", None, None, "", {}),
         AgentStateChanged("n", 0, 1.0, AgentState.PAUSED, None, None, 1.0, None, None, None),
         AgentIntentChanged("p", None),
+        CallAnnotated("n", "sale", tags=("vip",)),
+        RevisionLoaded("r1", 1.0, "ops", {}),
+        Audited("e1", 1.0, "ops", "looked", "n", {}),
     ]
     (stage,) = stages_of(kinds)
     rows: dict[str, list[list[Any]]] = stage.rows()
@@ -222,3 +228,17 @@ def test_the_store_needs_no_other_room() -> None:
     for path in source.glob("*.py"):
         for room in ("floor", "routing", "engine", "config", "lab", "cli", "api", "asterisk"):
             assert f"acd.{room}" not in path.read_text(), path
+
+
+def test_what_is_said_of_a_call_adds_up() -> None:
+    """Later words count, an empty one takes away, what is not mentioned stays."""
+    (stage,) = stages_of(
+        [
+            CallAnnotated("c", disposition="sale", notes="a\0b", tags=("x",)),
+            CallAnnotated("c", disposition="", recording="c.wav"),
+            CallAnnotated("c", tags=()),
+        ]
+    )
+    assert stage.rows() == {"calls_said": [["c", "", "a\N{REPLACEMENT CHARACTER}b", [], "c.wav"]]}
+    # Said of a call that is opened only later in the batch: the opening comes first into the database
+    assert len(stages_of([CallAnnotated("n", "sale"), CallOpened("n", "", "", "", "", "", "", "", 0, 1.0)])) == 2

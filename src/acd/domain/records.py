@@ -19,7 +19,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CallOpened(Record):
-    """A call became ours."""
+    """A call became ours. ``client``: for whom it is handled, where one centre works for several; ``from_call``: the call
+    of ours that its channel was before, when a transfer brought it back."""
 
     call: str
     node: str
@@ -31,6 +32,8 @@ class CallOpened(Record):
     queue: str
     priority: int
     entered_at: float
+    client: str | None = None
+    from_call: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class CallClosed(Record):
 
 @dataclass(frozen=True, slots=True)
 class SegmentOpened(Record):
-    """A stretch of a call began."""
+    """A stretch of a call began. ``target``: whom it is about besides the agent, such as who is consulted."""
 
     call: str
     serial: int
@@ -73,16 +76,19 @@ class SegmentOpened(Record):
     queue: str | None = None
     agent: str | None = None
     offer: str | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentClosed(Record):
-    """A stretch of a call ended. ``outcome`` is a word such as an OfferOutcome."""
+    """A stretch of a call ended. ``outcome`` is a word such as an OfferOutcome; ``target`` as in SegmentOpened, if it was
+    not known before, or where a transfer went."""
 
     call: str
     serial: int
     ended_at: float
     outcome: str | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +129,39 @@ class AgentIntentChanged(Record):
     agent: str
     pending: str | None
     phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnnotated(Record):
+    """What people and programs say of a call, while it lasts or afterwards. ``None`` leaves a value as it is, an empty one
+    takes it away. ``recording`` names the file that holds its sound."""
+
+    call: str
+    disposition: str | None = None
+    notes: str | None = None
+    tags: tuple[str, ...] | None = None
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionLoaded(Record):
+    """From ``at`` on the floor goes by configuration ``revision``. ``who`` loaded it; ``detail`` is JSON-able: the
+    definition, without secrets."""
+
+    revision: str
+    at: float
+    who: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited(Record):
+    """Somebody changed, saw or took away something of which an account is kept. ``entry`` is unique; ``action`` a word such
+    as ``person_erased``; ``subject`` whom or what it was about, without what has just been erased."""
+
+    entry: str
+    at: float
+    who: str
+    action: str
+    subject: str
+    detail: dict[str, Any]

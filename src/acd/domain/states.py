@@ -73,13 +73,16 @@ class CallOutcome(StrEnum):
 
 
 class SegmentKind(StrEnum):
-    """The stretches a call's life is cut into. All but WRAP_UP lie end to end from entry to hang-up."""
+    """The stretches a call's life is cut into. All but WRAPPED lie end to end from entry to hang-up. HELD and CONSULTED
+    belong to a conversation: the agent holds the caller, and talks to somebody else meanwhile."""
 
     ENTERED = "entered"
     WAITED = "waited"
     OFFERED = "offered"
     RANG = "rang"
     TALKED = "talked"
+    HELD = "held"
+    CONSULTED = "consulted"
     AFTER = "after"
     WRAPPED = "wrapped"
 

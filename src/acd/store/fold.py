@@ -13,22 +13,26 @@ from typing import Any
 from acd.domain.records import (
     AgentIntentChanged,
     AgentStateChanged,
+    Audited,
+    CallAnnotated,
     CallAnswered,
     CallClosed,
     CallMoved,
     CallOpened,
     DecisionMade,
     Record,
+    RevisionLoaded,
     SegmentClosed,
     SegmentOpened,
 )
 from acd.store.operations import OPERATIONS, Row
-from acd.store.text import storable
+from acd.store.text import NOTES_MAX, storable
 
 # Positions within the rows of operations.py.
 _CALL_QUEUE = 7
 _CALL_OPENING = slice(0, 10)
 _CALL_ANSWERED_AT, _CALL_AGENT, _CALL_ENDED_AT = 10, 11, 12
+_CALL_CLIENT = slice(17, 19)
 _SEGMENT_OPENING = slice(0, 7)
 _SEGMENT_ENDED_AT = 7
 _STATE_ENDED_AT = 3
@@ -43,10 +47,13 @@ class Stage:
         "agent_states_end",
         "agents",
         "agents_patch",
+        "audit",
         "calls",
         "calls_patch",
+        "calls_said",
         "decisions",
         "latest",
+        "revisions",
         "segments",
         "segments_patch",
     )
@@ -54,6 +61,7 @@ class Stage:
     def __init__(self) -> None:
         self.calls: dict[str, Row] = {}
         self.calls_patch: dict[str, Row] = {}
+        self.calls_said: dict[str, Row] = {}
         self.segments: dict[tuple[str, int], Row] = {}
         self.segments_patch: dict[tuple[str, int], Row] = {}
         self.decisions: dict[tuple[str, int], Row] = {}
@@ -61,6 +69,8 @@ class Stage:
         self.agent_states_end: dict[str, Row] = {}
         self.agents: dict[str, Row] = {}
         self.agents_patch: dict[str, Row] = {}
+        self.revisions: dict[tuple[str, float], Row] = {}
+        self.audit: dict[str, Row] = {}
         self.latest: dict[str, int] = {}
 
     def rows(self) -> dict[str, list[Row]]:
@@ -75,7 +85,7 @@ class Stage:
 
 
 def _call_opened(stage: Stage, record: CallOpened) -> bool:
-    if record.call in stage.calls_patch:
+    if record.call in stage.calls_patch or record.call in stage.calls_said:
         return False
     opening: Row = [
         record.call,
@@ -91,9 +101,10 @@ def _call_opened(stage: Stage, record: CallOpened) -> bool:
     ]
     row = stage.calls.get(record.call)
     if row is None:
-        stage.calls[record.call] = [*opening, None, None, None, None, None, None, None]
+        stage.calls[record.call] = [*opening, *[None] * 7, record.client, record.from_call]
     else:
         row[_CALL_OPENING] = opening
+        row[_CALL_CLIENT] = [record.client, record.from_call]
     return True
 
 
@@ -151,9 +162,11 @@ def _segment_opened(stage: Stage, record: SegmentOpened) -> bool:
     ]
     row = stage.segments.get(key)
     if row is None:
-        stage.segments[key] = [*opening, None, None]
+        stage.segments[key] = [*opening, None, None, _text(record.target)]
     else:
         row[_SEGMENT_OPENING] = opening
+        if record.target is not None:
+            row[_SEGMENT_ENDED_AT + 2] = storable(record.target)
     return True
 
 
@@ -165,10 +178,12 @@ def _segment_closed(stage: Stage, record: SegmentClosed) -> bool:
         at = 2
         row = stage.segments_patch.get(key)
         if row is None:
-            row = stage.segments_patch[key] = [record.call, record.serial, None, None]
+            row = stage.segments_patch[key] = [record.call, record.serial, None, None, None]
     row[at] = record.ended_at
     if record.outcome is not None:
         row[at + 1] = record.outcome
+    if record.target is not None:
+        row[at + 2] = storable(record.target)
     return True
 
 
@@ -229,6 +244,41 @@ def _agent_intent_changed(stage: Stage, record: AgentIntentChanged) -> bool:
     return True
 
 
+def _call_annotated(stage: Stage, record: CallAnnotated) -> bool:
+    row = stage.calls_said.get(record.call)
+    if row is None:
+        row = stage.calls_said[record.call] = [record.call, None, None, None, None]
+    tags = None if record.tags is None else [storable(tag) for tag in record.tags]
+    notes = None if record.notes is None else storable(record.notes, NOTES_MAX)
+    said = (_text(record.disposition), notes, tags, _text(record.recording))
+    for n, value in enumerate(said, 1):
+        if value is not None:
+            row[n] = value
+    return True
+
+
+def _revision_loaded(stage: Stage, record: RevisionLoaded) -> bool:
+    row = [record.revision, record.at, storable(record.who), record.detail]
+    stage.revisions[record.revision, record.at] = row
+    return True
+
+
+def _audited(stage: Stage, record: Audited) -> bool:
+    stage.audit[record.entry] = [
+        record.entry,
+        record.at,
+        storable(record.who),
+        record.action,
+        storable(record.subject),
+        record.detail,
+    ]
+    return True
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable(value)
+
+
 _FOLDS: dict[type[Record], Callable[[Stage, Any], bool]] = {
     CallOpened: _call_opened,
     CallMoved: _call_moved,
@@ -239,4 +289,7 @@ _FOLDS: dict[type[Record], Callable[[Stage, Any], bool]] = {
     DecisionMade: _decision_made,
     AgentStateChanged: _agent_state_changed,
     AgentIntentChanged: _agent_intent_changed,
+    CallAnnotated: _call_annotated,
+    RevisionLoaded: _revision_loaded,
+    Audited: _audited,
 }

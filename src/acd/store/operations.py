@@ -56,13 +56,20 @@ def _all(table: Table) -> tuple[str, ...]:
 
 
 _CALL_LATER = ("answered_at", "agent", "ended_at", "outcome", "ended_by", "cause", "target")
-_SEGMENT_LATER = ("ended_at", "outcome")
+_CALL_SAID = ("disposition", "notes", "tags", "recording")
+_SEGMENT_LATER = ("ended_at", "outcome", "target")
+_CALL = (
+    *("call", "node", "channel", "linkedid", "did", "caller_number", "caller_name", "queue", "priority", "entered_at"),
+    *_CALL_LATER,
+    *("client", "from_call"),
+)
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("calls", "put", tables.calls, _all(tables.calls), frozenset(_CALL_LATER)),
+    Operation("calls", "put", tables.calls, _CALL, frozenset(_CALL_LATER)),
     Operation(
         "calls_patch", "patch", tables.calls, ("call", "queue", *_CALL_LATER), frozenset({"queue", *_CALL_LATER})
     ),
+    Operation("calls_said", "patch", tables.calls, ("call", *_CALL_SAID), frozenset(_CALL_SAID)),
     Operation("segments", "put", tables.segments, _all(tables.segments), frozenset(_SEGMENT_LATER)),
     Operation(
         "segments_patch", "patch", tables.segments, ("call", "serial", *_SEGMENT_LATER), frozenset(_SEGMENT_LATER)
@@ -72,6 +79,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("agent_states_end", "end", tables.agent_states, ("agent", "serial", "ended_at")),
     Operation("agents", "put", tables.agents, _all(tables.agents), newer="serial"),
     Operation("agents_patch", "patch", tables.agents, ("agent", "phone", "pending")),
+    Operation("revisions", "put", tables.revisions, _all(tables.revisions)),
+    Operation("audit", "put", tables.audit, _all(tables.audit)),
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}

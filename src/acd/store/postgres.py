@@ -18,7 +18,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 
 from acd.store.backend import Breather, UnavailableError, UnstorableError, dumps
-from acd.store.operations import OPERATIONS, Batch, Operation, Row
+from acd.store.operations import BY_NAME, OPERATIONS, Batch, Operation, Row
 
 _VALUES_A_SLICE = 1000
 _ARRAYS = {"text": "text[]", "int": "int[]", "time": "float8[]", "json": "text[]"}
@@ -115,13 +115,18 @@ def array(values: Sequence[Any]) -> str:
     return "{" + (text[1:-1] if "\\" not in text else ",".join(map(_quoted, values))) + "}"
 
 
+def _json(value: Any, keeps: bool) -> str | None:
+    """A value as JSON; None stays null where it means that nothing is to change."""
+    return None if value is None and keeps else dumps(value)
+
+
 async def _columns(name: str, rows: Sequence[Row], breather: Breather) -> list[str]:
-    details, columns = _DETAILS[name], []
+    details, keeps, columns = _DETAILS[name], bool(BY_NAME[name].kept), []
     for n, values in enumerate(zip(*rows, strict=True)):
         pieces = []
         for start in range(0, len(values), _VALUES_A_SLICE):
             piece: Sequence[Any] = values[start : start + _VALUES_A_SLICE]
-            pieces.append(array([dumps(value) for value in piece] if n in details else piece))
+            pieces.append(array([_json(value, keeps) for value in piece] if n in details else piece))
             await breather.rest()
         columns.append(pieces[0] if len(pieces) == 1 else "{" + ",".join(piece[1:-1] for piece in pieces) + "}")
     return columns

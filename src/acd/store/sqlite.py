@@ -75,7 +75,7 @@ _DETAILS = {
 
 
 def _encode_rows(name: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    times, details = _TIMES[name], _DETAILS[name]
+    times, details, keeps = _TIMES[name], _DETAILS[name], bool(BY_NAME[name].kept)
     encoded = []
     for row in rows:
         values = list(row)
@@ -83,7 +83,8 @@ def _encode_rows(name: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
             if values[n] is not None:
                 values[n] = to_text(values[n])
         for n in details:
-            values[n] = dumps(values[n])
+            if values[n] is not None or not keeps:
+                values[n] = dumps(values[n])
         encoded.append(tuple(values))
     return encoded
 

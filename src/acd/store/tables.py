@@ -14,7 +14,7 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
-REVISION = "acd_0001"
+REVISION = "acd_0002"
 """The last migration: the schema's version that these tables are. Written down here so that a start need not load the
 migrations."""
 
@@ -51,6 +51,21 @@ calls = Table(
     Column("ended_by", Text),
     Column("cause", Integer),
     Column("target", Text),
+    Column("client", Text),
+    Column("from_call", Text),
+    Column("disposition", Text),
+    Column("notes", Text),
+    Column("tags", JSON(none_as_null=True)),
+    Column("recording", Text),
+    # Facts: sums over the call's segments, made when it ends and when its last wrap-up does (null before that)
+    Column("wait_us", BigInteger),
+    Column("talk_us", BigInteger),
+    Column("hold_us", BigInteger),
+    Column("after_us", BigInteger),
+    Column("wrap_us", BigInteger),
+    Column("offers", Integer),
+    Column("ronas", Integer),
+    Column("talks", Integer),
     Index(None, "entered_at"),
     Index(None, "queue", "entered_at"),
     Index(None, "agent", "entered_at"),
@@ -76,6 +91,7 @@ segments = Table(
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("outcome", Text),
+    Column("target", Text),
     Index(
         "ix_segments_agent_started_at",
         "agent",
@@ -136,6 +152,30 @@ agents = Table(
     **_CLUSTERED,
 )
 """The state in force, one row an agent."""
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("revision", Text, primary_key=True),
+    Column("loaded_at", UtcTime, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    **_CLUSTERED,
+)
+"""Every configuration of the floor that was in force, and from when."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry", Text, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index(None, "at"),
+)
+"""Who changed, saw or took away what."""
 
 epochs = Table(
     "epochs",

@@ -18,11 +18,15 @@ _TIME_MIN_S, _TIME_MAX_S = 0.0, 253_402_300_799.0
 _DEPTH_MAX = 50
 
 
-def storable(text: str) -> str:
-    """``text`` without what no database takes, at most TEXT_MAX characters. Cheap where nothing is wrong."""
-    if len(text) <= TEXT_MAX and text.isprintable():
+NOTES_MAX = 10_000
+"""Characters kept of a text that no index holds."""
+
+
+def storable(text: str, at_most: int = TEXT_MAX) -> str:
+    """``text`` without what no database takes, at most ``at_most`` characters. Cheap where nothing is wrong."""
+    if len(text) <= at_most and text.isprintable():
         return text
-    return _cleaned(text[:TEXT_MAX])
+    return _cleaned(text[:at_most])
 
 
 def _cleaned(text: str) -> str:
