@@ -116,6 +116,8 @@ def _patch(stage: Stage, call: str) -> Row:
 
 
 def _call_moved(stage: Stage, record: CallMoved) -> bool:
+    if record.call in stage.calls_said:
+        return False
     row = stage.calls.get(record.call)
     if row is not None:
         row[_CALL_QUEUE] = record.queue
@@ -125,6 +127,8 @@ def _call_moved(stage: Stage, record: CallMoved) -> bool:
 
 
 def _call_answered(stage: Stage, record: CallAnswered) -> bool:
+    if record.call in stage.calls_said:
+        return False
     row = stage.calls.get(record.call)
     if row is not None:
         row[_CALL_ANSWERED_AT], row[_CALL_AGENT] = record.answered_at, record.agent
@@ -135,6 +139,8 @@ def _call_answered(stage: Stage, record: CallAnswered) -> bool:
 
 
 def _call_closed(stage: Stage, record: CallClosed) -> bool:
+    if record.call in stage.calls_said:
+        return False
     row = stage.calls.get(record.call)
     at = _CALL_ENDED_AT
     if row is None:
@@ -245,6 +251,9 @@ def _agent_intent_changed(stage: Stage, record: AgentIntentChanged) -> bool:
 
 
 def _call_annotated(stage: Stage, record: CallAnnotated) -> bool:
+    # PostgreSQL takes a stage as one statement, which changes a row but once
+    if record.call in stage.calls or record.call in stage.calls_patch:
+        return False
     row = stage.calls_said.get(record.call)
     if row is None:
         row = stage.calls_said[record.call] = [record.call, None, None, None, None]
