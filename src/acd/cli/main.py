@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "floor": ("acd.cli.floor", "floor", "Which floor.yaml is in force; put a changed one into force."),
     "replay": ("acd.cli.replay", "replay", "Repeat a recorded life, to see that it comes out the same."),
     "sim": ("acd.cli.sim", "sim", "Try a floor in virtual time, with callers who do not exist."),
+    "records": ("acd.cli.records", "records", "Look after the records in the database."),
     "db": ("acd.cli.db", "db", "Bring the database's schema up to date."),
     "demo": ("acd.cli.demo", "demo", "A small call centre at work on this machine, with real calls."),
     "lab": ("acd.lab.commands", "lab", "A private Asterisk with phones and callers, without root."),
