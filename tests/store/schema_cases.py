@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,29 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()
+
+
+async def test_the_facts_of_calls_that_were_there_are_filled_in(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as need several goes, some of them still going on; and back again, which keeps the calls."""
+    store = new_store(database, tmp_path)
+    await store.open()
+    traffic = Traffic()
+    for _ in range(30):
+        await write_all(store, traffic.call())
+    steps = list(traffic.call())
+    await write_all(store, steps[:2])
+    await store.close()
+    wanted = database.rows(metadata.tables["calls"])
+    assert [row["wait_us"] for row in wanted] == [*[6_000_000] * 30, None]
+    assert [row["wrap_us"] for row in wanted] == [*[10_000_000] * 30, None]
+    downgrade(database.url, "acd_0001")
+    told: list[tuple[int, int]] = []
+    few = shutil.copytree(schema.migrations_path(), tmp_path / "few")
+    (script,) = few.glob("versions/acd_0002*.py")
+    script.write_text(script.read_text().replace("AT_ONCE = 5000", "AT_ONCE = 7"))
+    monkeypatch.setattr(schema, "migrations_path", lambda: few)
+    upgrade(database.url, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 31) for done in (7, 14, 21, 28, 31)]
+    assert database.rows(metadata.tables["calls"]) == wanted

@@ -117,6 +117,34 @@ def _to_us(value: Any) -> Any:
     return round(value * 1_000_000) / 1_000_000 if isinstance(value, float) else value
 
 
+WAITING = ("entered", "waited", "offered", "rang")
+
+
+def _sum_us(of: Sequence[dict[str, Any]], *kinds: str) -> int | None:
+    total = 0
+    for segment in of:
+        if segment["kind"] in kinds:
+            if segment["ended_at"] is None:
+                return None
+            total += round(segment["ended_at"] * 1_000_000) - round(segment["started_at"] * 1_000_000)
+    return total
+
+
+def facts_of(of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+    """What the row of an ended call must say of its segments."""
+    whose = [(segment["offer"], segment["agent"], segment["kind"], segment["outcome"]) for segment in of]
+    return {
+        "wait_us": _sum_us(of, *WAITING),
+        "talk_us": _sum_us(of, "talked"),
+        "hold_us": _sum_us(of, "held", "consulted"),
+        "after_us": _sum_us(of, "after"),
+        "wrap_us": _sum_us(of, "wrapped"),
+        "offers": len({offer for offer, _, _, _ in whose if offer is not None}),
+        "ronas": len({(o, a) for o, a, kind, end in whose if kind in ("offered", "rang") and end == "no_answer"}),
+        "talks": len({(offer, agent) for offer, agent, kind, _ in whose if kind == "talked"}),
+    }
+
+
 class Reference:
     """Records stored one by one into dictionaries: what the tables must hold, the slow and obvious way."""
 
@@ -124,7 +152,10 @@ class Reference:
         self.tables: dict[str, dict[Any, dict[str, Any]]] = {table.name: {} for table in TABLES}
 
     def contents(self) -> dict[str, list[dict[str, Any]]]:
-        """As the databases keep it: times to the microsecond."""
+        """As the databases keep it: times to the microsecond, and the facts of calls that have ended."""
+        for call, row in self.tables["calls"].items():
+            if row["ended_at"] is not None:
+                row.update(facts_of([s for (of, _), s in sorted(self.tables["segments"].items()) if of == call]))
         return {
             name: [{column: _to_us(value) for column, value in rows[key].items()} for key in sorted(rows)]
             for name, rows in self.tables.items()

@@ -35,7 +35,10 @@ from acd.store.operations import OPERATIONS, Batch
 
 names = st.sampled_from(["a", "b"])
 maybe = st.sampled_from([None, "x", "y"])
-times = st.integers(1, 99).map(float)
+times = st.integers(1, 99).map(float) | st.integers(1_789_999_999_000_000, 1_790_086_400_999_999).map(
+    lambda us: us / 1_000_000
+)
+endings = st.sampled_from([None, "no_answer", "answered"])
 serials = st.integers(0, 2)
 
 
@@ -82,7 +85,7 @@ def any_record() -> st.SearchStrategy[Record]:
             maybe,
         ),
         st.builds(SegmentOpened, names, serials, st.sampled_from(SegmentKind), times, maybe, maybe, maybe),
-        st.builds(SegmentClosed, names, serials, times, maybe),
+        st.builds(SegmentClosed, names, serials, times, endings),
         st.builds(
             DecisionMade, names, serials, times, st.just("offer"), maybe, maybe, st.just("r"), st.just({"k": [1]})
         ),

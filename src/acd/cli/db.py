@@ -55,10 +55,12 @@ def _report(url: str, steps: _Steps, *, nothing: str) -> None:
 @click.option("--revision", default="head", show_default=True, help="Up to this one.")
 def upgrade(revision: str) -> None:
     """Bring the schema up to date; an empty or missing database is made."""
+    from acd.cli.progress import progress
     from acd.store import upgrade
 
     url, steps = _url(), _Steps(aloud=not options().json)
-    upgrade(url, revision, steps)
+    with progress("sums of calls") as tell:
+        upgrade(url, revision, steps, tell)
     _report(url, steps, nothing="nothing to do: the schema is at {}")
 
 

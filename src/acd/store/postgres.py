@@ -1,8 +1,9 @@
-"""Batches into PostgreSQL: one statement a batch, one round trip, one commit.
+"""Batches into PostgreSQL: one round trip and one commit, a statement a batch and one for the calls' facts.
 
-The statement is a fence and one data-modifying WITH query an operation, fed by unnest() from one array a column. The
-fence moves the writer's last batch number on and everything else happens only if it moved, so a batch that is replayed,
-or finished late by a server that was frozen, takes effect once. Nothing here decides what to do when it is away.
+The statement of a batch is a fence and one data-modifying WITH query an operation, fed by unnest() from one array a
+column. The fence moves the writer's last batch number on and everything else happens only if it moved, so a batch that
+is replayed, or finished late by a server that was frozen, takes effect once. Nothing here decides what to do when it is
+away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 
+from acd.store import facts
 from acd.store.backend import Breather, UnavailableError, UnstorableError, dumps
 from acd.store.operations import BY_NAME, OPERATIONS, Batch, Operation, Row
 
@@ -94,6 +96,7 @@ def statement() -> str:
 
 
 _STATEMENT = statement()
+_FACTS = facts.postgres_statement()
 _EMPTY = {operation.name: ["{}"] * len(operation.columns) for operation in OPERATIONS}
 _DETAILS = {
     operation.name: frozenset(n for n, name in enumerate(operation.columns) if operation.kind(name) == "json")
@@ -175,7 +178,11 @@ class PostgresBackend:
         if self._connection is None:
             await self.connect(within_s)
         assert self._connection is not None
-        encoded = [await encode(batch) for batch in batches]
+        encoded = [(_STATEMENT, await encode(batch)) for batch in batches]
+        # A statement sees nothing of what is done within it, and these are sums over what all of them did
+        touched = list(dict.fromkeys(call for batch in batches for call in facts.touched(batch)))
+        if touched:
+            encoded.append((_FACTS, [array(touched)]))
         self._cut = False
         # Cancelling a query asks the server, which may be frozen; cutting the line needs nobody's help.
         watchdog = asyncio.get_running_loop().call_later(within_s, self._cut_line, self._connection)
@@ -192,13 +199,13 @@ class PostgresBackend:
         finally:
             watchdog.cancel()
 
-    async def _execute(self, connection: AsyncConnection[Any], encoded: Sequence[Sequence[str]]) -> None:
+    async def _execute(self, connection: AsyncConnection[Any], encoded: Sequence[tuple[str, Sequence[str]]]) -> None:
         if len(encoded) == 1:
-            await connection.execute(_STATEMENT, encoded[0], prepare=True)
+            await connection.execute(*encoded[0], prepare=True)
             return
         async with connection.pipeline(), connection.transaction():
-            for parameters in encoded:
-                await connection.execute(_STATEMENT, parameters, prepare=True)
+            for sql, parameters in encoded:
+                await connection.execute(sql, parameters, prepare=True)
 
     def abort(self) -> None:
         if self._connection is not None:

@@ -28,6 +28,9 @@ _LOCK = 0x6163_6420
 OnStep = Callable[[str, str], None]
 """Called with a revision and what it does, after each step."""
 
+OnProgress = Callable[[int, int], None]
+"""Called within a step that goes through records: how many calls are done, of how many."""
+
 
 def migrations_path() -> Path:
     """Where the migrations are: in the installed package, or in the source tree above it. Raises SchemaError."""
@@ -150,12 +153,14 @@ def current(url: str) -> str | None:
         engine.dispose()
 
 
-def upgrade(url: str, revision: str = "head", on_step: OnStep | None = None) -> None:
+def upgrade(
+    url: str, revision: str = "head", on_step: OnStep | None = None, on_progress: OnProgress | None = None
+) -> None:
     """Bring the schema up to ``revision``; an empty database, and a missing SQLite file, are made. Each step is one
     transaction. Raises SchemaError, StoreError, ConfigurationError."""
     from alembic import command
 
-    _migrate(url, on_step, lambda config: command.upgrade(config, revision))
+    _migrate(url, on_step, lambda config: command.upgrade(config, revision), on_progress)
 
 
 def downgrade(url: str, revision: str, on_step: OnStep | None = None) -> None:
@@ -167,7 +172,9 @@ def downgrade(url: str, revision: str, on_step: OnStep | None = None) -> None:
     _migrate(url, on_step, lambda config: command.downgrade(config, revision))
 
 
-def _migrate(url: str, on_step: OnStep | None, run: Callable[[Config], None]) -> None:
+def _migrate(
+    url: str, on_step: OnStep | None, run: Callable[[Config], None], on_progress: OnProgress | None = None
+) -> None:
     from alembic.util import CommandError
 
     def applied(*, step: Any, **_: Any) -> None:
@@ -177,6 +184,7 @@ def _migrate(url: str, on_step: OnStep | None, run: Callable[[Config], None]) ->
 
     config = _config()
     config.attributes["on_version_apply"] = applied
+    config.attributes["on_progress"] = on_progress
     with migration_connection(url) as connection:
         config.attributes["connection"] = connection
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from acd.store import facts
 from acd.store.backend import Breather, UnavailableError, UnstorableError, dumps
 from acd.store.operations import BY_NAME, OPERATIONS, Batch, Operation, Row
 from acd.store.thread import WorkThread
@@ -64,6 +65,7 @@ def statement(operation: Operation) -> str:
 
 
 _STATEMENTS = {operation.name: statement(operation) for operation in OPERATIONS}
+_FACTS = facts.sqlite_statement()
 _TIMES = {
     operation.name: tuple(n for n, name in enumerate(operation.columns) if operation.kind(name) == "time")
     for operation in OPERATIONS
@@ -98,7 +100,8 @@ async def encode(batch: Batch) -> Encoded:
             for start in range(0, len(rows), _ROWS_A_SLICE):
                 encoded += _encode_rows(name, rows[start : start + _ROWS_A_SLICE])
                 await breather.rest()
-            parts.append((_STATEMENTS[BY_NAME[name].name], encoded))
+            parts.append((_STATEMENTS[name], encoded))
+        parts.append((_FACTS, [(call,) for call in facts.touched(batch)]))
     except _ENCODING_ERRORS as error:
         raise UnstorableError(f"a record cannot be stored: {error}") from error
     return batch.writer, batch.number, parts

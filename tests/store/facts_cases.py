@@ -1,0 +1,140 @@
+"""The facts of calls, which must be right after every batch. Collected by test_facts_sqlite.py and
+test_facts_postgres.py; test_fold.py holds them against the reference in every order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from storekit import QUICK, Database, new_store, settled
+
+from acd.domain.records import CallClosed, CallOpened, Record, SegmentClosed, SegmentOpened
+from acd.domain.states import CallOutcome, SegmentKind
+from acd.store.backend import Backend
+from acd.store.batches import Run, folded
+from acd.store.facts import FACTS
+from acd.store.location import locate
+from acd.store.tables import calls
+
+T = 1_790_000_000.000001
+"""The odd microsecond is one that a fraction of a day does not hold."""
+
+K = SegmentKind
+LINE: tuple[tuple[SegmentKind, float, str | None, str | None, str | None], ...] = (
+    (K.ENTERED, 0.25, None, None, None),
+    (K.WAITED, 3.5, None, None, None),
+    (K.OFFERED, 0.125, "o1", "ann", None),
+    (K.RANG, 15.0, "o1", "ann", "no_answer"),
+    (K.OFFERED, 0.5, "o2", "bob", "no_answer"),
+    (K.WAITED, 2.0, None, None, None),
+    (K.OFFERED, 0.125, "o3", "ann", None),
+    (K.RANG, 4.0, "o3", "ann", "answered"),
+    (K.TALKED, 30.000003, "o3", "ann", None),
+    (K.HELD, 8.0, "o3", "ann", None),
+    (K.TALKED, 10.0, "o3", "ann", None),
+    (K.CONSULTED, 5.0, "o3", "ann", None),
+    (K.TALKED, 1.0, "o3", "ann", "transfer"),
+    (K.WAITED, 6.0, None, None, None),
+    (K.RANG, 3.0, "o4", "cem", "answered"),
+    (K.TALKED, 86_400.0, "o4", "cem", "caller"),
+    (K.AFTER, 0.000001, None, None, None),
+)
+"""A call's segments: kind, length, offer, agent, outcome."""
+
+EXPECTED = {
+    "wait_us": 34_500_000,
+    "talk_us": 86_441_000_003,
+    "hold_us": 13_000_000,
+    "after_us": 1,
+    "offers": 4,
+    "ronas": 2,
+    "talks": 2,
+}
+
+
+def whole_call() -> tuple[list[Record], list[Record]]:
+    """The records of a call up to its end, and those of its two wrap-ups."""
+    records: list[Record] = [CallOpened("c", "pbx1", "1.1", "1.1", "100", "+49", "Ann", "sales", 0, T)]
+    at, talks = T, list[tuple[str | None, str | None, float]]()
+    for serial, (kind, length, offer, agent, outcome) in enumerate(LINE):
+        records.append(SegmentOpened("c", serial, kind, at, "sales", agent, offer))
+        at = round(at * 1_000_000 + length * 1_000_000) / 1_000_000
+        records.append(SegmentClosed("c", serial, at, outcome))
+        if kind is K.TALKED and outcome is not None:
+            talks.append((offer, agent, at))
+    wraps: list[Record] = []
+    for serial, (offer, agent, began) in enumerate(talks, len(LINE)):
+        records.append(SegmentOpened("c", serial, K.WRAPPED, began, "sales", agent, offer))
+        wraps.append(SegmentClosed("c", serial, began + 10 + serial))
+    records.append(CallClosed("c", at, CallOutcome.ANSWERED, "caller", 16))
+    return records, wraps
+
+
+def facts(database: Database) -> dict[str, Any]:
+    (row,) = database.rows(calls)
+    return {name: row[name] for name in FACTS}
+
+
+async def apply(backend: Backend, first: int, records: Sequence[Record]) -> int:
+    await backend.apply(await folded("w", [Run(first, records)]), 5.0)
+    return first + len(records)
+
+
+async def test_a_call_of_every_kind_of_segment_adds_up_in_any_batches(database: Database) -> None:
+    records, wraps = whole_call()
+    for size in (1, 3, 7, len(records)):
+        database.empty()
+        backend = locate(database.url).backend()
+        number = 1
+        for start in range(0, len(records), size):
+            if start:
+                assert facts(database) == dict.fromkeys(FACTS)
+            number = await apply(backend, number, records[start : start + size])
+        assert facts(database) == {**EXPECTED, "wrap_us": None}
+        number = await apply(backend, number, wraps[1:])
+        assert facts(database) == {**EXPECTED, "wrap_us": None}
+        await apply(backend, number, wraps[:1])
+        assert facts(database) == {**EXPECTED, "wrap_us": (27 + 28) * 1_000_000}
+        # As when a replay brings what is there
+        await apply(backend, 1, records)
+        assert facts(database) == {**EXPECTED, "wrap_us": (27 + 28) * 1_000_000}
+        await backend.close()
+
+
+async def test_a_call_that_goes_on_after_its_end_is_counted_anew(database: Database, tmp_path: Path) -> None:
+    """A life ends the call with the restart; the caller was there all the time, and the next one ends it again."""
+    records, wraps = whole_call()
+    await_end = [*records, *wraps]
+    for life, after in enumerate(([], [SegmentOpened("c", 40, K.AFTER, T + 90_000, "sales")])):
+        store = new_store(database, tmp_path, QUICK)
+        await store.open()
+        ticket = store.write([*await_end, *after], soon=True)
+        await settled(store, ticket)
+        await store.close()
+        assert facts(database)["after_us"] == (None if life else 1)
+    store = new_store(database, tmp_path, QUICK)
+    await store.open()
+    closing: list[Record] = [
+        SegmentClosed("c", 40, T + 90_002),
+        CallClosed("c", T + 90_002, CallOutcome.ANSWERED, "unknown", None),
+    ]
+    await settled(store, store.write(closing, soon=True))
+    await store.close()
+    assert facts(database) == {**EXPECTED, "after_us": 2_000_001, "wrap_us": 55_000_000}
+
+
+async def test_a_call_nobody_answered_has_zeros(database: Database) -> None:
+    backend = locate(database.url).backend()
+    await apply(
+        backend,
+        1,
+        [
+            CallOpened("c", "pbx1", "1.1", "1.1", "100", "+49", "Ann", "sales", 0, T),
+            SegmentOpened("c", 0, K.WAITED, T, "sales"),
+            SegmentClosed("c", 0, T + 60.5),
+            CallClosed("c", T + 60.5, CallOutcome.ABANDONED, "caller", 16),
+        ],
+    )
+    await backend.close()
+    assert facts(database) == {**dict.fromkeys(FACTS, 0), "wait_us": 60_500_000}
