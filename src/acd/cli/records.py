@@ -9,7 +9,10 @@ import click
 from acd.cli.context import common_options
 
 #: Sub-command: (module, attribute, one line of help).
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "verify": ("acd.cli.records_verify", "verify", "Prove that the records keep their rules."),
+    "generate": ("acd.cli.records_generate", "generate", "Fill a database with calls that never were."),
+}
 
 
 class RecordsGroup(click.Group):

@@ -20,6 +20,7 @@ from acd.store.postgres import PostgresBackend
 from acd.store.sqlite import SqliteBackend
 
 _BUSY_S = 5.0
+_BULK_BUSY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,25 @@ class Location:
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
 
+    def bulk_engine(self, *, write: bool = False) -> sa.Engine:
+        """A synchronous engine for long work beside a running service: no limit on a query's time, a patient wait for a
+        lock, and, unless ``write``, connections that cannot write."""
+        if self.path is None:
+            mode = "off" if write else "on"
+            options = {} if "options" in self.url.query else {"options": f"-c default_transaction_read_only={mode}"}
+            arguments = {"application_name": "acd records", "connect_timeout": 5, **options}
+            return sa.create_engine(self.url, poolclass=NullPool, connect_args=arguments)
+        engine = sa.create_engine(
+            _uri(self.path).set(drivername="sqlite+pysqlite"),
+            poolclass=NullPool,
+            connect_args={"timeout": _BULK_BUSY_S, "uri": True, "isolation_level": None},
+        )
+        sa.event.listen(engine, "connect", _bulk_writing if write else _query_only)
+        # Python's sqlite3 would begin no transaction for what only reads
+        begin = "BEGIN IMMEDIATE" if write else "BEGIN"
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
     def create(self) -> None:
         """Make the SQLite file, empty and for our eyes only, if there is none. A server's database must exist."""
         if self.path is None or self.path.exists():
@@ -111,6 +131,11 @@ def _uri(path: Path) -> URL:
 
 def _writing(connection: Any, _: Any) -> None:
     _pragmas(connection, "foreign_keys = ON", "synchronous = FULL")
+
+
+def _bulk_writing(connection: Any, _: Any) -> None:
+    # What is taken away must not be read from the file either
+    _pragmas(connection, "foreign_keys = ON", "synchronous = FULL", "secure_delete = ON")
 
 
 def _query_only(connection: Any, _: Any) -> None:

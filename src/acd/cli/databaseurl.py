@@ -1,0 +1,18 @@
+"""The settings that commands need which work on the database itself, beside the service or without it."""
+
+from __future__ import annotations
+
+from acd.cli.context import options
+from acd.config.load import LoadedSettings, find_config, load_settings
+
+
+def loaded_settings() -> LoadedSettings:
+    """acd.toml as the options mean it. Raises ConfigurationError."""
+    return load_settings(find_config(options().config))
+
+
+def database_url() -> str:
+    """The configured database, password included. Raises ConfigurationError."""
+    url = loaded_settings().settings.database.url
+    assert url is not None, "filled in by load_settings"
+    return url.get_secret_value()

@@ -1,0 +1,148 @@
+"""Rows as the rules see them: plain tuples, times in whole microseconds since 1970 so that equal means equal.
+
+Also how they are read: a column type, and connections for long reading beside a running service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import TypeDecorator
+
+from acd.domain.errors import StoreError
+from acd.store.location import first_line, locate
+from acd.store.schema import check, missing
+from acd.store.times import to_datetime, to_text
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+SECOND_US = 1_000_000
+
+
+class CallRow(NamedTuple):
+    """What the rules ask of a call."""
+
+    call: str
+    node: str
+    channel: str
+    linkedid: str
+    entered_at: int
+    answered_at: int | None
+    agent: str | None
+    ended_at: int | None
+    outcome: str | None
+    ended_by: str | None
+    target: str | None
+    from_call: str | None
+    wait_us: int | None
+    talk_us: int | None
+    hold_us: int | None
+    after_us: int | None
+    wrap_us: int | None
+    offers: int | None
+    ronas: int | None
+    talks: int | None
+
+
+class SegmentRow(NamedTuple):
+    """One stretch of a call."""
+
+    call: str
+    serial: int
+    kind: str
+    agent: str | None
+    offer: str | None
+    started_at: int
+    ended_at: int | None
+    outcome: str | None
+    target: str | None
+
+
+class IntervalRow(NamedTuple):
+    """One stretch of an agent's time."""
+
+    serial: int
+    started_at: int
+    ended_at: int | None
+    state: str
+    reason: str | None
+    call: str | None
+
+
+@lru_cache(maxsize=8192)
+def _second_us(text: str) -> int:
+    return (datetime.fromisoformat(text + "+00:00") - _EPOCH) // _MICROSECOND
+
+
+class Micros(TypeDecorator[int]):
+    """A column of times as whole microseconds. For reading, and for comparing with such."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(sa.TIMESTAMP(timezone=True) if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        utc_s = value / SECOND_US
+        return to_datetime(utc_s) if dialect.name == "postgresql" else to_text(utc_s)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return (value - _EPOCH) // _MICROSECOND
+        # Fixed width: 2026-11-21T17:58:31.123456Z
+        return _second_us(value[:19]) + int(value[20:26])
+
+
+def columns(table: sa.Table, row: type[NamedTuple]) -> list[sa.ColumnElement[Any]]:
+    """The columns of ``row`` in its order, times as microseconds."""
+    found: list[sa.ColumnElement[Any]] = []
+    for name in row._fields:
+        column = table.c[name]
+        found.append(sa.type_coerce(column, Micros).label(name) if name.endswith("_at") else column)
+    return found
+
+
+@contextmanager
+def reading(url: str) -> Iterator[sa.Connection]:
+    """A connection that cannot write, to a database with the schema this acd needs. ``with connection.begin()`` is one
+    look at everything. Raises SchemaError, StoreError."""
+    with _connected(url, write=False) as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+@contextmanager
+def writing(url: str) -> Iterator[sa.Connection]:
+    """Likewise, to change what is there: keep transactions short, for the service writes too."""
+    with _connected(url, write=True) as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(url: str, *, write: bool) -> Iterator[sa.Connection]:
+    location = locate(url)
+    if location.path is not None and not location.path.exists():
+        raise missing(location)
+    engine = location.bulk_engine(write=write)
+    try:
+        with engine.connect() as connection:
+            check(connection, location)
+            connection.rollback()
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"{location}: {first_line(error)}") from error
+    finally:
+        engine.dispose()

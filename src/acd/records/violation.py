@@ -1,0 +1,44 @@
+"""A rule that the records break, and where."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+RULES = {
+    "ended": "a call that is over says when, how and by whom it ended, and not before it began",
+    "chain": "the stretches of a call lie end to end from its entry to its end",
+    "length": "their lengths add up to the call's, to the microsecond",
+    "talk": "a call is answered when the first conversation begins, by who talks in it, and ends accordingly",
+    "hold": "a caller is held, and somebody consulted, only within a conversation of the same agent and offer",
+    "facts": "the sums kept with a call equal those of its stretches; while it lasts there are none",
+    "target": "a transferred call says where it went",
+    "channel": "a channel is one call at a time",
+    "from_call": "what a call came from was on its channel, or linked to it, and was over before",
+    "wrap": "a wrap-up is open only while its agent is in it",
+    "state": "an agent's intervals lie end to end, and the last is the state in force",
+    "reason": "an interval says why, or in which call, where that is due",
+    "overlap": "nobody is on two calls at once",
+    "talking": "agents' intervals and calls' stretches tell of the same conversations",
+    "offer": "an offer is made to one agent, or to several at once as was decided, for one call",
+    "explained": "every offer is explained",
+    "orphan": "what is said of a call is said of one that there is",
+}
+"""Every rule by its word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """``rule`` is one of RULES; ``call`` and ``agent`` whom it concerns, as far as it concerns one."""
+
+    rule: str
+    message: str
+    call: str | None = None
+    agent: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"rule", "message", "call", "agent"}``."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"

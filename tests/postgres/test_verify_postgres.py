@@ -1,0 +1,11 @@
+"""The rules of the records, on PostgreSQL."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "records"))
+pytest.register_assert_rewrite("lawful", "verify_cases")
+
+from verify_cases import *  # noqa: E402, F403

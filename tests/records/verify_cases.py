@@ -1,0 +1,192 @@
+"""Every rule of the records, broken on purpose, on SQLite and PostgreSQL alike. Collected by test_verify_*.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lawful import START, Day, K, at, write_day
+from storekit import Database
+
+from acd.domain.errors import StoreError
+from acd.domain.states import CallOutcome
+from acd.records import verify
+from acd.records.verify import Verifier
+from acd.records.violation import RULES, Violation
+
+
+def wrong(database: Database, **how: Any) -> list[Violation]:
+    return list(Verifier(database.url, **how).violations())
+
+
+BROKEN: list[tuple[str, str, str | None]] = [
+    ("ended", "UPDATE calls SET outcome = 'gone' WHERE call = 'c2'", "c2"),
+    ("ended", "UPDATE calls SET ended_by = 'nobody' WHERE call = 'c2'", "c2"),
+    ("ended", f"UPDATE calls SET ended_at = {at(40)} WHERE call = 'c2'", "c2"),
+    ("chain", f"UPDATE segments SET started_at = {at(41.500001)} WHERE call = 'c2' AND serial = 1", "c2"),
+    ("chain", "DELETE FROM segments WHERE call = 'c2'", "c2"),
+    ("chain", "UPDATE segments SET kind = 'waited' WHERE call = 'c2' AND serial = 0", "c2"),
+    ("chain", f"UPDATE segments SET ended_at = {at(49)} WHERE call = 'c4' AND serial = 1", "c4"),
+    ("chain", f"UPDATE segments SET started_at = {at(81.5)} WHERE call = 'c5' AND serial = 1", "c5"),
+    ("length", f"UPDATE segments SET ended_at = {at(50.000001)} WHERE call = 'c2' AND serial = 1", "c2"),
+    ("talk", f"UPDATE calls SET answered_at = {at(4.000001)} WHERE call = 'c1'", "c1"),
+    ("talk", "UPDATE calls SET answered_at = NULL WHERE call = 'c1'", "c1"),
+    ("talk", f"UPDATE calls SET answered_at = {at(45)} WHERE call = 'c2'", "c2"),
+    ("talk", "UPDATE calls SET agent = 'bob' WHERE call = 'c1'", "c1"),
+    ("talk", "UPDATE calls SET outcome = 'abandoned' WHERE call = 'c1'", "c1"),
+    ("talk", "UPDATE calls SET outcome = 'answered' WHERE call = 'c2'", "c2"),
+    ("hold", "UPDATE segments SET offer = 'o9' WHERE call = 'c1' AND serial = 4", "c1"),
+    ("hold", "UPDATE segments SET agent = 'bob' WHERE call = 'c1' AND serial = 5", "c1"),
+    ("hold", "UPDATE segments SET kind = 'held', agent = 'bob', offer = 'o2' WHERE call = 'c2' AND serial = 1", "c2"),
+    ("facts", "UPDATE calls SET wait_us = 9000001 WHERE call = 'c2'", "c2"),
+    ("facts", "UPDATE calls SET talk_us = 1 WHERE call = 'c1'", "c1"),
+    ("facts", "UPDATE calls SET hold_us = 1 WHERE call = 'c1'", "c1"),
+    ("facts", "UPDATE calls SET after_us = 999999 WHERE call = 'c1'", "c1"),
+    ("facts", "UPDATE calls SET wrap_us = 1 WHERE call = 'c1'", "c1"),
+    ("facts", "UPDATE calls SET offers = 3 WHERE call = 'c3'", "c3"),
+    ("facts", "UPDATE calls SET ronas = 7 WHERE call = 'c3'", "c3"),
+    ("facts", "UPDATE calls SET talks = 0 WHERE call = 'c3'", "c3"),
+    ("facts", "UPDATE calls SET wait_us = 0 WHERE call = 'c5'", "c5"),
+    ("facts", "UPDATE calls SET offers = NULL WHERE call = 'c2'", "c2"),
+    ("target", "UPDATE calls SET target = NULL WHERE call = 'c6'", "c6"),
+    ("target", "UPDATE calls SET from_call = NULL WHERE call = 'c4'", "c3"),
+    ("channel", f"UPDATE calls SET channel = '179.c1', entered_at = {at(30)} WHERE call = 'c2'", "c2"),
+    ("from_call", "UPDATE calls SET from_call = 'c99' WHERE call = 'c4'", "c4"),
+    ("from_call", "UPDATE calls SET from_call = 'c2' WHERE call = 'c4'", "c4"),
+    ("from_call", f"UPDATE calls SET ended_at = {at(70.000001)} WHERE call = 'c3'", "c4"),
+    ("from_call", "UPDATE calls SET ended_at = NULL WHERE call = 'c3'", "c4"),
+    ("wrap", "UPDATE segments SET ended_at = NULL WHERE call = 'c1' AND kind = 'wrapped'", "c1"),
+    ("state", "DELETE FROM agent_states WHERE agent = 'anna' AND serial = 3", None),
+    ("state", f"UPDATE agent_states SET ended_at = {at(29.999999)} WHERE agent = 'anna' AND serial = 3", None),
+    ("state", f"UPDATE agent_states SET ended_at = {at(99)} WHERE agent = 'bob' AND state = 'TALKING'", None),
+    ("state", f"UPDATE agent_states SET started_at = {at(200)} WHERE agent = 'anna' AND serial = 13", None),
+    ("state", "UPDATE agents SET state = 'PAUSED' WHERE agent = 'bob'", None),
+    ("state", "UPDATE agents SET serial = 99 WHERE agent = 'anna'", None),
+    ("state", "DELETE FROM agents WHERE agent = 'anna'", None),
+    ("state", "DELETE FROM agent_states WHERE agent = 'anna'", None),
+    ("reason", "UPDATE agent_states SET reason = NULL WHERE state = 'PAUSED'", None),
+    ("reason", "UPDATE agent_states SET call = NULL WHERE agent = 'anna' AND serial = 1", None),
+    ("overlap", f"UPDATE segments SET ended_at = {at(60.5)} WHERE call = 'c3' AND serial = 1", "c3"),
+    ("overlap", "UPDATE segments SET ended_at = NULL WHERE call = 'c3' AND serial = 1", "c3"),
+    ("talking", "UPDATE agent_states SET call = 'c2' WHERE agent = 'anna' AND serial = 3", "c1"),
+    ("talking", f"UPDATE agent_states SET started_at = {at(4.000001)} WHERE agent = 'anna' AND serial = 3", "c1"),
+    ("talking", "DELETE FROM segments WHERE call = 'c6' AND kind = 'talked'", "c6"),
+    ("offer", "UPDATE segments SET agent = NULL WHERE call = 'c1' AND serial = 2", "c1"),
+    ("offer", "UPDATE segments SET offer = NULL WHERE call = 'c1' AND serial = 2", "c1"),
+    ("offer", "UPDATE segments SET offer = 'o1' WHERE call = 'c6'", "c6"),
+    ("offer", "UPDATE decisions SET detail = '{\"rule\": \"x\"}' WHERE offer = 'o4'", "c3"),
+    ("explained", "DELETE FROM decisions WHERE call = 'c1'", "c1"),
+    ("explained", "UPDATE decisions SET kind = 'waits' WHERE call = 'c1'", "c1"),
+    ("orphan", "UPDATE segments SET call = 'c10' WHERE call = 'c2'", "c10"),
+    ("orphan", "UPDATE decisions SET call = 'z10' WHERE call = 'c6'", "z10"),
+]
+
+
+async def test_a_lawful_day_is_found_lawful(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    verifier = Verifier(database.url)
+    assert list(verifier.violations()) == []
+    seen = verifier.seen
+    assert (seen.calls, seen.segments, seen.agents, seen.violations) == (6, 24, 2, {})
+    assert seen.intervals == len(database.contents()["agent_states"])
+    assert wrong(database, since=START + 41, until=START + 71) == []
+
+
+async def test_every_corruption_is_found_by_its_rule(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    whole = database.contents()
+    missed, elsewhere = [], []
+    for rule, statement, call in BROKEN:
+        database.execute(statement)
+        found = [violation for violation in wrong(database) if violation.rule == rule]
+        if not found:
+            missed.append((rule, statement))
+        elif call not in {violation.call for violation in found}:
+            elsewhere.append((rule, statement, found))
+        restore(database, whole)
+    assert missed == []
+    assert elsewhere == []
+    assert {rule for rule, _, _ in BROKEN} == RULES.keys()
+    assert wrong(database) == []
+
+
+def restore(database: Database, whole: dict[str, list[dict[str, Any]]]) -> None:
+    from sqlalchemy import insert
+    from storekit import TABLES
+
+    from acd.store.location import locate
+
+    database.execute(*(f"DELETE FROM {table.name}" for table in TABLES))
+    engine = locate(database.url).engine()
+    try:
+        with engine.begin() as connection:
+            for table in TABLES:
+                connection.execute(insert(table), whole[table.name])
+    finally:
+        engine.dispose()
+
+
+async def test_what_is_under_way_is_wrong_only_where_nothing_may_be(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    found = wrong(database, finished=True)
+    assert {(violation.rule, violation.call, violation.agent) for violation in found} == {
+        ("ended", "c5", None),
+        ("state", "c5", "bob"),
+    }
+
+
+async def test_pieces_leave_nothing_out(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await write_day(database, tmp_path)
+    database.execute(
+        "UPDATE segments SET call = 'c0' WHERE call = 'c2'",
+        "UPDATE calls SET outcome = 'x' WHERE call IN ('c1', 'c3', 'c4', 'c6')",
+        "UPDATE decisions SET call = 'c9' WHERE call = 'c6'",
+    )
+    expected = sorted(map(str, wrong(database)))
+    assert len(expected) > 7
+    for size in (1, 2, 3):
+        monkeypatch.setattr(verify, "PIECE", size)
+        assert sorted(map(str, wrong(database))) == expected
+    of_time = [str(one) for one in wrong(database, since=START, until=START + 1000)]
+    assert {one for one in expected if "which is no call" not in one} <= {*of_time} <= {*expected}
+
+
+async def test_only_the_time_that_is_asked_for_is_looked_at(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    database.execute("UPDATE calls SET outcome = 'x' WHERE call IN ('c1', 'c6')")
+    assert {one.call for one in wrong(database, since=START + 2)} == {"c6"}
+    assert {one.call for one in wrong(database, until=START + 2)} == {"c1"}
+    assert {one.call for one in wrong(database, since=START + 2, until=START + 83)} == set()
+
+
+async def test_what_retention_took_is_no_contradiction(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    database.execute(
+        *(f"DELETE FROM {table} WHERE call IN ('c1', 'c2', 'c3')" for table in ("calls", "segments")),
+        "DELETE FROM decisions WHERE call <> 'c6'",
+    )
+    assert {one.rule for one in wrong(database)} >= {"talking", "from_call", "explained"}
+    kept = f'{{"kept_from": {{"calls": {START + 70}, "decisions": {START + 83}}}}}'
+    columns = "(entry, at, who, action, subject, detail)"
+    database.execute(f"INSERT INTO audit {columns} VALUES ('a', {at(99)}, 'x', 'retention', 'x', '{kept}')")
+    assert wrong(database) == []
+
+
+async def test_a_call_that_is_transferred_may_still_come_back(database: Database, tmp_path: Path) -> None:
+    day = Day()
+    for n in range(2):
+        day.call(f"c{n}", 0 + n * 300)
+        day.stretches(f"c{n}", (K.ENTERED, n * 300, None, None), end=n * 300 + 5)
+        day.close(f"c{n}", n * 300 + 5, CallOutcome.OVERFLOWED)
+    await write_day(database, tmp_path, day.records)
+    database.execute("UPDATE calls SET outcome = 'transferred', target = NULL WHERE call = 'c0'")
+    assert [one.rule for one in wrong(database) if one.call == "c0"] == ["talk", "target"]
+
+
+async def test_what_is_no_time_is_an_error_that_says_so(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    if database.url.startswith("sqlite"):
+        database.execute("UPDATE segments SET started_at = 'yesterday' WHERE call = 'c2'")
+        with pytest.raises(StoreError, match="no record of acd's"):
+            wrong(database)
