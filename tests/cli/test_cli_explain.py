@@ -131,6 +131,11 @@ def test_whatever_a_service_says_is_shown(kind: str, detail: dict[str, Any]) -> 
     assert [text for text in said if text not in shown] == [] or "…" in shown
 
 
+def test_nothing_is_left_out_and_nothing_is_too_long() -> None:
+    assert "queue: sales" in told("offered", None, queue="sales")
+    assert "stage after" in told("waits", None, queue={"stage_after_s": 1.7e307})[0]
+
+
 # -- agents ------------------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ def test_defaults(folder: Path) -> None:
     assert (found.http.socket, found.http.socket_mode) == (Path("/var/lib/acd/acd.sock"), 0o600)
     assert found.database.url_masked == "sqlite+aiosqlite:////var/lib/acd/acd.sqlite3"
     assert (found.database.spill_dir, found.database.spill_max_mb) == (Path("/var/lib/acd/spill"), 256)
+    assert (found.database.durable_in, found.database.when_full) == ("log", "serve")
     assert found.floor.file == folder / "floor.yaml"
     journal = found.journal
     assert (journal.directory, journal.max_mb, journal.keep, journal.outputs) == (None, 100, 20, True)

@@ -1,4 +1,5 @@
-"""Profiles: ``ci`` by default, ``HYPOTHESIS_PROFILE=long`` for a soak. A failure prints the blob that repeats it."""
+"""Profiles: ``ci`` by default, the same cases each time; ``HYPOTHESIS_PROFILE=long`` for a soak, with new ones. A failure
+prints the blob that repeats it."""
 
 from __future__ import annotations
 
@@ -18,6 +19,6 @@ _common = {
     "report_multiple_bugs": False,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 }
-settings.register_profile("ci", max_examples=200, stateful_step_count=50, **_common)
+settings.register_profile("ci", max_examples=200, stateful_step_count=50, derandomize=True, **_common)
 settings.register_profile("long", max_examples=5_000, stateful_step_count=120, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

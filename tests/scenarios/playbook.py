@@ -232,6 +232,7 @@ class Stage:
 
     grammar: tuple[tuple[str, Callable[..., ev.Event]], ...] = (
         (r"(\w+) (up|restarted|compared)", _look),
+        (r"records are (full|stored)", lambda self, at, how, *_: ev.RecordsFilled(at, how == "full")),
         (r"(\w+) lost", lambda self, at, node, *_: ev.NodeLost(at, node)),
         (r"(\w+) arrives( again)?", _arrives),
         (r"(\w+) hangs up", lambda self, at, c, *_: ev.CallEnded(at, self.node_of(c), c, 16)),

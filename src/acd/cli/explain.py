@@ -132,6 +132,8 @@ def _offered(left: dict[str, Any]) -> Iterator[str]:
         yield f"the call's score: {said(score)}"
     if rule is not None:
         yield f"rule: {words(rule)}" + (f" of {said(queue)}" if queue is not None else "")
+    elif queue is not None:
+        yield f"queue: {said(queue)}"
 
 
 def _failed(left: dict[str, Any]) -> Iterator[str]:
@@ -209,7 +211,7 @@ def _needs(left: dict[str, Any]) -> Iterator[str]:
     stage, after_s = left.pop("stage", None), left.pop("stage_after_s", None)
     if needs is None and isinstance(levels, Mapping) and levels:
         needs = ", ".join(f"{say.clean(skill)} {said(level)} or better" for skill, level in levels.items())
-    elif levels and not isinstance(levels, Mapping):
+    elif levels:
         yield f"requirements: {said(levels)}"
     place = [] if stage is None else [f"stage {said(stage)}"]
     place += [] if not after_s else [f"from {_seconds(after_s)} of waiting on"]

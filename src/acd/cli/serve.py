@@ -45,7 +45,7 @@ from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.errors import AcdError, ConfigurationError
 from acd.domain.events import MemoryRestored, NodeResynced
 from acd.domain.states import AgentState
-from acd.engine import Engine, LagMonitor
+from acd.engine import Engine, LagMonitor, RecordsWatch
 from acd.engine.engine import system_clock
 from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
@@ -116,7 +116,8 @@ class Service:
         store = Store(
             database.url.get_secret_value(),
             settings.service.state_dir,
-            StoreOptions(spill_limit_bytes=spill_limit_bytes),
+            StoreOptions(spill_limit_bytes=spill_limit_bytes, durable_in=database.durable_in),
+            spill_dir=database.spill_dir,
         )
         memory = await store.open()
         self._closers.append(store.close)
@@ -134,6 +135,16 @@ class Service:
             engine.submit(NodeResynced(system_clock().utc, gone, (), {}, restarted=True))
         self.lag.start()
         self._closers.append(self.lag.stop)
+        watch = RecordsWatch(
+            store.state,
+            spill_limit_bytes,
+            submit=engine.submit,
+            alarm=engine.alarm,
+            clock=lambda: system_clock().utc,
+            turn_away=database.when_full == "turn_away",
+        )
+        watch.start()
+        self._closers.append(watch.stop)
 
         port = await self._answer_agi()
         for name, table in settings.asterisk.items():

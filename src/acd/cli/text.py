@@ -65,7 +65,7 @@ def exact(seconds: float | None) -> str:
     """A duration to the tenth: ``4.0 s``, ``1:01.5``."""
     if seconds is None:
         return ""
-    tenths = round(max(seconds, 0.0) * 10)
+    tenths = round(min(max(seconds, 0.0), 1e15) * 10)
     if tenths < 600:
         return f"{tenths / 10:.1f} s"
     minutes, rest = divmod(tenths, 600)

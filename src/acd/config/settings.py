@@ -153,6 +153,8 @@ class DatabaseTable(_Table):
     password_file: FilePath | None = None
     spill_dir: FilePath | None = None
     spill_max_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    durable_in: Literal["log", "database"] = "log"
+    when_full: Literal["serve", "turn_away"] = "serve"
 
     @field_validator("url")
     @classmethod

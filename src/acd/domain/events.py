@@ -276,5 +276,13 @@ class MemoryRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsFilled(Event):
+    """Nothing can be recorded any more (``full``), or everything again; sent only where new callers are to be turned away
+    meanwhile."""
+
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed(Event):
     """The floor's own timer fired."""

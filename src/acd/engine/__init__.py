@@ -3,5 +3,6 @@
 from acd.engine.engine import Engine
 from acd.engine.lag import LagMonitor
 from acd.engine.live import LiveFloor
+from acd.engine.records_watch import RecordsWatch
 
-__all__ = ["Engine", "LagMonitor", "LiveFloor"]
+__all__ = ["Engine", "LagMonitor", "LiveFloor", "RecordsWatch"]

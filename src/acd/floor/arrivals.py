@@ -9,7 +9,7 @@ from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.attributes import MAX_ATTRIBUTES, Value
-from acd.domain.definition import QueueDefinition, ToQueue
+from acd.domain.definition import HangUp, QueueDefinition, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.states import CallOutcome, CallState, SegmentKind
@@ -27,6 +27,9 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         if _arrived_again(floor, known, event.at, now):
             return
     elif resync.return_of(floor, event, now):
+        return
+    if floor.unrecorded and event.call is None:
+        _turn_away(floor, event)
         return
     home = entry(floor, event.did, event.caller_number)
     if home is None:
@@ -134,6 +137,20 @@ def _arrived_again(floor: Floor, call: Call, entered_at: float, now: Instant) ->
     at = entered_at if entered_at > call.segment_at else now.utc
     floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, at, now)
     return False
+
+
+def records_filled(floor: Floor, event: ev.RecordsFilled) -> None:
+    """From now on new callers are turned away, or taken again. Who waits or talks stays."""
+    floor.unrecorded = event.full
+
+
+def _turn_away(floor: Floor, event: ev.CallArrived) -> None:
+    """The operator would rather have a caller go elsewhere than a call without a record."""
+    floor.unrouted += 1
+    destination = floor.definition.fallback
+    if isinstance(destination, ToQueue):
+        destination = HangUp()
+    floor.command(do.SendCall(event.node, event.channel, floor.new_id(), destination))
 
 
 def _unknown_did(floor: Floor, did: str, to: str) -> None:

@@ -76,6 +76,8 @@ class Floor:
         """agents no longer defined who finish a call"""
         self.counts: dict[str, QueueCounts] = {name: QueueCounts() for name in definition.queues}
         self.unrouted = 0
+        self.unrecorded = False
+        """nothing can be recorded, and new callers are turned away until it can"""
         self._serial = 0
         self._timer_serial = 0
         self._timers: list[tuple[float, int, str, str]] = []
@@ -108,6 +110,7 @@ class Floor:
             ev.NodeResynced: lambda event, now: resync.node_resynced(self, event, now),
             ev.NodeLost: self._node_lost,
             ev.MemoryRestored: lambda event, now: resync.memory_restored(self, event, now),
+            ev.RecordsFilled: lambda event, now: arrivals.records_filled(self, event),
             ev.DeadlinePassed: lambda event, now: None,
         }
 

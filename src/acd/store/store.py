@@ -26,15 +26,17 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """StorePort on ``url``'s database, with its spill in ``state_dir/spill``; ``records`` is the RecordsPort.
+    """StorePort on ``url``'s database, with its spill in ``spill_dir`` (``state_dir/spill``); ``records`` is the RecordsPort.
 
     Making one does nothing yet. Raises ConfigurationError on a URL that cannot be used.
     """
 
-    def __init__(self, url: str, state_dir: Path, options: StoreOptions | None = None) -> None:
+    def __init__(
+        self, url: str, state_dir: Path, options: StoreOptions | None = None, *, spill_dir: Path | None = None
+    ) -> None:
         self._options = options or StoreOptions()
         self._location = locate(url)
-        self._spill_dir = state_dir / "spill"
+        self._spill_dir = spill_dir or state_dir / "spill"
         self._epoch_file = state_dir / "epoch"
         self._writer: Writer | None = None
         self._callbacks: list[Callable[[int], Any]] = []

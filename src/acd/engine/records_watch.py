@@ -1,0 +1,72 @@
+"""Watches over the records' durable place: an alarm before it is full, and what the operator chose when it is.
+
+A look a second; the floor hears only of changes, and only where it is to turn callers away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from acd.domain.commands import RaiseAlarm
+from acd.domain.events import Event, RecordsFilled
+
+log = logging.getLogger(__name__)
+
+NEAR = 0.8
+"""Of the spill: from here on somebody should know."""
+
+
+class RecordsWatch:
+    """``state`` is the store's (StorePort.state); ``limit_bytes`` bounds the spill. ``turn_away``: the floor is told when
+    nothing can be recorded any more, and when it can again; otherwise calls go on without records."""
+
+    def __init__(
+        self,
+        state: Callable[[], dict[str, Any]],
+        limit_bytes: int,
+        *,
+        submit: Callable[[Event], None],
+        alarm: Callable[[RaiseAlarm], None],
+        clock: Callable[[], float],
+        turn_away: bool,
+        every_s: float = 1.0,
+    ) -> None:
+        self._state, self._limit, self._every_s = state, limit_bytes, every_s
+        self._submit, self._alarm, self._clock = submit, alarm, clock
+        self._turn_away = turn_away
+        self._full = self._near = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin, inside the event loop."""
+        self._timer = asyncio.get_running_loop().call_later(self._every_s, self._tick)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self.look()
+        self.start()
+
+    def look(self) -> None:
+        """Compare with the last look, and tell what changed."""
+        state = self._state()
+        full = state["state"] == "full"
+        near = full or state.get("spilled_bytes", 0) >= NEAR * self._limit
+        why = state.get("detail") or "the database is away"
+        if near and not self._near and not full:
+            used_mb, limit_mb = state["spilled_bytes"] / 1e6, self._limit / 1e6
+            self._alarm(RaiseAlarm("records_nearly_full", f"{used_mb:.0f} of {limit_mb:.0f} MB of the spill: {why}"))
+        if full and not self._full:
+            what = "new callers are turned away" if self._turn_away else "calls go on without records"
+            self._alarm(RaiseAlarm("records_full", f"{what}: {why}"))
+        elif self._full and not full:
+            log.warning("calls are recorded again")
+        if full != self._full and self._turn_away:
+            self._submit(RecordsFilled(self._clock(), full))
+        self._full, self._near = full, near
