@@ -61,6 +61,25 @@ class SipPhone(asyncio.DatagramProtocol):
             await dialog.up.wait()
         return dialog
 
+    async def hold(self, dialog: Dialog, *, on: bool = True) -> None:
+        """Put whoever is in ``dialog`` on hold; ``on=False``: take him back."""
+        self._request("INVITE", dialog, sdp=True, direction="sendonly" if on else "sendrecv")
+        async with asyncio.timeout(20):
+            await self._response_to("INVITE", 200)
+
+    async def hang_up(self, dialog: Dialog) -> None:
+        """End ``dialog``."""
+        self._request("BYE", dialog)
+        async with asyncio.timeout(20):
+            await self._response_to("BYE", 200)
+
+    async def refer(self, dialog: Dialog, extension: str) -> None:
+        """Send whoever is in ``dialog`` away to ``extension``, unasked (a blind transfer)."""
+        to = f"Refer-To: <sip:{extension}@{HOST}:{self._asterisk[1]}>"
+        self._request("REFER", dialog, to, f"Referred-By: <sip:{self.name}@{HOST}>")
+        async with asyncio.timeout(20):
+            await self._response_to("REFER", 202)
+
     async def join(self, first: Dialog, second: Dialog) -> None:
         """Hand whoever is in ``first`` over to whoever is in ``second``, and wait until both calls are over."""
         tags = {side: re.search(r"tag=([^;>\s]+)", text)[1] for side, text in vars(second).items() if side in _SIDES}
@@ -121,7 +140,9 @@ class SipPhone(asyncio.DatagramProtocol):
             dialog.up.set()
             self.called.put_nowait(dialog)
 
-    def _request(self, method: str, dialog: Dialog, *more: str, sdp: bool = False) -> None:
+    def _request(
+        self, method: str, dialog: Dialog, *more: str, sdp: bool = False, direction: str = "sendrecv"
+    ) -> None:
         dialog.cseq += method != "ACK"
         branch = f"z9hG4bK{secrets.token_hex(6)}"
         self._send(
@@ -136,10 +157,11 @@ class SipPhone(asyncio.DatagramProtocol):
                 *more,
             ],
             sdp=sdp,
+            direction=direction,
         )
 
-    def _send(self, lines: list[str], *, sdp: bool) -> None:
-        body = _SDP if sdp else ""
+    def _send(self, lines: list[str], *, sdp: bool, direction: str = "sendrecv") -> None:
+        body = _SDP.replace("sendrecv", direction) if sdp else ""
         kind = ["Content-Type: application/sdp"] if sdp else []
         tail = [f"Contact: <sip:{self.name}@{HOST}:{self.port}>", *kind, f"Content-Length: {len(body)}", "", body]
         assert self._transport is not None

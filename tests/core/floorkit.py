@@ -121,7 +121,8 @@ def define(text: str) -> FloorDefinition:
         elif word == "agent":
             agents[plain[0]] = _agent(plain, keys, [w for w in words if "@" in w and "=" not in w])
         elif word == "did":
-            entries[plain[0]] = EntryPoint(plain[0], plain[1], int(keys.get("priority", 0)), attributes)
+            priority = int(keys.get("priority", 0))
+            entries[plain[0]] = EntryPoint(plain[0], plain[1], priority, attributes, keys.get("client"))
         elif word == "caller":
             callers[plain[0]] = KnownCaller(int(keys.get("priority", 0)), keys.get("owner"), attributes)
         elif word == "fallback":
@@ -223,6 +224,7 @@ def _queue(name: str, keys: dict[str, str], *, closed: bool) -> QueueDefinition:
         weight=float(keys.get("weight", 1)),
         ratio=number("ratio"),
         cost=float(keys.get("cost", 1)),
+        client=keys.get("client"),
     )
 
 

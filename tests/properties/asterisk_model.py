@@ -34,9 +34,16 @@ class Channel:
     number: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     asking: bool = False
+    held: bool = False
+    own: Channel | None = None
+    """the call that the agent's phone makes meanwhile"""
 
     def __repr__(self) -> str:
         return f"{self.name} {self.phase} {self.call} {self.offer} {self.agent}{' asking' if self.asking else ''}"
+
+    @property
+    def on_line(self) -> bool:
+        return self.phase in (Phase.HELD, Phase.OFFERING, Phase.RINGING, Phase.TALKING)
 
     @property
     def on_phone(self) -> bool:
@@ -131,7 +138,9 @@ class AsteriskModel:
     def end_talk(self, channel: Channel, by: str, at: float) -> None:
         assert channel.offer is not None
         self.tell(ev.TalkEnded(at, channel.offer, by))
-        channel.phase = None
+        if channel.own is not None:
+            self.tell(ev.ConsultEnded(at, channel.offer))
+        channel.phase, channel.held, channel.own = None, False, None
         self._release_phones(channel, at)
 
     def hang_up(self, channel: Channel, at: float) -> None:
@@ -149,6 +158,36 @@ class AsteriskModel:
         if kind == "attended":
             self.tell(told)
         channel.phase = Phase.ELSEWHERE
+
+    def hold(self, channel: Channel, at: float) -> None:
+        """The agent's phone puts the caller on hold, or takes him back."""
+        channel.held = not channel.held
+        assert channel.offer is not None
+        self.tell((ev.CallHeld if channel.held else ev.CallRetrieved)(at, channel.offer))
+
+    def consult(self, channel: Channel, did: str, at: float) -> Channel:
+        """The agent's phone calls a queue of ours."""
+        assert channel.offer is not None
+        self.tell(ev.ConsultBegan(at, channel.offer, did))
+        channel.own = self.arrive(at, did)
+        return channel.own
+
+    def can_join(self, channel: Channel) -> bool:
+        own = channel.own
+        return own is not None and self.channels.get(own.name) is own and own.call is not None and own.on_line
+
+    def join(self, channel: Channel, at: float) -> None:
+        """The agent's phone hands the caller over to its own call: he stands in its place, bearing its variables; in a
+        bridge already he keeps his own."""
+        own = channel.own
+        assert own is not None
+        self._release_phones(channel, at)
+        del self.channels[own.name]
+        if own.phase is not Phase.TALKING:
+            channel.call, channel.place, channel.agent = own.call, own.place, own.agent
+        channel.phase, channel.offer, channel.phones, channel.device = own.phase, own.offer, own.phones, own.device
+        channel.held, channel.own = False, own.own
+        self.tell(ev.CallJoined(at, self.node, channel.name, own.name))
 
     def back_on_hold(self, channel: Channel, at: float) -> None:
         """The agent's phone sends the caller straight back to the hold context, unknown to the controller."""
@@ -170,6 +209,7 @@ class AsteriskModel:
             return
         if isinstance(command, do.MarkCall):
             channel.call, channel.place = command.call, command.place
+            channel.agent = command.agent or channel.agent
             return
         if channel.phase is Phase.TALKING:
             self.end_talk(channel, "caller", at)

@@ -42,18 +42,21 @@ def eligible(floor: Floor, agent: str, queue: str, at: float, wanted: Requiremen
 
 def may_take(floor: Floor, agent: str, call: Call, at: float) -> bool:
     """Whether ``agent`` may take a waiting call now."""
+    if agent in call.excluded:
+        return False
     if call.kept_for is not None:
         return agent == call.kept_for
     return eligible(floor, agent, call.queue.name, at, need(floor, call.queue.name, call.stage, call.attributes))
 
 
+def wish(call: Call) -> str:
+    """For what and whom a call waits."""
+    return f"{call.requirement.text} {call.kept_for} {sorted(call.excluded)}"
+
+
 def waiting_in_order(floor: Floor) -> dict[str, tuple[str, str, Rank]]:
     """Who waits in which queue, for what and whom, with which rank."""
-    return {
-        c.call: (c.queue.name, f"{c.requirement.text} {c.kept_for}", rank(floor, c))
-        for c in floor.calls.values()
-        if is_indexed(floor, c)
-    }
+    return {c.call: (c.queue.name, wish(c), rank(floor, c)) for c in floor.calls.values() if is_indexed(floor, c)}
 
 
 def check_order(floor: Floor, waited: dict[str, tuple[str, str, Rank]], offered: str) -> None:
@@ -62,7 +65,7 @@ def check_order(floor: Floor, waited: dict[str, tuple[str, str, Rank]], offered:
         return
     queue, wanted, chosen = waited[offered]
     call = floor.calls.get(offered)
-    if call is None or call.queue.name != queue or f"{call.requirement.text} {call.kept_for}" != wanted:
+    if call is None or call.queue.name != queue or wish(call) != wanted:
         return
     for name, before in waiting_in_order(floor).items():
         if waited.get(name) == before and before[:2] == (queue, wanted):
@@ -101,6 +104,7 @@ def check_bindings(floor: Floor) -> None:
         assert (call.state in (CallState.OFFERED, CallState.TALKING)) == (call.offer in floor.offers), call
         assert call.state is not CallState.ENDED
         assert floor.by_channel[call.node, call.channel] is call
+        check_stretch(call)
         if call.going:
             assert any(kind == "going" and key == call.call for _, _, kind, key in floor._timers), call
     assert len(floor.by_channel) == len(floor.calls)
@@ -112,6 +116,28 @@ def check_bindings(floor: Floor) -> None:
             # only a remembered call whose node was not yet looked at explains that
             assert agent.call in floor.memory or not any(floor.nodes.values()), agent
         assert (agent.name in floor.wraps) <= (agent.state is AgentState.WRAP_UP), agent
+
+
+STRETCHES = {
+    CallState.WAITING: ("waited",),
+    CallState.OFFERED: ("offered", "rang"),
+    CallState.TALKING: ("talked", "held", "consulted"),
+    CallState.AFTER: ("after",),
+}
+
+
+def check_stretch(call: Call) -> None:
+    """The open segment says what the call does."""
+    assert call.segment is not None, call
+    assert call.segment_kind in STRETCHES[call.state], call
+    if call.state is CallState.TALKING:
+        held = "talked" if not call.on_hold else "held" if call.consults is None else "consulted"
+        assert call.segment_kind == held, call
+    else:
+        assert not call.on_hold, call
+        assert call.consults is None, call
+    lasting = {agent for agent, exclusion in call.excluded.items() if exclusion.until_mono is None}
+    assert lasting == {agent for agent, _ in call.place.barred}, call
 
 
 def futures_of(agent: AgentDefinition, at: float) -> list[dict[str, int]]:
@@ -140,6 +166,9 @@ def check_waiting(floor: Floor, at: float) -> None:
         members = [agent for agent in agents.values() if queue.name in agent.definition.queues]
         futures = [skills for agent in members for skills in futures_of(agent.definition, at)]
         hoped = any(n.admits(skills) for n in needs for skills in futures)
+        others = [a for a in members if a.name not in call.excluded]
+        other = any(n.admits(skills) for n in needs for a in others for skills in futures_of(a.definition, at))
+        assert other or not call.excluded, f"nobody else could ever take it: {call}"
         able = [a for a in members if any(n.admits(a.definition.skills_at(at)) for n in needs)]
         assert hoped or not members, f"nobody ever can: {call}"
         there = any(agent.state is not AgentState.LOGGED_OUT for agent in able)

@@ -87,6 +87,26 @@ class FloorMachine(RuleBasedStateMachine):
 
     @when(lambda world: world.has(Phase.TALKING))
     @rule(data=DATA)
+    def agent_holds(self, data: st.DataObject) -> None:
+        self.chooser(data).agent_holds()
+
+    @when(lambda world: world.has(Phase.TALKING))
+    @rule(data=DATA, did=st.sampled_from(["1", "2", "4"]))
+    def agent_consults(self, data: st.DataObject, did: str) -> None:
+        self.chooser(data).agent_consults(did)
+
+    @when(lambda world: world.has_joinable())
+    @rule(data=DATA)
+    def agent_joins(self, data: st.DataObject) -> None:
+        self.chooser(data).agent_joins()
+
+    @when(lambda world: world.has(*Phase))
+    @rule(data=DATA, to=st.sampled_from(["vip", "help", "outside"]))
+    def call_is_transferred(self, data: st.DataObject, to: str) -> None:
+        self.chooser(data).call_is_transferred(to)
+
+    @when(lambda world: world.has(Phase.TALKING))
+    @rule(data=DATA)
     def agent_sends_caller_back(self, data: st.DataObject) -> None:
         self.chooser(data).agent_sends_caller_back()
 

@@ -60,7 +60,8 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
     if world.has(Phase.HELD):
         found += [(1, world.caller_asks_again), (1, world.caller_takes_the_fallback)]
     if edits is not None and world.has(*Phase):
-        found += [(1, lambda: world.call_is_escalated(r.choice([None, "vip", "help"])))]
+        found += [(2, lambda: world.call_is_escalated(r.choice([None, "vip", "help"])))]
+        found += [(2, lambda: world.call_is_transferred(r.choice(["vip", "tech", "help", "outside"])))]
         found += [(2, world.call_is_given_attributes)]
     if world.has(Phase.OFFERING):
         found.append((10, world.phone_rings))
@@ -71,7 +72,11 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
             (8, world.agent_hangs_up),
             (1, lambda: world.agent_transfers(r.choice(["blind", "attended"]))),
             (1, world.agent_sends_caller_back),
+            (4, world.agent_holds),
+            (3, lambda: world.agent_consults(r.choice("124"))),
         ]
+    if world.has_joinable():
+        found.append((4, world.agent_joins))
     return found
 
 

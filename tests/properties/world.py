@@ -19,6 +19,7 @@ from promises import ON_A_CALL, check_order, check_promises, waiting_in_order
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
+from acd.domain.definition import ToDialplan
 from acd.domain.events import AgentAction, CallAction, Phase
 from acd.domain.states import AgentState, CallState, OfferOutcome, PhoneState
 from acd.floor import Floor
@@ -178,6 +179,32 @@ class World:
         channel = self.pick(Phase.TALKING)
         self.model.transfer(channel, kind, self.utc)
 
+    def agent_holds(self) -> None:
+        channel = self.pick(Phase.TALKING)
+        self.model.hold(channel, self.utc)
+
+    def agent_consults(self, did: str) -> None:
+        channel = self.pick(Phase.TALKING)
+        model = self.model
+        self.ask(model, model.consult(channel, did, self.utc))
+
+    def has_joinable(self) -> bool:
+        return any(m.can_join(c) for m in self.models.values() for c in m.channels.values() if c.phase is Phase.TALKING)
+
+    def agent_joins(self) -> None:
+        found = [
+            (m, c)
+            for m in self.models.values()
+            for c in m.channels.values()
+            if c.phase is Phase.TALKING and m.can_join(c)
+        ]
+        model, channel = found[self.choose(len(found))]
+        own = channel.own
+        assert own is not None
+        # What is under way to either channel finds another one there, or none
+        self.tainted[model.node] |= any(c.channel in (own.name, channel.name) for c in self.wire[model.node])
+        model.join(channel, self.utc)
+
     def agent_sends_caller_back(self) -> None:
         channel = self.pick(Phase.TALKING)
         self.model.back_on_hold(channel, self.utc)
@@ -207,6 +234,14 @@ class World:
         call = self.pick(*Phase).call or "nobody's"
         self.requests += 1
         self.handle(ev.CallRequested(self.utc, call, CallAction.ESCALATE, queue, request=f"r{self.requests}"))
+
+    def call_is_transferred(self, to: str) -> None:
+        call = self.pick(*Phase).call or "nobody's"
+        self.requests += 1
+        place = ToDialplan("phones", "600") if to == "outside" else None
+        queue = None if place is not None else to
+        action, request = CallAction.TRANSFER, f"r{self.requests}"
+        self.handle(ev.CallRequested(self.utc, call, action, queue, request=request, to=place))
 
     def call_is_given_attributes(self) -> None:
         call, attributes = self.pick(*Phase).call or "nobody's", ATTRIBUTES[self.choose(len(ATTRIBUTES))]

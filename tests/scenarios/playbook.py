@@ -138,8 +138,12 @@ class Stage:
     def _asked_for(
         self, at: float, channel: str, what: str, rest: str | None, keys: dict[str, str], _: object
     ) -> ev.Event:
-        """``CHANNEL is escalated [to QUEUE] | is given NAME=VALUE...``."""
+        """``CHANNEL is escalated [to QUEUE] | is transferred to QUEUE|CONTEXT,EXTEN | is given NAME=VALUE...``."""
         call = self.lines[channel].call or ""
+        if what == "transferred":
+            context, comma, exten = (rest or "").partition(",")
+            to, queue = (ToDialplan(context, exten), None) if comma else (None, rest)
+            return ev.CallRequested(at, call, CallAction.TRANSFER, queue, request="request", to=to)
         if what == "escalated":
             return ev.CallRequested(at, call, CallAction.ESCALATE, rest, request="request")
         return ev.CallRequested(at, call, CallAction.SET_ATTRIBUTES, attributes=dict(keys), request="request")
@@ -246,7 +250,12 @@ class Stage:
             r"(offer\d+) answered(?: at (\S+))?",
             lambda self, at, offer, phone, *_: ev.AgentAnswered(at, self.offer(offer), "leg", phone or ""),
         ),
-        (r"(\w+) is (escalated|given)(?: to (\w+))?", _asked_for),
+        (r"(\w+) is (escalated|transferred|given)(?: to (\S+))?", _asked_for),
+        (r"(offer\d+) puts on hold", lambda self, at, offer, *_: ev.CallHeld(at, self.offer(offer))),
+        (r"(offer\d+) takes back", lambda self, at, offer, *_: ev.CallRetrieved(at, self.offer(offer))),
+        (r"(offer\d+) consults (\S+)", lambda self, at, offer, to, *_: ev.ConsultBegan(at, self.offer(offer), to)),
+        (r"(offer\d+) consult over", lambda self, at, offer, *_: ev.ConsultEnded(at, self.offer(offer))),
+        (r"(\w+) joined into (\w+)", lambda self, at, c, into, *_: ev.CallJoined(at, self.node_of(c), c, into)),
         (
             r"(offer\d+) fails: (\w+)",
             lambda self, at, offer, outcome, *_: ev.OfferFailed(at, self.offer(offer), OfferOutcome(outcome)),
@@ -297,8 +306,10 @@ class Stage:
 
     def _record(self, record: rec.Record) -> str:
         match record:
-            case rec.CallOpened(call, queue=queue, priority=priority, entered_at=at):
-                return f"call {call} opens in {queue or 'no queue'}, priority {priority}{self._time(at)}"
+            case rec.CallOpened(call, queue=queue, priority=priority, entered_at=at, client=client, from_call=before):
+                was = f", for {client}" if client else ""
+                was += f", from {before}" if before else ""
+                return f"call {call} opens in {queue or 'no queue'}, priority {priority}{was}{self._time(at)}"
             case rec.CallMoved(call, queue):
                 return f"call {call} moves to {queue}"
             case rec.CallAnswered(call, agent, at):
@@ -306,8 +317,9 @@ class Stage:
             case rec.CallClosed(call, at, outcome, by, _, target):
                 to = f", to {target}" if target else ""
                 return f"call {call} closes: {outcome}, ended by {by}{to}{self._time(at)}"
-            case rec.SegmentOpened(call, serial, kind, at, queue, agent, offer):
+            case rec.SegmentOpened(call, serial, kind, at, queue, agent, offer, target):
                 whom = f" {agent} {offer}" if agent else f" in {queue}"
+                whom += f" with {target}" if target else ""
                 return f"{call} segment {serial} {kind}{whom}{self._time(at)}"
             case rec.SegmentClosed(call, serial, at, outcome):
                 return f"{call} segment {serial} ends{f': {outcome}' if outcome else ''}{self._time(at)}"
@@ -338,7 +350,8 @@ class Stage:
                 return f"OFFER {command.call} to {command.agent} at {phones} for {ring}: {command.offer}{auto}"
             case do.HoldCall() | do.MarkCall():
                 verb = "HOLD" if isinstance(command, do.HoldCall) else "MARK"
-                return f"{verb} {command.call} {self._place(command.place)}, {command.hold or 'ringback'}"
+                agent = f", {command.agent}" if isinstance(command, do.MarkCall) and command.agent else ""
+                return f"{verb} {command.call} {self._place(command.place)}, {command.hold or 'ringback'}{agent}"
             case do.SendCall(_, channel, _, to):
                 if isinstance(to, ToMessage):
                     return f"SEND {channel} to message {to.sound}"
@@ -357,6 +370,7 @@ class Stage:
         assert place is not None
         joined, here = round(place.joined_at - UTC_0, 3), round(place.queue_joined_at - UTC_0, 3)
         extras = "".join(f", {name}={value}" for name, value in place.extras)
+        extras += "".join(f", not {agent} ({reason})" for agent, reason in place.barred)
         return f"in {place.queue} (priority {place.priority}, joined {joined:g}s, this queue {here:g}s{extras})"
 
 
@@ -365,6 +379,9 @@ def explain(kind: str, detail: dict[str, object]) -> str:
     d: dict[str, object] = dict(detail)
     passed = d.get("passed_over")
     over = ", ".join(f"{n} {why}" for why, n in sorted(passed.items())) if isinstance(passed, dict) else ""
+    excluded = d.get("excluded")
+    if isinstance(excluded, dict):
+        over = ", ".join([over] * bool(over) + [f"{agent} ({why})" for agent, why in sorted(excluded.items())])
     if kind == "offered":
         best = ", ".join(f"{b['agent']} idle {b['idle_s']:g}s" for b in d.get("best", ()))  # type: ignore[attr-defined]
         best = f"preferred: {d['preferred']}" if "preferred" in d else f"best: {best}"

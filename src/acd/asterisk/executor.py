@@ -59,6 +59,8 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False) -> dict[str, s
     values = {"acd_call": command.call, "acd_place": command.place}
     if isinstance(command, HoldCall | MarkCall | OfferCall) and not (fresh and command.hold == "default"):
         values["acd_hold"] = "ringback" if command.hold is None else command.hold
+    if isinstance(command, MarkCall) and command.agent is not None:
+        values["acd_agent"] = command.agent
     if isinstance(command, OfferCall):
         values["acd_agent"] = command.agent
         held = not fresh

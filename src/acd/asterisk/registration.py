@@ -76,7 +76,7 @@ class Registration:
 
     def _register(self, request: AgiRequest, node: Node, arrived: CallArrived) -> None:
         channel = arrived.channel
-        node.translator.caller_is_ours(channel)
+        node.translator.arrives(channel, arrived.channel_name, arrived.did, self._clock())
 
         def answer(values: dict[str, str]) -> None:
             timer.cancel()

@@ -46,18 +46,24 @@ def read_channels(channels: Sequence[Message], translator: Translator, *, prime:
 def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Message]]:
     context, bridge = channel.get("Context", ""), channel.get("BridgeId", "")
     offer = channel.get("Exten") if context == OFFER_CONTEXT else None
+    bound = channel.get("ChanVariable(acd_offer)") or offer
     agent: str | None = channel.get("ChanVariable(acd_agent)") or None
     phase, agent_channel, device = Phase.ELSEWHERE, None, None
     # Linkedid alone is shared by whomever a caller was transferred to
+    legs = [leg for leg in legs if leg.get("ChanVariable(acd_offer)")]
+    together = [leg for leg in legs if leg.get("BridgeId") == bridge]
     legs = [leg for leg in legs if leg.get("ChanVariable(acd_offer)") == offer]
-    if context in _HELD_CONTEXTS and not bridge:
+    if context in _HELD_CONTEXTS and (not bridge or any(x.get("ChanVariable(acd_offer)") == bound for x in together)):
+        # In a bridge with his agent still: sent here this very moment
         phase, agent, legs = Phase.HELD, None, []
     elif offer is not None:
         if bridge:
-            legs = [leg for leg in legs if leg.get("BridgeId") == bridge]
+            # Joined with another agent by his own, he talks in that one's offer
+            legs = [leg for leg in legs if leg in together] or together
             phase = Phase.TALKING if legs else Phase.ELSEWHERE
             agent_channel = legs[0].get("Uniqueid") if legs else None
             device = device_of(legs[0].get("Channel", "")) if legs else None
+            offer = legs[0].get("ChanVariable(acd_offer)") if legs else offer
         else:
             ringing = any(leg.get("ChannelStateDesc") == "Ringing" for leg in legs)
             phase = Phase.RINGING if ringing else Phase.OFFERING

@@ -2,7 +2,12 @@
 
 What is trusted for what: DialBegin binds a leg to an offer (the caller's extension is the offer's id), DialState tells
 that a phone rings, BridgeEnter and BridgeLeave alone bound the conversation, Hangup ends legs and callers, and the
-dialplan's own UserEvent after Dial ends an offer without answer. Everything else is left alone.
+dialplan's own UserEvent after Dial ends an offer without answer. Hold and Unhold of the agent's leg are his holds; what
+else his phone dials while he talks (DialBegin, a question by AGI) is a consultation, until that channel hangs up.
+
+The end of a conversation is told when both have left the bridge, or one of them has hung up, with the time at which the
+first one left: who left may be entering another bridge at the same moment, where the agent's phone joins two calls of
+ours. Everything else is left alone.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ WANTED = frozenset(
         "DeviceStateChange",
         "BlindTransfer",
         "AttendedTransfer",
+        "Hold",
+        "Unhold",
     }
 )
 """The only events we read; the samples' event filter names the same."""
@@ -50,6 +57,8 @@ _WHOLE: dict[str, tuple[str, ...]] = {
     "DeviceStateChange": ("Device", "State"),
     "BlindTransfer": ("TransfererUniqueid", "BridgeUniqueid", "Result"),
     "AttendedTransfer": ("OrigTransfererUniqueid", "SecondTransfererUniqueid", "Result"),
+    "Hold": _CHANNEL,
+    "Unhold": _CHANNEL,
 }
 """What Asterisk puts into every such event. Numbers of callers are not escaped there: one with line feeds in it can make
 up an event, but within its 79 bytes not a whole one."""
@@ -97,7 +106,8 @@ def plain_name(text: str, channel: str) -> str:
 
 @dataclass(slots=True)
 class OfferTrack:
-    """The legs of one offer. ``caller`` is the caller's Uniqueid."""
+    """The legs of one offer. ``caller`` is the caller's Uniqueid. ``left``: who of the two left the bridge first, and when;
+    ``joined``: the agent's phone joined his caller with somebody else of ours, so that nothing is left to be told."""
 
     offer: str
     caller: str
@@ -106,7 +116,9 @@ class OfferTrack:
     rang: bool = False
     causes: set[str] = field(default_factory=set)
     answered_by: str | None = None
+    left: tuple[str, float] | None = None
     over: bool = False
+    joined: bool = False
 
 
 @dataclass(slots=True)
@@ -137,6 +149,12 @@ class Translator:
         self.leg_bridges: dict[str, str] = {}
         self.offers: dict[str, OfferTrack] = {}
         self.devices_heard: dict[str, float] = {}
+        self._talking: dict[str, OfferTrack] = {}
+        """per device: whose conversation it is in"""
+        self._consults: dict[str, OfferTrack] = {}
+        """per channel of a call that an agent's phone makes meanwhile: his conversation"""
+        self._moving: dict[str, tuple[str, float]] = {}
+        """per channel of such a call: which caller takes its place as soon as it hangs up, and since when"""
         self._warned = False
         self._handlers: dict[str, Callable[[Message, float], None]] = {
             "DialBegin": self._dial_begin,
@@ -148,6 +166,8 @@ class Translator:
             "DeviceStateChange": self._device_state,
             "BlindTransfer": self._blind_transfer,
             "AttendedTransfer": self._attended_transfer,
+            "Hold": self._hold,
+            "Unhold": self._hold,
         }
 
     def feed(self, message: Message) -> None:
@@ -171,8 +191,17 @@ class Translator:
             track = self.callers[channel] = CallerTrack()
         return track
 
+    def arrives(self, channel: str, channel_name: str, did: str, at: float) -> None:
+        """Follow a caller's channel from now on; if it is an agent's who talks, he consults."""
+        self.caller_is_ours(channel)
+        if self._talking:
+            self._consults_with(channel, channel_name, did, at)
+
     def clear(self) -> None:
         """Forget everything: what follows is a fresh look at the node."""
+        self._talking.clear()
+        self._consults.clear()
+        self._moving.clear()
         self.callers.clear()
         self.legs.clear()
         self.leg_bridges.clear()
@@ -192,11 +221,16 @@ class Translator:
         if bridge:
             self.leg_bridges[leg] = caller_track.bridge = bridge
             track.answered_by = leg
+            self._talks(track)
 
     # -- legs --------------------------------------------------------------------------------------------------------
 
     def _dial_begin(self, message: Message, at: float) -> None:
-        if message.get("Context") != OFFER_CONTEXT:
+        ours = message.get("Context") == OFFER_CONTEXT
+        if self._talking:
+            to = device_of(message.get("DestChannel", "")) if ours else message.get("Exten", "")
+            self._consults_with(message.get("Uniqueid", ""), message.get("Channel", ""), to, at)
+        if not ours:
             return
         offer, caller, leg = message.get("Exten", ""), message.get("Uniqueid", ""), message.get("DestUniqueid", "")
         if not (offer and caller and leg):
@@ -232,6 +266,8 @@ class Translator:
             caller = self.callers.get(track.caller)
             if caller is not None and caller.bridge == bridge:
                 self._answered(track, channel, at)
+            elif track.answered_by == channel:
+                self._leg_moves(track, bridge, at)
             return
         caller = self.callers.get(channel)
         if caller is None:
@@ -239,6 +275,9 @@ class Translator:
         caller.bridge = bridge
         track = self.offers.get(caller.offer or "")
         if track is not None:
+            if track.answered_by is not None and self.leg_bridges.get(track.answered_by) != bridge:
+                self._caller_moves(channel, track, bridge, at)
+                return
             for leg in track.legs:
                 if self.leg_bridges.get(leg) == bridge:
                     self._answered(track, leg, at)
@@ -246,7 +285,10 @@ class Translator:
     def _answered(self, track: OfferTrack, leg: str, at: float) -> None:
         if track.answered_by is None and not track.over:
             track.answered_by = leg
+            self._talks(track)
             self._submit(ev.AgentAnswered(at, track.offer, leg, track.devices.get(leg, "")))
+        elif track.answered_by == leg:
+            track.left = None  # he was away for a moment
 
     def _bridge_leave(self, message: Message, at: float) -> None:
         channel = message.get("Uniqueid", "")
@@ -254,22 +296,100 @@ class Translator:
         if track is not None:
             self.leg_bridges.pop(channel, None)
             if track.answered_by == channel:
-                self._talk_over(track, "agent", at)
+                self._leaves(track, "agent", at)
             return
         caller = self.callers.get(channel)
         if caller is not None:
             caller.bridge = None
             track = self.offers.get(caller.offer or "")
             if track is not None and track.answered_by is not None:
-                self._talk_over(track, "caller", at)
+                self._leaves(track, "caller", at)
+
+    def _leaves(self, track: OfferTrack, by: str, at: float) -> None:
+        if track.left is None:
+            track.left = by, at
+        elif track.left[0] != by:
+            self._talk_over(track, by, at)
 
     def _talk_over(self, track: OfferTrack, by: str, at: float) -> None:
         if not track.over:
             track.over = True
+            by, at = track.left or (by, at)
+            self._falls_silent(track)
             self._submit(ev.TalkEnded(at, track.offer, by))
+
+    def _talks(self, track: OfferTrack) -> None:
+        device = track.devices.get(track.answered_by or "")
+        if device:
+            self._talking[device] = track
+
+    def _falls_silent(self, track: OfferTrack) -> None:
+        device = track.devices.get(track.answered_by or "", "")
+        if self._talking.get(device) is track:
+            del self._talking[device]
+
+    # -- two calls become one --------------------------------------------------------------------------------------------
+
+    def _caller_moves(self, channel: str, track: OfferTrack, bridge: str, at: float) -> None:
+        """The caller of ``track`` enters a bridge without his agent: he may be joined with another agent there."""
+        for leg, where in self.leg_bridges.items():
+            other = self.legs.get(leg)
+            if where == bridge and other is not None and other is not track and other.answered_by == leg:
+                self._joined(track, channel, other, at)
+                return
+        self._talk_over(track, "caller", at)
+
+    def _leg_moves(self, track: OfferTrack, bridge: str, at: float) -> None:
+        """An agent who talks enters another bridge: another caller of ours may be in it, whose own agent has joined them."""
+        for channel, caller in self.callers.items():
+            theirs = self.offers.get(caller.offer or "")
+            if caller.bridge == bridge and theirs is not None and theirs is not track:
+                self._joined(theirs, channel, track, at)
+                return
+        self._talk_over(track, "agent", at)
+
+    def _joined(self, track: OfferTrack, channel: str, other: OfferTrack, at: float) -> None:
+        """The caller of ``track``, ``channel``, talks with the agent of ``other`` from now on."""
+        if track.over or other.over:
+            return
+        left = track.left[1] if track.left is not None else at
+        into = self._takes_place(track, channel, other.caller)
+        other.left = None
+        self._submit(ev.CallJoined(left, self.node, channel, into))
+
+    def _takes_place(self, track: OfferTrack, channel: str, into: str) -> str:
+        """Whatever was bound to the caller ``into`` is bound to ``channel``."""
+        track.over = track.joined = True
+        self._falls_silent(track)
+        taken = self.callers[into].offer if into in self.callers else None
+        if into in self.callers:
+            self.callers[into].offer = None
+        self.caller_is_ours(channel).offer = taken
+        other = self.offers.get(taken or "")
+        if other is not None:
+            other.caller = channel
+        return into
+
+    # -- hold and consultation -------------------------------------------------------------------------------------------
+
+    def _hold(self, message: Message, at: float) -> None:
+        track = self.legs.get(message.get("Uniqueid", ""))
+        if track is not None and track.answered_by == message.get("Uniqueid") and not track.over:
+            kind = ev.CallHeld if message.get("Event") == "Hold" else ev.CallRetrieved
+            self._submit(kind(at, track.offer))
+
+    def _consults_with(self, channel: str, channel_name: str, target: str, at: float) -> None:
+        track = self._talking.get(device_of(channel_name))
+        if track is not None and channel not in self._consults and channel != track.caller:
+            if len(self._consults) >= _MAX_TRACKED:
+                self._consults.pop(next(iter(self._consults)))
+            self._consults[channel] = track
+            self._submit(ev.ConsultBegan(at, track.offer, target))
 
     def _hangup(self, message: Message, at: float) -> None:
         channel, cause = message.get("Uniqueid", ""), message.get("Cause", "")
+        if self._consults and (consulting := self._consults.pop(channel, None)) is not None and not consulting.over:
+            self._submit(ev.ConsultEnded(at, consulting.offer))
         track = self.legs.pop(channel, None)
         if track is not None:
             self.leg_bridges.pop(channel, None)
@@ -281,8 +401,13 @@ class Translator:
             return
         caller = self.callers.pop(channel, None)
         if caller is not None or "ChanVariable(acd_call)" in message:
-            if caller is not None and caller.offer is not None:
-                self.offers.pop(caller.offer, None)
+            track = self.offers.pop(caller.offer, None) if caller is not None and caller.offer is not None else None
+            if track is not None and track.answered_by is not None:
+                self._talk_over(track, "caller", at)
+            joins = self._moving.pop(channel, None)
+            if joins is not None and joins[0] in self.callers:
+                self._submit(ev.CallJoined(joins[1], self.node, joins[0], channel))
+                return
             self._submit(ev.CallEnded(at, self.node, channel, int(cause) if cause.isdigit() else None))
 
     # -- the dialplan's own words ----------------------------------------------------------------------------------------
@@ -323,10 +448,25 @@ class Translator:
 
     def _attended_transfer(self, message: Message, at: float) -> None:
         if message.get("Result") == "Success":
+            first, second = message.get("OrigTransfererUniqueid", ""), message.get("SecondTransfererUniqueid", "")
+            for leg, into in ((first, second), (second, first)):
+                track = self.legs.get(leg)
+                if track is not None and (track.joined or self._moves_into(track, into, at)):
+                    return
             # Whom he talks to now; its connected line is still the agent. Else the number that the agent dialled
             number = message.get("TransferTargetCallerIDNum", "").replace("<unknown>", "")
             target = number or message.get("SecondTransfererExten", "")
             self._transferred(message.get("TransfereeUniqueid", ""), "attended", target, at)
+
+    def _moves_into(self, track: OfferTrack, into: str, at: float) -> bool:
+        """Whether the caller of ``track`` takes the place of ``into``, a call of his agent's into a queue of ours, where
+        it waits or rings: Asterisk puts him on that channel's spot, which is done as soon as what is left hangs up."""
+        place = self.callers.get(into)
+        if place is None or place.bridge is not None or into == track.caller or track.over:
+            return False
+        self._moving[into] = track.caller, at
+        self._takes_place(track, track.caller, into)
+        return True
 
     def _transferred(self, channel: str, kind: str, target: str, at: float) -> None:
         if channel in self.callers:

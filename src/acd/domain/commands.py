@@ -38,9 +38,10 @@ class HoldCall(ChannelCommand):
 
 @dataclass(frozen=True, slots=True)
 class MarkCall(ChannelCommand):
-    """Write a held caller's new place (another queue) on its channel, without moving it."""
+    """Write a caller's new place (another queue) on its channel, without moving it; and ``agent``, if it is another."""
 
     hold: str | None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ class QueueDefinition:
 
     ``stages`` are in order, the first at 0 s; none = anyone of the queue. ``requirements`` are a shorthand for one stage.
     ``ratio`` is the target share of the ``ratio`` call selection, ``cost`` the c of c-mu, ``weight`` that among queues.
-    Where calls go is asked of ``destination``; of the fields ``on_*``, ``None`` means ``overflow``.
+    Where calls go is asked of ``destination``; of the fields ``on_*``, ``None`` means ``overflow``. ``client``: for whom
+    calls are handled, where one centre works for several.
     """
 
     name: str
@@ -158,6 +159,8 @@ class QueueDefinition:
     weight: float = 1.0
     ratio: float | None = None
     cost: float = 1.0
+    client: str | None = None
+    dispositions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.requirements and not self.stages:
@@ -230,12 +233,14 @@ def _holds(validity: tuple[float | None, float | None] | None, at: float) -> boo
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """Calls to ``did`` enter ``queue``; ``priority`` is added to the queue's. ``attributes`` become those of the call."""
+    """Calls to ``did`` enter ``queue``; ``priority`` is added to the queue's. ``attributes`` become those of the call.
+    ``client`` counts before the queue's."""
 
     did: str
     queue: str
     priority: int = 0
     attributes: Mapping[str, Value] = field(default_factory=_nothing)
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +280,7 @@ class FloorDefinition:
 
     ``ageing_s``: one step of priority is worth so many seconds of waiting; ``preference_s``: so is one step of an agent's
     preference among queues. ``callers`` by ``number_key``: ask ``known_caller``. ``breaker``: ``None`` = off.
+    ``dispositions``: what a call may be said to have come to, in queues that have no such words of their own.
     """
 
     queues: Mapping[str, QueueDefinition]
@@ -291,6 +297,12 @@ class FloorDefinition:
     hours: Mapping[str, OpeningHours] = field(default_factory=_nothing)
     callers: Mapping[str, KnownCaller] = field(default_factory=_nothing)
     breaker: BreakerDefinition | None = BreakerDefinition()
+    dispositions: tuple[str, ...] = ()
+
+    def dispositions_of(self, queue: str) -> tuple[str, ...]:
+        """What a call of ``queue`` may be said to have come to; none: any word."""
+        found = self.queues.get(queue)
+        return (found.dispositions if found is not None else ()) or self.dispositions
 
     def known_caller(self, number: str) -> KnownCaller | None:
         """Who calls from ``number``, however it is written; ``None`` for a stranger."""

@@ -33,9 +33,11 @@ def page() -> str:
         "together.\nAn illegal transition raises and changes nothing.\n\n"
         "## Agents\n\n"
         "From LOGGED_OUT, WRAP_UP and PAUSED to RESERVED or TALKING only a resynchronisation leads, which finds an agent "
-        "on a\ncall.\n\n"
+        "on a\ncall. "
+        "From TALKING to TALKING an agent goes when another caller takes the place of the one he talks with.\n\n"
         f"```mermaid\n{mermaid(AGENT_TRANSITIONS, AgentState.LOGGED_OUT)}\n```\n\n"
         "## Calls\n\n"
+        "From TALKING a call is back to WAITING when it is passed on to another queue.\n\n"
         f"```mermaid\n{mermaid(CALL_TRANSITIONS, CallState.WAITING)}\n```\n"
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from acd.domain.attributes import Value
-from acd.domain.definition import FloorDefinition
+from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.place import Place
 from acd.domain.states import AgentState, OfferOutcome, PhoneState
 
@@ -102,6 +102,45 @@ class TalkEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallHeld(Event):
+    """The agent's phone has put the caller on hold. ``offer`` is that of their conversation, here and in the next three."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetrieved(Event):
+    """The agent's phone has taken the caller back."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultBegan(Event):
+    """The agent's phone calls somebody else, ``target``, in mid-conversation."""
+
+    offer: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultEnded(Event):
+    """The agent's phone has ended that other call, or it was refused."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoined(Event):
+    """The agent's phone joined his caller, ``channel``, with whomever he had reached by a call into a queue of ours, whose
+    channel was ``into``: the caller stands in its place now, and it is gone."""
+
+    node: str
+    channel: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneStateChanged(Event):
     """A device changed its state."""
 
@@ -133,6 +172,7 @@ class CallAction(StrEnum):
     """What a person or a program may ask for on behalf of a live call."""
 
     ESCALATE = "escalate"
+    TRANSFER = "transfer"
     SET_ATTRIBUTES = "set_attributes"
 
 
@@ -140,8 +180,9 @@ class CallAction(StrEnum):
 class CallRequested(Event):
     """Somebody asked for something about a call. ``request`` as in AgentRequested.
 
-    ``escalate``: pass it to ``queue``, by default the one its queue escalates to. ``set_attributes``: give it
-    ``attributes``, each of which ``attributes.fault_of`` finds no fault in.
+    ``escalate``: pass it to ``queue``, by default the one its queue escalates to. ``transfer``: pass it to ``queue``, or to
+    the place ``to`` in the dialplan. ``set_attributes``: give it ``attributes``, each of which ``attributes.fault_of`` finds
+    no fault in.
     """
 
     call: str
@@ -149,6 +190,7 @@ class CallRequested(Event):
     queue: str | None = None
     attributes: Mapping[str, Value] = field(default_factory=dict)
     request: str | None = None
+    to: ToDialplan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +198,14 @@ class FloorEdited(Event):
     """From now on the floor is as in ``definition``, whoever waits or talks. ``request`` as in AgentRequested."""
 
     definition: FloorDefinition = field(repr=False)
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerForgotten(Event):
+    """Nothing may be remembered of a caller, who is remembered by one of ``numbers``. ``request`` as in AgentRequested."""
+
+    numbers: tuple[str, ...] = field(repr=False)
     request: str | None = None
 
 

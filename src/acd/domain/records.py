@@ -20,7 +20,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class CallOpened(Record):
     """A call became ours. ``client``: for whom it is handled, where one centre works for several; ``from_call``: the call
-    of ours that its channel was before, when a transfer brought it back."""
+    of ours that its channel was before, when it left us and came back, by a transfer say."""
 
     call: str
     node: str

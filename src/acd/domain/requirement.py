@@ -46,7 +46,7 @@ def levels_where(operator: str, value: float | None) -> int:
 
 
 class Requirement:
-    """Base of ``Anyone``, ``Nobody``, ``SkillIn``, ``AllOf``, ``AnyOf``. Make them with ``all_of`` and ``any_of``.
+    """Base of ``Anyone``, ``Nobody``, ``Except``, ``SkillIn``, ``AllOf``, ``AnyOf``; made with ``all_of`` and ``any_of``.
 
     ``text`` is an expression that means the same, ``skills`` the names in it. Equal when the texts are.
     """
@@ -111,6 +111,25 @@ class Nobody(Requirement):
 
     def why_not(self, skills: Mapping[str, int]) -> str:
         return "nobody can meet it"
+
+
+class Except(Requirement):
+    """Everybody but ``agents``, whatever their skills: who a call is not offered to again. Which agents they are, who
+    knows agents by name must say; ``admits`` knows of skills alone."""
+
+    __slots__ = ("agents",)
+
+    agents: frozenset[str]
+
+    def __init__(self, agents: frozenset[str]) -> None:
+        object.__setattr__(self, "agents", agents)
+        self._seal(" and ".join(f"not agent {agent}" for agent in sorted(agents)), frozenset())
+
+    def admits(self, skills: Mapping[str, int]) -> bool:
+        return True
+
+    def why_not(self, skills: Mapping[str, int]) -> str:
+        return ""
 
 
 class SkillIn(Requirement):

@@ -6,7 +6,8 @@ Theory of operation. An **agent** is LOGGED_OUT until somebody logs in. AVAILABL
 offered also depends on the phone, whose state is tracked apart. A match makes the agent RESERVED (the offer is on its
 way to Asterisk), RINGING once the phone is known to ring, TALKING once both legs are in one bridge, WRAP_UP until the
 queue's wrap-up time is over, then AVAILABLE again. Whatever was asked for in mid-call (pause, log-out) takes effect
-after it. A **call** WAITs, is OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once.
+after it. A **call** WAITs, is OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From
+TALKING it is back to WAITING when it is passed on to another queue: one call, with a conversation more.
 """
 
 from __future__ import annotations
@@ -98,17 +99,18 @@ AGENT_TRANSITIONS: dict[AgentState, frozenset[AgentState]] = {
     _A.AVAILABLE: frozenset({_A.RESERVED, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
     _A.RESERVED: frozenset({_A.RINGING, _A.TALKING, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT}),
     _A.RINGING: frozenset({_A.TALKING, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT}),
-    _A.TALKING: frozenset({_A.WRAP_UP, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT}),
+    _A.TALKING: frozenset({_A.WRAP_UP, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
     _A.WRAP_UP: frozenset({_A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT, _A.RESERVED, _A.TALKING}),
     _A.PAUSED: frozenset({_A.AVAILABLE, _A.LOGGED_OUT, _A.PAUSED, _A.RESERVED, _A.TALKING}),
 }
-"""LOGGED_OUT, WRAP_UP and PAUSED to RESERVED or TALKING happen only when a resync finds an agent on a call."""
+"""LOGGED_OUT, WRAP_UP and PAUSED to RESERVED or TALKING happen only when a resync finds an agent on a call; TALKING to
+TALKING when another caller takes the place of the one he talks with."""
 
 _C = CallState
 CALL_TRANSITIONS: dict[CallState, frozenset[CallState]] = {
     _C.WAITING: frozenset({_C.OFFERED, _C.TALKING, _C.ENDED}),
     _C.OFFERED: frozenset({_C.WAITING, _C.TALKING, _C.ENDED}),
-    _C.TALKING: frozenset({_C.AFTER, _C.ENDED}),
+    _C.TALKING: frozenset({_C.AFTER, _C.WAITING, _C.ENDED}),
     _C.AFTER: frozenset({_C.ENDED}),
     _C.ENDED: frozenset(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ from acd.domain.definition import HangUp, QueueDefinition, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.states import CallOutcome, CallState, SegmentKind
-from acd.floor import line, resync
+from acd.floor import exclusion, line, resync
 from acd.floor.calls import Call
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
+
+_IDENTITY = re.compile(r"[0-9]{14}", re.ASCII)
 
 
 def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
@@ -38,7 +41,8 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     queue, priority = home
     identity = floor.new_id()
     # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
-    ended_at = floor.ended.get((event.node, event.channel), event.at) if known is None else known.segment_at
+    ended = floor.ended.get((event.node, event.channel))
+    ended_at, from_call = (known.segment_at, known.call) if known is not None else ended or (event.at, None)
     entered_at = max(event.at, ended_at)
     place = Place(queue.name, priority, entered_at, floor.serial_of(), now.utc, entered_at)
     old = event.place
@@ -46,8 +50,11 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
         queue = floor.definition.queues.get(old.queue, queue)
         place = replace(old, queue=queue.name, entered_at=entered_at)
-    elif event.variables:
-        place = place.with_attributes(event.variables)
+    else:
+        if from_call is None and event.call is not None and _IDENTITY.fullmatch(event.call):
+            from_call = event.call
+        if event.variables:
+            place = place.with_attributes(event.variables)
     call = Call(
         call=identity,
         node=event.node,
@@ -63,8 +70,9 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         segment_at=entered_at,
         touched_at=now.utc,
     )
+    exclusion.remember(call)
     floor.register(call)
-    floor.emit_opened(call)
+    floor.emit_opened(call, from_call)
     floor.ledger.turn(call, SegmentKind.ENTERED, entered_at)
     floor.arm_max_wait(call, now)
     floor.counts[queue.name].offered += 1

@@ -13,6 +13,12 @@ from acd.domain.place import Place
 from acd.domain.records import DecisionMade, Record, SegmentClosed, SegmentOpened
 from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import CallState, SegmentKind, check_call_transition
+from acd.floor.exclusion import Exclusion
+
+TALK_KINDS = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
+"""The stretches of a conversation."""
+IN_OFFER = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, *TALK_KINDS})
+"""The stretches in which a call has an agent."""
 
 
 @dataclass(slots=True)
@@ -22,7 +28,10 @@ class Call:
     ``overflow_due``: the maximum wait is over and the overflow must wait for an offer or for the node. ``going``: the
     caller is said to be gone, and is offered to nobody until his end comes. ``attributes`` are what expressions may ask
     for; ``requirement`` is that of the stage in force, number ``stage`` of the queue's; ``kept_for`` the agent for whom
-    alone he waits now; ``stage_mono`` when that changes.
+    alone he waits now; ``stage_mono`` when that changes. ``excluded``: to whom the call is not offered again.
+
+    ``talked``: somebody has talked with the caller; ``unanswered``: nobody yet in this queue. ``talk_at``: since when the
+    present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile.
     """
 
     call: str
@@ -39,6 +48,7 @@ class Call:
     requirement: Requirement = ANYONE
     stage: int = 0
     kept_for: str | None = None
+    excluded: dict[str, Exclusion] = field(default_factory=dict)
     stage_mono: float | None = None
     hops: int = 0
     state: CallState = CallState.WAITING
@@ -52,6 +62,10 @@ class Call:
     answered_at: float | None = None
     talk_ended_by: str | None = None
     talked: bool = False
+    unanswered: bool = True
+    talk_at: float = 0.0
+    on_hold: bool = False
+    consults: str | None = None
     max_wait_mono: float | None = None
     overflow_due: bool = False
     going: bool = False
@@ -89,12 +103,14 @@ class Ledger:
         self._emit = emit
         self.revision = revision
 
-    def turn(self, call: Call, kind: SegmentKind, at: float, outcome: str | None = None) -> float:
+    def turn(
+        self, call: Call, kind: SegmentKind, at: float, outcome: str | None = None, target: str | None = None
+    ) -> float:
         """Close the open segment with ``outcome`` and open one of ``kind`` at the same moment, which is returned."""
         at = self.close(call, at, outcome)
         call.segment, call.segment_kind, call.segment_at = call.next_segment, kind, at
         call.next_segment += 1
-        in_offer = kind in (SegmentKind.OFFERED, SegmentKind.RANG, SegmentKind.TALKED)
+        in_offer = kind in IN_OFFER
         self._emit(
             SegmentOpened(
                 call.call,
@@ -104,6 +120,7 @@ class Ledger:
                 queue=call.queue.name or None,
                 agent=call.agent if in_offer else None,
                 offer=call.offer if in_offer else None,
+                target=target,
             )
         )
         return at
@@ -123,6 +140,7 @@ class Ledger:
         call.next_decision = memory.next_decision
         call.answered_at = memory.answered_at
         call.talked = memory.answered_at is not None
+        call.unanswered = not call.talked
         goes_on = False
         for segment in memory.open_segments:
             if segment.kind == SegmentKind.WRAPPED:

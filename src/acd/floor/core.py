@@ -26,7 +26,7 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
-from acd.floor import arrivals, edits, line, requests, resync
+from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync
 from acd.floor.calls import Call, Ledger, Offer
 from acd.floor.explain import explain_offer
 from acd.floor.forecast import Forecast
@@ -39,11 +39,12 @@ from acd.routing.statistics import QueueCounts
 OFFER_GRACE_S = 5.0
 """How long after the ring timeout an offer may go unheard of before it is given up as lost."""
 
-CALLERS_LIMIT = 100_000
-"""Of how many callers it is remembered who talked to them last."""
 
 ENDED_LIMIT = 10_000
 """How many ended calls' channels are remembered, so that a look taken before the end does not revive them."""
+
+_AFTER_A_TALK = frozenset({CallOutcome.ANSWERED, CallOutcome.TRANSFERRED, CallOutcome.LOST_TRACK})
+"""How a call ends in which somebody talked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Floor:
         self.lost_at: dict[str, float] = {}
         self.memory: dict[str, ev.CallMemory] = {}
         self.wraps: dict[str, tuple[str, int, float, str | None]] = {}
-        self.ended: dict[tuple[str, str], float] = {}
+        self.ended: dict[tuple[str, str], tuple[float, str]] = {}
+        """per channel: when its last call ended (UTC s), and which it was"""
         self.comparing = False
         self.unserved = False
         """something became matchable where nobody asks for matches"""
@@ -91,21 +93,29 @@ class Floor:
         self.forecast = Forecast()
         self.reach = Reach(definition.breaker)
         self.last_agents: dict[str, str] = {}
+        self.caller_key: Callable[[str], str] | None = None
+        """makes keys of ``last_agents`` from callers' numbers, where these may not be kept"""
         self.skills_due: dict[str, float] = {}
         """per agent: when (monotonic s) the next of his skills begins or ends to be valid"""
         self._skills_armed = False
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
             ev.CallArrived: lambda event, now: arrivals.call_arrived(self, event, now),
             ev.CallEnded: self._call_ended,
-            ev.CallTransferred: self._call_transferred,
+            ev.CallTransferred: lambda event, now: conversation.call_transferred(self, event, now),
+            ev.CallJoined: lambda event, now: conversation.call_joined(self, event, now),
+            ev.CallHeld: lambda event, now: conversation.call_held(self, event, now),
+            ev.CallRetrieved: lambda event, now: conversation.call_retrieved(self, event, now),
+            ev.ConsultBegan: lambda event, now: conversation.consult_began(self, event, now),
+            ev.ConsultEnded: lambda event, now: conversation.consult_ended(self, event, now),
             ev.CallLeft: self._call_left,
             ev.AgentRang: self._agent_rang,
             ev.AgentAnswered: self._agent_answered,
             ev.OfferFailed: self._offer_failed,
-            ev.TalkEnded: self._talk_ended,
+            ev.TalkEnded: lambda event, now: conversation.talk_ended(self, event, now),
             ev.PhoneStateChanged: self._phone_changed,
             ev.AgentRequested: lambda event, now: requests.handle(self, event, now),
             ev.CallRequested: lambda event, now: requests.handle_call(self, event, now),
+            ev.CallerForgotten: lambda event, now: callers.forgotten(self, event),
             ev.FloorEdited: lambda event, now: edits.floor_edited(self, event, now),
             ev.NodeResynced: lambda event, now: resync.node_resynced(self, event, now),
             ev.NodeLost: self._node_lost,
@@ -210,6 +220,10 @@ class Floor:
                 call = self.calls.get(key)
                 if call is not None and call.stage_mono == mono:
                     line.stage_due(self, call, at, now)
+            elif kind == "excluded":
+                call = self.calls.get(key)
+                if call is not None and self.matcher.is_waiting(call.call):
+                    self.call_waits(call, at, now, "exclusion_over")
             elif kind == "skills":
                 edits.skills_change(self, key, mono, at, now)
             elif kind == "probe":
@@ -237,8 +251,10 @@ class Floor:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def emit_opened(self, call: Call) -> None:
-        """Write down that ``call`` became ours."""
+    def emit_opened(self, call: Call, from_call: str | None = None) -> None:
+        """Write down that ``call`` became ours; ``from_call``: what its channel was before."""
+        entry_points = self.definition.entry_points
+        entered = entry_points.get(call.did) or entry_points.get("*")
         self.emit(
             rec.CallOpened(
                 call=call.call,
@@ -251,6 +267,8 @@ class Floor:
                 queue=call.queue.name,
                 priority=call.place.priority,
                 entered_at=call.place.entered_at,
+                client=(entered.client if entered is not None else None) or call.queue.client,
+                from_call=from_call,
             )
         )
 
@@ -413,15 +431,18 @@ class Floor:
     def talks(self, call: Call, agent: Agent, at: float) -> None:
         """Note that ``call`` is answered; the first time, write it down and count it."""
         call.talked, call.max_wait_mono, call.overflow_due = True, None, False
-        if call.caller_number:
-            self.last_agents.pop(call.caller_number, None)
-            self.last_agents[call.caller_number] = agent.name
-            if len(self.last_agents) > CALLERS_LIMIT:
-                del self.last_agents[next(iter(self.last_agents))]
+        call.talk_at = at
+        exclusion.readmit(call, agent.name)
+        callers.talked(self, call.caller_number, agent.name)
         if call.answered_at is None:
             call.answered_at = at
             self.emit(rec.CallAnswered(call.call, agent.name, at))
-            counts, wait_s = self.counts[call.queue.name], at - call.place.joined_at
+            wait_s = at - call.place.joined_at
+        else:
+            wait_s = at - call.place.queue_joined_at
+        if call.unanswered:
+            call.unanswered = False
+            counts = self.counts[call.queue.name]
             counts.answered += 1
             counts.wait_sum_s += wait_s
             counts.answered_in_time += wait_s <= call.queue.service_level_s
@@ -446,6 +467,8 @@ class Floor:
         self.ledger.decide(call, at, "offer_failed", said)
         call.become(CallState.WAITING)
         call.offer = call.agent = None
+        if outcome is OfferOutcome.DECLINED and not offer.others:
+            exclusion.exclude(self, call, offer.agent, "declined", now, self.definition.cool_down_s)
         at = self.ledger.turn(call, SegmentKind.WAITED, at, outcome)
         if outcome is OfferOutcome.CALLER_GONE:
             # His end is on the way. No other phone rings for him, unless it does not come
@@ -485,38 +508,7 @@ class Floor:
         self.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
         return consequence
 
-    # -- conversation and after ----------------------------------------------------------------------------------------
-
-    def _talk_ended(self, event: ev.TalkEnded, now: Instant) -> None:
-        offer = self.offers.get(event.offer)
-        if offer is None or not offer.answered:
-            return
-        self.end_talk(offer, event.by, event.at, now)
-
-    def end_talk(self, offer: Offer, by: str, at: float, now: Instant) -> None:
-        """The conversation is over: wrap-up begins, the call is on its way out."""
-        del self.offers[offer.offer]
-        call, agent = self.calls[offer.call], self.roster.agents[offer.agent]
-        call.become(CallState.AFTER)
-        call.talk_ended_by, call.touched_at = by, now.utc
-        counts = self.counts[call.queue.name]
-        counts.talks += 1
-        counts.talk_sum_s += max(0.0, at - call.segment_at)
-        at = self.ledger.turn(call, SegmentKind.AFTER, at, by)
-        wrap_up_s = call.queue.wrap_up_s
-        self.forecast.handled(call.queue.name, max(0.0, at - offer.made_at) + wrap_up_s)
-        if wrap_up_s <= 0:
-            self.work_over(agent, at, now)
-            return
-        serial = call.next_segment
-        call.next_segment += 1
-        self.wraps[agent.name] = (call.call, serial, at, call.queue.name)
-        self.emit(
-            rec.SegmentOpened(call.call, serial, SegmentKind.WRAPPED, at, call.queue.name, agent.name, offer.offer)
-        )
-        until = now.mono_of(at + wrap_up_s)
-        self.roster.enter(agent, AgentState.WRAP_UP, at, now, call=call.call, until_mono=until)
-        self.timer(until, "wrap_up", agent.name)
+    # -- after the conversation ----------------------------------------------------------------------------------------
 
     def finish_wrap_up(self, agent: Agent, at: float, now: Instant) -> None:
         """Close the wrap-up segment of ``agent``, if one is open."""
@@ -556,19 +548,16 @@ class Floor:
 
     def _call_ended(self, event: ev.CallEnded, now: Instant) -> None:
         call = self.by_channel.get((event.node, event.channel))
-        if call is None:
-            return
-        if call.state in (CallState.WAITING, CallState.OFFERED) and not call.talked:
-            self.end_call(call, CallOutcome.ABANDONED, "caller", event.cause, event.at, now)
+        if call is not None:
+            self.caller_gone(call, event.cause, event.at, now)
+
+    def caller_gone(self, call: Call, cause: int | None, at: float, now: Instant) -> None:
+        """The caller's channel is gone."""
+        if call.state in (CallState.WAITING, CallState.OFFERED):
+            self.end_call(call, CallOutcome.ABANDONED, "caller", cause, at, now)
         else:
             by = "agent" if call.talk_ended_by == "transfer" else call.talk_ended_by or "caller"
-            self.end_call(call, CallOutcome.ANSWERED, by, event.cause, event.at, now)
-
-    def _call_transferred(self, event: ev.CallTransferred, now: Instant) -> None:
-        call = self.by_channel.get((event.node, event.channel))
-        if call is None or call.state not in (CallState.TALKING, CallState.AFTER):
-            return
-        self.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
+            self.end_call(call, CallOutcome.ANSWERED, by, cause, at, now)
 
     def _call_left(self, event: ev.CallLeft, now: Instant) -> None:
         call = self.by_channel.get((event.node, event.channel))
@@ -589,11 +578,11 @@ class Floor:
     ) -> None:
         """Close a call, whatever it was doing; its agent is free at once."""
         self.matcher.unwait(call.call)
-        if not call.talked:
+        if call.state in (CallState.WAITING, CallState.OFFERED):
             self.forecast.left(call, at, gave_up=outcome is CallOutcome.ABANDONED)
         offer = self.offers.get(call.offer) if call.offer is not None else None
         if offer is not None and call.state is CallState.TALKING:
-            self.end_talk(offer, "transfer" if outcome is CallOutcome.TRANSFERRED else by, at, now)
+            conversation.end_talk(self, offer, "transfer" if outcome is CallOutcome.TRANSFERRED else by, at, now)
             offer = None
         released: tuple[str, ...] = ()
         closing: str | None = outcome if call.state is not CallState.AFTER else None
@@ -603,13 +592,32 @@ class Floor:
             for name in released:
                 self._release(offer, name, agent_gone, at, now)
             closing = agent_gone
+        if call.talked and outcome not in _AFTER_A_TALK:
+            # It was answered once, whatever became of it in the queue where it waited again
+            sent_on = target is not None and target != "hangup" and not target.startswith("message ")
+            outcome = CallOutcome.TRANSFERRED if sent_on else CallOutcome.ANSWERED
+        self.close(call, outcome, by, cause, at, now, target=target, closing=closing)
+        self._agents_freed(released, at, now, "caller_gone")
+
+    def close(
+        self,
+        call: Call,
+        outcome: CallOutcome,
+        by: str,
+        cause: int | None,
+        at: float,
+        now: Instant,
+        *,
+        target: str | None,
+        closing: str | None,
+    ) -> None:
+        """Write down the end of a call that nobody is bound to; its last segment ends as ``closing``."""
         at = self.ledger.close(call, at, closing)
         call.become(CallState.ENDED)
         del self.calls[call.call]
         del self.by_channel[call.node, call.channel]
         self._note_end(call, outcome, now)
         self.emit(rec.CallClosed(call.call, at, outcome, by, cause, target))
-        self._agents_freed(released, at, now, "caller_gone")
 
     def _note_end(self, call: Call, outcome: CallOutcome, now: Instant) -> None:
         """Count the end, and remember for a while that nothing of ours is on the channel any more."""
@@ -618,7 +626,7 @@ class Floor:
         counts.transferred += outcome is CallOutcome.TRANSFERRED
         counts.lost_track += outcome is CallOutcome.LOST_TRACK
         self.ended.pop((call.node, call.channel), None)
-        self.ended[call.node, call.channel] = now.utc
+        self.ended[call.node, call.channel] = now.utc, call.call
         if len(self.ended) > ENDED_LIMIT:
             del self.ended[next(iter(self.ended))]
 

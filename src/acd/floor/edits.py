@@ -116,7 +116,10 @@ def _under_new_rules(floor: Floor, old: FloorDefinition, call: Call, at: float, 
     if queue is None:
         return
     call.queue = queue
-    if (before is None or queue.max_wait_s != before.max_wait_s) and not call.talked:
+    if (before is None or queue.max_wait_s != before.max_wait_s) and call.state in (
+        CallState.WAITING,
+        CallState.OFFERED,
+    ):
         floor.arm_max_wait(call, now)
     if call.state is CallState.WAITING and not call.going:
         if before is None or queue.stages != before.stages:

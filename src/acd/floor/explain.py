@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from acd.floor import exclusion
 from acd.floor.calls import Call
+from acd.routing.index import Prospect
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trig
         "trigger": trigger,
         "queue": queue.name,
         "requirement": need.text,
-        "call_wait_s": round(at - call.place.joined_at, 3),
+        "call_wait_s": round(at - (call.place.queue_joined_at if call.talked else call.place.joined_at), 3),
         "chosen": _agent(chosen, at, need.skills),
     }
     if len(queue.stages) > 1:
@@ -33,7 +36,7 @@ def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trig
     if call.kept_for is not None:
         detail["preferred"] = call.kept_for
     else:
-        best = floor.matcher.agents_for(queue.name, need, BEST)
+        best = floor.matcher.agents_for(queue.name, exclusion.wanted(call, need), BEST)
         detail["best"] = [{"agent": n, "idle_s": round(max(0.0, at - roster[n].idle_since), 3)} for n in best]
     if floor.matcher.is_waiting(call.call):
         score = floor.matcher.call_score(call.call, chosen.name, at)
@@ -58,8 +61,9 @@ def explain_wait(floor: Floor, call: Call, at: float) -> None:
 
 
 def _candidates(floor: Floor, call: Call) -> dict[str, Any]:
-    found = floor.matcher.candidates(call.queue.name, call.requirement)
-    return {"members": found.members, "able": found.able, "free": found.free, "passed_over": found.blocked}
+    found = floor.matcher.candidates(call.queue.name, exclusion.wanted(call, call.requirement))
+    counted = {"members": found.members, "able": found.able, "free": found.free, "passed_over": found.blocked}
+    return {**counted, "excluded": exclusion.reasons(call)} if call.excluded else counted
 
 
 def _agent(agent: Agent, at: float, skills: frozenset[str]) -> dict[str, Any]:
@@ -85,7 +89,14 @@ def explain_agent(floor: Floor, agent: Agent) -> dict[str, Any]:
         "phone": str(agent.phone_state),
         "breaker": agent.cut_off,
         "call": agent.call,
-        "prospects": [dict(prospect._asdict()) for prospect in floor.matcher.prospects(agent.name)],
+        "prospects": [_prospect(agent, prospect) for prospect in floor.matcher.prospects(agent.name)],
         "held_for": floor.matcher.held_for(agent.name),
         "revision": floor.definition.revision,
     }
+
+
+def _prospect(agent: Agent, prospect: Prospect) -> dict[str, Any]:
+    shown = dict(prospect._asdict())
+    if not shown["why_not"] and re.search(rf"\bnot agent {re.escape(agent.name)}(?![\w-])", prospect.requirement):
+        shown["why_not"] = "does not get these calls again"
+    return shown

@@ -7,6 +7,7 @@ Nothing of channels but the command to hold; what an offer is, core knows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from acd.domain.definition import Cause, Destination, Preferred, QueueDefinition
 from acd.domain.instant import Instant
 from acd.domain.requirement import ANYONE, NOBODY, Requirement
 from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
+from acd.floor import callers, exclusion
 from acd.floor.calls import Call
 from acd.floor.explain import explain_wait
 from acd.routing.roster import Agent
@@ -58,7 +60,7 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
     """The agent a call is to be kept for, if there is one, logged in and in the queue."""
     name: object = None
     if preferred.kind == "last_agent":
-        name = floor.last_agents.get(call.caller_number)
+        name = callers.last_agent(floor, call.caller_number)
     elif preferred.kind == "owner":
         known = floor.definition.known_caller(call.caller_number)
         name = None if known is None else known.owner
@@ -66,6 +68,8 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
         name = call.attributes.get(preferred.attribute)
     agent = floor.roster.find(name) if isinstance(name, str) and name else None
     if agent is None or agent.state is AgentState.LOGGED_OUT or call.queue.name not in agent.definition.queues:
+        return None
+    if agent.name in call.excluded:
         return None
     if agent.cut_off is not None or (agent.state is AgentState.PAUSED and agent.reason in _DID_NOT_TAKE_IT):
         return None  # who cannot be reached, or has just let a call ring out, is not worth waiting for
@@ -75,6 +79,8 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
 def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
     """Work out for whom ``call`` waits now (``kept_for``, ``stage``, ``requirement``), and arm the moment when that
     changes. A change is written down."""
+    if call.excluded:
+        exclusion.review(floor, call, could_ever(floor, call, now), at, now)
     queue, waited_s = call.queue, max(0.0, now.utc - call.place.queue_joined_at)
     kept_for, until_s = None, None
     for preferred in queue.preferred:
@@ -124,7 +130,7 @@ def put_in_line(floor: Floor, call: Call) -> None:
         floor.matcher.wait(
             call.call,
             queue.name,
-            call.requirement,
+            exclusion.wanted(call, call.requirement),
             joined_at=place.joined_at,
             serial=place.serial,
             priority=place.priority,
@@ -136,7 +142,8 @@ def free_agents(floor: Floor, call: Call) -> list[str]:
     """The best free agents for ``call`` as it was aimed, as many as the queue rings at once."""
     if call.kept_for is not None:
         return [call.kept_for] if floor.matcher.is_free(call.kept_for) else []
-    return floor.matcher.agents_for(call.queue.name, call.requirement, call.queue.ring_agents)
+    need = exclusion.wanted(call, call.requirement)
+    return floor.matcher.agents_for(call.queue.name, need, call.queue.ring_agents)
 
 
 def stand(floor: Floor, call: Call, at: float, now: Instant) -> None:
@@ -144,6 +151,18 @@ def stand(floor: Floor, call: Call, at: float, now: Instant) -> None:
     aim(floor, call, at, now)
     if floor.is_synced(call.node):
         put_in_line(floor, call)
+
+
+def agent_came(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
+    """``agent`` is there again: the calls that would rather wait for him do so from now on."""
+    names = [name for name in agent.definition.queues if floor.definition.queues[name].preferred]
+    for call in [call for call in floor.calls.values() if call.queue.name in names] if names else ():
+        waited_s = now.utc - call.place.queue_joined_at
+        if floor.matcher.is_waiting(call.call) and any(
+            waited_s < preferred.limit_s and preferred_agent(floor, call, preferred) is agent
+            for preferred in call.queue.preferred
+        ):
+            stand(floor, call, at, now)
 
 
 def stage_due(floor: Floor, call: Call, at: float, now: Instant) -> None:
@@ -176,8 +195,11 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     if call.kept_for is not None:
         return False
     found = floor.matcher.candidates(call.queue.name, call.requirement)
-    if found.able or not found.members:
-        return False
+    return not found.able and found.members > 0 and next(could_ever(floor, call, now), None) is None
+
+
+def could_ever(floor: Floor, call: Call, now: Instant) -> Iterator[str]:
+    """The agents of the call's queue who can meet its requirement, or will, or that of a later stage."""
     needs = needs_from_now_on(floor, call)
     for agent in floor.roster.agents.values():
         if call.queue.name in agent.definition.queues:
@@ -185,8 +207,7 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
             lasting = {s: level for s, level in skills.items() if s not in validity or validity[s][1] is None}
             # Without a skill that is yet to end he may meet what forbids that skill
             if any(need.admits(skills) or need.admits(lasting) for need in needs):
-                return False
-    return True
+                yield agent.name
 
 
 def nobody_there(floor: Floor, call: Call) -> bool:
@@ -194,7 +215,7 @@ def nobody_there(floor: Floor, call: Call) -> bool:
     if call.kept_for is not None:
         return False
     for need in needs_from_now_on(floor, call):
-        found = floor.matcher.candidates(call.queue.name, need)
+        found = floor.matcher.candidates(call.queue.name, exclusion.wanted(call, need))
         if found.able > found.blocked.get(AgentState.LOGGED_OUT, 0):
             return False
     return True

@@ -1,5 +1,5 @@
 """What agents ask for: log in, log out, pause, resume; also in mid-call, when it takes effect after the call. And what is
-asked for calls: to go to a supervisor's queue, or to have other attributes.
+asked for calls: to go to another queue, a supervisor's say, or out of our hands; or to have other attributes.
 
 Every request with a name gets one Reply, sent once what follows from it is durable.
 """
@@ -13,7 +13,7 @@ from acd.domain.commands import MarkCall, Reply
 from acd.domain.events import AgentAction, AgentRequested, CallAction, CallRequested
 from acd.domain.instant import Instant
 from acd.domain.states import PAUSE_DEFAULT, AgentState, CallState
-from acd.floor import arrivals, line
+from acd.floor import arrivals, conversation, line
 from acd.floor.calls import Call
 from acd.routing.roster import PENDING_LOGOUT, PENDING_PAUSE, Agent
 
@@ -70,6 +70,7 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
         return True, "already logged in"
     floor.roster.intend(agent, None)
     floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
+    line.agent_came(floor, agent, event.at, now)
     floor.agent_freed(agent, event.at, now, "agent_login")
     return True, "logged in"
 
@@ -116,6 +117,7 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
     if agent.state in (AgentState.PAUSED, AgentState.WRAP_UP):
         floor.finish_wrap_up(agent, event.at, now)
         floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
+        line.agent_came(floor, agent, event.at, now)
         floor.agent_freed(agent, event.at, now, "agent_resumed")
         return True, "available"
     return True, "nothing to resume"
@@ -127,7 +129,9 @@ def handle_call(floor: Floor, event: CallRequested, now: Instant) -> None:
     if call is None:
         ok, message = False, f"there is no live call {event.call!r}"
     elif event.action is CallAction.ESCALATE:
-        ok, message = _escalate(floor, call, event, now)
+        ok, message = _to_queue(floor, call, event.queue or call.queue.escalation, "escalated", event, now)
+    elif event.action is CallAction.TRANSFER:
+        ok, message = _transfer(floor, call, event, now)
     else:
         ok, message = _set_attributes(floor, call, event, now)
     if event.request is not None:
@@ -135,23 +139,49 @@ def handle_call(floor: Floor, event: CallRequested, now: Instant) -> None:
         floor.command(Reply(event.request, ok, message, data))
 
 
-def _escalate(floor: Floor, call: Call, event: CallRequested, now: Instant) -> tuple[bool, str]:
-    target = event.queue or call.queue.escalation
+def _transfer(floor: Floor, call: Call, event: CallRequested, now: Instant) -> tuple[bool, str]:
+    if event.to is None:
+        return _to_queue(floor, call, event.queue, "transferred", event, now)
+    if event.queue is not None:
+        return False, "say a queue or a place in the dialplan, not both"
+    wrong = _cannot_be_moved(floor, call)
+    if wrong:
+        return False, wrong
+    conversation.send_away(floor, call, event.to, event.at, now)
+    return True, f"is sent to {line.describe(event.to)}"
+
+
+def _cannot_be_moved(floor: Floor, call: Call) -> str:
+    """Why nobody can move the caller now; empty if somebody can."""
+    if call.state not in (CallState.WAITING, CallState.TALKING) or call.going:
+        return f"is {call.state}: only who waits or talks can be passed on"
+    return "" if floor.is_synced(call.node) else f"node {call.node} is not connected"
+
+
+def _to_queue(
+    floor: Floor, call: Call, target: str | None, how: str, event: CallRequested, now: Instant
+) -> tuple[bool, str]:
+    if target is None and how == "transferred":
+        return False, "say to which queue, or to which place in the dialplan"
     if target is None:
         return False, f"queue {call.queue.name} names no escalation; say which queue"
     queue = floor.definition.queues.get(target)
     if queue is None:
         return False, f"there is no queue {target!r}"
-    if call.state is not CallState.WAITING or call.going:
-        return False, f"is {call.state} and does not wait"
-    if queue.name == call.queue.name:
+    wrong = _cannot_be_moved(floor, call)
+    if wrong:
+        return False, wrong
+    if call.state is CallState.TALKING:
+        if not line.is_open(floor, queue, now.utc):
+            return False, f"queue {queue.name} is closed"
+        conversation.pass_on(floor, call, queue, event.at, now, how)
+    elif queue.name == call.queue.name:
         return False, f"waits in queue {queue.name} already"
-    if not floor.is_synced(call.node):
-        return False, f"node {call.node} is not connected"
-    waited_s = round(max(0.0, event.at - call.place.joined_at), 3)
-    floor.ledger.decide(call, event.at, "escalated", {"from": call.queue.name, "to": queue.name, "waited_s": waited_s})
-    floor.forecast.left(call, event.at, gave_up=False)
-    line.move(floor, call, queue, event.at, now, "escalated")
+    else:
+        waited_s = round(max(0.0, event.at - call.place.joined_at), 3)
+        floor.ledger.decide(call, event.at, how, {"from": call.queue.name, "to": queue.name, "waited_s": waited_s})
+        floor.forecast.left(call, event.at, gave_up=False)
+        line.move(floor, call, queue, event.at, now, how)
     if call.call not in floor.calls:
         return True, f"went to queue {queue.name}, which sent it on"
     return True, f"waits in queue {call.queue.name}" if call.offer is None else f"is offered in queue {call.queue.name}"

@@ -17,8 +17,8 @@ from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
-from acd.floor import arrivals, line
-from acd.floor.calls import Call, Offer
+from acd.floor import arrivals, callers, conversation, exclusion, line
+from acd.floor.calls import TALK_KINDS, Call, Offer
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _KINDS = {
     Phase.HELD: (SegmentKind.WAITED,),
     Phase.OFFERING: (SegmentKind.OFFERED,),
     Phase.RINGING: (SegmentKind.RANG,),
-    Phase.TALKING: (SegmentKind.TALKED,),
+    Phase.TALKING: TALK_KINDS,
 }
 
 
@@ -126,14 +126,20 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     alive = {seen.channel for seen in event.calls}
     if event.restarted:
         _close_all(floor, event, alive, now)
+    remembered = {memory.channel: memory for memory in floor.memory.values() if memory.node == event.node}
     for seen in event.calls:
         call = floor.by_channel.get((event.node, seen.channel))
         if call is None:
             # A look that is older than the call's end revives nobody
-            if floor.ended.get((event.node, seen.channel), float("-inf")) <= before:
-                _adopt(floor, event, seen, now)
+            if floor.ended.get((event.node, seen.channel), _NEVER)[0] <= before:
+                _adopt(floor, event, _as_remembered(floor, event, seen, remembered.get(seen.channel), alive), now)
         elif call.touched_at <= before:
-            _correct(floor, event, seen, call, now)
+            other = _whose_place(floor, seen, call, alive)
+            if other is not None:
+                floor.drift("join_unheard", f"the caller of call {call.call} stands in the place of call {other.call}")
+                conversation.join(floor, call, other, event.at, now)
+            else:
+                _correct(floor, event, seen, call, now)
             if call.state in (CallState.WAITING, CallState.OFFERED, CallState.TALKING):
                 _mark(floor, seen, call)
     for call in [c for c in floor.calls.values() if c.node == event.node]:
@@ -142,14 +148,37 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
             _lose(floor, call, event.at, now)
 
 
+def _as_remembered(
+    floor: Floor, event: ev.NodeResynced, seen: SeenCall, memory: ev.CallMemory | None, alive: set[str]
+) -> SeenCall:
+    """A channel that bears another call's name, because its caller was put in the place of that other one, whose channel is
+    gone: he is who he was, and the other call is over."""
+    other = floor.memory.get(seen.call or "")
+    if memory is None or other is None or other is memory or other.channel in alive or memory.call not in floor.memory:
+        return seen
+    _close_remembered(floor, other, CallOutcome.TRANSFERRED, "agent", event.at, f"call {memory.call}")
+    return replace(seen, call=memory.call)
+
+
+def _whose_place(floor: Floor, seen: SeenCall, call: Call, alive: set[str]) -> Call | None:
+    """The call in whose place the caller of ``call`` was put by his agent's phone, if we did not hear of that: its name or
+    its offer stands on his channel, and its own channel is gone."""
+    offer = floor.offers.get(seen.offer or "")
+    for name in (seen.call, offer.call if offer is not None else None):
+        other = floor.calls.get(name or "")
+        if other is not None and other is not call and other.node == call.node and other.channel not in alive:
+            joins = call.state is CallState.TALKING and other.state in conversation.JOINABLE
+            return other if joins and seen.phase is not Phase.ELSEWHERE else None
+    return None
+
+
 def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
     """A caller of an earlier life asks before his node was compared: he is taken up with his id, place and numbering.
     False if he is not remembered."""
     memory = floor.memory.get(event.call or "")
     if memory is None or memory.node != event.node or floor.is_synced(event.node):
         return False
-    if memory.answered_at is not None:
-        # He has talked and waits again: that call is over, and a new one begins
+    if memory.answered_at is not None and not _waits_again(memory, event.place):
         _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", now.utc, None)
         return False
     home = _home(floor, event.place, memory, event.did, event.caller_number, now.utc, now)
@@ -178,7 +207,7 @@ def take_up(
     """Make a call ours that began before we looked. A remembered one goes on with its numbering and its open segment,
     if that is one of ``kinds``; any other is opened as ``identity``."""
     memory = floor.memory.pop(identity, None)
-    number = source.caller_number if memory is None else memory.caller_number
+    number, name = callers.identity(floor, source, memory)
     call = Call(
         call=identity,
         node=node,
@@ -187,7 +216,7 @@ def take_up(
         linkedid=source.linkedid,
         did=source.did if memory is None else memory.did,
         caller_number=number,
-        caller_name=source.caller_name if memory is None else memory.caller_name,
+        caller_name=name,
         place=place,
         queue=queue,
         attributes=arrivals.attributes_of(floor, source.did if memory is None else memory.did, number, place),
@@ -196,6 +225,7 @@ def take_up(
         segment_at=place.entered_at,
         touched_at=now.utc,
     )
+    exclusion.remember(call)
     floor.register(call)
     if memory is None or memory.answered_at is None:
         floor.counts[queue.name].offered += 1
@@ -231,6 +261,21 @@ def _home(
     return Place(queue.name, priority, joined_at, floor.serial_of(), now.utc, entered_at), queue
 
 
+_NEVER = (float("-inf"), "")
+_LINE_KINDS = frozenset({SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG})
+
+
+def _waits_again(memory: ev.CallMemory, place: Place | None) -> bool:
+    """Whether a caller who has talked and is found on hold was passed on to a queue by us, so that his call goes on: that
+    was written down, or stands on his channel and is newer than what was written down. Else somebody's phone has sent
+    him there: the call is over, and a new one begins."""
+    open_now = [segment for segment in memory.open_segments if segment.kind != SegmentKind.WRAPPED]
+    if open_now and all(segment.kind in _LINE_KINDS for segment in open_now):
+        return True
+    began = max((s.started_at for s in open_now if s.kind in TALK_KINDS), default=None)
+    return place is not None and began is not None and place.queue_joined_at > began
+
+
 def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
     """A caller's channel that we do not know: go on with its call if that is remembered, else open a new one. An id
     that nobody remembers is never used again: its call may have ended, and a call ends once."""
@@ -241,8 +286,12 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
     memory = floor.memory.get(was)
     if memory is not None and memory.node != event.node:
         memory = None
-    if memory is not None and memory.answered_at is not None and seen.phase is Phase.HELD:
-        # He has talked and waits again: that call is over, and a new one begins
+    if (
+        memory is not None
+        and memory.answered_at is not None
+        and seen.phase is Phase.HELD
+        and not _waits_again(memory, seen.place)
+    ):
         _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", event.at, None)
         memory = None
         if seen.place is not None:
@@ -302,9 +351,9 @@ def _agent_of(floor: Floor, seen: SeenCall) -> Agent | None:
     agent = floor.roster.agents.get(seen.agent or "")
     device = floor.roster.device(seen.agent_device) if seen.agent_device else None
     if seen.phase is Phase.TALKING and device is not None and (agent is None or device not in agent.devices):
-        for other in floor.roster.by_device.get(device, ()):
-            if other.state in _ON_A_CALL and other.call == seen.call and device in other.devices:
-                return other
+        there = [o for o in floor.roster.by_device.get(device, ()) if o.state in _ON_A_CALL and device in o.devices]
+        # Joined by a colleague and not yet written down, he is remembered on the colleague's own call
+        return next((other for other in there if other.call == seen.call), there[0] if len(there) == 1 else agent)
     return agent
 
 
@@ -340,6 +389,8 @@ def _bind(floor: Floor, call: Call, agent: Agent, phase: Phase, at: float, now: 
     for one in (agent, *others):
         _bring(floor, one, _STATES[phase], call, at, now)
     if talks:
+        call.on_hold = call.segment_kind is not SegmentKind.TALKED
+        call.consults = "" if call.segment_kind is SegmentKind.CONSULTED else None
         floor.talks(call, agent, call.segment_at)
     else:
         floor.arm_offer(call, now)

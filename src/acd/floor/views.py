@@ -7,6 +7,7 @@ from typing import Any
 
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallState
+from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.floor.core import Floor
 from acd.floor.explain import explain_agent
@@ -200,7 +201,10 @@ def calls(floor: Floor, now: float) -> list[dict[str, Any]]:
 
 
 def _call(floor: Floor, call: Call, now: float, position: int | None) -> dict[str, Any]:
-    wait_until = call.answered_at if call.answered_at is not None else now
+    waits = call.state in (CallState.WAITING, CallState.OFFERED)
+    # Who has talked and waits again, waits anew
+    wait_since = call.place.queue_joined_at if waits and call.talked else call.place.joined_at
+    wait_until = now if waits or call.answered_at is None else call.answered_at
     talking = call.state is CallState.TALKING
     return {
         "call": call.call,
@@ -210,8 +214,11 @@ def _call(floor: Floor, call: Call, now: float, position: int | None) -> dict[st
         "caller_number": call.caller_number,
         "caller_name": call.caller_name,
         "entered_at": call.place.entered_at,
-        "wait_s": round(max(0.0, wait_until - call.place.joined_at), 3),
-        "talk_s": round(max(0.0, now - call.segment_at), 3) if talking else None,
+        "wait_s": round(max(0.0, wait_until - wait_since), 3),
+        "talk_s": round(max(0.0, now - call.talk_at), 3) if talking else None,
+        "on_hold": call.on_hold,
+        "consults": call.consults,
+        "excluded": exclusion.reasons(call),
         "priority": call.place.priority,
         "position": position,
         "requirement": call.requirement.text,

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from acd.domain.errors import UnknownNameError
-from acd.domain.requirement import ABSENT, LEVEL_MAX, AllOf, AnyOf, Anyone, Requirement, SkillIn
+from acd.domain.requirement import ABSENT, LEVEL_MAX, AllOf, AnyOf, Anyone, Except, Requirement, SkillIn
 from acd.routing.line import Line
 from acd.routing.slices import Digits, at_least, summed, write
 
@@ -224,6 +224,9 @@ class Crew:
             for item in requirement.items:
                 mask |= self.mask_of(item)
             return mask
+        if isinstance(requirement, Except):
+            barred = (self.agents[name].bit for name in requirement.agents if name in self.agents)
+            return self.everyone & ~sum(barred)
         return self.everyone if isinstance(requirement, Anyone) else 0
 
     def _range(self, term: SkillIn) -> int:

@@ -1,0 +1,251 @@
+"""What happens between answer and hang-up: hold, consultation, the end of the talk, and the ways on from it.
+
+A conversation ends when the agent leaves the bridge. Its caller then goes on his way out (AFTER), waits again in another
+queue (one call, with one conversation more), is sent to a place in the dialplan, or takes the place of the agent's own
+call to a colleague.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from acd.domain import commands as do
+from acd.domain import events as ev
+from acd.domain import records as rec
+from acd.domain.definition import QueueDefinition, ToDialplan
+from acd.domain.instant import Instant
+from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
+from acd.floor import exclusion, line
+from acd.floor.calls import Call, Offer
+
+if TYPE_CHECKING:
+    from acd.floor.core import Floor
+
+_TURNS = {SegmentKind.TALKED: "retrieved", SegmentKind.HELD: "held", SegmentKind.CONSULTED: "consult"}
+"""What ends the stretch before one of these, in a word."""
+
+
+# -- hold and consultation ---------------------------------------------------------------------------------------------
+
+
+def call_held(floor: Floor, event: ev.CallHeld, now: Instant) -> None:
+    """The agent puts the caller on hold."""
+    _set_hold(floor, event.offer, event.at, now, on=True)
+
+
+def call_retrieved(floor: Floor, event: ev.CallRetrieved, now: Instant) -> None:
+    """The agent takes the caller back."""
+    _set_hold(floor, event.offer, event.at, now, on=False)
+
+
+def _set_hold(floor: Floor, offer: str, at: float, now: Instant, *, on: bool) -> None:
+    call = _in_conversation(floor, offer)
+    if call is not None:
+        hold(floor, call, at, now, on=on)
+
+
+def hold(floor: Floor, call: Call, at: float, now: Instant, *, on: bool) -> None:
+    """The caller is on hold, or not any more."""
+    call.on_hold = on
+    _turn(floor, call, at, now)
+
+
+def consult_began(floor: Floor, event: ev.ConsultBegan, now: Instant) -> None:
+    """The agent calls somebody else. While the caller is on hold that is a stretch of its own."""
+    call = _in_conversation(floor, event.offer)
+    if call is not None and call.consults is None:
+        call.consults = event.target
+        _turn(floor, call, event.at, now)
+
+
+def consult_ended(floor: Floor, event: ev.ConsultEnded, now: Instant) -> None:
+    """The agent's other call is over."""
+    call = _in_conversation(floor, event.offer)
+    if call is not None and call.consults is not None:
+        call.consults = None
+        _turn(floor, call, event.at, now)
+
+
+def _in_conversation(floor: Floor, identity: str) -> Call | None:
+    offer = floor.offers.get(identity)
+    return floor.calls[offer.call] if offer is not None and offer.answered else None
+
+
+def _turn(floor: Floor, call: Call, at: float, now: Instant) -> None:
+    kind = SegmentKind.TALKED
+    if call.on_hold:
+        kind = SegmentKind.HELD if call.consults is None else SegmentKind.CONSULTED
+    if kind is call.segment_kind:
+        return
+    over = call.segment_kind is SegmentKind.CONSULTED and kind is SegmentKind.HELD
+    target = call.consults if kind is SegmentKind.CONSULTED else None
+    call.touched_at = now.utc
+    floor.ledger.turn(call, kind, at, "consult_over" if over else _TURNS[kind], target or None)
+
+
+# -- the end of the talk -----------------------------------------------------------------------------------------------
+
+
+def talk_ended(floor: Floor, event: ev.TalkEnded, now: Instant) -> None:
+    """The agent has left the bridge."""
+    offer = floor.offers.get(event.offer)
+    if offer is not None and offer.answered:
+        end_talk(floor, offer, event.by, event.at, now)
+
+
+def end_talk(floor: Floor, offer: Offer, by: str, at: float, now: Instant) -> None:
+    """The conversation is over: wrap-up begins, the call is on its way out."""
+    call = floor.calls[offer.call]
+    call.become(CallState.AFTER)
+    call.talk_ended_by, call.touched_at = by, now.utc
+    call.on_hold, call.consults = False, None
+    _count_talk(floor, call, at)
+    at = floor.ledger.turn(call, SegmentKind.AFTER, at, by)
+    _agent_done(floor, call, offer, call.queue, at, now)
+
+
+def _agent_done(floor: Floor, call: Call, offer: Offer, queue: QueueDefinition, at: float, now: Instant) -> None:
+    """``offer``, made when the call was in ``queue``, is over for its agent: wrap-up, or whatever comes next."""
+    del floor.offers[offer.offer]
+    agent = floor.roster.agents[offer.agent]
+    floor.forecast.handled(queue.name, max(0.0, at - offer.made_at) + queue.wrap_up_s)
+    if queue.wrap_up_s <= 0:
+        floor.work_over(agent, at, now)
+        return
+    serial = call.next_segment
+    call.next_segment += 1
+    floor.wraps[agent.name] = (call.call, serial, at, queue.name)
+    floor.emit(rec.SegmentOpened(call.call, serial, SegmentKind.WRAPPED, at, queue.name, agent.name, offer.offer))
+    until = now.mono_of(at + queue.wrap_up_s)
+    floor.roster.enter(agent, AgentState.WRAP_UP, at, now, call=call.call, until_mono=until)
+    floor.timer(until, "wrap_up", agent.name)
+
+
+def _count_talk(floor: Floor, call: Call, at: float) -> None:
+    counts = floor.counts[call.queue.name]
+    counts.talks += 1
+    counts.talk_sum_s += max(0.0, at - call.talk_at)
+
+
+# -- the ways on -------------------------------------------------------------------------------------------------------
+
+
+def pass_on(floor: Floor, call: Call, queue: QueueDefinition, at: float, now: Instant, how: str) -> None:
+    """The caller of a conversation waits again, in ``queue``: the same call, with its history and rank. The agent wraps
+    up, and does not get it again. ``how``: ``escalated`` or ``transferred``."""
+    assert call.offer is not None
+    offer, before = floor.offers[call.offer], call.queue
+    talked_s = round(max(0.0, at - call.talk_at), 3)
+    floor.ledger.decide(call, at, how, {"from": before.name, "to": queue.name, "talked_s": talked_s})
+    _count_talk(floor, call, at)
+    exclusion.exclude(floor, call, offer.agent, how, now)
+    _wait_again(call, queue, now)
+    at = floor.ledger.turn(call, SegmentKind.WAITED, at, how)
+    call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
+    _agent_done(floor, call, offer, before, at, now)
+    floor.counts[queue.name].offered += 1
+    if queue.name != before.name:
+        floor.emit(rec.CallMoved(call.call, queue.name))
+    floor.arm_max_wait(call, now)
+    line.settle(floor, call, at, now, how, fresh=True)
+
+
+def _wait_again(call: Call, queue: QueueDefinition, now: Instant) -> None:
+    call.become(CallState.WAITING)
+    call.queue, call.stage, call.kept_for, call.hops = queue, 0, None, 0
+    call.offer = call.agent = call.talk_ended_by = None
+    call.on_hold, call.consults = False, None
+    call.unanswered, call.touched_at = True, now.utc
+
+
+def send_away(floor: Floor, call: Call, to: ToDialplan, at: float, now: Instant) -> None:
+    """Somebody sends the caller to a place in the dialplan: the call is over for us."""
+    target = line.describe(to)
+    floor.ledger.decide(call, at, "transferred", {"from": call.queue.name, "to": target})
+    floor.command(do.SendCall(call.node, call.channel, call.call, to))
+    outcome = CallOutcome.TRANSFERRED if call.talked else CallOutcome.OVERFLOWED
+    floor.end_call(call, outcome, "agent", None, at, now, target=target)
+
+
+def call_transferred(floor: Floor, event: ev.CallTransferred, now: Instant) -> None:
+    """The agent's phone has sent the caller out of our contexts."""
+    call = floor.by_channel.get((event.node, event.channel))
+    if call is not None and call.state in (CallState.TALKING, CallState.AFTER):
+        floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
+
+
+def call_joined(floor: Floor, event: ev.CallJoined, now: Instant) -> None:
+    """The agent's phone joined two calls of ours: the caller of the one stands in the place of the other's."""
+    call = floor.by_channel.get((event.node, event.channel))
+    other = floor.by_channel.get((event.node, event.into))
+    joins = call is not None and other is not None and call.state is CallState.TALKING
+    if joins and other is not None and call is not None and other.state in JOINABLE:
+        join(floor, call, other, event.at, now)
+        return
+    if other is not None:
+        floor.caller_gone(other, None, event.at, now)
+    if call is not None and call.state in (CallState.TALKING, CallState.AFTER):
+        floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now)
+
+
+JOINABLE = (CallState.WAITING, CallState.OFFERED, CallState.TALKING)
+"""What an agent's own call may be doing when he joins his caller with it."""
+
+
+def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None:
+    """The caller of ``call`` takes the place of the caller of ``other``, who was his agent: he waits, is offered or talks
+    where ``other`` did. ``other`` is over; whoever it was offered to or talked with goes on with ``call``."""
+    assert call.offer is not None
+    offer, theirs = floor.offers[call.offer], floor.offers.get(other.offer or "")
+    before, queue, state = call.queue, other.queue, other.state
+    floor.matcher.unwait(other.call)
+    detail = {"from": before.name, "to": queue.name, "call": other.call, "found": str(state)}
+    _count_talk(floor, call, at)
+    _close_consult(floor, other, call, at, now)
+    _wait_again(call, queue, now)
+    call.agent, call.offer = (theirs.agent, theirs.offer) if theirs is not None else (None, None)
+    kind = SegmentKind.WAITED
+    if theirs is not None:
+        at = max(at, *(floor.roster.agents[name].since for name in theirs.agents))
+        kind = SegmentKind.RANG if theirs.rang else SegmentKind.OFFERED
+        kind = SegmentKind.TALKED if state is CallState.TALKING else kind
+    at = floor.ledger.turn(call, kind, at, "joined")
+    call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
+    floor.ledger.decide(call, at, "joined", detail)
+    if queue.name != before.name:
+        floor.emit(rec.CallMoved(call.call, queue.name))
+    exclusion.exclude(floor, call, offer.agent, "transferred", now)
+    if theirs is not None:
+        _take_over(floor, call, theirs, at, now, talks=state is CallState.TALKING)
+    _agent_done(floor, call, offer, before, at, now)
+    if theirs is None:
+        floor.arm_max_wait(call, now)
+        line.settle(floor, call, at, now, "joined", fresh=False)
+    else:
+        mark = do.MarkCall(call.node, call.channel, call.call, call.place.encode(), queue.hold, theirs.agent)
+        floor.command(mark)
+
+
+def _take_over(floor: Floor, call: Call, theirs: Offer, at: float, now: Instant, *, talks: bool) -> None:
+    """Whoever was bound to the other call is bound to ``call``."""
+    theirs.call = call.call
+    call.become(CallState.OFFERED)
+    for name in theirs.agents:
+        agent = floor.roster.agents[name]
+        agent.call = call.call
+        if talks:
+            floor.roster.enter(agent, AgentState.TALKING, at, now, call=call.call, offer=theirs.offer)
+    if talks:
+        call.become(CallState.TALKING)
+        call.unanswered = False  # the queue has counted the agent's own call as answered
+        floor.talks(call, floor.roster.agents[theirs.agent], at)
+
+
+def _close_consult(floor: Floor, other: Call, call: Call, at: float, now: Instant) -> None:
+    """The agent's own call to a colleague is over, and nobody wraps up after it: the conversation goes on."""
+    if other.state is CallState.TALKING:
+        _count_talk(floor, other, at)
+    else:
+        floor.forecast.left(other, at, gave_up=False)
+    floor.close(other, CallOutcome.TRANSFERRED, "agent", None, at, now, target=f"call {call.call}", closing="joined")
