@@ -1,0 +1,195 @@
+"""``acd queue-log``: the records in Asterisk's own format, for programs that read that."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acd.cli.call import Moment
+from acd.cli.context import Failure, common_options, options, print_json
+from acd.domain.definition import FloorDefinition
+from acd.domain.errors import AcdError
+
+if TYPE_CHECKING:
+    from acd.queuelog.export import Members
+    from acd.queuelog.people import Member
+    from acd.queuelog.source import Source
+    from acd.queuelog.target import LogFile
+
+_AT_ONCE = 1000
+MEMBER = "{agent}"
+
+
+@click.group()
+@common_options
+def queue_log() -> None:
+    """The records as Asterisk's queue_log, for QueueMetrics, Asternic and scripts that read that."""
+
+
+@queue_log.command()
+@common_options
+@click.option("--from", "since", type=Moment(), help="From this time on: 2d (ago), 14:05, 2026-11-21.")
+@click.option("--to", "until", type=Moment(), help="Up to this time. [default: now]")
+@click.option("--follow", is_flag=True, help="Go on, and append what happens, until interrupted.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 60),
+    default=1.0,
+    show_default=True,
+    help="With --follow: look so often (s).",
+)
+@click.option(
+    "--member", default=MEMBER, show_default=True,
+    help="How agents are called: {agent}, {number} and {phone} stand for what floor.yaml says.",
+)  # fmt: skip
+@click.option("--url", help="Of this database instead of the configured one.")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+def export(
+    since: float | None, until: float | None, follow: bool, interval: float, member: str, url: str | None, file: Path
+) -> None:
+    """Write the log of a time to FILE (- for standard output), in the format of queue_log.
+
+    With --follow, FILE grows as things happen, a few seconds behind. FILE.position says how far it has come, so the
+    command may be stopped, killed and started again: every line is written once. FILE may be moved away (logrotate); a new
+    one is begun.
+
+    What differs from app_queue's own log is in docs/records.md.
+    """
+    from acd.queuelog.export import Log
+    from acd.queuelog.source import Source
+
+    if follow and until is not None:
+        raise click.UsageError("--follow goes on: leave --to out")
+    if since is None and not follow:
+        raise click.UsageError("from which time on? Give --from")
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--from must be before --to")
+    members = _members(member)
+    source = Source(url or _url())
+    try:
+        if follow:
+            _follow(source, members, file, since, interval)
+            return
+        assert since is not None
+        # A log of up to 14:00 does not begin with what happens then
+        log = Log(source, members, since - 1e-6)
+        end = time.time() if until is None else min(until - 1e-6, time.time())
+        count = _write(itertools.chain.from_iterable(lines for lines, _ in log.pieces(end)), file)
+    finally:
+        source.close()
+    if options().json and file != Path("-"):
+        print_json({"lines": count, "file": str(file)})
+    elif file != Path("-"):
+        click.echo(f"{count:,} lines in {file}")
+
+
+def _url() -> str:
+    from acd.cli.databaseurl import database_url
+
+    return database_url()
+
+
+def _members(template: str) -> Members:
+    """Who the agents are. Raises UsageError on a template with unknown names."""
+    from acd.cli.databaseurl import loaded_settings
+    from acd.cli.revisiondetail import definition_of
+    from acd.config import load_floor
+    from acd.queuelog.export import Members
+
+    def understand(detail: Mapping[str, Any]) -> Mapping[str, Member]:
+        return members_of(definition_of(detail), template)
+
+    try:
+        template.format(agent="", number="", phone="")
+    except (LookupError, ValueError, AttributeError) as error:
+        raise click.UsageError(f"--member {template!r}: only {{agent}}, {{number}} and {{phone}} are known") from error
+    try:
+        present = members_of(load_floor(loaded_settings().settings.floor.file).definition, template)
+    except AcdError:
+        # A log may be written where there is no floor; what the database kept of it is then all that is known
+        present = {}
+    return Members(present, understand)
+
+
+def members_of(definition: FloorDefinition, template: str) -> dict[str, Member]:
+    """The agents of a configuration as members of queues."""
+    from acd.queuelog.people import Member
+
+    return {
+        agent.name: Member(
+            template.format(agent=agent.name, number=agent.number, phone=(*agent.phones, "")[0]), agent.queues
+        )
+        for agent in definition.agents.values()
+    }
+
+
+def _write(lines: Iterator[Any], file: Path) -> int:
+    """All lines into a new file, which is there in full or not at all."""
+    if file == Path("-"):
+        return _print(lines)
+    if file.exists():
+        raise Failure(f"{file} is there already: name another, or go on with it by --follow", as_json=options().json)
+    part = file.with_name(file.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8", errors="replace") as into:
+            for line in lines:
+                into.write(f"{line}\n")
+                count += 1
+        part.replace(file)
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}", as_json=options().json) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _print(lines: Iterator[Any]) -> int:
+    count = 0
+    try:
+        while some := list(itertools.islice(lines, _AT_ONCE)):
+            sys.stdout.write("".join(f"{line}\n" for line in some))
+            sys.stdout.flush()
+            count += len(some)
+    except BrokenPipeError:
+        sys.stderr.close()
+    return count
+
+
+def _follow(source: Source, members: Members, file: Path, since: float | None, interval: float) -> None:
+    from acd.queuelog.export import Log
+    from acd.queuelog.target import LogFile
+
+    target = None if file == Path("-") else LogFile(file)
+    begin = target.upto if target is not None and target.upto is not None else since
+    log = Log(source, members, time.time() if begin is None else begin)
+    for piece, upto in log.caught_up():
+        _put(piece, upto, target)
+    try:
+        while True:
+            try:
+                lines = log.new(time.monotonic())
+            except AcdError as error:
+                # A database that is away comes back, and the log goes on where it was
+                click.echo(f"acd: {error}", err=True)
+                lines = []
+            _put(lines, log.upto, target)
+            time.sleep(interval)
+    except KeyboardInterrupt:
+        return
+    finally:
+        if target is not None:
+            target.close()
+
+
+def _put(lines: list[Any], upto: float, target: LogFile | None) -> None:
+    if target is not None:
+        target.append(lines, upto)
+    elif lines:
+        _print(iter(lines))

@@ -1,0 +1,216 @@
+"""What happened to one call, as moments in order: it joins a queue, rings, is answered, is talked out, leaves, ends.
+
+A story is told as far as it is known: its rows are read again while the call lasts, and only what is new comes out. Pure.
+Which of app_queue's events a moment is, with positions and times, is the sweep's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from acd.domain.definition import Cause
+from acd.domain.states import CallOutcome, OfferOutcome, SegmentKind
+
+MISSED = frozenset(
+    {
+        OfferOutcome.NO_ANSWER,
+        OfferOutcome.BUSY,
+        OfferOutcome.DECLINED,
+        OfferOutcome.UNREACHABLE,
+        OfferOutcome.CONGESTION,
+    }
+)
+"""What app_queue calls RINGNOANSWER: the phone was tried, and nobody spoke."""
+Row: TypeAlias = Any
+"""A row of the database, by its columns' names."""
+
+_RINGING = (SegmentKind.OFFERED, SegmentKind.RANG)
+_TALKING = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something about ``call`` at ``at`` (UTC s)."""
+
+    at: float
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Moment):
+    """It waits in ``queue``, the first time or again."""
+
+    queue: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Moment):
+    """It leaves the queue it waits in, without an agent. ``why``: a Cause, or a word such as ``escalated``."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rang(Moment):
+    """``agent`` was tried from ``since`` on and did not take it; ``gone``: because the caller went."""
+
+    agent: str
+    since: float
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Moment):
+    """Caller and ``agent`` talk. ``since``: when his phone was tried."""
+
+    agent: str
+    offer: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Talked(Moment):
+    """They do not talk any more. ``how``: agent, caller, blind or attended, the last two with ``target``."""
+
+    agent: str
+    how: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Moment):
+    """The call is over. ``outcome`` is a CallOutcome."""
+
+    outcome: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What stays the same of a call. ``channel`` is its uniqueid in Asterisk."""
+
+    call: str
+    channel: str
+    did: str
+    number: str
+    name: str
+    priority: int
+    entered_at: float
+
+
+class Story:
+    """One call. ``more`` gives the moments that are new since the last time."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.over = False
+        """Everything has been told."""
+        self._told = 0
+        """Segments of which all has been told."""
+        self._begun = -1
+        """The segment whose beginning has been told, but not its end."""
+        self._queue = ""
+        self._joined = False
+        self._since = call.entered_at
+        self._offer: tuple[str, str] | None = None
+        """The conversation that goes on: offer and agent."""
+
+    def more(self, row: Row, segments: Sequence[Row], decisions: Sequence[Row]) -> Iterator[Moment]:
+        """``row`` of calls, all its ``segments`` but wrap-ups by serial, and its ``decisions`` on leaving a queue and on
+        ringing several."""
+        over = row["ended_at"] is not None
+        for place in range(self._told, len(segments)):
+            segment = segments[place]
+            following = segments[place + 1] if place + 1 < len(segments) else None
+            if self._begun < place:
+                yield from self._begin(place, segment, segments, decisions)
+                self._begun = place
+            if segment["ended_at"] is None or (following is None and not over):
+                # What follows tells what it was the end of
+                return
+            yield from self._end(row, segment, following, decisions)
+            self._told = place + 1
+        if over and not self.over:
+            self.over = True
+            why = _left(decisions, row["ended_at"]) if row["outcome"] == CallOutcome.OVERFLOWED else ""
+            yield Ended(row["ended_at"], self.call, row["outcome"], why)
+
+    def _begin(self, place: int, segment: Row, segments: Sequence[Row], decisions: Any) -> Iterator[Moment]:
+        kind, at, queue = segment["kind"], segment["started_at"], segment["queue"] or ""
+        if not self._joined:
+            if kind not in _TALKING and kind != SegmentKind.AFTER:
+                self._joined, first = True, not self._queue
+                self._queue = queue
+                yield Joined(self.call.entered_at if first else at, self.call, queue, first)
+        elif queue != self._queue and kind not in _TALKING:
+            before = segments[place - 1]["outcome"] or ""
+            self._queue = queue
+            yield Left(at, self.call, _left(decisions, at) or before)
+            yield Joined(at, self.call, queue, first=False)
+        if kind == SegmentKind.OFFERED or (
+            kind == SegmentKind.RANG and segments[place - 1]["offer"] != segment["offer"]
+        ):
+            self._since = at
+        if kind in _TALKING:
+            whose = (segment["offer"] or "", segment["agent"] or "")
+            if self._offer != whose:
+                if not self._joined:
+                    # Passed from agent to agent, never in line between
+                    yield Joined(at, self.call, queue, first=not self._queue)
+                    self._queue = queue
+                self._offer, self._joined = whose, False
+                since = self._since if place and segments[place - 1]["kind"] in _RINGING else at
+                yield Connected(at, self.call, whose[1], whose[0], since)
+
+    def _end(self, row: Row, segment: Row, following: Row | None, decisions: Any) -> Iterator[Moment]:
+        kind, at, outcome = segment["kind"], segment["ended_at"], segment["outcome"]
+        if kind in _RINGING:
+            gone = outcome == OfferOutcome.CALLER_GONE
+            if gone or outcome in MISSED:
+                rung = [segment["agent"] or ""] if gone else _rung(segment, decisions)
+                for agent in rung:
+                    yield Rang(at, self.call, agent, self._since, gone)
+        elif kind in _TALKING:
+            goes_on = (
+                following is not None
+                and following["kind"] in _TALKING
+                and (following["offer"] or "", following["agent"] or "") == self._offer
+            )
+            if not goes_on:
+                self._offer = None
+                yield self._talked(row, segment, following)
+
+    def _talked(self, row: Row, segment: Row, following: Row | None) -> Talked:
+        at, agent, outcome = segment["ended_at"], segment["agent"] or "", segment["outcome"] or ""
+        if outcome in ("agent", "caller"):
+            return Talked(at, self.call, agent, outcome)
+        if following is not None and following["kind"] in _TALKING:
+            return Talked(at, self.call, agent, "attended", following["agent"] or "")
+        if following is not None and following["kind"] != SegmentKind.AFTER:
+            return Talked(at, self.call, agent, "blind", f"{following['queue'] or ''}@queue")
+        if row["outcome"] == CallOutcome.TRANSFERRED:
+            target = row["target"] or ""
+            return Talked(at, self.call, agent, "blind" if "@" in target or "," in target else "attended", target)
+        return Talked(at, self.call, agent, "agent" if row["ended_by"] == "agent" else "caller")
+
+
+def _left(decisions: Sequence[Row], at: float) -> str:
+    """Why a call left its queue at about ``at``; empty if that was not written down."""
+    found = [row for row in decisions if row["kind"] in ("overflowed", "escalated", "transferred") and row["at"] <= at]
+    if not found:
+        return ""
+    last = found[-1]
+    return str(last["detail"].get("cause") or Cause.MAX_WAIT) if last["kind"] == "overflowed" else str(last["kind"])
+
+
+def _rung(segment: Row, decisions: Sequence[Row]) -> list[str]:
+    """Everybody whose phone rang for the offer of ``segment``."""
+    for row in decisions:
+        if row["kind"] == "offered" and row["offer"] == segment["offer"]:
+            several = row["detail"].get("agents")
+            if isinstance(several, list) and several:
+                return [str(agent) for agent in several]
+    return [segment["agent"] or ""]
