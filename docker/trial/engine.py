@@ -167,7 +167,7 @@ def base_image(on: Engine, suite: str, *, pull: bool) -> str:
 def fetch_wheels() -> None:
     """The packages of the lock files, by this machine's pip with this machine's settings, checked by their hashes."""
     environment = WHEELS.with_name("pip")
-    run(["/usr/bin/python3", "-m", "venv", str(environment)])
+    run(["/usr/bin/python3", "-m", "venv", "--clear", str(environment)])
     build_lock = WHEELS.with_name("build.lock")
     with (PROJECT / "requirements-dev.lock").open() as lock:
         wanted = subprocess.run([PROJECT / "docker/acd/build-lock"], stdin=lock, capture_output=True, check=True)

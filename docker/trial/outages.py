@@ -113,7 +113,7 @@ def _is_there(stack: Stack, number: str) -> bool:
 def _one_talks_two_wait(stack: Stack) -> Floor:
     floor = _floor(stack)
     states = [floor[number][1] for number in RESTART_S if number in floor]
-    return floor if states == ["TALKING", "WAITING 0", "WAITING 1"] else {}
+    return floor if states == ["TALKING", "WAITING 1", "WAITING 2"] else {}
 
 
 def _music_for(stack: Stack, count: int) -> None:
