@@ -71,3 +71,7 @@ class UnknownNameError(AcdError):
 
 class RefusedError(AcdError):
     """The request is understood and not allowed in the present state; the message says why."""
+
+
+class ReportError(AcdError):
+    """A report cannot be made as it was asked for (a range, a zone, an interval that makes no sense); says what would."""

@@ -1,0 +1,264 @@
+"""What agents did: the time in each state, cut at the borders of intervals; and their conversations, from segments, so
+that a transferred call's time goes to whoever had it.
+
+State time belongs to the interval in which it passed, a conversation to that in which it began. A state that still lasts
+counts up to now.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.states import AgentState, OfferOutcome, SegmentKind
+from acd.reports import keys
+from acd.reports.ask import Ask
+from acd.reports.cuts import UNITS, cut
+from acd.reports.database import Database
+from acd.reports.intervals import overlap, part_of
+from acd.reports.model import Column, Kind, Row, mean_s, ratio, seconds
+from acd.reports.sql import earlier, later, micros
+from acd.store.tables import agent_states, agents, segments
+from acd.store.times import UtcTime
+
+Sums = dict[str, int]
+
+_STATES = {state: f"{state.value.lower()}_us" for state in AgentState}
+_WORK = tuple(_STATES[state] for state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP))
+_READY = (*_WORK, _STATES[AgentState.AVAILABLE], _STATES[AgentState.RESERVED])
+_PAUSED = _STATES[AgentState.PAUSED]
+_HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
+
+AGENT = Column("agent", "AGENT", Kind.TEXT, "who")
+STATE = Column("state", "STATE", Kind.TEXT, "what the agent did")
+REASON = Column("reason", "REASON", Kind.TEXT, "why paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column made of sums."""
+
+    column: Column
+    of: Callable[[Sums], Any]
+
+
+def _total(sums: Sums, names: Sequence[str]) -> int:
+    return sum(sums[name] for name in names)
+
+
+def _time(name: str, title: str, meaning: str, *of: str) -> Figure:
+    return Figure(Column(name, title, Kind.SECONDS, meaning), lambda sums: seconds(_total(sums, of)))
+
+
+def _count(name: str, title: str, meaning: str) -> Figure:
+    return Figure(Column(name, title, Kind.COUNT, meaning), lambda sums: sums[name])
+
+
+def _mean(name: str, title: str, meaning: str, *of: str) -> Figure:
+    column = Column(name, title, Kind.SECONDS, meaning)
+    return Figure(column, lambda sums: mean_s(_total(sums, of), sums["conversations"]))
+
+
+def _share(name: str, title: str, meaning: str, part: Sequence[str], whole: Sequence[str]) -> Figure:
+    column = Column(name, title, Kind.SHARE, meaning)
+    return Figure(column, lambda sums: ratio(_total(sums, part), _total(sums, whole)))
+
+
+_ALL = (
+    _time("logged_in_s", "LOGGED IN", "in any state but logged out", *_READY, _PAUSED),
+    _time("available_s", "AVAILABLE", "wanted calls and had none", _STATES[AgentState.AVAILABLE]),
+    _time("reserved_s", "RESERVED", "a call was on its way", _STATES[AgentState.RESERVED]),
+    _time("ringing_s", "RINGING", "the phone rang", _STATES[AgentState.RINGING]),
+    _time("talking_s", "TALKING", "with a caller, hold and consultation included", _STATES[AgentState.TALKING]),
+    _time("wrap_up_s", "WRAP-UP", "after a call", _STATES[AgentState.WRAP_UP]),
+    _time("paused_s", "PAUSED", "logged in and not to be called; by reason: acd report states", _PAUSED),
+    _share("occupancy", "OCCUPANCY", "(ringing + talking + wrap-up) / (logged in - paused)", _WORK, _READY),
+    _share("shrinkage", "SHRINKAGE", "paused / logged in", (_PAUSED,), (*_READY, _PAUSED)),
+    _count("conversations", "CALLS", "conversations that began"),
+    _mean("aht_s", "AHT", "(talk + hold + wrap-up) / conversations", "talk_us", "hold_us", "wrap_us"),
+    _mean("talk_s", "TALK", "mean talk of a conversation", "talk_us"),
+    _mean("hold_s", "HOLD", "mean hold and consultation of a conversation", "hold_us"),
+    _mean("wrap_s", "WRAP", "mean wrap-up of a conversation", "wrap_us"),
+    _count("ronas", "RONA", "offers that rang and were not answered"),
+    _count("declines", "DECLINED", "offers that were declined"),
+    _count("transfers", "TRANSFERS", "conversations that ended by passing the caller on"),
+)
+FIGURES: dict[str, Figure] = {figure.column.name: figure for figure in _ALL}
+DEFAULT = (
+    *("logged_in_s", "occupancy", "shrinkage", "paused_s", "conversations", "aht_s", "talk_s", "hold_s", "wrap_s"),
+    *("ronas", "declines", "transfers"),
+)
+
+_COUNTED = ("talk_us", "hold_us", "wrap_us", "conversations", "ronas", "declines", "transfers")
+
+
+def _nothing() -> Sums:
+    return dict.fromkeys((*_STATES.values(), *_COUNTED), 0)
+
+
+class Intervals:
+    """What the period is cut into, if it is."""
+
+    def __init__(self, database: Database, ask: Ask) -> None:
+        self._database, self._ask = database, ask
+        self.cuts = cut(ask.period, ask.zone, ask.units) if ask.units else None
+
+    def labels(self, row: Any) -> tuple[str, ...]:
+        """Of a row with a column part."""
+        return self.cuts.labels[row.part] if self.cuts is not None else ()
+
+    def states(self, *by: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """Microseconds (``us``) of states by part, ``state`` and ``by``."""
+        ask = self._ask
+        end_s = min(ask.period.to_s, max(ask.now, ask.period.from_s))
+        last = sa.literal(end_s, UtcTime())
+        begins = later(agent_states.c.started_at, sa.literal(ask.period.from_s, UtcTime()), type_=UtcTime())
+        ends = earlier(sa.func.coalesce(agent_states.c.ended_at, last), last, type_=UtcTime())
+        source, where = states_within(ask, end_s)
+        picked: list[Any] = [*by, agent_states.c.state]
+        if self.cuts is None:
+            length = micros(ends) - micros(begins)
+            where = [*where, begins < ends]
+        else:
+            cut_up = overlap(self._database, self.cuts, source, begins, ends)
+            source, where = cut_up.source, [*where, begins < ends, *cut_up.where]
+            length = micros(cut_up.ends) - micros(cut_up.begins)
+            picked.append(cut_up.part.label("part"))
+        rows = sa.select(*picked, length.label("length")).select_from(source).where(*where).subquery("spent")
+        groups = [column for column in rows.c if column.name != "length"]
+        return sa.select(*groups, sa.func.sum(rows.c.length).label("us")).group_by(*groups)
+
+    def conversations(self, *by: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """What segments say of agents, by part and ``by``: the sums of _COUNTED."""
+        ask, s = self._ask, segments.c
+        source: sa.FromClause = agents.join(segments, s.agent == agents.c.agent)
+        picked: list[Any] = [*by]
+        if self.cuts is not None:
+            source, part = part_of(self._database, self.cuts, source, s.started_at)
+            picked.append(part.label("part"))
+        before = segments.alias("before")
+        resumed = (
+            sa.select(sa.literal_column("1"))
+            .where(
+                before.c.call == s.call, before.c.serial < s.serial, before.c.kind == SegmentKind.TALKED,
+                before.c.agent == s.agent,
+                sa.or_(before.c.offer == s.offer, sa.and_(before.c.offer.is_(None), s.offer.is_(None))),
+            )
+            .correlate(segments)
+            .exists()
+        )  # fmt: skip
+        first = sa.case((sa.and_(s.kind == SegmentKind.TALKED, ~resumed), 1), else_=0)
+        picked += [s.kind, s.outcome, first.label("began"), (micros(s.ended_at) - micros(s.started_at)).label("length")]
+        where = ask.in_period(s.started_at)
+        if ask.filters.agent:
+            where.append(agents.c.agent.in_(ask.filters.agent))
+        rows = sa.select(*picked).select_from(source).where(*where).subquery("stretch")
+        r = rows.c
+        rang = r.kind.in_((SegmentKind.OFFERED, SegmentKind.RANG))
+
+        def total(*kinds: SegmentKind) -> sa.ColumnElement[Any]:
+            return sa.func.coalesce(sa.func.sum(r.length).filter(r.kind.in_(kinds)), 0)
+
+        def count(where: Any) -> sa.ColumnElement[Any]:
+            return sa.func.count().filter(where)
+
+        sums = (
+            total(SegmentKind.TALKED).label("talk_us"),
+            total(*_HELD).label("hold_us"),
+            total(SegmentKind.WRAPPED).label("wrap_us"),
+            sa.func.sum(r.began).label("conversations"),
+            count(sa.and_(rang, r.outcome == OfferOutcome.NO_ANSWER)).label("ronas"),
+            count(sa.and_(rang, r.outcome == OfferOutcome.DECLINED)).label("declines"),
+            count(sa.and_(~rang, r.outcome == "transfer")).label("transfers"),
+        )
+        groups = [column for column in r if column.name not in ("kind", "outcome", "began", "length")]
+        return sa.select(*groups, *sums).group_by(*groups)
+
+
+def states_within(ask: Ask, end_s: float) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
+    """The intervals of agents that may reach into the period, found by agent: the one in force at its beginning, and those
+    that began within it."""
+    begin_s, before = ask.period.from_s, agent_states.alias("before")
+    in_force = (
+        sa.select(sa.func.max(before.c.started_at))
+        .where(before.c.agent == agents.c.agent, before.c.started_at <= begin_s)
+        .correlate(agents)
+        .scalar_subquery()
+    )
+    where = [
+        agent_states.c.started_at < end_s,
+        agent_states.c.started_at >= sa.func.coalesce(in_force, sa.literal(begin_s, UtcTime())),
+    ]
+    if ask.filters.agent:
+        where.append(agents.c.agent.in_(ask.filters.agent))
+    return agents.join(agent_states, agent_states.c.agent == agents.c.agent), where
+
+
+def figures(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[Column, ...], list[Row], Row]:
+    """(columns, rows, total) by agent and intervals: state time and conversations."""
+    intervals = Intervals(database, ask)
+    by = [agents.c.agent] if "agent" in ask.by else []
+    groups: dict[tuple[Any, ...], Sums] = defaultdict(_nothing)
+
+    def key(row: Any) -> tuple[Any, ...]:
+        return keys.in_order(ask, intervals.labels(row), (row.agent,) if by else ())
+
+    for row in database.rows(intervals.states(*by)):
+        groups[key(row)][_STATES[AgentState(row.state)]] += int(row.us)
+    for row in database.rows(intervals.conversations(*by)):
+        sums = groups[key(row)]
+        for name in _COUNTED:
+            sums[name] += int(row._mapping[name] or 0)
+    total = _nothing()
+    for sums in groups.values():
+        for name, value in sums.items():
+            total[name] += value
+    if intervals.cuts is not None and not by:
+        for labels in intervals.cuts.labels:
+            groups.setdefault(labels, _nothing())
+    chosen = [FIGURES[name] for name in names]
+    rows = [
+        (*found, *(figure.of(groups[found]) for figure in chosen))
+        for found in sorted(groups, key=keys.sort_key(ask.by))
+    ]
+    columns = (*(keys.column_of(name) if name in UNITS else AGENT for name in ask.by), *(f.column for f in chosen))
+    return columns, rows, (*(None for _ in ask.by), *(figure.of(total) for figure in chosen))
+
+
+def states(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row], Row | None]:
+    """(columns, rows, no total): time by whatever of agent, state, reason and intervals is asked for, with its share of the
+    time the agents were logged in."""
+    intervals = Intervals(database, ask)
+    wanted = {"agent": agents.c.agent, "state": agent_states.c.state, "reason": agent_states.c.reason}
+    by = [column for name, column in wanted.items() if name != "state" and name in ask.by]
+    groups: dict[tuple[Any, ...], int] = defaultdict(int)
+    logged_in: dict[tuple[Any, ...], int] = defaultdict(int)
+    others = [name for name in ask.by if name in wanted]
+    for row in database.rows(intervals.states(*by)):
+        if row.state == AgentState.LOGGED_OUT and "state" not in ask.by:
+            continue
+        values = row._mapping
+        labels, who = intervals.labels(row), values.get("agent")
+        key = keys.in_order(ask, labels, tuple(values[name] for name in others))
+        groups[key] += int(row.us)
+        if row.state != AgentState.LOGGED_OUT:
+            logged_in[(*labels, who)] += int(row.us)
+    place = ask.by.index("agent") if "agent" in ask.by else None
+    state_at = ask.by.index("state") if "state" in ask.by else None
+    rows: list[Row] = []
+    for key in sorted(groups, key=keys.sort_key(ask.by)):
+        labels = tuple(value for name, value in zip(ask.by, key, strict=True) if name in UNITS)
+        whole = logged_in[(*labels, None if place is None else key[place])]
+        out = state_at is not None and key[state_at] == AgentState.LOGGED_OUT
+        rows.append((*key, groups[key] / 1_000_000, None if out else ratio(groups[key], whole)))
+    of = {"agent": AGENT, "state": STATE, "reason": REASON}
+    columns = (
+        *(keys.column_of(name) if name in UNITS else of[name] for name in ask.by),
+        Column("time_s", "TIME", Kind.SECONDS, "in this state"),
+        Column("share", "OF LOGGED IN", Kind.SHARE, "of the time logged in"),
+    )
+    return columns, rows, None

@@ -1,0 +1,170 @@
+"""Callers who called more than once: abandoned calls and whether the caller was reached since, and calls that made
+another one necessary. A number is a caller; calls without one, or with it withheld, cannot be told apart and are left
+out of what is judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.states import CallOutcome
+from acd.reports import keys
+from acd.reports.ask import Ask
+from acd.reports.cuts import UNITS, cut
+from acd.reports.database import Database
+from acd.reports.intervals import part_of
+from acd.reports.model import Column, Kind, Row, ratio, seconds
+from acd.reports.sql import micros
+from acd.store.tables import calls
+
+WITHHELD = ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
+"""What stands in place of a number that is not known; compared without regard to case."""
+
+DAY_US = 86_400_000_000
+
+ABANDONED = (
+    Column("entered", "ENTERED", Kind.MOMENT, "when the call entered"),
+    Column("call", "CALL", Kind.TEXT, "its id"),
+    Column("number", "NUMBER", Kind.TEXT, "the caller's"),
+    Column("name", "NAME", Kind.TEXT, "the caller's"),
+    Column("queue", "QUEUE", Kind.TEXT, "where the caller gave up"),
+    Column("did", "DID", Kind.TEXT, "the number that was dialled"),
+    Column("client", "CLIENT", Kind.TEXT, "for whom"),
+    Column("wait_s", "WAITED", Kind.SECONDS, "until the caller hung up"),
+    Column("short", "SHORT", Kind.FLAG, "waited less than --short"),
+    Column("tries", "TRIES SINCE", Kind.COUNT, "later calls from the number; none where it is withheld"),
+    Column("reached", "REACHED", Kind.FLAG, "a later call from the number was answered; none: withheld"),
+    Column("reached_at", "REACHED AT", Kind.MOMENT, "when that one was answered"),
+    Column("reached_by", "REACHED BY", Kind.TEXT, "by whom"),
+    Column("reached_after_s", "AFTER", Kind.SECONDS, "from hanging up to being answered"),
+)
+
+
+def _known_number(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.func.lower(number).not_in(WITHHELD)
+
+
+def abandoned(database: Database, ask: Ask) -> list[Row]:
+    """The abandoned calls, the latest first, each with what became of its caller up to now."""
+    later = calls.alias("later")
+    of_the_same = (
+        later.c.caller_number == calls.c.caller_number,
+        sa.func.coalesce(later.c.client, "") == sa.func.coalesce(calls.c.client, ""),
+        later.c.entered_at > calls.c.entered_at,
+    )
+    tries = sa.select(sa.func.count()).where(*of_the_same).correlate(calls).scalar_subquery()
+    first = (
+        sa.select(later.c.call)
+        .where(*of_the_same, later.c.answered_at.is_not(None))
+        .order_by(later.c.answered_at, later.c.call)
+        .limit(1)
+        .correlate(calls)
+        .scalar_subquery()
+    )
+    known = _known_number(calls.c.caller_number)
+    one = (
+        sa.select(
+            calls, known.label("known"), sa.case((known, tries)).label("tries"), sa.case((known, first)).label("reached_in")
+        )
+        .where(
+            *ask.in_period(calls.c.entered_at), *ask.filters.of_calls(), calls.c.ended_at.is_not(None),
+            calls.c.outcome == CallOutcome.ABANDONED.value, calls.c.answered_at.is_(None),
+        )
+        .subquery("one")
+    )  # fmt: skip
+    reached = calls.alias("reached")
+    statement = (
+        sa.select(one, reached.c.answered_at.label("reached_at"), reached.c.agent.label("reached_by"))
+        .select_from(one.outerjoin(reached, reached.c.call == one.c.reached_in))
+        .order_by(one.c.entered_at.desc(), one.c.call.desc())
+    )
+    return [_abandoned_row(row, ask) for row in database.rows(statement)]
+
+
+def _abandoned_row(row: Any, ask: Ask) -> Row:
+    short = None if row.wait_us is None else row.wait_us < round(ask.short_s * 1_000_000)
+    after = None
+    if row.reached_at is not None:
+        after = (round(row.reached_at * 1_000_000) - round(row.ended_at * 1_000_000)) / 1_000_000
+    return (
+        row.entered_at, row.call, row.caller_number, row.caller_name, row.queue, row.did, row.client,
+        seconds(row.wait_us), short, row.tries, row.reached_in is not None if row.known else None, row.reached_at,
+        row.reached_by, after,
+    )  # fmt: skip
+
+
+REPEAT = (
+    Column("answered", "ANSWERED", Kind.COUNT, "answered calls that are over"),
+    Column("judged", "JUDGED", Kind.COUNT, "of these, with a number, and long enough ago to tell"),
+    Column("repeated", "REPEATED", Kind.COUNT, "of these, followed by another call of the number within --within days"),
+    Column("first_contact_rate", "FIRST CONTACT", Kind.SHARE, "1 - repeated / judged"),
+    Column("repeat_after_s", "AFTER", Kind.SECONDS, "mean time from a repeated call's beginning to the next"),
+)
+
+
+def repeat(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row], Row]:
+    """(columns, rows, total) of answered calls and whether another one of the same number (for the same client) followed."""
+    cuts = cut(ask.period, ask.zone, ask.units) if ask.units else None
+    within_us = ask.within_days * DAY_US
+    others = [name for name in ask.by if name not in UNITS]
+    following = (
+        sa.func.lead(calls.c.entered_at)
+        .over(
+            partition_by=[calls.c.caller_number, sa.func.coalesce(calls.c.client, "")],
+            order_by=[calls.c.entered_at, calls.c.call],
+        )
+        .label("following")
+    )
+    needed = {"entered_at", "answered_at", "ended_at", "caller_number", "queue", "agent", "client", "did", *others}
+    every = (
+        sa.select(*(calls.c[name] for name in sorted(needed)), following)
+        .where(
+            calls.c.entered_at >= ask.period.from_s,
+            calls.c.entered_at < ask.period.to_s + ask.within_days * 86_400 + 1,
+        )
+        .subquery("every")
+    )
+    source: sa.FromClause = every
+    picked: list[Any] = [every.c[name].label(f"by_{name}") for name in others]
+    if cuts is not None:
+        source, part = part_of(database, cuts, source, every.c.entered_at)
+        picked.append(part.label("part"))
+    gap = micros(every.c.following) - micros(every.c.entered_at)
+    judged = sa.and_(_known_number(every.c.caller_number), every.c.entered_at <= ask.now - ask.within_days * 86_400)
+    where = [
+        *ask.in_period(every.c.entered_at), every.c.answered_at.is_not(None), every.c.ended_at.is_not(None),
+        *(every.c[name].in_(values) for name, values in ask.filters.given()),
+    ]  # fmt: skip
+    one = sa.select(*picked, judged.label("judged"), gap.label("gap")).select_from(source).where(*where).subquery("one")
+    repeated = sa.and_(one.c.judged, one.c.gap <= within_us)
+    groups = [one.c[column.name] for column in picked]
+    statement = sa.select(
+        *groups,
+        sa.func.count().label("answered"),
+        sa.func.count().filter(one.c.judged).label("judged"),
+        sa.func.count().filter(repeated).label("repeated"),
+        sa.func.sum(one.c.gap).filter(repeated).label("gaps_us"),
+    ).group_by(*groups)
+    found: dict[tuple[Any, ...], tuple[int, int, int, int]] = defaultdict(lambda: (0, 0, 0, 0))
+    for row in database.rows(statement):
+        values = row._mapping
+        labels = cuts.labels[values["part"]] if cuts is not None else ()
+        key = keys.in_order(ask, labels, tuple(values[f"by_{name}"] for name in others))
+        found[key] = (row.answered, row.judged, row.repeated, int(row.gaps_us or 0))
+    if cuts is not None and not others:
+        for label in cuts.labels:
+            found.setdefault(label, (0, 0, 0, 0))
+    total = tuple(map(sum, zip(*found.values(), strict=True))) if found else (0, 0, 0, 0)
+    rows = [(*key, *_repeat_figures(found[key])) for key in sorted(found, key=keys.sort_key(ask.by))]
+    columns = (*(keys.column_of(name) if name in UNITS else keys.OF_CALLS[name] for name in ask.by), *REPEAT)
+    return columns, rows, (*(None for _ in ask.by), *_repeat_figures(total))
+
+
+def _repeat_figures(sums: Sequence[int]) -> Row:
+    answered, judged, repeated, gaps_us = sums
+    first = ratio(judged - repeated, judged)
+    return answered, judged, repeated, first, gaps_us / repeated / 1_000_000 if repeated else None

@@ -1,0 +1,112 @@
+"""What the rows of a report can be told apart by, besides intervals of the calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.expression_parser import ExpressionError, tree_of
+from acd.domain.expression_tree import Skill, operands_of
+from acd.reports.ask import Ask
+from acd.reports.cuts import UNITS, order
+from acd.reports.model import Column, Kind
+from acd.reports.sql import elements, member
+from acd.store.tables import calls, decisions
+
+_TEXT = Kind.TEXT
+OF_CALLS: dict[str, Column] = {
+    "queue": Column("queue", "QUEUE", _TEXT, "the queue the call was in last"),
+    "agent": Column("agent", "AGENT", _TEXT, "who answered first; none: nobody did"),
+    "client": Column("client", "CLIENT", _TEXT, "for whom the call was handled"),
+    "did": Column("did", "DID", _TEXT, "the number that was dialled"),
+    "node": Column("node", "NODE", _TEXT, "the Asterisk that had the call"),
+    "outcome": Column("outcome", "OUTCOME", _TEXT, "how the call ended; none: it has not"),
+    "ended_by": Column("ended_by", "ENDED BY", _TEXT, "caller, agent, system or unknown"),
+    "disposition": Column("disposition", "DISPOSITION", _TEXT, "what the agent said became of it"),
+    "tag": Column("tag", "TAG", _TEXT, "a call is counted once for each of its tags"),
+    "requirement": Column("requirement", "REQUIREMENT", _TEXT, "what was asked of agents when the call came"),
+    "skill": Column("skill", "SKILL", _TEXT, "a call is counted once for each skill it asked for"),
+}
+
+_INTERVALS = {
+    "15min": "QUARTER HOUR", "30min": "HALF HOUR", "hour": "HOUR", "day": "DAY", "week": "WEEK", "month": "MONTH",
+    "weekday": "WEEKDAY", "hour_of_day": "HOUR OF DAY",
+}  # fmt: skip
+
+ANYONE = "anyone"
+"""The skill of calls that asked for none."""
+
+
+def column_of(name: str) -> Column:
+    """The column of an interval."""
+    return Column(name, _INTERVALS[name], Kind.INTERVAL, f"the {_INTERVALS[name].lower()} in which the call entered")
+
+
+def requirement() -> sa.ColumnElement[str]:
+    """What was asked of agents for a call, in the first decision that says it; found in the decisions, for the call's own
+    row does not tell."""
+    text = member(decisions.c.detail, sa.literal_column("'requirement'"))
+    return (
+        sa.select(text)
+        .where(decisions.c.call == calls.c.call, text.is_not(None))
+        .order_by(decisions.c.serial)
+        .limit(1)
+        .correlate(calls)
+        .scalar_subquery()
+    )
+
+
+def expression_of(name: str, tag: Any) -> sa.ColumnElement[Any]:
+    """The SQL of a key; ``tag`` is the column of the joined tags."""
+    if name == "tag":
+        value: sa.ColumnElement[Any] = tag
+        return value
+    if name in ("requirement", "skill"):
+        return requirement()
+    column: sa.ColumnElement[Any] = calls.c[name]
+    return column
+
+
+def with_tags(source: sa.FromClause) -> tuple[sa.FromClause, Any]:
+    """``source`` with a row a tag (calls without any stay, with none), and the tag's column."""
+    tags = elements(calls.c.tags).table_valued("value", name="tags")
+    return source.outerjoin(tags, sa.true()), tags.c.value
+
+
+def skills_of(requirement: str | None) -> Sequence[str | None]:
+    """The skills that a requirement's text names; (ANYONE,) if none, (None,) if there is no text."""
+    if requirement is None:
+        return (None,)
+    try:
+        tree = tree_of(requirement, _Any())
+    except ExpressionError:
+        return (requirement,)
+    names = {operand.name for operand in operands_of(tree) if isinstance(operand, Skill)}
+    return sorted(names) or (ANYONE,)
+
+
+class _Any(frozenset[str]):
+    """Every word is a skill: the floor of that day may have known others than today's."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def sort_key(by: Sequence[str]) -> Callable[[tuple[Any, ...]], Any]:
+    """Orders rows by their keys: intervals as time goes by, texts as texts, what is not known last."""
+
+    def key(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            (value is None, order(value, name) if name in UNITS and value is not None else value or "")
+            for name, value in zip(by, row, strict=False)
+        )
+
+    return key
+
+
+def in_order(ask: Ask, labels: tuple[str, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row's keys in the order of ``ask.by``: labels of intervals and the other keys, each in their own order."""
+    one, two = iter(labels), iter(others)
+    return tuple(next(one) if name in UNITS else next(two) for name in ask.by)

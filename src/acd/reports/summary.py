@@ -1,0 +1,150 @@
+"""Calls, counted and added up by whatever tells them apart, in one pass over ``calls`` and its facts.
+
+A call belongs to the interval in which it entered, wherever it ends. The total is asked for by itself: a call with two
+tags is one call, and no percentile can be made from others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.errors import ReportError
+from acd.reports import keys
+from acd.reports.ask import Ask
+from acd.reports.cuts import UNITS, cut
+from acd.reports.database import Database
+from acd.reports.intervals import part_of
+from acd.reports.measures import (
+    MEASURES,
+    NEEDED,
+    SUMS,
+    Rules,
+    Sums,
+    percentile_sum,
+    percentile_sums,
+    rank_columns,
+)
+from acd.reports.model import Column, Row
+from acd.store.tables import calls
+
+_ZERO = frozenset({"longest_us", *(name for name in SUMS if name.endswith("_us"))})
+"""Sums that are None where there is nothing to add."""
+
+
+class Summary:
+    """One such question, being answered."""
+
+    def __init__(self, database: Database, ask: Ask, measures: Sequence[str]) -> None:
+        self._database, self._ask = database, ask
+        self._measures = [MEASURES[name] for name in measures]
+        needed = dict.fromkeys(need for measure in self._measures for need in measure.needs)
+        self._sums = [*(name for name in needed if name in SUMS), *(["unsummed"] if "unsummed" not in needed else [])]
+        self._percents = tuple(sorted({percent for measure in self._measures for percent in measure.percents}))
+        self._cuts = cut(ask.period, ask.zone, ask.units) if ask.units else None
+        if self._percents and "skill" in ask.by:
+            raise ReportError("percentiles cannot be told by skill: leave wait_p... out of --columns")
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Keys first."""
+        by = [keys.column_of(name) if name in UNITS else keys.OF_CALLS[name] for name in self._ask.by]
+        return (*by, *(measure.column for measure in self._measures))
+
+    def rows(self) -> tuple[list[Row], Row, int]:
+        """The rows in order, the total, and how many calls have ended and were not summed up."""
+        (total,) = self._groups(()).values()
+        groups: dict[tuple[Any, ...], dict[str, int | None]]
+        groups = self._groups(self._ask.by) if self._ask.by else {(): total}
+        if "skill" in self._ask.by:
+            groups = self._by_skill(groups)
+        if self._cuts is not None and len(self._ask.units) == len(self._ask.by):
+            for label in self._cuts.labels:
+                groups.setdefault(label, self._nothing())
+        rows = [(*key, *self._figures(groups[key])) for key in sorted(groups, key=keys.sort_key(self._ask.by))]
+        return rows, (*(None for _ in self._ask.by), *self._figures(total)), total["unsummed"] or 0
+
+    def _figures(self, sums: Sums) -> list[Any]:
+        return [measure.of(sums) for measure in self._measures]
+
+    def _nothing(self) -> dict[str, int | None]:
+        nothing: dict[str, int | None] = {name: None if name in _ZERO else 0 for name in self._sums}
+        return nothing | {percentile_sum(percent): None for percent in self._percents}
+
+    def _groups(self, by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, int | None]]:
+        statement = self.statement(by)
+        found: dict[tuple[Any, ...], dict[str, int | None]] = {}
+        others = [name for name in by if name not in UNITS]
+        for row in self._database.rows(statement):
+            values = row._mapping
+            labels = self._cuts.labels[values["part"]] if by and self._cuts is not None else ()
+            key = keys.in_order(self._ask, labels, tuple(values[f"by_{name}"] for name in others)) if by else ()
+            sums: dict[str, int | None] = {
+                name: None if values[name] is None else int(values[name]) for name in self._sums
+            }
+            if self._percents and self._database.is_postgres:
+                waits = values["percentiles"] or [None] * len(self._percents)
+                sums |= {percentile_sum(percent): wait for percent, wait in zip(self._percents, waits, strict=True)}
+            else:
+                sums |= {percentile_sum(percent): values[percentile_sum(percent)] for percent in self._percents}
+            found[key] = sums
+        return found
+
+    def statement(self, by: Sequence[str]) -> sa.Select[Any]:
+        """The query for these keys; none: for the total."""
+        source: sa.FromClause = calls
+        picked: list[Any] = []
+        tag: Any = None
+        if by and self._cuts is not None:
+            source, part = part_of(self._database, self._cuts, source, calls.c.entered_at)
+            picked.append(part.label("part"))
+        if "tag" in by:
+            source, tag = keys.with_tags(source)
+        others = [name for name in by if name not in UNITS]
+        picked += [keys.expression_of(name, tag).label(f"by_{name}") for name in others]
+        names = [column.name for column in picked]
+        picked += [calls.c[name] for name in NEEDED]
+        rules = self._rules()
+        picked.append(rules.threshold_us.label("threshold_us"))
+        where = [*self._ask.in_period(calls.c.entered_at), *self._ask.filters.of_calls()]
+        one = sa.select(*picked).select_from(source).where(*where).subquery("one")
+        if self._percents and not self._database.is_postgres:
+            one = sa.select(one, *rank_columns(one.c, [one.c[name] for name in names])).subquery("ranked")
+        judged = Rules(one.c.threshold_us, rules.short_us)
+        figures = [SUMS[name](one.c, judged).label(name) for name in self._sums]
+        if self._percents:
+            figures += percentile_sums(one.c, self._percents, is_postgres=self._database.is_postgres)
+        by_columns = [one.c[name] for name in names]
+        return sa.select(*by_columns, *figures).select_from(one).group_by(*by_columns)
+
+    def _rules(self) -> Rules:
+        def us(given_s: float) -> Any:
+            return sa.literal(round(given_s * 1_000_000), sa.BigInteger)
+
+        thresholds = [(calls.c.queue == name, us(given)) for name, given in sorted(self._ask.thresholds_s.items())]
+        threshold = sa.case(*thresholds, else_=us(self._ask.threshold_s)) if thresholds else us(self._ask.threshold_s)
+        return Rules(threshold, us(self._ask.short_s))
+
+    def _by_skill(
+        self, groups: dict[tuple[Any, ...], dict[str, int | None]]
+    ) -> dict[tuple[Any, ...], dict[str, int | None]]:
+        """From requirements to the skills they name: each counts wherever it is named."""
+        place = self._ask.by.index("skill")
+        found: dict[tuple[Any, ...], dict[str, int | None]] = {}
+        for key, sums in groups.items():
+            for skill in keys.skills_of(key[place]):
+                whole = found.setdefault((*key[:place], skill, *key[place + 1 :]), self._nothing())
+                for name, value in sums.items():
+                    before = whole[name]
+                    if value is not None and before is not None:
+                        value = max(before, value) if name == "longest_us" else before + value
+                    whole[name] = before if value is None else value
+        return found
+
+
+def summarize(database: Database, ask: Ask, measures: Sequence[str]) -> tuple[tuple[Column, ...], list[Row], Row, int]:
+    """(columns, rows, total, calls without facts)."""
+    summary = Summary(database, ask, measures)
+    return (summary.columns, *summary.rows())

@@ -1,0 +1,348 @@
+"""Every report computed the slow and obvious way: a loop over all records, one at a time, and Python's own calendar."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from reportkit import Row, World, us
+
+MINUTES = {"15min": 15, "30min": 30, "hour": 60}
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@lru_cache(maxsize=100_000)
+def label(at: float, unit: str, zone: ZoneInfo) -> str:
+    """The interval of a moment."""
+    local = datetime.fromtimestamp(at, zone)
+    if unit == "day":
+        return f"{local.year:04}-{local.month:02}-{local.day:02}"
+    if unit == "week":
+        year, week, _ = local.isocalendar()
+        return f"{year}-W{week:02}"
+    if unit == "month":
+        return f"{local.year:04}-{local.month:02}"
+    if unit == "weekday":
+        return DAYS[local.weekday()]
+    if unit == "hour_of_day":
+        return f"{local.hour:02}"
+    length = MINUTES[unit]
+
+    def same(moment: float) -> tuple[object, ...]:
+        shown = datetime.fromtimestamp(moment, zone)
+        return shown.date(), shown.hour, shown.minute // length, shown.utcoffset()
+
+    # Back, minute by minute, for as long as the clock shows the same interval
+    minute = at // 60 * 60
+    while same(minute - 60) == same(at):
+        minute -= 60
+    return datetime.fromtimestamp(minute, zone).isoformat(timespec="minutes")
+
+
+def labels_between(world: World, units: Sequence[str]) -> set[tuple[str, ...]]:
+    """Every interval there is in the world's stretch: looked at every five minutes."""
+    found, at = set(), world.from_s
+    while at < world.to_s:
+        found.add(tuple(label(at, unit, world.zone) for unit in units))
+        at += 300
+    return found
+
+
+def entered(world: World, keep: Callable[[Row], bool] = lambda row: True) -> list[Row]:
+    """The calls of the stretch."""
+    return [row for row in world.calls if world.from_s <= row["entered_at"] < world.to_s and keep(row)]
+
+
+def requirement(world: World, call: Row) -> str | None:
+    """What the first decision that says it asked for."""
+    mine = sorted((d for d in world.decisions if d["call"] == call["call"]), key=lambda d: d["serial"])
+    return next((d["detail"]["requirement"] for d in mine if "requirement" in d["detail"]), None)
+
+
+SKILLS = {
+    None: [None], "anyone": ["anyone"], "billing >= 60": ["billing"],
+    "billing >= 60 and english >= 50": ["billing", "english"], "german or english >= 80": ["german", "english"],
+}  # fmt: skip
+
+
+def keys_of(world: World, call: Row, by: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of a report that a call counts in."""
+    keys: list[tuple[Any, ...]] = [()]
+    for name in by:
+        if name == "tag":
+            values: Iterable[Any] = call["tags"] or [None]
+        elif name == "requirement":
+            values = [requirement(world, call)]
+        elif name == "skill":
+            values = SKILLS[requirement(world, call)]
+        elif name in call:
+            values = [call[name]]
+        else:
+            values = [label(call["entered_at"], name, world.zone)]
+        keys = [(*key, value) for key in keys for value in values]
+    return keys
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return sum(values) / len(values) / 1_000_000 if values else None
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def percentile(values: Sequence[int], percent: int) -> float | None:
+    """The smallest value that is not below ``percent`` percent of all."""
+    ordered = sorted(values)
+    return ordered[math.ceil(percent * len(ordered) / 100) - 1] / 1_000_000 if ordered else None
+
+
+def figures(of: Sequence[Row], thresholds_s: dict[str, float], threshold_s: float, short_s: float) -> dict[str, Any]:
+    """All measures of some calls."""
+    over = [c for c in of if c["ended_at"] is not None]
+    answered = [c for c in over if c["answered_at"] is not None]
+    unanswered = [c for c in over if c["answered_at"] is None]
+    abandoned = [c for c in unanswered if c["outcome"] == "abandoned"]
+    in_time = [c for c in answered if c["wait_us"] <= us(thresholds_s.get(c["queue"], threshold_s))]
+    short = [c for c in abandoned if c["wait_us"] < us(short_s)]
+    handled = [c for c in answered if c["wrap_us"] is not None]
+    transferred = [c for c in answered if c["outcome"] == "transferred"]
+    waits = [c["wait_us"] for c in answered]
+    n = len
+    return {
+        "offered": n(of),
+        "answered": n(answered),
+        "abandoned": n(abandoned),
+        "short_abandoned": n(short),
+        "overflowed": n([c for c in unanswered if c["outcome"] == "overflowed"]),
+        "fallback": n([c for c in unanswered if c["outcome"] == "fallback"]),
+        "lost_track": n([c for c in unanswered if c["outcome"] == "lost_track"]),
+        "open": n(of) - n(over),
+        "service_level": _ratio(n(in_time), n(answered) + n(abandoned)),
+        "service_level_net": _ratio(n(in_time), n(answered) + n(abandoned) - n(short)),
+        "service_level_gross": _ratio(n(in_time), n(over)),
+        "answered_in_time": n(in_time),
+        "answer_rate": _ratio(n(answered), n(over)),
+        "abandon_rate": _ratio(n(abandoned), n(over)),
+        "asa_s": _mean(waits),
+        "abandon_wait_s": _mean([c["wait_us"] for c in abandoned]),
+        "longest_wait_s": max((c["wait_us"] for c in over), default=None) and max(c["wait_us"] for c in over) / 1e6,
+        **{f"wait_p{p}_s": percentile(waits, p) for p in (50, 80, 90, 95)},
+        "aht_s": _mean([c["talk_us"] + c["hold_us"] + c["wrap_us"] for c in handled]),
+        "talk_s": _mean([c["talk_us"] for c in handled]),
+        "hold_s": _mean([c["hold_us"] for c in handled]),
+        "wrap_s": _mean([c["wrap_us"] for c in handled]),
+        "transferred": n(transferred),
+        "transfer_rate": _ratio(n(transferred), n(answered)),
+        "offers": sum(c["offers"] for c in over),
+        "ronas": sum(c["ronas"] for c in over),
+    }
+
+
+def summary(
+    world: World, by: Sequence[str], units: Sequence[str], keep: Callable[[Row], bool], **rules: Any
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Figures by key; intervals without a call are there when nothing else is asked for."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    if by and list(by) == list(units):
+        for key in labels_between(world, units):
+            groups[key] = []
+    for call in entered(world, keep):
+        for key in keys_of(world, call, by):
+            groups[key].append(call)
+    if not by:
+        groups.setdefault((), [])
+    return {key: figures(rows, **rules) for key, rows in groups.items()}
+
+
+def whole_days(world: World) -> list[datetime]:
+    """The local midnights of the stretch."""
+    day = datetime.fromtimestamp(world.from_s, world.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = []
+    while day.timestamp() < world.to_s:
+        days.append(day)
+        day = (day + timedelta(days=1)).replace(hour=0)
+    return days
+
+
+# -- agents ------------------------------------------------------------------------------------------------------------
+
+
+def _stretches(world: World, row: Row) -> tuple[int, int]:
+    """What of a state lies in the stretch, in microseconds; ends before it begins if nothing does."""
+    last = min(world.to_s, world.now)
+    ended = last if row["ended_at"] is None else row["ended_at"]
+    return us(max(row["started_at"], world.from_s)), us(min(ended, last))
+
+
+def state_time(world: World, row: Row, units: Sequence[str]) -> dict[tuple[str, ...], int]:
+    """Microseconds of a state by interval: cut at every minute of the clock."""
+    begin, end = _stretches(world, row)
+    found: dict[tuple[str, ...], int] = defaultdict(int)
+    while begin < end:
+        minute_end = min((begin // 60_000_000 + 1) * 60_000_000, end)
+        found[tuple(label(begin / 1_000_000, unit, world.zone) for unit in units)] += minute_end - begin
+        begin = minute_end
+    return found
+
+
+def agent_figures(
+    world: World, by: Sequence[str], units: Sequence[str], keep: Sequence[str]
+) -> dict[Any, dict[str, Any]]:
+    """The report agents."""
+    spent: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    spoke: dict[Any, list[Row]] = defaultdict(list)
+
+    def key(labels: tuple[str, ...], agent: str) -> tuple[str, ...]:
+        rest = iter(labels)
+        return tuple(agent if name == "agent" else next(rest) for name in by)
+
+    for row in world.states:
+        if not keep or row["agent"] in keep:
+            for labels, length in state_time(world, row, units).items():
+                spent[key(labels, row["agent"])][row["state"]] += length
+    known = {row["agent"] for row in world.states}
+    for row in world.segments:
+        if (
+            row["agent"] in known
+            and (not keep or row["agent"] in keep)
+            and world.from_s <= row["started_at"] < world.to_s
+        ):
+            labels = tuple(label(row["started_at"], unit, world.zone) for unit in units)
+            spoke[key(labels, row["agent"])].append(row)
+    keys = spent.keys() | spoke.keys()
+    if "agent" not in by:
+        keys |= labels_between(world, units) if units else set()
+    return {key: _agent(world, spent[key], spoke[key]) for key in keys}
+
+
+def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, Any]:
+    def length(*kinds: str) -> int:
+        return sum(
+            us(r["ended_at"]) - us(r["started_at"]) for r in of if r["kind"] in kinds and r["ended_at"] is not None
+        )
+
+    def first(row: Row) -> bool:
+        return not any(
+            (r["call"], r["kind"], r["agent"], r["offer"]) == (row["call"], "talked", row["agent"], row["offer"])
+            and r["serial"] < row["serial"]
+            for r in world.segments
+        )
+
+    talks = sum(1 for r in of if r["kind"] == "talked" and first(r))
+    work = spent["RINGING"] + spent["TALKING"] + spent["WRAP_UP"]
+    ready = work + spent["AVAILABLE"] + spent["RESERVED"]
+    times = {"talk_s": length("talked"), "hold_s": length("held", "consulted"), "wrap_s": length("wrapped")}
+    return {
+        "logged_in_s": (ready + spent["PAUSED"]) / 1_000_000,
+        "available_s": spent["AVAILABLE"] / 1_000_000,
+        "reserved_s": spent["RESERVED"] / 1_000_000,
+        "ringing_s": spent["RINGING"] / 1_000_000,
+        "talking_s": spent["TALKING"] / 1_000_000,
+        "wrap_up_s": spent["WRAP_UP"] / 1_000_000,
+        "paused_s": spent["PAUSED"] / 1_000_000,
+        "occupancy": _ratio(work, ready),
+        "shrinkage": _ratio(spent["PAUSED"], ready + spent["PAUSED"]),
+        "conversations": talks,
+        "aht_s": sum(times.values()) / talks / 1_000_000 if talks else None,
+        **{name: value / talks / 1_000_000 if talks else None for name, value in times.items()},
+        "ronas": sum(r["outcome"] == "no_answer" for r in of),
+        "declines": sum(r["outcome"] == "declined" for r in of),
+        "transfers": sum(r["outcome"] == "transfer" for r in of),
+    }
+
+
+def states(world: World, by: Sequence[str], units: Sequence[str]) -> dict[Any, tuple[float, float | None]]:
+    """The report states."""
+    groups: dict[Any, int] = defaultdict(int)
+    bases: dict[Any, int] = defaultdict(int)
+    base_of = {}
+    for row in world.states:
+        if row["state"] == "LOGGED_OUT" and "state" not in by:
+            continue
+        for labels, length in state_time(world, row, units).items():
+            rest = iter(labels)
+            key = tuple(row[name] if name in row else next(rest) for name in by)
+            base = (labels, row["agent"] if "agent" in by else None)
+            groups[key] += length
+            base_of[key] = base
+            bases[base] += length if row["state"] != "LOGGED_OUT" else 0
+    return {
+        key: (length / 1_000_000, None if "LOGGED_OUT" in key else _ratio(length, bases[base_of[key]]))
+        for key, length in groups.items()
+    }
+
+
+# -- callers -----------------------------------------------------------------------------------------------------------
+
+
+def withheld(number: str) -> bool:
+    return number.lower() in ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
+
+
+def abandoned(world: World, short_s: float) -> list[tuple[Any, ...]]:
+    """(call, short, tries, reached, reached_at, by, after)"""
+    found = []
+    for c in sorted(entered(world), key=lambda c: (c["entered_at"], c["call"]), reverse=True):
+        if c["ended_at"] is None or c["outcome"] != "abandoned":
+            continue
+        after = [
+            d for d in world.calls
+            if (d["caller_number"], d["client"]) == (c["caller_number"], c["client"]) and d["entered_at"] > c["entered_at"]
+        ]  # fmt: skip
+        good = sorted((d for d in after if d["answered_at"] is not None), key=lambda d: (d["answered_at"], d["call"]))
+        short = c["wait_us"] < us(short_s)
+        if withheld(c["caller_number"]):
+            found.append((c["call"], short, None, None, None, None, None))
+        elif good:
+            gap = (us(good[0]["answered_at"]) - us(c["ended_at"])) / 1_000_000
+            found.append((c["call"], short, len(after), True, good[0]["answered_at"], good[0]["agent"], gap))
+        else:
+            found.append((c["call"], short, len(after), False, None, None, None))
+    return found
+
+
+def repeat(world: World, by: Sequence[str], units: Sequence[str], days: int) -> dict[Any, tuple[Any, ...]]:
+    groups: dict[Any, list[tuple[bool, int | None]]] = defaultdict(list)
+    if by and list(by) == list(units):
+        groups |= {key: [] for key in labels_between(world, units)}
+    for c in entered(world):
+        if c["ended_at"] is None or c["answered_at"] is None:
+            continue
+        gaps = [
+            us(d["entered_at"]) - us(c["entered_at"]) for d in world.calls
+            if (d["caller_number"], d["client"]) == (c["caller_number"], c["client"])
+            and (d["entered_at"], d["call"]) > (c["entered_at"], c["call"])
+        ]  # fmt: skip
+        judged = not withheld(c["caller_number"]) and us(c["entered_at"]) <= us(world.now) - days * 86_400_000_000
+        close = [gap for gap in gaps if gap <= days * 86_400_000_000]
+        for key in keys_of(world, c, by):
+            groups[key].append((judged, min(close) if judged and close else None))
+    found = {}
+    for key, of in groups.items():
+        judged, again = sum(j for j, _ in of), [gap for _, gap in of if gap is not None]
+        rate = _ratio(judged - len(again), judged)
+        found[key] = (len(of), judged, len(again), rate, sum(again) / len(again) / 1e6 if again else None)
+    return found
+
+
+def transfers(world: World, by: Sequence[str]) -> dict[Any, tuple[Any, ...]]:
+    words = {"transferred": "by the agent", "overflowed": "by the queue", "fallback": "fallback"}
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for c in entered(world):
+        if c["ended_at"] is not None and c["outcome"] in words:
+            row = c | {"kind": words[c["outcome"]]}
+            groups[tuple(row[n] if n in row else label(c["entered_at"], n, world.zone) for n in by)].append(c)
+    found = {}
+    for key, of in groups.items():
+        back = [[d for d in world.calls if d["from_call"] == c["call"] and d["entered_at"] >= world.from_s] for c in of]
+        found[key] = (
+            len(of), sum(bool(b) for b in back), sum(any(d["answered_at"] is not None for d in b) for b in back),
+            _mean([c["talk_us"] for c in of]), _mean([c["wait_us"] for c in of]),
+        )  # fmt: skip
+    return found

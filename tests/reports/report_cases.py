@@ -1,0 +1,207 @@
+"""The cases that hold on every database: each report equals the obvious computation, to the last digit."""
+
+from __future__ import annotations
+
+import random
+
+import brute
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, World, fill, make_world
+
+from acd.reports import catalogue
+from acd.reports.agents import FIGURES
+from acd.reports.ask import Ask, Filters
+from acd.reports.cuts import UNITS
+from acd.reports.database import open_database
+from acd.reports.keys import OF_CALLS
+from acd.reports.measures import MEASURES
+from acd.reports.model import Report, Row
+from acd.reports.moments import Period
+from acd.reports.summary import summarize
+
+seeds = st.integers(0, 2**32)
+EVERY = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25,
+    # A smaller seed is no simpler world
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+
+
+def ask_of(world: World, **more: object) -> Ask:
+    return Ask(Period(world.from_s, world.to_s), world.zone, world.now, **more)  # type: ignore[arg-type]
+
+
+@EVERY
+@given(seeds)
+def test_every_figure_of_calls_by_anything(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed), random.Random(seed)
+    by = tuple(chance.sample([*UNITS, *UNITS, *OF_CALLS], chance.randrange(4)))
+    by = tuple(dict.fromkeys(by))
+    measures = tuple(name for name in MEASURES if not (name.startswith("wait_p") and "skill" in by))
+    filters = Filters(
+        queue=tuple(chance.sample(QUEUES, chance.choice((0, 0, 1, 2)))),
+        agent=tuple(chance.sample(AGENTS, chance.choice((0, 0, 0, 2)))),
+        client=tuple(c for c in chance.sample(CLIENTS, chance.choice((0, 0, 2))) if c),
+        did=tuple(chance.sample(DIDS, chance.choice((0, 0, 0, 2)))),
+    )
+    rules = {
+        "thresholds_s": {"sales": 20.0, "support": chance.choice((5.0, 30.0))},
+        "threshold_s": chance.choice((10.0, 20.0)),
+        "short_s": 5.0,
+    }
+    fill(report_url, world)
+    with open_database(report_url) as database:
+        columns, rows, total, unsummed = summarize(database, ask_of(world, by=by, filters=filters, **rules), measures)
+    given_filters = dict(filters.given())
+
+    def keep(call: dict[str, object]) -> bool:
+        return all(call[name] in values for name, values in given_filters.items())
+
+    units = [name for name in by if name in UNITS]
+    expected = brute.summary(world, by, units, keep, **rules)
+    names = [column.name for column in columns[len(by) :]]
+    assert {row[: len(by)]: dict(zip(names, row[len(by) :], strict=True)) for row in rows} == {
+        key: {name: value for name, value in found.items() if name in names} for key, found in expected.items()
+    }
+    everything = brute.summary(world, (), (), keep, **rules)[()]
+    assert dict(zip(names, total[len(by) :], strict=True)) == {name: everything[name] for name in names}
+    assert total[: len(by)] == (None,) * len(by)
+    assert unsummed == 0
+    assert len(rows) == len(expected)
+
+
+def made(url: str, world: World, name: str, **more: object) -> Report:
+    """The report, its rows gathered."""
+    fill(url, world)
+    with open_database(url) as database:
+        report = catalogue.make(database, catalogue.find(name), ask_of(world, **more))
+        report.rows = list(report.rows)
+    return report
+
+
+def by_key(report: Report) -> dict[Row, Row]:
+    found = {row[: report.keys]: row[report.keys :] for row in report.rows}
+    assert len(found) == len(list(report.rows))
+    return found
+
+
+def some_units(chance: random.Random) -> list[str]:
+    return list(dict.fromkeys(chance.choices(UNITS, k=chance.choice((0, 1, 1, 2)))))
+
+
+@EVERY
+@given(seeds)
+def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed, size=25), random.Random(seed)
+    units = some_units(chance)
+    by = tuple(chance.sample([*units, "agent"], len(units) + 1)) if chance.random() < 0.8 or not units else tuple(units)
+    units = [name for name in by if name in UNITS]
+    keep = tuple(chance.sample(AGENTS, 2)) if chance.random() < 0.3 else ()
+    names = tuple(figure for figure in FIGURES)
+    report = made(report_url, world, "agents", by=by, columns=names, filters=Filters(agent=keep))
+    expected = brute.agent_figures(world, by, units, keep)
+    assert {key: dict(zip(names, row, strict=True)) for key, row in by_key(report).items()} == expected
+    whole = brute.agent_figures(world, (), (), keep).get((), None)
+    assert report.total is not None
+    if whole is not None:
+        assert dict(zip(names, report.total[len(by) :], strict=True)) == whole
+
+
+@EVERY
+@given(seeds)
+def test_time_in_states_and_reasons(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed, size=3), random.Random(seed)
+    units = some_units(chance)
+    by = chance.sample([*units, "agent", "state", "reason"], chance.randrange(1, len(units) + 4))
+    by = by if "state" in by or "reason" in by or "agent" in by else [*by, "state"]
+    units = [name for name in by if name in UNITS]
+    report = made(report_url, world, "states", by=tuple(by))
+    assert by_key(report) == brute.states(world, by, units)
+
+
+@EVERY
+@given(seeds)
+def test_a_timeline_has_no_gap(report_url: str, seed: int) -> None:
+    world = make_world(seed, size=2)
+    report = made(report_url, world, "timeline")
+    end = min(world.to_s, world.now)
+    for agent in {row["agent"] for row in world.states}:
+        rows = [row for row in report.rows if row[0] == agent]
+        assert [row[1] for row in rows] == [world.from_s, *(row[2] for row in rows[:-1])]
+        assert rows[-1][2] == end
+        assert all(row[5] > 0 for row in rows)
+        for row in rows:
+            middle = (row[1] + row[2]) / 2
+            there = [
+                (s["state"], s["reason"]) for s in world.states
+                if s["agent"] == agent and s["started_at"] <= middle < (s["ended_at"] or end)
+            ]  # fmt: skip
+            assert there in ([(row[3], row[4])], [] if row[3] == "not recorded" else None)
+
+
+@EVERY
+@given(seeds)
+def test_who_gave_up_and_was_reached_since(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    report = made(report_url, world, "abandoned", short_s=5.0)
+    names = ("call", "short", "tries", "reached", "reached_at", "reached_by", "reached_after_s")
+    places = [report.at(name) for name in names]
+    assert [tuple(row[place] for place in places) for row in report.rows] == brute.abandoned(world, 5.0)
+
+
+@EVERY
+@given(seeds)
+def test_calls_that_made_another_one_necessary(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed), random.Random(seed)
+    units = some_units(chance)
+    by = tuple(chance.sample([*units, "queue", "agent", "disposition"], chance.randrange(1, 5 - (len(units) == 0))))
+    units = [name for name in by if name in UNITS]
+    days = chance.choice((1, 1, 2, 7))
+    report = made(report_url, world, "repeat", by=by, within_days=days)
+    assert by_key(report) == brute.repeat(world, by, units, days)
+    assert report.total is not None
+    assert report.total[len(by) :] == brute.repeat(world, (), (), days).get((), (0, 0, 0, None, None))
+
+
+@EVERY
+@given(seeds)
+def test_where_calls_were_passed_on_to(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed), random.Random(seed)
+    for call in world.calls:
+        if chance.random() < 0.3:
+            call["from_call"] = chance.choice(world.calls)["call"]
+    by = tuple(chance.sample(["kind", "queue", "target", "client", "day", "hour"], 3))
+    report = made(report_url, world, "transfers", by=by)
+    assert by_key(report) == brute.transfers(world, by)
+
+
+@EVERY
+@given(seeds)
+def test_every_call_is_a_row(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    report = made(report_url, world, "calls", columns=("call", "wait_s", "answered", "tags"))
+    expected = [
+        (
+            c["call"], None if c["wait_us"] is None else c["wait_us"] / 1_000_000, c["answered_at"],
+            None if c["tags"] is None else ", ".join(c["tags"]),
+        )
+        for c in sorted(brute.entered(world), key=lambda c: (c["entered_at"], c["call"]))
+    ]  # fmt: skip
+    assert list(report.rows) == expected
+    assert report.expected == len(expected)
+
+
+@EVERY
+@given(seeds)
+def test_outcomes_have_shares_that_add_up(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    report = made(report_url, world, "outcomes", by=("outcome",))
+    rows = by_key(report)
+    calls = brute.entered(world)
+    for (outcome,), row in rows.items():
+        count = sum(c["outcome"] == outcome for c in calls)
+        assert row[:2] == (count, count / len(calls))
+    assert sum(row[0] for row in rows.values()) == len(calls)

@@ -1,0 +1,215 @@
+"""Worlds of records made by chance, whole enough for every report, and how they are put into a database.
+
+A world is lists of rows, as the tables have them. Times are whole microseconds, many of them on borders of intervals and
+at changes of clocks, so that what is off by one shows.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from acd.store.location import locate
+from acd.store.tables import agent_states, agents, calls, decisions, segments
+
+Row = dict[str, Any]
+
+ZONES = {
+    # name: a date whose neighbourhood holds a change of clocks (or none at all)
+    "Europe/Berlin": ("2026-03-29", "2026-10-25"),
+    "America/New_York": ("2026-03-08", "2026-11-01"),
+    "Australia/Lord_Howe": ("2026-04-05", "2026-10-04"),
+    "Asia/Kolkata": ("2026-06-01", "2026-12-31"),
+}
+QUEUES = ("sales", "support", "billing")
+AGENTS = ("anna", "bob", "carla", "dora")
+CLIENTS = (None, "acme", "globex")
+DIDS = ("4930555100", "4930555200", "")
+NUMBERS = ("+491711", "+491712", "+491713", "anonymous", "")
+TAGS = (None, [], ["vip"], ["vip", "complaint"], ["=cmd|' /C calc'!A0"], ["vip", "vip"])
+DISPOSITIONS = (None, "sold", "call back", "", "@SUM(1)")
+REQUIREMENTS = (None, "anyone", "billing >= 60", "billing >= 60 and english >= 50", "german or english >= 80")
+STATES = ("LOGGED_OUT", "AVAILABLE", "RESERVED", "RINGING", "TALKING", "WRAP_UP", "PAUSED")
+US = 1_000_000
+
+
+@dataclass
+class World:
+    """Everything that was recorded, and the zone and the stretch of time that it is about (UTC s)."""
+
+    zone: ZoneInfo
+    from_s: float
+    to_s: float
+    now: float
+    calls: list[Row] = field(default_factory=list)
+    segments: list[Row] = field(default_factory=list)
+    decisions: list[Row] = field(default_factory=list)
+    states: list[Row] = field(default_factory=list)
+
+
+def _interesting(chance: random.Random, begin: int, end: int, marks: Sequence[int]) -> int:
+    """A microsecond within [begin, end): anywhere, or at or beside a full quarter hour or a mark."""
+    how = chance.random()
+    if how < 0.5:
+        at = chance.randrange(begin, end)
+    elif how < 0.75:
+        at = chance.randrange(begin, end) // (900 * US) * (900 * US) + chance.choice((-1, 0, 1))
+    else:
+        at = chance.choice(marks) + chance.choice((-1, 0, 0, 1, 1_800 * US, -1_800 * US))
+    return min(max(at, begin), end - 1)
+
+
+def make_world(seed: int, *, size: int = 60) -> World:
+    """A few days around a change of clocks."""
+    chance = random.Random(seed)
+    name = chance.choice(list(ZONES))
+    zone = ZoneInfo(name)
+    day = datetime.fromisoformat(chance.choice(ZONES[name])).replace(tzinfo=zone)
+    begin = day - timedelta(days=chance.randrange(3))
+    end = (day + timedelta(days=chance.randrange(1, 4))).replace(hour=0)
+    from_us, to_us = round(begin.timestamp()) * US, round(end.timestamp()) * US
+    world = World(zone, from_us / US, to_us / US, (to_us + chance.choice((-6 * 3600, 0, 86_400)) * US) / US)
+    marks = [from_us, to_us, *(round((day + timedelta(hours=h)).timestamp()) * US for h in range(5))]
+    spread = (from_us - 86_400 * US, min(to_us + 86_400 * US, round(world.now * US)))
+    for n in range(size):
+        _add_call(world, chance, n, _interesting(chance, *spread, marks))
+    for agent in AGENTS:
+        _add_states(world, chance, agent, spread, marks)
+    return world
+
+
+def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
+    call, queue = f"c{n:04}", chance.choice(QUEUES)
+    row: Row = {column.name: None for column in calls.c}
+    row |= {
+        "call": call, "node": "pbx1", "channel": f"1.{n}", "linkedid": f"1.{n}", "did": chance.choice(DIDS),
+        "caller_number": chance.choice(NUMBERS), "caller_name": chance.choice(("Bär", '=1+1', "a,b\"c\n", "")),
+        "queue": queue, "priority": 0, "entered_at": at / US, "client": chance.choice(CLIENTS),
+        "tags": chance.choice(TAGS), "disposition": chance.choice(DISPOSITIONS),
+    }  # fmt: skip
+    mine: list[Row] = []
+
+    def segment(kind: str, length: int | None, **more: Any) -> None:
+        nonlocal at
+        begin, at = at, at + (length or 0)
+        mine.append(
+            {"call": call, "serial": len(mine), "kind": kind, "queue": queue, "agent": None, "offer": None,
+             "started_at": begin / US, "ended_at": None if length is None else at / US, "outcome": None, "target": None,
+             **more}
+        )  # fmt: skip
+
+    def lasting(most_s: int) -> int:
+        return chance.choice((0, 1, 5 * US, 20 * US, 20 * US + 1, chance.randrange(most_s * US)))
+
+    ends = chance.random() > 0.08
+    segment("entered", lasting(2))
+    for number in range(chance.choice((0, 0, 0, 1, 2))):
+        segment("waited", lasting(40))
+        who = chance.choice(AGENTS)
+        segment("offered", lasting(1), agent=who, offer=f"{call}o{number}")
+        segment("rang", lasting(20), agent=who, offer=f"{call}o{number}",
+                outcome=chance.choice(("no_answer", "no_answer", "declined", "busy")))  # fmt: skip
+    segment("waited", lasting(60))
+    outcome = chance.choice(
+        ("answered",) * 5 + ("abandoned", "abandoned", "transferred", "overflowed", "fallback", "lost_track")
+    )
+    if outcome in ("answered", "transferred") or (outcome == "lost_track" and chance.random() < 0.5):
+        agent, offer = chance.choice(AGENTS), f"{call}last"
+        whose = {"agent": agent, "offer": offer}
+        segment("rang", lasting(10), **whose, outcome="answered")
+        row |= {"answered_at": at / US, "agent": agent}
+        for _ in range(chance.choice((0, 0, 0, 1, 2))):
+            segment("talked", lasting(200), **whose)
+            segment(chance.choice(("held", "consulted")), lasting(60), **whose)
+        if ends:
+            transferred = outcome == "transferred"
+            target = chance.choice(("queue:support", "1002", "+4930=1")) if transferred else None
+            segment("talked", lasting(400), **whose, outcome="transfer" if transferred else "caller", target=target)
+            row["target"] = target
+            segment("after", lasting(3))
+        else:
+            segment("talked", None, **whose)
+    if ends:
+        row |= {"ended_at": at / US, "outcome": outcome, "ended_by": chance.choice(("caller", "agent", "system"))}
+        if row["agent"] and chance.random() < 0.8:
+            wrapping = chance.random() < 0.1
+            segment("wrapped", None if wrapping else lasting(30), agent=row["agent"], offer=f"{call}last")
+        row |= facts(mine)
+    world.calls.append(row)
+    world.segments += mine
+    for serial, text in enumerate(chance.choice(REQUIREMENTS) for _ in range(chance.randrange(3))):
+        detail = {"rule": "longest_idle"} | ({} if text is None else {"requirement": text})
+        world.decisions.append(
+            {"call": call, "serial": serial, "at": row["entered_at"], "kind": "waits", "agent": None, "offer": None,
+             "revision": "r", "detail": detail}
+        )  # fmt: skip
+
+
+def us(at: float) -> int:
+    """As whole microseconds."""
+    return round(at * US)
+
+
+def facts(of: Sequence[Row]) -> Row:
+    """A call's facts, from its segments."""
+
+    def total(*kinds: str) -> int | None:
+        chosen = [row for row in of if row["kind"] in kinds]
+        if any(row["ended_at"] is None for row in chosen):
+            return None
+        return sum(us(row["ended_at"]) - us(row["started_at"]) for row in chosen)
+
+    return {
+        "wait_us": total("entered", "waited", "offered", "rang"),
+        "talk_us": total("talked"),
+        "hold_us": total("held", "consulted"),
+        "after_us": total("after"),
+        "wrap_us": total("wrapped"),
+        "offers": len({row["offer"] for row in of if row["offer"]}),
+        "ronas": len({(row["offer"], row["agent"]) for row in of if row["outcome"] == "no_answer"}),
+        "talks": len({(row["offer"], row["agent"]) for row in of if row["kind"] == "talked"}),
+    }
+
+
+def _add_states(world: World, chance: random.Random, agent: str, spread: tuple[int, int], marks: Sequence[int]) -> None:
+    borders = sorted({_interesting(chance, *spread, marks) for _ in range(chance.randrange(30))})
+    for serial, begin in enumerate(borders):
+        state = chance.choice(STATES)
+        reason = chance.choice(("lunch", "rona", "break", "=2+2")) if state == "PAUSED" else None
+        end = borders[serial + 1] / US if serial + 1 < len(borders) else None
+        world.states.append(
+            {"agent": agent, "serial": serial, "started_at": begin / US, "ended_at": end, "state": state,
+             "reason": reason, "call": None}
+        )  # fmt: skip
+
+
+def fill(url: str, world: World) -> None:
+    """Make the world what the database holds, and all that it holds."""
+    engine = locate(url).engine()
+    latest = {row["agent"]: row for row in world.states}
+    now = [
+        {"agent": row["agent"], "serial": row["serial"], "state": row["state"], "reason": row["reason"], "call": None,
+         "since": row["started_at"], "idle_since": row["started_at"]}
+        for row in latest.values()
+    ]  # fmt: skip
+    with engine.begin() as connection:
+        for table, rows in (
+            (calls, world.calls), (segments, world.segments), (decisions, world.decisions),
+            (agent_states, world.states), (agents, now),
+        ):  # fmt: skip
+            connection.execute(sa.delete(table))
+            if rows:
+                connection.execute(sa.insert(table), rows)
+    engine.dispose()
+
+
+def group_starts(borders: Sequence[float], at: float) -> int:
+    """The place of the border at or before ``at``."""
+    return bisect_right(borders, at) - 1
