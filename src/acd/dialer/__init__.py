@@ -1,0 +1,29 @@
+"""Pacing of outbound calls: how many lines to place now, from what a campaign has learned and what its ledger leaves.
+
+Pure: no clock, no chance, no IO; times are UTC seconds, given as arguments. Agents belong to routing: this room sees a
+`Supply` and answers with a count.
+"""
+
+from acd.dialer.ledger import PROFILES, Ledger, Profile, Rule
+from acd.dialer.pacing import Decision, Pacer, Power, Preview, Progressive, Why
+from acd.dialer.predictive import Predictive
+from acd.dialer.statistics import Statistics
+from acd.dialer.supply import Busy, Line, Supply
+
+__all__ = [
+    "PROFILES",
+    "Busy",
+    "Decision",
+    "Ledger",
+    "Line",
+    "Pacer",
+    "Power",
+    "Predictive",
+    "Preview",
+    "Profile",
+    "Progressive",
+    "Rule",
+    "Statistics",
+    "Supply",
+    "Why",
+]

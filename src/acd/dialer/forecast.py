@@ -1,0 +1,246 @@
+"""What the next seconds bring: agents who come free, lines that are answered, and the chance that they do not match.
+
+A line dialled now is answered, if at all, after some ring time; we look at five quantiles of it. At each, X = idle -
+waiting + agents free by then (and within the grace that a person may be kept) - lines answered by then. Each agent and each
+line is an independent coin whose chance comes from a table by stage and age, made of what `Statistics` has published. The
+tables are a pure function of that, so they are thrown away and made again as one likes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+from acd.dialer.durations import LONGEST_S
+from acd.dialer.odds import NOTHING, Moments, at_most, coin, counts, missing, none_left, shortfall
+from acd.dialer.rings import BIN_S, BINS, RingCurve
+from acd.dialer.statistics import PACES, USUAL, Statistics
+from acd.dialer.supply import Line, Supply
+
+NORMAL_FROM = 25.0
+"""Variance from which on the normal distribution is near enough."""
+_RATE_STEP = 0.02
+
+
+def _row_ages() -> tuple[int, ...]:
+    ages = list(range(61))
+    while ages[-1] < LONGEST_S:
+        ages.append(min(LONGEST_S, ages[-1] + max(2, ages[-1] // 20)))
+    return tuple(ages)
+
+
+_AGES = _row_ages()
+_ROW_OF = tuple(
+    min(range(len(_AGES)), key=lambda row: abs(_AGES[row] - second))
+    if second > 60
+    else second
+    for second in range(LONGEST_S + 1)
+)  # fmt: skip
+
+
+class Tables:
+    """Chances by stage and age (agents), by answer rate and age (lines), at every look ahead."""
+
+    def __init__(self, statistics: Statistics, grace_s: float) -> None:
+        ring = statistics.ring_curve
+        assert ring is not None
+        self.published, self.grace_s = statistics.published, grace_s
+        self.ring: RingCurve = ring
+        self.looks = ring.looks
+        self._horizons_s = tuple(max(0, round(look * BIN_S + grace_s)) for look in ring.looks)
+        self._talk, self._wrap = statistics.talk_curve, statistics.wrap_curve
+        self._steps = statistics.steps
+        self.moments: list[list[complex]] = [[] for _ in ring.looks]
+        """Mean + i variance of each row; rows of all sections lie behind one another."""
+        self.thirds: list[list[float]] = [[] for _ in ring.looks]
+        self._sections: dict[tuple[int, int] | int, int] = {}
+        self.talk_at: dict[str, int] = {}
+        self.wrap_at: dict[str, int] = {}
+        self._lines: dict[int, tuple[list[list[complex]], list[list[float]]]] = {}
+
+    def talking(self, agent: str) -> int:
+        """Where the rows of an agent who talks begin."""
+        at = self.talk_at.get(agent)
+        if at is None:
+            steps = self._steps.get(agent, (USUAL, USUAL))
+            at = self._sections.get(steps)
+            if at is None:
+                at = self._sections[steps] = self._add(self._talk_chances(*steps))
+            self.talk_at[agent] = at
+        return at
+
+    def wrapping(self, agent: str) -> int:
+        """Where the rows of an agent in wrap-up begin."""
+        at = self.wrap_at.get(agent)
+        if at is None:
+            step = self._steps.get(agent, (USUAL, USUAL))[1]
+            at = self._sections.get(step)
+            if at is None:
+                at = self._sections[step] = self._add(self._wrap_chances(step))
+            self.wrap_at[agent] = at
+        return at
+
+    def _add(self, chances: list[list[float]]) -> int:
+        at = len(self.moments[0])
+        for look, column in enumerate(chances):
+            coins = list(map(coin, column))
+            self.moments[look].extend(complex(mean, variance) for mean, variance, _ in coins)
+            self.thirds[look].extend(third for _, _, third in coins)
+        return at
+
+    def _wrap_chances(self, step: int) -> list[list[float]]:
+        ends = _stretched(self._wrap, PACES[step])
+        return [[1.0 - _at(ends, age + within) / _at(ends, age) for age in _AGES] for within in self._horizons_s]
+
+    def _talk_chances(self, step: int, wrap_step: int) -> list[list[float]]:
+        """Talk has to end and wrap-up after it: summed over the second in which talk ends."""
+        talk, wrap = _stretched(self._talk, PACES[step]), _stretched(self._wrap, PACES[wrap_step])
+        columns = []
+        for within in self._horizons_s:
+            done = [1.0 - (_at(wrap, within - s - 1) + _at(wrap, within - s)) / 2 for s in range(within)]
+            column = []
+            for age in _AGES:
+                left = [_at(talk, age + s) for s in range(within + 1)]
+                ended = sum((left[s] - left[s + 1]) * done[s] for s in range(within))
+                column.append(ended / left[0])
+            columns.append(column)
+        return columns
+
+    def lines(self, rate: float) -> tuple[list[list[complex]], list[list[float]], float]:
+        """Rows by ring age in half seconds, and the rate they are made for: ``rate``, rounded to a fiftieth of itself."""
+        key = round(math.log(rate) / _RATE_STEP)
+        near = min(0.999, math.exp(key * _RATE_STEP))
+        found = self._lines.get(key)
+        if found is None:
+            moments, thirds = [], []
+            for look in self.looks:
+                coins = [coin(self.ring.answers(near, age, look)) for age in range(BINS + 1)]
+                moments.append([complex(mean, variance) for mean, variance, _ in coins])
+                thirds.append([third for _, _, third in coins])
+            found = self._lines[key] = (moments, thirds)
+        return (*found, near)
+
+
+def _stretched(curve: Sequence[float], pace: float) -> Sequence[float]:
+    if pace == 1.0:
+        return curve
+    return [curve[min(LONGEST_S, int(second / pace))] for second in range(LONGEST_S + 1)]
+
+
+def _at(curve: Sequence[float], second: int) -> float:
+    return curve[min(LONGEST_S, max(0, second))]
+
+
+class Forecast:
+    """Of one supply at one moment. ``frees`` and ``answers``: their means at every look."""
+
+    __slots__ = ("_frees", "_new", "_pmfs", "_risks", "_spread", "_stock", "_taken", "_uptos", "rate", "rests_on")
+
+    def __init__(self, tables: Tables, supply: Supply, statistics: Statistics, now_s: float) -> None:
+        rows = _agent_rows(tables, supply, now_s)
+        self.rate, self.rests_on = statistics.answer_rate.rate(now_s, supply.segment)
+        moments, thirds, near = tables.lines(self.rate)
+        grouped = _line_rows(tables, supply.ringing, statistics, now_s, supply.segment, (moments, thirds))
+        self._stock = supply.idle - supply.waiting
+        # The rate is not known for sure, and errs for all lines at once
+        self._spread = (1.0 - near) / (near * self.rests_on)
+        self._new = [coin(tables.ring.answers(near, 0, look)) for look in tables.looks]
+        self._frees: list[Moments] = []
+        self._taken: list[Moments] = []
+        for look in range(len(tables.looks)):
+            both = sum(map(tables.moments[look].__getitem__, rows), 0j)
+            self._frees.append(Moments(both.real, both.imag, sum(map(tables.thirds[look].__getitem__, rows))))
+            taken = NOTHING
+            for (means, skews), ages in grouped:
+                both = sum(map(means[look].__getitem__, ages), 0j)
+                taken = taken.plus(Moments(both.real, both.imag, sum(map(skews[look].__getitem__, ages))))
+            self._taken.append(taken)
+        self._pmfs: list[list[float]] = []
+        self._uptos: list[list[float]] = []
+        self._risks: dict[int, float] = {}
+        if self._frees[-1].variance + self._taken[-1].variance < NORMAL_FROM:
+            self._pmfs = [counts(free) for free in self._frees]
+            self._uptos = [list(accumulate(shares)) for shares in self._pmfs]
+
+    @property
+    def frees(self) -> tuple[float, ...]:
+        """Agents who come free by each look, on average."""
+        return tuple(free.mean for free in self._frees)
+
+    @property
+    def answers(self) -> tuple[float, ...]:
+        """Lines in flight answered by each look, on average."""
+        return tuple(taken.mean for taken in self._taken)
+
+    def risk(self, lines: int) -> float:
+        """P(the last of ``lines`` new ones, 1 or more, finds no agent | a person answers it). Grows with ``lines``."""
+        found = self._risks.get(lines)
+        if found is not None:
+            return found
+        others = lines - 1
+        total = 0.0
+        for look, (free, taken, new) in enumerate(zip(self._frees, self._taken, self._new, strict=True)):
+            answered = taken.plus(new, others)
+            if self._uptos:
+                total += none_left(self._stock, self._uptos[look], answered)
+            else:
+                total += at_most(0.0, self._left(free, answered))
+        found = self._risks[lines] = total / len(self._new)
+        return found
+
+    def shortfall(self, lines: int) -> tuple[float, float]:
+        """Mean and variance of the people who get no agent, with ``lines`` new ones, among all in flight."""
+        answered = self._taken[-1].plus(self._new[-1], lines)
+        if self._pmfs:
+            return missing(self._stock, self._pmfs[-1], answered)
+        return shortfall(self._left(self._frees[-1], answered))
+
+    def _left(self, free: Moments, answered: Moments) -> Moments:
+        """Of agents left over."""
+        both = free.minus(answered)
+        return Moments(
+            both.mean + self._stock, both.variance + self._spread * answered.mean * answered.mean, both.third
+        )
+
+
+def _agent_rows(tables: Tables, supply: Supply, now_s: float) -> list[int]:
+    rows: list[int] = []
+    row_of, oldest = _ROW_OF, float(LONGEST_S)
+    for busy, known, found in (
+        (supply.talking, tables.talk_at, tables.talking),
+        (supply.wrapping, tables.wrap_at, tables.wrapping),
+    ):
+        for agent, since_s in busy:
+            age = now_s - since_s
+            at = known.get(agent)
+            if at is None:
+                at = found(agent)
+            rows.append(at + row_of[int(age if 0.0 < age < oldest else 0.0 if age <= 0.0 else oldest)])
+    return rows
+
+
+def _line_rows(
+    tables: Tables,
+    ringing: tuple[Line, ...],
+    statistics: Statistics,
+    now_s: float,
+    segment: str,
+    own: tuple[list[list[complex]], list[list[float]]],
+) -> list[tuple[tuple[list[list[complex]], list[list[float]]], list[int]]]:
+    """Ages in half seconds, by the table of their segment."""
+    by_segment: dict[str, list[int]] = {segment: []}
+    for dialled_s, of in ringing:
+        age = int((now_s - dialled_s) / BIN_S)
+        ages = by_segment.get(of)
+        if ages is None:
+            ages = by_segment[of] = []
+        ages.append(age if 0 <= age <= BINS else 0 if age < 0 else BINS)
+    grouped = []
+    for of, ages in by_segment.items():
+        if of == segment:
+            grouped.append((own, ages))
+        else:
+            moments, thirds, _ = tables.lines(statistics.answer_rate.rate(now_s, of)[0])
+            grouped.append(((moments, thirds), ages))
+    return grouped

@@ -1,0 +1,224 @@
+"""The abandonment ledger: what has been answered and abandoned in each window a regulator looks at, and what that leaves.
+
+Charged are people who were abandoned, attempts whose outcome nobody knows (after a crash), and the people a machine
+detector is expected to have hung up on. ``slack`` is what may still be abandoned: cap x answered - charged. Over-dialling is
+allowed while the slack of the tightest window covers what the lines in flight may cost (`Slack.covers`); otherwise every
+line needs an agent held for it. Times are UTC seconds; windows are days and months of the place that ``zone`` names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final, Literal
+
+from acd.domain.errors import ConfigurationError
+
+Span = Literal["day", "days30", "month", "campaign"]
+SPANS: Final[tuple[Span, ...]] = ("day", "days30", "month", "campaign")
+_DAYS_30_S = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most ``cap`` of the calls that people answered may be abandoned in each window of ``span``: a calendar day, each
+    successive 30 days from the campaign's start, a calendar month, the whole campaign."""
+
+    span: Span
+    cap: float
+
+    def __post_init__(self) -> None:
+        if self.span not in SPANS:
+            raise ConfigurationError(f"a window is one of {', '.join(SPANS)}, not {self.span!r}")
+        if not 0 <= self.cap < 1:
+            raise ConfigurationError(f"the share that may be abandoned must be from 0 to below 1, not {self.cap}")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The part of a country's rules that pacing needs. The operator is responsible for the law that applies.
+
+    ``connect_s``: an agent must be there so soon after the greeting. ``ring_s``: no line is given up earlier.
+    ``false_positives``: people taken for machines count as abandoned."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    connect_s: float = 2.0
+    ring_s: float = 15.0
+    false_positives: bool = True
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    # 16 CFR 310.4(b)(4): over a campaign of less than 30 days, or each successive 30 days of it
+    "us": Profile("us", (Rule("days30", 0.03),)),
+    # Ofcom, statement on persistent misuse, in force from 1 March 2017: no safe harbour, the rate still told per 24 hours
+    "uk": Profile("uk", (Rule("day", 0.03),)),
+    # AGCOM's code on silent calls: at most 3 in 100, cut within 3 seconds
+    "it": Profile("it", (Rule("day", 0.03),), connect_s=3.0),
+    # CRTC Unsolicited Telecommunications Rules, part IV: 5 % a calendar month
+    "ca": Profile("ca", (Rule("month", 0.05),)),
+    # No figure of their own: the day's 3 % is kept as good practice
+    "nl": Profile("nl", (Rule("day", 0.03),)),
+    "pl": Profile("pl", (Rule("day", 0.03),)),
+    "br": Profile("br", (Rule("day", 0.03),)),
+}
+
+
+@dataclass(slots=True)
+class Count:
+    """One window. ``key`` tells it from the one before; ``misjudged``: people expected to have been taken for machines."""
+
+    key: int = -1
+    answered: float = 0.0
+    abandoned: float = 0.0
+    misjudged: float = 0.0
+    unknown: float = 0.0
+
+    @property
+    def charged(self) -> float:
+        """What counts against the cap."""
+        return self.abandoned + self.misjudged + self.unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """The tightest window: its figures, and what may still be abandoned in it. ``unsure``: the deviations (``z``) that
+    what is in flight is charged with, above its mean."""
+
+    span: Span
+    cap: float
+    answered: float
+    charged: float
+    slack: float
+    unsure: float
+
+    def covers(self, mean: float, variance: float) -> bool:
+        """Whether the abandonments that lines in flight may bring still fit in."""
+        return mean + self.unsure * math.sqrt(variance) + 1.0 <= self.slack
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counts of one campaign. ``false_positive``: the share of people that machine detection takes for machines (measured,
+    its upper confidence bound); ``began_s``: when the campaign began; ``z``: how many deviations are held back."""
+
+    rules: tuple[Rule, ...]
+    began_s: float
+    zone: tzinfo = UTC
+    false_positive: float = 0.0
+    z: float = 2.0
+    counts: list[Count] = field(default_factory=list)
+    in_flight: int = 0
+    _until_s: float = -math.inf
+    _from_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise ConfigurationError("a campaign that over-dials needs a window in which its abandonments are counted")
+        if not 0 <= self.false_positive < 0.5:
+            raise ConfigurationError(f"false positives must be a share from 0 to below 0.5, not {self.false_positive}")
+        if not self.counts:
+            self.counts = [Count() for _ in self.rules]
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def dialled(self, lines: int = 1) -> None:
+        """Lines that are on their way: charged as unknown if nobody learns what became of them."""
+        self.in_flight += lines
+
+    def unanswered(self) -> None:
+        """Busy, nobody, or a machine: no person."""
+        self._landed()
+
+    def answered(self, at_s: float) -> None:
+        """A person has answered."""
+        self._landed()
+        self._roll(at_s)
+        share = self.false_positive / (1.0 - self.false_positive)
+        for count in self.counts:
+            # For each who is known, so many more who answered and were hung up on
+            count.answered += 1.0 + share
+            count.misjudged += share
+
+    def abandoned(self, at_s: float) -> None:
+        """A person who had answered got no agent in time."""
+        self._roll(at_s)
+        for count in self.counts:
+            count.abandoned += 1.0
+
+    def machine_after_all(self, at_s: float) -> None:
+        """An agent was connected to what turned out a machine: it does not count as answered by a person."""
+        self._roll(at_s)
+        share = self.false_positive / (1.0 - self.false_positive)
+        for count in self.counts:
+            count.answered = max(0.0, count.answered - 1.0 - share)
+            count.misjudged = max(0.0, count.misjudged - share)
+
+    def lost_track(self, at_s: float) -> int:
+        """After a crash: what was in flight is unknown, and charged. Returns how many lines that are."""
+        self._roll(at_s)
+        lost, self.in_flight = self.in_flight, 0
+        for count in self.counts:
+            count.unknown += lost
+        return lost
+
+    def cleared_up(self, at_s: float, *, person: bool, abandoned: bool) -> None:
+        """What became of an attempt that was unknown."""
+        self._roll(at_s)
+        for count in self.counts:
+            count.unknown = max(0.0, count.unknown - 1.0)
+        if person:
+            self.in_flight += 1
+            self.answered(at_s)
+        if abandoned:
+            self.abandoned(at_s)
+
+    def _landed(self) -> None:
+        self.in_flight = max(0, self.in_flight - 1)
+
+    # -- what that leaves ----------------------------------------------------------------------------------------------
+
+    def slack(self, now_s: float) -> Slack:
+        """Of the window that leaves least."""
+        self._roll(now_s)
+        least: Slack | None = None
+        for rule, count in zip(self.rules, self.counts, strict=True):
+            left = rule.cap * count.answered - count.charged
+            if least is None or left < least.slack:
+                least = Slack(rule.span, rule.cap, count.answered, count.charged, left, self.z)
+        assert least is not None
+        return least
+
+    def _roll(self, at_s: float) -> None:
+        """Begin the windows that ``at_s`` lies in. A time before the present window belongs to it: nothing is reopened."""
+        if self._from_s <= at_s < self._until_s:
+            return
+        day = datetime.fromtimestamp(at_s, self.zone)
+        keys = {
+            "day": day.toordinal(),
+            "days30": int(max(0.0, at_s - self.began_s) // _DAYS_30_S),
+            "month": day.year * 12 + day.month,
+            "campaign": 0,
+        }
+        for index, rule in enumerate(self.rules):
+            if keys[rule.span] > self.counts[index].key:
+                self.counts[index] = Count(keys[rule.span])
+        # Days change on whole minutes everywhere, and successive 30 days at the campaign's own second
+        self._from_s = at_s
+        self._until_s = min(60.0 * (at_s // 60.0 + 1), self.began_s + (keys["days30"] + 1) * _DAYS_30_S)
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts, as `restored` takes them."""
+        return {
+            "in_flight": self.in_flight,
+            "counts": [[c.key, c.answered, c.abandoned, c.misjudged, c.unknown] for c in self.counts],
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take over counts that `as_json` gave under the same rules. Raises ValueError when their number differs."""
+        if len(saved["counts"]) != len(self.rules):
+            raise ValueError(f"{len(saved['counts'])} windows were saved, the rules have {len(self.rules)}")
+        self.counts = [Count(int(key), *rest) for key, *rest in saved["counts"]]
+        self.in_flight = int(saved["in_flight"])
+        self._from_s, self._until_s = math.inf, -math.inf

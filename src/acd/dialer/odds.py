@@ -1,0 +1,122 @@
+"""How likely it is that more people have answered than agents are free: sums of unlike coins.
+
+X = agents who come free - people who answer, each an independent coin. Few coins: both sums as binomial distributions with
+their mean and variance (Ehm 1991, "Binomial approximation to the Poisson binomial distribution"). Many: the normal
+distribution corrected for skewness and whole numbers, the refined normal approximation of Hong 2013, "On computing the
+distribution function for the Poisson binomial distribution" (after Volkova 1996). Numbers in, numbers out.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_ROOT_2 = math.sqrt(2.0)
+_ROOT_2_PI = math.sqrt(2.0 * math.pi)
+_SURE = 1e-9
+"""A variance below this is none."""
+
+
+class Moments(NamedTuple):
+    """Mean, variance and third central moment: of a sum, the sums of its parts'."""
+
+    mean: float
+    variance: float
+    third: float
+
+    def plus(self, other: Moments, times: float = 1.0) -> Moments:
+        """The sum of this and ``times`` independent others."""
+        return Moments(
+            self.mean + times * other.mean,
+            self.variance + times * other.variance,
+            self.third + times * other.third,
+        )
+
+    def minus(self, other: Moments) -> Moments:
+        """The difference of two independent sums: variances add up, the skews work against each other."""
+        return Moments(self.mean - other.mean, self.variance + other.variance, self.third - other.third)
+
+
+NOTHING = Moments(0.0, 0.0, 0.0)
+
+
+def coin(chance: float) -> Moments:
+    """Of one that is 1 with ``chance``, else 0."""
+    variance = chance * (1.0 - chance)
+    return Moments(chance, variance, variance * (1.0 - 2.0 * chance))
+
+
+def cumulative(z: float) -> float:
+    """The standard normal distribution function."""
+    return 0.5 * math.erfc(-z / _ROOT_2)
+
+
+def density(z: float) -> float:
+    """The standard normal density."""
+    return math.exp(-0.5 * z * z) / _ROOT_2_PI if abs(z) < 38.0 else 0.0
+
+
+def at_most(value: float, of: Moments) -> float:
+    """P(X <= value) for a whole-numbered X with these moments, ``value`` whole."""
+    if of.variance < _SURE:
+        return 1.0 if of.mean < value + 0.5 else 0.0
+    deviation = math.sqrt(of.variance)
+    z = (value + 0.5 - of.mean) / deviation
+    refined = cumulative(z) + of.third / (6.0 * of.variance * deviation) * (1.0 - z * z) * density(z)
+    return min(1.0, max(0.0, refined))
+
+
+def shortfall(of: Moments) -> tuple[float, float]:
+    """Mean and variance of max(0, -X): people without an agent, from the normal distribution."""
+    if of.variance < _SURE:
+        return max(0.0, -of.mean), 0.0
+    deviation = math.sqrt(of.variance)
+    z = -of.mean / deviation
+    below, height = cumulative(z), density(z)
+    mean = max(0.0, -of.mean * below + deviation * height)
+    square = (of.mean * of.mean + of.variance) * below - of.mean * deviation * height
+    return mean, max(0.0, square - mean * mean)
+
+
+def counts(of: Moments) -> list[float]:
+    """P(0), P(1), ... of a sum of unlike coins: the binomial distribution with its mean and variance (Ehm 1991), whose
+    number of coins need not be whole."""
+    if of.mean < _SURE:
+        return [1.0]
+    ratio = max(_SURE, 1.0 - of.variance / of.mean)
+    coins = of.mean / ratio
+    odds = ratio / max(_SURE, 1.0 - ratio)
+    share = math.exp(coins * math.log1p(-min(ratio, 1.0 - _SURE)))
+    shares = [share]
+    total, number = share, 0
+    while number < coins and (number < of.mean or share > 1e-9):
+        share *= (coins - number) / (number + 1) * odds
+        shares.append(share)
+        total += share
+        number += 1
+    return [share / total for share in shares]
+
+
+def none_left(start: int, upto: Sequence[float], answers: Moments) -> float:
+    """P(``start`` + F - A <= 0), F with the distribution function ``upto``."""
+    if start > 0:
+        shares = counts(answers)[start:]
+    else:
+        shares = counts(answers)
+        upto = upto[-start:] or [1.0]
+    sure = math.fsum(shares[len(upto) :])
+    return min(1.0, math.fsum(map(operator.mul, shares, upto)) + sure)
+
+
+def missing(start: int, frees: Sequence[float], answers: Moments) -> tuple[float, float]:
+    """Mean and variance of max(0, A - F - ``start``), F with the distribution ``frees``."""
+    shares = counts(answers)
+    mean = square = 0.0
+    for freed, share in enumerate(frees):
+        for over, other in enumerate(shares[max(0, freed + start + 1) :], max(0, freed + start + 1) - freed - start):
+            weight = share * other
+            mean += weight * over
+            square += weight * over * over
+    return mean, max(0.0, square - mean * mean)

@@ -1,0 +1,75 @@
+"""The predictive pacer: dial while the next line's risk of finding no agent is below a threshold that the ledger steers.
+
+1. `Forecast` gives the risk of the n-th new line, at five quantiles of the time people take to answer.
+2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
+3. The threshold is exp(a + GAIN x (slack - AIM)): ``a`` is learned, a small step an answer (`Statistics.answered`), and
+   holds from day to day; the slack is the ledger's and steers within the window. One abandonment lowers the slack by 1, one
+   answer raises it by the cap: so the sum of all steps of the usual stochastic approximation is the slack itself, and
+   nothing that is learned twice can drift apart.
+4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
+   agent held.
+"""
+
+from __future__ import annotations
+
+import math
+
+from acd.dialer.ledger import Ledger
+from acd.dialer.pacing import LOOK_S, Because, Decision, Forecaster, Why, most, within_ledger
+from acd.dialer.rings import BIN_S
+from acd.dialer.statistics import THRESHOLD_LEAST, THRESHOLD_MOST, Statistics
+from acd.dialer.supply import Supply
+from acd.domain.errors import ConfigurationError
+
+GAIN = 0.08
+AIM = 4.0
+"""The slack that is aimed at: what a window ends with unspent, on average."""
+STEER_MOST = 1.2
+RATIO_MOST = 15.0
+
+
+class Predictive:
+    """``grace_s``: how long a person may be kept until an agent is there; ``ratio_most``: lines in flight for each agent."""
+
+    def __init__(self, grace_s: float = 2.0, ratio_most: float = RATIO_MOST) -> None:
+        if not 1.0 <= ratio_most <= 50.0:
+            raise ConfigurationError(f"a predictive dialler keeps up to 1 to 50 lines an agent, not {ratio_most:g}")
+        self._ratio_most = ratio_most
+        self._forecaster = Forecaster(grace_s)
+
+    def decide(self, supply: Supply, statistics: Statistics, ledger: Ledger, now_s: float) -> Decision:
+        covered = min(supply.covered, supply.most)
+        agents = supply.idle + len(supply.talking) + len(supply.wrapping)
+        limit = min(supply.most, max(covered, math.floor(self._ratio_most * agents) - len(supply.ringing)))
+        slack = ledger.slack(now_s)
+        if not agents or limit == 0:
+            return Decision(0, math.inf, Why("lines" if agents else "nothing", covered, covered, slack=slack))
+        if not slack.covers(0.0, 0.0):
+            return Decision(covered, now_s + LOOK_S, Why("ledger", covered, covered, slack=slack))
+        forecast = self._forecaster.forecast(supply, statistics, now_s)
+        threshold = threshold_of(statistics, slack.slack)
+        wanted = most(covered, limit, lambda lines: forecast.risk(lines) <= threshold)
+        lines = within_ledger(forecast, slack, covered, wanted)
+        because: Because = "ledger" if lines < wanted else "lines" if lines == limit else "risk"
+        if lines == covered and lines > 0 and because == "risk":
+            because = "covered"
+        why = Why(
+            because,
+            covered,
+            wanted,
+            threshold=threshold,
+            risk=forecast.risk(lines) if lines else None,
+            next_risk=forecast.risk(lines + 1),
+            rate=forecast.rate,
+            looks_s=tuple(look * BIN_S for look in self._forecaster.tables(statistics).looks),
+            frees=forecast.frees,
+            answers=forecast.answers,
+            slack=slack,
+        )
+        return Decision(lines, now_s + LOOK_S, why)
+
+
+def threshold_of(statistics: Statistics, slack: float) -> float:
+    """The risk that a line may have, given what the ledger leaves."""
+    steer = max(-STEER_MOST, min(STEER_MOST, GAIN * (slack - AIM)))
+    return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, math.exp(statistics.log_threshold + steer)))

@@ -1,0 +1,51 @@
+"""Whom the dialler reaches: the n-th contact dialled is the same for every dialler, seed by seed (common random numbers)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from acd.sim.chance import Streams
+from acd.sim.dialing.scene import Scene
+
+PERSON, MACHINE, NOBODY = 0, 1, 2
+
+
+class Contact(NamedTuple):
+    """Who is at the other end, after how long, and how long the talk and wrap-up would be."""
+
+    kind: int
+    ring_s: float
+    talk_s: float = 0.0
+    wrap_s: float = 0.0
+
+
+class Contacts:
+    """An endless list of them."""
+
+    def __init__(self, scene: Scene, streams: Streams) -> None:
+        self._scene = scene
+        self._who = streams.stream("who").random
+        self._rings = streams.stream("rings")
+        self._machines = streams.stream("machines").random
+        self._talk = scene.talk.drawn_from(streams.stream("talk"))
+        self._wrap = scene.wrap.drawn_from(streams.stream("wrap"))
+
+    def next(self, at_s: float) -> Contact:
+        """The contact dialled at this time of day."""
+        scene, rings = self._scene, self._scene.rings
+        person = self._who() < scene.rate_at(at_s)
+        if rings.memoryless:
+            ring_s = -math.log(1.0 - self._rings.random()) * rings.mean_s
+            return Contact(PERSON, ring_s, self._talk(), self._wrap()) if person else Contact(NOBODY, ring_s)
+        if person:
+            scale = (rings.mean_s - rings.least_s) / rings.shape
+            ring_s = math.inf
+            while ring_s > rings.most_s:
+                ring_s = rings.least_s + self._rings.gammavariate(rings.shape, scale)
+            return Contact(PERSON, ring_s, self._talk(), self._wrap())
+        chance = self._machines()
+        if chance < rings.machines:
+            width = rings.machine_to_s - rings.machine_from_s
+            return Contact(MACHINE, rings.machine_from_s + width * chance / rings.machines)
+        return Contact(NOBODY, rings.most_s)

@@ -1,0 +1,98 @@
+"""What a dialler is tried on: agents, who answers and when, how long they talk, what goes wrong, what is allowed.
+
+Seconds throughout. A scene is data; chance is drawn from it in `acd.sim.dialing.contacts`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from acd.sim.chance import Distribution, Exponential, Fixed, LogNormal
+
+DAY_S = 86_400.0
+"""From the start of one day to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """People answer after ``least_s`` + Gamma(``shape``), ``mean_s`` in all before it is cut at ``most_s``. Of the others
+    ``machines`` are taken by a machine between ``machine_from_s`` and ``machine_to_s``; the rest rings for ``most_s``.
+    ``memoryless``: all lines end after an exponential time instead, whoever answers."""
+
+    mean_s: float = 12.0
+    least_s: float = 3.0
+    most_s: float = 25.0
+    shape: float = 2.0
+    machines: float = 0.25
+    machine_from_s: float = 14.0
+    machine_to_s: float = 22.0
+    memoryless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """``answer_rate`` holds from the start; ``rate_changes``: (from, times) factors on it, within each day;
+    ``rate_swing``: +- this share over ``swing_s``. ``agent_changes``: (from, times) factors on ``agents``. ``pace_spread``:
+    the deviation of the logarithm of each agent's own pace. ``taken_for_machine``: people hung up on by machine detection;
+    ``taken_for_person``: machines put through. ``lag_s``: every message between dialler and switch takes from..to;
+    ``lost``: share of messages lost, found ``found_s`` later. ``days``: counted, after ``warm_days`` that teach."""
+
+    name: str
+    agents: int
+    answer_rate: float
+    rings: Rings = field(default_factory=Rings)
+    talk: Distribution = field(default_factory=lambda: LogNormal(120.0, 1.0))
+    wrap: Distribution = field(default_factory=lambda: LogNormal(30.0, 0.5))
+    grace_s: float = 2.0
+    cap: float = 0.03
+    span: str = "day"
+    day_s: float = 8 * 3600.0
+    days: int = 1
+    warm_days: int = 1
+    rate_changes: tuple[tuple[float, float], ...] = ()
+    rate_swing: float = 0.0
+    swing_s: float = 7200.0
+    agent_changes: tuple[tuple[float, float], ...] = ()
+    pace_spread: float = 0.0
+    taken_for_machine: float = 0.0
+    taken_for_person: float = 0.0
+    lag_s: tuple[float, float] = (0.0, 0.0)
+    lost: float = 0.0
+    found_s: float = 5.0
+
+    def rate_at(self, at_s: float) -> float:
+        """The answer rate at a time of day."""
+        rate = self.answer_rate
+        for from_s, times in self.rate_changes:
+            if at_s >= from_s:
+                rate = self.answer_rate * times
+        if self.rate_swing:
+            rate *= 1.0 + self.rate_swing * math.sin(2.0 * math.pi * at_s / self.swing_s)
+        return min(0.99, rate)
+
+    @property
+    def gap_s(self) -> float:
+        """Decisions are this far apart at least: what happens at nearly one moment is looked at together."""
+        return min(0.25, self.agents / 1000.0)
+
+
+def markov(agents: int, answer_rate: float) -> Scene:
+    """R1: everything exponential, for which the optimum is known: service 150 s, ringing a tenth of it, no grace."""
+    return Scene(
+        f"R1 N={agents} p={answer_rate:g}",
+        agents,
+        answer_rate,
+        rings=Rings(mean_s=15.0, memoryless=True),
+        talk=Exponential(150.0),
+        wrap=Fixed(0.0),
+        grace_s=0.0,
+        span="campaign",
+        day_s=DAY_S,
+        days=2 if agents >= 30 else 3,
+    )
+
+
+def real(agents: int, answer_rate: float) -> Scene:
+    """B: as calls are."""
+    return Scene(f"B N={agents} p={answer_rate:g}", agents, answer_rate, days=2 if agents < 30 else 1)
