@@ -282,7 +282,7 @@ class FakeFloor:
             "warnings": [WARNING],
         }
 
-    async def reload_floor(self) -> dict[str, Any]:
+    async def reload_floor(self, who: str = "") -> dict[str, Any]:
         if self.hang is not None:
             await self.hang.wait()
         found = await self.compare_floor()

@@ -12,6 +12,7 @@ from click.testing import Result
 from fakefloor import FakeFloor, FakeRecords
 
 from acd.api import ApiServer, make_app
+from acd.api.desk import DeskPort
 
 Run = Callable[..., Result]
 
@@ -25,10 +26,12 @@ class Service:
     socket: Path
 
 
-def serve_in_thread(floor: FakeFloor, records: FakeRecords, socket: Path) -> Callable[[], None]:
+def serve_in_thread(
+    floor: FakeFloor, records: FakeRecords, socket: Path, desk: DeskPort | None = None
+) -> Callable[[], None]:
     """Serve until the returned function is called."""
     loop = asyncio.new_event_loop()
-    server = ApiServer(make_app(floor, records, version="9.9"), socket)
+    server = ApiServer(make_app(floor, records, version="9.9", desk=desk), socket)
     up = threading.Event()
 
     def run() -> None:

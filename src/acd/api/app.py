@@ -15,9 +15,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from acd.api.desk import DETAIL, UNCHANGED, DeskHandlers, DeskPort, audit_middleware, mask_middleware
 from acd.api.errors import RequestError, errors_middleware
 from acd.api.metrics import Counters, FloorCollector, HttpCounts
 from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBody, Nothing, body, query
+from acd.api.peer import peer_of
 from acd.api.port import ServicePort
 from acd.api.replies import reply
 from acd.domain.errors import RefusedError, UnknownNameError
@@ -120,6 +122,7 @@ class Handlers:
         wish = await body(request, AgentBody)
         action = AgentAction(request.path.rsplit("/", 1)[1])
         name = self._agent(request.match_info["name"])["name"]
+        request[DETAIL] = wish.model_dump(exclude_none=True)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             answer = await self._floor.request(name, action, reason=wish.reason, phone=wish.phone)
         return _answered(answer)
@@ -176,6 +179,7 @@ class Handlers:
         """Pass a call on; answered as an agent's request is."""
         query(request, Nothing)
         wish = await body(request, EscalateBody)
+        request[DETAIL] = wish.model_dump(exclude_none=True)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             return _answered(await self._of_call(request, CallAction.ESCALATE, queue=wish.queue))
 
@@ -183,6 +187,7 @@ class Handlers:
         """Give a call attributes; those of other names stay. Answered as an agent's request is."""
         query(request, Nothing)
         attributes = (await body(request, AttributesBody)).checked()
+        request[DETAIL] = {"names": sorted(attributes)}
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             return _answered(await self._of_call(request, CallAction.SET_ATTRIBUTES, attributes=attributes))
 
@@ -210,7 +215,10 @@ class Handlers:
         query(request, Nothing)
         await body(request, Nothing)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            return reply({"ok": True, **await self._floor.reload_floor()})
+            found = await self._floor.reload_floor(peer_of(request).who)
+        request[DETAIL] = {"from": found["revision"], "to": found["new_revision"], "summary": found["summary"]}
+        request[UNCHANGED] = not found["reloaded"]
+        return reply({"ok": True, **found})
 
     def _agent(self, name: str) -> dict[str, Any]:
         try:
@@ -259,8 +267,10 @@ def make_app(
     version: str,
     counters: Counters | None = None,
     registry: CollectorRegistry | None = None,
+    desk: DeskPort | None = None,
 ) -> web.Application:
-    """The application for `ApiServer`. ``counters()`` gives further counters by name, asked at every scrape.
+    """The application for `ApiServer`. ``counters()`` gives further counters by name, asked at every scrape. ``desk``:
+    without it nothing can be said of calls, and nothing is audited or masked.
 
     ``registry`` is the Prometheus registry to use; without one, a new one is made that has the process' figures too.
     """
@@ -275,8 +285,11 @@ def make_app(
         counts.request(resource.canonical if resource else "none", request.method, status)
 
     probes = Probes(floor, registry)
-    app = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
+    around = [] if desk is None else [mask_middleware(desk), audit_middleware(desk)]
+    app = web.Application(middlewares=[*around, errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
     app.add_routes([*Handlers(floor, records, version).routes(), *probes.routes()])
+    if desk is not None:
+        app.add_routes(DeskHandlers(desk).routes())
     small = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
     small.add_routes(probes.routes())
     app[PROBES], app[COUNTS], small[COUNTS] = small, counts, counts

@@ -55,6 +55,6 @@ class ServicePort(FloorPort, Protocol):
         """What a reload would do: ``{"file", "revision", "new_revision", "changes", "summary", "warnings": [problem]}``.
         Raises BadFloorError."""
 
-    async def reload_floor(self) -> dict[str, Any]:
-        """Put floor.yaml as it is now in force: ``compare_floor``'s, and ``"message"``, ``"reloaded": bool``. Raises
-        BadFloorError or RefusedError, and then nothing has changed."""
+    async def reload_floor(self, who: str = "") -> dict[str, Any]:
+        """Put floor.yaml as it is now in force, as ``who`` asks (a word of the audit log's): ``compare_floor``'s, and
+        ``"message"``, ``"reloaded": bool``. Raises BadFloorError or RefusedError, and then nothing has changed."""

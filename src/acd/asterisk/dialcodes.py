@@ -40,7 +40,8 @@ class Request(Protocol):
 
 
 class DialCodes:
-    """Handles ``agi://controller/agent,node,action,reason``. ``agent_at(device)`` is who is logged in at a phone."""
+    """Handles ``agi://controller/agent,node,action,reason``. ``agent_at(device)`` is who is logged in at a phone;
+    ``noted(device, agent, action, answer)`` is told what came of each."""
 
     def __init__(
         self,
@@ -49,12 +50,14 @@ class DialCodes:
         ask: Request,
         agent_at: Callable[[str], str | None],
         verify_pin: Callable[[str, str], bool],
+        noted: Callable[[str, str, AgentAction, Answer], None] | None = None,
     ) -> None:
         self._by_number = {agent.number: agent for agent in agents.values() if agent.number}
         self._pause_reasons = pause_reasons
         self._ask = ask
         self._agent_at = agent_at
         self._verify_pin = verify_pin
+        self._noted = noted
         self._failures: dict[str, tuple[int, float]] = {}
         self._checks = asyncio.Semaphore(2)
 
@@ -91,6 +94,8 @@ class DialCodes:
             await request.set_variables({"acd_say": SOUND_REFUSED})
             return
         log.info("dial code %s at %s: agent %s %s", action, device, name, answer.message)
+        if self._noted is not None:
+            self._noted(device, name, action, answer)
         await request.set_variables({"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED})
 
     async def _login_name(self, request: AgiRequest, device: str) -> str | None:

@@ -12,6 +12,7 @@ import click
 from rich.text import Text
 
 from acd.cli import text as say
+from acd.cli.annotate import COMMANDS, said_of
 from acd.cli.client import connect, segment
 from acd.cli.console import OUTCOME_STYLES, cell, emit, emit_table, make_console, make_table
 from acd.cli.context import common_options, options, print_json
@@ -144,7 +145,7 @@ def show(ident: str) -> None:
         print_json(body)
         return
     console = make_console(given)
-    emit(console, heading(body))
+    emit(console, heading(body), *said_of(body["call"]))
     emit(console, *timeline(body, console))
 
 
@@ -203,3 +204,7 @@ def set_attributes(ident: str, attributes: tuple[str, ...]) -> None:
             raise click.UsageError(f"{name!r} is given more than once")
         wish[name] = value
     _ask(ident, "attributes", {"attributes": wish})
+
+
+for _command in COMMANDS:
+    call.add_command(_command)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from acd.cli.context import options
 from acd.config.load import LoadedSettings, find_config, load_settings
+from acd.config.settings import RecordsTable
+from acd.domain.numbers import Numbering
 
 
 def loaded_settings() -> LoadedSettings:
@@ -16,3 +18,8 @@ def database_url() -> str:
     url = loaded_settings().settings.database.url
     assert url is not None, "filled in by load_settings"
     return url.get_secret_value()
+
+
+def numbering_of(table: RecordsTable) -> Numbering:
+    """How numbers are written here."""
+    return Numbering(table.country_code, table.national_prefix)

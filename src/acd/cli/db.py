@@ -38,6 +38,15 @@ class _Steps:
             click.echo(f"{say.clean(revision)}: {say.clean(what)}")
 
 
+def _audit(url: str, action: str, steps: _Steps) -> None:
+    """Make an entry of the steps done, where there is an audit log of the kind this acd knows."""
+    from acd.records.trail import entry, me, write_now
+    from acd.store import current, head
+
+    if steps.done and current(url) == head():
+        write_now(url, entry(me(), action, "database", {"steps": [step["revision"] for step in steps.done]}))
+
+
 def _report(url: str, steps: _Steps, *, nothing: str) -> None:
     from acd.store import current, head
 
@@ -61,6 +70,7 @@ def upgrade(revision: str) -> None:
     url, steps = _url(), _Steps(aloud=not options().json)
     with progress("sums of calls") as tell:
         upgrade(url, revision, steps, tell)
+    _audit(url, "db_upgrade", steps)
     _report(url, steps, nothing="nothing to do: the schema is at {}")
 
 
@@ -76,6 +86,7 @@ def downgrade(revision: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Take the schema back to {revision}? Records may be lost for good", abort=True, err=True)
     downgrade(url, revision, steps)
+    _audit(url, "db_downgrade", steps)
     _report(url, steps, nothing="nothing to do: the schema is at {}")
 
 

@@ -13,6 +13,7 @@ from acd.cli.client import FloorFileError, connect
 from acd.cli.console import emit, make_console
 from acd.cli.context import EXIT_FAILED, Options, common_options, options, print_json
 from acd.cli.explain import said, words
+from acd.cli.revisions import revisions
 
 NAMES_MAX = 20
 """Of one kind in one part; --json has them all."""
@@ -27,6 +28,9 @@ def floor() -> None:
 
     Whoever waits or talks stays; every call goes on by the new floor.
     """
+
+
+floor.add_command(revisions)
 
 
 @floor.command()

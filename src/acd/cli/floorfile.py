@@ -28,12 +28,19 @@ log = logging.getLogger(__name__)
 
 class FloorFile:
     """Exchanges the definition that ``engine``'s floor runs by. ``follow`` is told of every new one, for what else holds
-    a definition; it must not fail."""
+    a definition; it must not fail. ``loaded`` likewise, and who asked for it."""
 
-    def __init__(self, path: Path, engine: Engine, follow: Callable[[FloorDefinition], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        engine: Engine,
+        follow: Callable[[FloorDefinition], None],
+        loaded: Callable[[FloorDefinition, str], None] | None = None,
+    ) -> None:
         self._path = path
         self._engine = engine
         self._follow = follow
+        self._loaded = loaded
         self._since = engine.floor.started_at
         self._previous: str | None = None
         self._reloads = 0
@@ -61,14 +68,14 @@ class FloorFile:
         """``ServicePort.compare_floor``."""
         return (await self._look())[1]
 
-    async def reload(self) -> dict[str, Any]:
+    async def reload(self, who: str = "") -> dict[str, Any]:
         """``ServicePort.reload_floor``. Once begun it is brought to its end, whether or not anybody still waits."""
-        task = asyncio.ensure_future(self._reload())
+        task = asyncio.ensure_future(self._reload(who))
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
         return await asyncio.shield(task)
 
-    async def _reload(self) -> dict[str, Any]:
+    async def _reload(self, who: str) -> dict[str, Any]:
         async with self._one_at_a_time:
             loaded, found = await self._look()
             if found["new_revision"] == found["revision"]:
@@ -80,7 +87,7 @@ class FloorFile:
             finally:
                 # Even if it could not be recorded, or nobody answered in time: what counts is what the floor goes by
                 if self._engine.floor.definition.revision == loaded.definition.revision:
-                    self._exchanged(loaded.definition, found["revision"])
+                    self._exchanged(loaded.definition, found["revision"], who)
             if not answer.ok:
                 raise RefusedError(f"{self._path} was not put into force: {answer.message}")
         log.info("floor %s is in force instead of %s: %s", found["new_revision"], found["revision"], found["summary"])
@@ -89,10 +96,12 @@ class FloorFile:
         message = f"revision {found['new_revision']} is in force: {found['summary']}"
         return found | {"message": message, "reloaded": True}
 
-    def _exchanged(self, definition: FloorDefinition, previous: str) -> None:
+    def _exchanged(self, definition: FloorDefinition, previous: str, who: str) -> None:
         self._since, self._previous = self._engine.clock().utc, previous
         self._reloads += 1
         self._follow(definition)
+        if self._loaded is not None:
+            self._loaded(definition, who)
         # What was defined stays until the next time: the collector need not look at it amid calls
         gc.freeze()
 

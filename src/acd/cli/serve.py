@@ -33,6 +33,8 @@ from acd.asterisk.node import Node, NodeSettings
 from acd.asterisk.registration import Registration
 from acd.cli.check import floor_file_of
 from acd.cli.context import common_options, options
+from acd.cli.databaseurl import numbering_of
+from acd.cli.desk import Desk
 from acd.cli.floorfile import FloorFile
 from acd.cli.served import ServedFloor
 from acd.config.floor import LoadedFloor, load_floor
@@ -49,9 +51,12 @@ from acd.engine import Engine, LagMonitor, RecordsWatch
 from acd.engine.engine import system_clock
 from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
+from acd.records.seal import load_seal
 from acd.store import Store, StoreOptions
 
 log = logging.getLogger("acd")
+
+BY_SIGNAL = "signal:SIGHUP"
 
 
 class JsonLines(logging.Formatter):
@@ -104,6 +109,7 @@ class Service:
         self.lag = LagMonitor()
         self.engine: Engine
         self.file: FloorFile
+        self._desk: Desk
         self._codes: DialCodes
         self._counters: list[Callable[[], Mapping[str, int]]] = []
         self._closers: list[Callable[[], Any]] = []
@@ -112,23 +118,29 @@ class Service:
         """Bring everything up; on failure whatever came up is taken down again by ``close``."""
         settings, database = self.settings, self.settings.database
         assert database.url is not None, "filled in by load_settings"
+        seal = load_seal(settings.service.state_dir, numbering_of(settings.records))
+        sealed = seal.of if settings.records.numbers == "hashed" else None
         spill_limit_bytes = database.spill_max_mb * 1024 * 1024
         store = Store(
             database.url.get_secret_value(),
             settings.service.state_dir,
             StoreOptions(spill_limit_bytes=spill_limit_bytes, durable_in=database.durable_in),
             spill_dir=database.spill_dir,
+            sealed=sealed,
         )
         memory = await store.open()
         self._closers.append(store.close)
 
         executors = Nodes()
         floor = Floor(self.definition, epoch=memory.epoch, started_at=time.time())
+        floor.caller_key = sealed
         journal = await self._open_journal(floor)
         engine = Engine(floor, store, executors, on_overflow=self._resync_all, journal=journal)
         self.engine = engine
         self._closers.append(engine.close)
-        self.file = FloorFile(settings.floor.file, engine, self._follow)
+        self._desk = Desk(engine, store, seal, journal=journal, mask=settings.records.mask)
+        self._closers.append(self._desk.close)
+        self.file = FloorFile(settings.floor.file, engine, self._follow, self._desk.loaded)
         engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps, memory.callers))
         for gone in {call.node for call in memory.calls} - set(settings.asterisk):
             log.warning("node %s is no longer in the configuration: its remembered calls are closed", gone)
@@ -163,7 +175,7 @@ class Service:
             counters=self._all_counters,
         )
         server = ApiServer(
-            make_app(live, store.records, version=__version__),
+            make_app(live, store.records, version=__version__, desk=self._desk),
             _path(settings.http.socket),
             mode=settings.http.socket_mode,
             tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
@@ -171,6 +183,7 @@ class Service:
         )
         await server.start()
         self._closers.append(server.close)
+        self._desk.loaded(self.definition, "start", unless_last=True)
         for node in self.nodes.values():
             await node.start()
         log.info(
@@ -213,6 +226,7 @@ class Service:
             self.engine.request,
             agent_at=lambda device: _agent_at(self.engine.floor, device),
             verify_pin=verify_pin,
+            noted=self._desk.dial_code,
         )
 
     async def _dial_code(self, request: AgiRequest) -> None:
@@ -244,7 +258,10 @@ class Service:
     async def reload_floor(self) -> None:
         """Put floor.yaml as it is now in force; if that cannot be, say so in the log and by an alarm. Never raises."""
         try:
-            await self.file.reload()
+            found = await self.file.reload(BY_SIGNAL)
+            if found["reloaded"]:
+                detail = {"from": found["revision"], "to": found["new_revision"], "summary": found["summary"]}
+                self._desk.audited(BY_SIGNAL, "floor_reload", "floor", detail)
         except BadFloorError as error:
             for problem in error.found:
                 log.error("%s", Problem(**{**problem, "excerpt": ()}))

@@ -64,5 +64,5 @@ class ServedFloor(LiveFloor):
     async def compare_floor(self) -> dict[str, Any]:
         return await self._file.compare()
 
-    async def reload_floor(self) -> dict[str, Any]:
-        return await self._file.reload()
+    async def reload_floor(self, who: str = "") -> dict[str, Any]:
+        return await self._file.reload(who)

@@ -23,7 +23,7 @@ from acd.config.floor_checks import check_cycles, check_shares, check_staffing, 
 from acd.config.hours_reader import HOURS_KEYS, read_hours
 from acd.config.places import Places
 from acd.config.problems import Problem, Problems, show
-from acd.config.queue_reader import QUEUE_KEYS, QueueReader
+from acd.config.queue_reader import QUEUE_KEYS, QueueReader, dispositions_of
 from acd.config.yaml_lines import Mapping, Node, Scalar, compose
 from acd.domain.definition import CALL_SELECTIONS, BreakerDefinition, FloorDefinition, HangUp
 from acd.domain.expression import RESERVED, Expression
@@ -54,6 +54,7 @@ TOP_KEYS = (
     "callback",
     "callers",
     "cool_down_s",
+    "dispositions",
     "fallback",
     "hours",
     "pause_reasons",
@@ -157,6 +158,7 @@ class _FloorReader:
             hours=MappingProxyType(hours),
             callers=MappingProxyType(callers.callers()),
             breaker=self._breaker(),
+            dispositions=dispositions_of(top),
         )
         check_cycles(queues, queue_reader.sections, problems)
         check_shares(definition, top, queue_reader.sections)

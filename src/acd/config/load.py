@@ -23,6 +23,8 @@ from acd.config.settings import (
     DatabaseTable,
     FloorTable,
     HttpTable,
+    JournalTable,
+    RecordsTable,
     ServiceTable,
     Settings,
     has_password,
@@ -118,6 +120,9 @@ class _Completion:
         state_dir = base / service.state_dir
         for key, message in http.complaints():
             sources.note(("http", key), f"[http] {message}")
+        records = sources.table(("records",), RecordsTable) or RecordsTable()
+        for key, message in records.complaints(sources.table(("journal",), JournalTable) or JournalTable()):
+            sources.note(("records", key), f"[records] {message}")
         url = self._database_url(database, state_dir)
         spill_dir = base / database.spill_dir if database.spill_dir else state_dir / "spill"
         return {
@@ -125,8 +130,12 @@ class _Completion:
             "http": http.model_copy(update={"socket": self._socket(http, state_dir)}),
             "database": database.model_copy(update={"url": url, "spill_dir": spill_dir}),
             "floor": floor.model_copy(update={"file": base / floor.file}),
+            "records": records.model_copy(update={"recordings": self._recordings(records, state_dir)}),
             "service": service.model_copy(update={"state_dir": state_dir}),
         }
+
+    def _recordings(self, records: RecordsTable, state_dir: Path) -> Path:
+        return self._base / records.recordings if records.recordings else state_dir / "recordings"
 
     def _socket(self, http: HttpTable, state_dir: Path) -> Path:
         path = self._base / http.socket if http.socket else state_dir / "acd.sock"

@@ -6,6 +6,7 @@ from acd.config.context import DAY_S, PRIORITY_LIMIT, Context
 from acd.config.fields import Section, described
 from acd.config.problems import show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
+from acd.domain.annotations import disposition_fault
 from acd.domain.attributes import is_attribute_name
 from acd.domain.definition import (
     AGENT_SELECTIONS,
@@ -22,6 +23,7 @@ QUEUE_KEYS = (
     "agent_selection",
     "closed",
     "cost",
+    "dispositions",
     "escalation",
     "hold",
     "hours",
@@ -62,6 +64,18 @@ DESTINATION_KEYS = {
     "on_closed": ("hours", "closed"),
     "on_unsatisfiable": (),
 }
+
+
+def dispositions_of(section: Section) -> tuple[str, ...]:
+    """The words that a call may come to."""
+    found = []
+    for item in section.items_of("dispositions"):
+        fault = disposition_fault(item.text)
+        if fault:
+            section.wrong(item, f"disposition {show(item.text)} of {section.label} {fault}")
+        else:
+            found.append(item.text)
+    return tuple(found)
 
 
 class QueueReader:
@@ -115,6 +129,7 @@ class QueueReader:
             weight=_or(section.number("weight", 0.001, 1_000), 1.0),
             ratio=section.number("ratio", 0, 1),
             cost=_or(section.number("cost", 0.001, 1_000), 1.0),
+            dispositions=dispositions_of(section),
         )
         self._warn_of_unused(section, definition)
         return definition

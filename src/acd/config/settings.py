@@ -188,6 +188,40 @@ class JournalTable(_Table):
     outputs: bool = True
 
 
+Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class RecordsTable(_Table):
+    """``[records]``: how callers' numbers are kept and shown, and where sound is. ``country_code`` and ``national_prefix``:
+    how numbers are written here, so that ``0171...`` and ``+49171...`` are one."""
+
+    numbers: Literal["plain", "hashed"] = "plain"
+    mask: bool = True
+    country_code: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,3})?$")] = ""
+    national_prefix: Annotated[str, Field(pattern=r"^[0-9]{0,3}$")] = "0"
+    recordings: FilePath | None = None
+
+    def complaints(self, journal: JournalTable) -> Iterator[tuple[str, str]]:
+        """``(key, what is wrong)`` where keys do not go together."""
+        if self.numbers == "hashed" and journal.directory is not None:
+            yield (
+                "numbers",
+                'numbers = "hashed" does not go with a [journal], which holds every number as it is; take one away',
+            )
+
+
+class RetentionTable(_Table):
+    """``[retention]``: after how many days what goes. What is not set is kept for ever."""
+
+    calls_days: Days | None = None
+    recordings_days: Days | None = None
+    notes_days: Days | None = None
+    callers_days: Days | None = None
+    decisions_days: Days | None = None
+    agent_states_days: Days | None = None
+    audit_days: Days | None = None
+
+
 class ServiceTable(_Table):
     """``[service]``."""
 
@@ -208,6 +242,8 @@ class Settings(BaseSettings):
     database: DatabaseTable = DatabaseTable()
     floor: FloorTable = FloorTable()
     journal: JournalTable = JournalTable()
+    records: RecordsTable = RecordsTable()
+    retention: RetentionTable = RetentionTable()
     service: ServiceTable = ServiceTable()
 
 

@@ -17,7 +17,16 @@ from dataclasses import dataclass, replace
 from acd.domain.attributes import Value
 from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
 from acd.domain.definition import FloorDefinition
-from acd.domain.events import AgentAction, AgentRequested, CallAction, CallRequested, DeadlinePassed, Event, FloorEdited
+from acd.domain.events import (
+    AgentAction,
+    AgentRequested,
+    CallAction,
+    CallerForgotten,
+    CallRequested,
+    DeadlinePassed,
+    Event,
+    FloorEdited,
+)
 from acd.domain.instant import Instant
 from acd.domain.ports import Answer, Executor, StorePort
 from acd.engine.journal import Journal
@@ -206,6 +215,10 @@ class Engine:
     async def edit_floor(self, definition: FloorDefinition) -> Answer:
         """Let the floor be as in ``definition`` from now on, as ``request`` does for an agent."""
         return await self._ask(lambda at, name: FloorEdited(at, definition, name))
+
+    async def forget_caller(self, numbers: tuple[str, ...]) -> Answer:
+        """Let the floor forget a caller remembered by one of ``numbers``, as ``request`` does for an agent."""
+        return await self._ask(lambda at, name: CallerForgotten(at, numbers, name))
 
     async def _ask(self, event: Callable[[float, str], Event]) -> Answer:
         """Submit ``event(at, request)`` and wait for the Reply of that name."""

@@ -109,6 +109,10 @@ class Journal:
             "detail": self._detail,
         }
 
+    def begin_part(self) -> None:
+        """Go on in a new part after the next event; ``state`` tells when it was begun."""
+        self._checkpoint_asked = self._checkpoint_wanted = True
+
     # -- begin and end -----------------------------------------------------------------------------------------------
 
     def open(self) -> None:

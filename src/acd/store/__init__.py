@@ -4,9 +4,10 @@
 domain's words and no other room.
 """
 
+from acd.store.history import History
 from acd.store.options import StoreOptions
 from acd.store.reader import Reader
 from acd.store.schema import current, downgrade, head, upgrade
 from acd.store.store import Store
 
-__all__ = ["Reader", "Store", "StoreOptions", "current", "downgrade", "head", "upgrade"]
+__all__ = ["History", "Reader", "Store", "StoreOptions", "current", "downgrade", "head", "upgrade"]

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Row, Table, func, insert, select, text, update
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from acd.domain.errors import StoreError
 from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
 from acd.domain.states import AgentState
+from acd.store.sealing import is_sealed
 from acd.store.tables import agents, calls, decisions, epochs, segments
 
 EPOCH_MAX = 999_999
@@ -107,9 +109,11 @@ async def remember_wraps(connection: AsyncConnection) -> tuple[SegmentMemory, ..
     return tuple(_segment(row) for row in rows)
 
 
-async def remember_callers(connection: AsyncConnection, at_most: int, since: float) -> tuple[tuple[str, str], ...]:
+async def remember_callers(
+    connection: AsyncConnection, at_most: int, since: float, sealed: Callable[[str], str] | None = None
+) -> tuple[tuple[str, str], ...]:
     """Who talked to whom in the newest ``at_most`` answered calls entered after ``since`` (UTC s): number and agent, the
-    latest last, each number once."""
+    latest last, each number once. ``sealed``: hashed numbers, also of those kept before there were any."""
     talked = calls.c.agent.is_not(None) & (calls.c.caller_number != "") & (calls.c.entered_at > since)
     newest = (
         select(calls.c.caller_number, calls.c.agent)
@@ -119,7 +123,7 @@ async def remember_callers(connection: AsyncConnection, at_most: int, since: flo
     )
     found: dict[str, str] = {}
     for number, agent in await connection.execute(newest):
-        found.setdefault(number, agent)
+        found.setdefault(number if sealed is None or is_sealed(number) else sealed(number), agent)
     return tuple(reversed(found.items()))
 
 

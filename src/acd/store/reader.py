@@ -69,10 +69,17 @@ class Reader:
     """RecordsPort on an engine that cannot write. Every method raises StoreError when the database is away or slow.
 
     ``fresh`` is awaited before each query: it brings into the database what is on the way there, as far as it can.
+    ``sealed`` makes of a number what is kept in its place.
     """
 
-    def __init__(self, engine: AsyncEngine, name: str, fresh: Callable[[], Awaitable[object]] | None = None) -> None:
-        self._engine, self._name, self._fresh = engine, name, fresh
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        name: str,
+        fresh: Callable[[], Awaitable[object]] | None = None,
+        sealed: Callable[[str], str] | None = None,
+    ) -> None:
+        self._engine, self._name, self._fresh, self._sealed = engine, name, fresh, sealed
 
     async def calls(
         self,
@@ -95,9 +102,10 @@ class Reader:
         if until is not None:
             wanted.append(calls.c.entered_at < until)
         columns = ((calls.c.queue, queue), (calls.c.agent, agent), (calls.c.outcome, outcome))
-        wanted += [
-            column == value for column, value in (*columns, (calls.c.caller_number, number)) if value is not None
-        ]
+        wanted += [column == value for column, value in columns if value is not None]
+        if number is not None:
+            kept = [number] if self._sealed is None else [number, self._sealed(number)]
+            wanted.append(calls.c.caller_number.in_(kept))
         await self._refresh()
         newest = select(calls).where(*wanted).order_by(calls.c.entered_at.desc(), calls.c.call.desc()).limit(limit)
         try:

@@ -16,9 +16,11 @@ from acd.domain.errors import MisuseError, StoreError
 from acd.domain.ports import Memory
 from acd.domain.records import Record
 from acd.store import memory, schema
+from acd.store.history import History
 from acd.store.location import first_line, locate
 from acd.store.options import StoreOptions
 from acd.store.reader import Reader
+from acd.store.sealing import without_number
 from acd.store.spill import Spill
 from acd.store.writer import Writer
 
@@ -28,11 +30,18 @@ log = logging.getLogger(__name__)
 class Store:
     """StorePort on ``url``'s database, with its spill in ``spill_dir`` (``state_dir/spill``); ``records`` is the RecordsPort.
 
-    Making one does nothing yet. Raises ConfigurationError on a URL that cannot be used.
+    ``sealed`` makes of a caller's number what is kept in its place; then no name is kept either. Making one does nothing
+    yet. Raises ConfigurationError on a URL that cannot be used.
     """
 
     def __init__(
-        self, url: str, state_dir: Path, options: StoreOptions | None = None, *, spill_dir: Path | None = None
+        self,
+        url: str,
+        state_dir: Path,
+        options: StoreOptions | None = None,
+        *,
+        spill_dir: Path | None = None,
+        sealed: Callable[[str], str] | None = None,
     ) -> None:
         self._options = options or StoreOptions()
         self._location = locate(url)
@@ -41,11 +50,10 @@ class Store:
         self._writer: Writer | None = None
         self._callbacks: list[Callable[[int], Any]] = []
         self._epoch = 0
-        self.records = Reader(
-            self._location.async_engine(readers=self._options.readers, query_s=self._options.query_s),
-            str(self._location),
-            self.flush,
-        )
+        self._sealed = sealed
+        engine = self._location.async_engine(readers=self._options.readers, query_s=self._options.query_s)
+        self.records = Reader(engine, str(self._location), self.flush, sealed)
+        self.history = History(engine, str(self._location), self.flush)
 
     async def open(self) -> Memory:
         """StorePort.open. Raises SchemaError (run what it says), or StoreError if the database is away or the spill
@@ -92,7 +100,8 @@ class Store:
                 wraps = await memory.remember_wraps(connection)
                 calls, more = await memory.remember_calls(connection, self._options.open_calls_max)
                 since = time.time() - self._options.callers_s
-                callers = await memory.remember_callers(connection, self._options.callers_max, since)
+                most = self._options.callers_max
+                callers = await memory.remember_callers(connection, most, since, self._sealed)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"{self._location}: {first_line(error)}") from error
         finally:
@@ -120,6 +129,8 @@ class Store:
     def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
         """StorePort.write; ``soon`` if somebody waits until the database has these (or, if it is away, the spill).
         Raises MisuseError if the store is not open."""
+        if self._sealed is not None:
+            records = [without_number(record, self._sealed) for record in records]
         return self._open_writer().write(records, soon=soon)
 
     async def flush(self) -> bool:

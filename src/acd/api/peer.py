@@ -1,0 +1,48 @@
+"""Who asks: the user at the other end of a Unix socket, as the kernel tells it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+
+from aiohttp import web
+
+_UCRED = struct.Struct("3i")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """``who`` as the audit log writes it. ``is_owner``: the service's own user, or root; nobody else is, nor is anybody who
+    does not come by the Unix socket."""
+
+    who: str
+    is_owner: bool
+
+
+NOBODY = Peer("unknown", False)
+
+
+def peer_of(request: web.Request) -> Peer:
+    """Who sent a request. Never raises."""
+    transport = request.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if sock is None or sock.family != socket.AF_UNIX:
+        return NOBODY
+    try:
+        # uvloop's sockets know no options: one of our own on the same connection does
+        with socket.socket(fileno=os.dup(sock.fileno())) as own:
+            _, uid, _ = _UCRED.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    except (OSError, struct.error):
+        return NOBODY
+    return Peer(name_of(uid), uid in (0, os.getuid()))
+
+
+def name_of(uid: int) -> str:
+    """``user:anna``, or ``uid:1234`` for one without a name."""
+    try:
+        return f"user:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"uid:{uid}"

@@ -1,0 +1,73 @@
+"""What was in force and who did what: the configuration's revisions and the audit log, read as calls are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.domain.errors import MisuseError, StoreError
+from acd.store.location import first_line
+from acd.store.tables import audit, revisions
+
+LIMIT_MAX = 10_000
+
+
+class History:
+    """Every method raises StoreError when the database is away or slow. ``fresh`` as the Reader's."""
+
+    def __init__(self, engine: AsyncEngine, name: str, fresh: Callable[[], Awaitable[object]]) -> None:
+        self._engine, self._name, self._fresh = engine, name, fresh
+
+    async def audit(
+        self,
+        *,
+        limit: int = 100,
+        since: float | None = None,
+        until: float | None = None,
+        who: str | None = None,
+        action: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The newest entries of [``since``, ``until``), newest first: ``{"entry", "at", "who", "action", "subject",
+        "detail"}``. ``who`` and ``action`` in full, or up to a colon or an underscore (``user``, ``agent``)."""
+        _check_limit(limit)
+        wanted: list[ColumnElement[bool]] = []
+        if since is not None:
+            wanted.append(audit.c.at >= since)
+        if until is not None:
+            wanted.append(audit.c.at < until)
+        for column, value, end in ((audit.c.who, who, ":"), (audit.c.action, action, "_")):
+            if value is not None:
+                wanted.append((column == value) | column.startswith(value + end, autoescape=True))
+        return await self._rows(
+            select(audit).where(*wanted).order_by(audit.c.at.desc(), audit.c.entry.desc()).limit(limit)
+        )
+
+    async def revisions(self, *, limit: int = 100) -> list[dict[str, Any]]:
+        """What was put in force, the latest first: ``{"revision", "loaded_at", "who"}``."""
+        _check_limit(limit)
+        columns = (revisions.c.revision, revisions.c.loaded_at, revisions.c.who)
+        query = select(*columns).order_by(revisions.c.loaded_at.desc(), revisions.c.revision).limit(limit)
+        return await self._rows(query)
+
+    async def revision(self, name: str) -> dict[str, Any] | None:
+        """The latest time that a revision was put in force, as above, with its ``"detail"``; None if it never was."""
+        query = select(revisions).where(revisions.c.revision == name)
+        found = await self._rows(query.order_by(revisions.c.loaded_at.desc()).limit(1))
+        return found[0] if found else None
+
+    async def _rows(self, query: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+        await self._fresh()
+        try:
+            async with self._engine.connect() as connection:
+                return [dict(row._mapping) for row in await connection.execute(query)]
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the records in {self._name} cannot be read now: {first_line(error)}") from error
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= LIMIT_MAX:
+        raise MisuseError(f"limit must be between 1 and {LIMIT_MAX}, not {limit}")
