@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 import string
+from dataclasses import replace
 
 import pytest
 from floorkit import UTC_0
 
-from acd.domain.place import Place
+from acd.domain.place import MAX_CHARS, Place
 
 PLACE = Place("sales", -3, UTC_0 + 0.25, 100_000_042, UTC_0 + 7.125, UTC_0)
 
@@ -51,6 +52,20 @@ def test_queue_names(queue: str) -> None:
 
 def test_nothing_in_it_needs_quoting() -> None:
     assert not set(PLACE.encode()) & set(" ,'\"\\;|\r\n$")
+
+
+def test_it_is_never_longer_than_a_line() -> None:
+    """What does not fit stays off the channel; what else fits, and who is barred, does not."""
+    wide = {"zz": "x"} | {f"word{n}": "ä" * 190 for n in range(50)} | {"tier": "gold"}
+    barred = tuple((f"{n}" * 40, "escalated_" * 2) for n in range(8))
+    for place in (PLACE, replace(PLACE, barred=barred), replace(PLACE, queue="q" * 60)):
+        full = place.with_attributes(wide)
+        assert len(full.encode()) <= MAX_CHARS
+        back = Place.decode(full.encode())
+        assert back is not None
+        assert back.barred == place.barred
+        assert back.attributes.items() <= full.attributes.items()
+        assert back.attributes["zz"] == "x"
 
 
 HOSTILE = [

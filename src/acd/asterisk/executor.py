@@ -15,9 +15,12 @@ from acd.asterisk.ami.messages import Message
 from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
 from acd.domain.definition import ToDialplan, ToMessage
 from acd.domain.devices import proper_device
-from acd.domain.errors import AcdError, AmiDisconnectedError
+from acd.domain.errors import AcdError, AmiDisconnectedError, MisuseError
 from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
+
+_MAX_VALUE_BYTES = 1_000
+"""Of a line's 1,022 the header's name takes some."""
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ class NodeExecutor:
                 self._place(command)
             case MarkCall():
                 if command.channel not in self._waiting:
-                    self._send(command.channel, None, [self._setvar(command.channel, variables_of(command))])
+                    self._send(command.channel, None, self._setvars(command.channel, variables_of(command)))
             case SendCall():
                 self._send_away(command)
             case _:
@@ -123,7 +126,7 @@ class NodeExecutor:
         self._send(
             command.channel,
             offer,
-            [self._setvar(command.channel, values), self._redirect(command.channel, *target)],
+            [*self._setvars(command.channel, values), self._redirect(command.channel, *target)],
         )
 
     def _send_away(self, command: SendCall) -> None:
@@ -135,19 +138,29 @@ class NodeExecutor:
         if answer is not None:
             answer({**values, "acd_next": "acd-leave,s,1"})
             return
-        setvar = self._setvar(command.channel, values)
-        self._send(command.channel, None, [setvar, self._redirect(command.channel, "acd-leave", "s")])
+        setvars = self._setvars(command.channel, values)
+        self._send(command.channel, None, [*setvars, self._redirect(command.channel, "acd-leave", "s")])
 
-    def _setvar(self, channel: str, values: dict[str, str]) -> tuple[str, Fields]:
-        """All variables in one action: ARRAY() sets several; no value of ours holds a quote or backslash."""
+    def _setvars(self, channel: str, values: dict[str, str]) -> list[tuple[str, Fields]]:
+        """All variables in one action if it is not too long: ARRAY() sets several; no value of ours holds a quote or
+        backslash. Else one by one."""
         names, texts = ",".join(values), ",".join(value.replace(",", "\\,") for value in values.values())
-        return "Setvar", (("Channel", channel), ("Variable", f"ARRAY({names})"), ("Value", texts))
+        if len(texts.encode(errors="replace")) <= _MAX_VALUE_BYTES and len(names) <= _MAX_VALUE_BYTES:
+            return [("Setvar", (("Channel", channel), ("Variable", f"ARRAY({names})"), ("Value", texts)))]
+        return [
+            ("Setvar", (("Channel", channel), ("Variable", name), ("Value", value))) for name, value in values.items()
+        ]
 
     def _redirect(self, channel: str, context: str, exten: str) -> tuple[str, Fields]:
         return "Redirect", (("Channel", channel), ("Context", context), ("Exten", exten), ("Priority", "1"))
 
     def _send(self, channel: str, offer: str | None, batch: Sequence[tuple[str, Fields]]) -> None:
-        futures = self._sender.send_many(batch)
+        try:
+            futures = self._sender.send_many(batch)
+        except MisuseError as error:
+            log.error("%s: moving %s failed: %s", self._node, channel, error)
+            self._offer_failed(offer, str(error))
+            return
         futures[-1].add_done_callback(lambda future: self._answered(channel, offer, future))
 
     def _answered(self, channel: str, offer: str | None, future: asyncio.Future[Message]) -> None:

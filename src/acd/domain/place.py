@@ -14,8 +14,9 @@ from urllib.parse import quote, unquote
 
 from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
 
-MAX_EXTRAS_CHARS = 1_000
-"""Attributes that would make a longer text do not ride on the channel: they are forgotten with the controller."""
+MAX_CHARS = 900
+"""Of the whole text: Asterisk reads 1,022 bytes of a line. Attributes that would make it longer do not ride on the channel:
+they are forgotten with the controller."""
 MAX_BARRED = 8
 """So many agents at most do not get a call again; the latest ones."""
 
@@ -52,14 +53,13 @@ class Place:
             f"{self.queue}:{self.priority}:{self.joined_at:.6f}:{self.serial}:"
             f"{self.queue_joined_at:.6f}:{self.entered_at:.6f}"
         )
-        extras = ""
+        barred = f":{';'.join(f'{agent}={reason}' for agent, reason in self.barred)}" if self.barred else ""
+        extras, room = "", MAX_CHARS - len(text) - 1 - len(barred)
         for name, value in self.extras:
             longer = f"{extras}{';' if extras else ''}{name}={quote(value, safe='')}"
-            if len(longer) <= MAX_EXTRAS_CHARS:
+            if len(longer) <= room:
                 extras = longer
-        if self.barred:
-            return f"{text}:{extras}:{';'.join(f'{agent}={reason}' for agent, reason in self.barred)}"
-        return f"{text}:{extras}" if extras else text
+        return f"{text}:{extras}{barred}" if extras or barred else text
 
     @classmethod
     def decode(cls, text: str) -> Place | None:
@@ -82,7 +82,7 @@ class Place:
 
 def _extras(parts: list[str]) -> tuple[tuple[str, str], ...]:
     """The sound ones among attributes as ``encode`` wrote them."""
-    pairs = (pair.partition("=") for text in parts for pair in text[:MAX_EXTRAS_CHARS].split(";"))
+    pairs = (pair.partition("=") for text in parts for pair in text[:MAX_CHARS].split(";"))
     read = {name: unquote(value) for name, equals, value in pairs if equals}
     return tuple([(name, value) for name, value in read.items() if not fault_of(name, value)][:MAX_ATTRIBUTES])
 

@@ -54,6 +54,7 @@ def status(floor: Floor, now: float) -> dict[str, Any]:
         "agents": {str(state): floor.roster.by_state[state] for state in AgentState},
         "phones": dict(Counter(str(agent.phone_state) for agent in agents)),
         "unrouted": floor.unrouted,
+        "turning_away": floor.unrecorded,
         **_counts(total),
         "occupancy": _round(min(1.0, work / present) if present > 0 else None, 4),
     }
