@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from enginekit import FakeExecutor, FakeStore
 from floorkit import UTC_0, Clock, define
 
 from acd.domain import events as ev
-from acd.domain.commands import HoldCall, RaiseAlarm, Reply, SendCall
+from acd.domain.commands import Command, HoldCall, RaiseAlarm, Reply, SendCall
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.instant import Instant
 from acd.domain.records import CallMoved
@@ -128,6 +128,24 @@ async def test_an_event_that_fails_is_journalled_as_such_and_what_it_did_counts(
     await bench.close()
     noted = list(Recording(tmp_path / "journal").events())
     assert [one.out.get("failed") for one in noted if one.out is not None] == [None, "ValueError", None]
+
+
+async def test_a_command_that_cannot_be_carried_out_takes_nobodys_turn(bench: Bench) -> None:
+    broken = bench.executor.execute
+
+    def execute(commands: Sequence[Command]) -> None:
+        if any(getattr(command, "channel", "") == "c1" for command in commands):
+            raise ValueError("a defect")
+        broken(commands)
+
+    bench.executor.execute = execute  # type: ignore[method-assign]
+    bench.engine.submit(ev.NodeResynced(bench.clock.now.utc, "east", (), {}))
+    for channel in ("c1", "c2"):
+        bench.arrives(channel)
+    await handled(bench, 3)
+    assert [getattr(command, "channel", "") for command in bench.executor.executed][-1] == "c2"
+    assert bench.engine.counters["commands_failed"] >= 1
+    assert "command_failed" in bench.engine.alarms
 
 
 async def test_an_answer_waits_until_what_it_says_is_durable(bench: Bench) -> None:

@@ -11,12 +11,12 @@ import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acd.domain.attributes import Value
 from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
-from acd.domain.definition import FloorDefinition
+from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.events import (
     AgentAction,
     AgentRequested,
@@ -148,7 +148,18 @@ class Engine:
             else:
                 self._dispatch(command)
         if channel_commands:
-            self._executor.execute(channel_commands)
+            self._execute(channel_commands)
+
+    def _execute(self, commands: Sequence[Command]) -> None:
+        """One that cannot be carried out must not take the others' turn; what it was for is found amiss by the next look."""
+        for command in commands:
+            try:
+                self._executor.execute((command,))
+            except Exception:
+                self.counters["commands_failed"] += 1
+                log.exception("could not carry out %r", command)
+                what = f"{type(command).__name__} could not be carried out; see the log"
+                self.alarm(RaiseAlarm("command_failed", what))
 
     def _apologise(self, event: Event) -> None:
         """Whoever asked for what could not be handled need not wait for an answer that may never come."""
@@ -176,7 +187,7 @@ class Engine:
             case RaiseAlarm():
                 self.alarm(command)
             case ChannelCommand() | SendCall():
-                self._executor.execute([command])
+                self._execute((command,))
             case _:
                 raise AssertionError(f"nobody carries out {command!r}")
 
@@ -207,10 +218,16 @@ class Engine:
         return await self._ask(lambda at, name: AgentRequested(at, agent, action, reason, phone, name))
 
     async def request_call(
-        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+        self,
+        call: str,
+        action: CallAction,
+        *,
+        queue: str | None = None,
+        attributes: Mapping[str, Value] | None = None,
+        to: ToDialplan | None = None,
     ) -> Answer:
         """Ask the floor for something about a call, as ``request`` does for an agent."""
-        return await self._ask(lambda at, name: CallRequested(at, call, action, queue, attributes or {}, name))
+        return await self._ask(lambda at, name: CallRequested(at, call, action, queue, attributes or {}, name, to))
 
     async def edit_floor(self, definition: FloorDefinition) -> Answer:
         """Let the floor be as in ``definition`` from now on, as ``request`` does for an agent."""
