@@ -106,6 +106,7 @@ QUEUE_VALUES: dict[str, Any] = {
     "on_full": ToCallback("c", "s"), "max_estimated_wait_s": 10.0, "on_long_wait": HangUp(),
     "on_nobody": ToVoicemail("v", "s"), "closed": True, "hours": None, "on_closed": ToMessage("x"),
     "on_unsatisfiable": ToDialplan("d", "s"), "escalation": "other", "weight": 2.0, "ratio": 0.5, "cost": 3.0,
+    "dispositions": ("sold",), "client": "acme",
 }  # fmt: skip
 AGENT_VALUES: dict[str, Any] = {
     "number": "9", "phones": ("PJSIP/9",), "queues": (), "skills": MappingProxyType({"billing": 1}),
@@ -114,7 +115,7 @@ AGENT_VALUES: dict[str, Any] = {
 }  # fmt: skip
 FLOOR_VALUES: dict[str, Any] = {
     "pause_reasons": ("pause",), "fallback": ToQueue("support"), "cool_down_s": 1.0, "call_selection": "cmu",
-    "ageing_s": 2.0, "preference_s": 3.0, "breaker": BreakerDefinition(failures=9),
+    "ageing_s": 2.0, "preference_s": 3.0, "breaker": BreakerDefinition(failures=9), "dispositions": ("sold",),
 }  # fmt: skip
 
 
