@@ -1,0 +1,36 @@
+"""Files that hold what callers said and did: for their owner's eyes only, and whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from acd.domain.errors import ReportError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` when all went well, and leaves no trace when not. Mode 0600, on
+    the disk before it is named. Raises ReportError."""
+    if path.is_dir():
+        raise ReportError(f"{path} is a directory: name a file in it")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise ReportError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink()
