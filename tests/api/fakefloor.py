@@ -13,6 +13,7 @@ from fakesamples import CHANGES, DECISIONS, EXPLANATION, HOSTILE, NO_CHANGES, NO
 
 from acd.api import BadFloorError
 from acd.domain.attributes import Value
+from acd.domain.definition import ToDialplan
 from acd.domain.errors import RefusedError, StoreError, UnknownNameError
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.ports import Answer
@@ -138,6 +139,7 @@ class FakeFloor:
         ]  # fmt: skip
         self.requests: list[tuple[str, AgentAction, str | None, str | None]] = []
         self.call_requests: list[tuple[str, CallAction, str | None, dict[str, Value]]] = []
+        self.sent_to: list[ToDialplan | None] = []
         self.explanation = EXPLANATION
         self.changes: dict[str, Any] = CHANGES
         self.floor_problems: list[dict[str, Any]] = []
@@ -240,7 +242,13 @@ class FakeFloor:
         return {**self.explanation, "agent": self.agent(name)["name"]}
 
     async def request_call(
-        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+        self,
+        call: str,
+        action: CallAction,
+        *,
+        queue: str | None = None,
+        attributes: Mapping[str, Value] | None = None,
+        to: ToDialplan | None = None,
     ) -> Answer:
         found = next((live for live in self.call_list if live["call"] == call), None)
         if found is None:
@@ -248,6 +256,9 @@ class FakeFloor:
         if queue is not None and queue not in {known["name"] for known in self.queue_list}:
             raise UnknownNameError("queue", queue)
         self.call_requests.append((call, action, queue, dict(attributes or {})))
+        if action is CallAction.TRANSFER:
+            self.sent_to.append(to)
+            return Answer(True, f"sent to {to.context},{to.exten},{to.priority}" if to else f"waits in {queue}", {})
         if found["state"] == "TALKING" and action is CallAction.ESCALATE and queue is None:
             return Answer(False, f"queue {found['queue']} escalates to no other: name one", {})
         if action is CallAction.ESCALATE:

@@ -12,6 +12,7 @@ import pytest
 from fakefloor import FakeFloor, FakeRecords
 from fakesamples import CHANGES, HOSTILE, NOW, PROBLEMS, ROUTED
 
+from acd.domain.definition import ToDialplan
 from acd.domain.errors import AmiDisconnectedError
 from acd.domain.events import AgentAction, CallAction
 
@@ -214,6 +215,46 @@ async def test_a_request_about_a_call_reaches_the_floor(http: aiohttp.ClientSess
     assert [type(value) for value in floor.call_requests[2][3].values()] == [str, int, float, bool, str]
     status, body = await ask(http, "/v1/calls/c4/escalate", "POST")
     assert (status, body["error"]["kind"]) == (409, "refused")
+
+
+async def test_a_call_is_transferred(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    for payload, message in (
+        ({"queue": "billing"}, "waits in billing"),
+        ({"to": "+4420155"}, "sent to acd-transfer,+4420155,1"),
+        ({"to": "from-internal, 100"}, "sent to from-internal,100,1"),
+        ({"to": "from-internal,100,3"}, "sent to from-internal,100,3"),
+    ):
+        status, body = await ask(http, "/v1/calls/c1/transfer", "POST", json=payload)
+        assert (status, body["message"]) == (200, message)
+    assert [request[2] for request in floor.call_requests] == ["billing", None, None, None]
+    assert floor.sent_to[1:] == [
+        ToDialplan("acd-transfer", "+4420155"),
+        ToDialplan("from-internal", "100"),
+        ToDialplan("from-internal", "100", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "word"),
+    [
+        ({}, "say one of them"),
+        ({"queue": "billing", "to": "600"}, "say one of them"),
+        ({"to": "somebody"}, "is no place"),
+        ({"to": "a,b,c"}, "is no place"),
+        ({"to": "a,b,1,2"}, "is no place"),
+        ({"to": "600)}${SHELL(id)"}, "is no place"),
+        ({"to": "a,1\r\nAction: Originate"}, "to"),
+        ({"to": ""}, "to"),
+        ({"queues": "billing"}, "no such parameter"),
+    ],
+)
+async def test_a_transfer_to_nowhere_is_told(
+    http: aiohttp.ClientSession, floor: FakeFloor, payload: Any, word: str
+) -> None:
+    status, body = await ask(http, "/v1/calls/c1/transfer", "POST", json=payload)
+    assert (status, body["error"]["kind"]) == (400, "bad_parameter")
+    assert word in body["error"]["message"]
+    assert floor.call_requests == []
 
 
 @pytest.mark.parametrize(

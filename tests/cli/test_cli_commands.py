@@ -159,6 +159,9 @@ def test_agents_are_asked_and_told(run: Run, service: Service) -> None:
 def test_calls_are_passed_on_and_told_more(run: Run, service: Service) -> None:
     assert run("call", "escalate", "c1").stdout == "c1: passed on to sales\n"
     assert run("call", "escalate", "c2", "--to", "billing").stdout == "c2: passed on to billing\n"
+    assert run("call", "escalate", "c2", "--queue", "billing").stdout == "c2: passed on to billing\n"
+    assert run("call", "transfer", "c2", "--queue", "sales").stdout == "c2: waits in sales\n"
+    assert run("call", "transfer", "c2", "--to", "600").stdout == "c2: sent to acd-transfer,600,1\n"
     assert run("call", "set", "c2", "tier=gold", "note=a=b c", "n=5", "empty=").stdout == "c2: 4 set\n"
     assert json.loads(run("call", "set", "c1", "tier=gold", "--json").stdout) == {
         "ok": True, "message": "1 set", "data": {"attributes": {"tier": "gold"}}
@@ -166,9 +169,20 @@ def test_calls_are_passed_on_and_told_more(run: Run, service: Service) -> None:
     assert service.floor.call_requests == [
         ("c1", CallAction.ESCALATE, None, {}),
         ("c2", CallAction.ESCALATE, "billing", {}),
+        ("c2", CallAction.ESCALATE, "billing", {}),
+        ("c2", CallAction.TRANSFER, "sales", {}),
+        ("c2", CallAction.TRANSFER, None, {}),
         ("c2", CallAction.SET_ATTRIBUTES, None, {"tier": "gold", "note": "a=b c", "n": "5", "empty": ""}),
         ("c1", CallAction.SET_ATTRIBUTES, None, {"tier": "gold"}),
     ]
+
+
+@pytest.mark.parametrize("given", [[], ["--queue", "sales", "--to", "600"]])
+def test_a_transfer_goes_to_one_place(run: Run, service: Service, given: list[str]) -> None:
+    result = run("call", "transfer", "c1", *given)
+    assert result.exit_code == 2
+    assert "say --queue QUEUE or --to PLACE" in result.stderr
+    assert service.floor.call_requests == []
 
 
 @pytest.mark.parametrize("given", [["tier"], ["tier=a", "tier=b"], []])
@@ -183,6 +197,8 @@ def test_what_is_no_attribute_is_wrong_usage(run: Run, service: Service, given: 
         (["call", "escalate", "c9"], 4, "unknown_name", "no call named 'c9' (nearest: c"),
         (["call", "escalate", "c1", "--to", "sails"], 4, "unknown_name", "no queue named 'sails' (nearest: sales"),
         (["call", "escalate", "c4"], 5, "refused", "escalates to no other"),
+        (["call", "transfer", "c1", "--queue", "sails"], 4, "unknown_name", "no queue named 'sails' (nearest: sales"),
+        (["call", "transfer", "c1", "--to", "not there"], 1, "failed", "is no place to send a caller to"),
         (["call", "set", "c1", "Tier=gold"], 1, "failed", "attributes.Tier: has a name"),
         (["call", "set", "c1", "tier=" + "x" * 201], 1, "failed", "attributes.tier: is longer than 200"),
         (["call", "set", "c1", "tier=\x1b[2J"], 1, "failed", "cannot be printed"),

@@ -102,11 +102,12 @@ def test_the_longest_idle_is_said_to_be_that() -> None:
 
 
 KINDS = ("waits", "offered", "offer_failed", "overflowed", "stage", "preferred", "preferred_over", "escalated",
+         "transferred", "joined", "readmitted",
          "attributes", "breaker", "adopted", "unheard_of")  # fmt: skip
 KEYS = ("queue", "requirement", "requirements", "stage", "stage_after_s", "after_s", "call_wait_s", "members", "able",
         "free", "passed_over", "chosen", "best", "call_score", "rule", "trigger", "considered", "position", "waiting",
         "to", "from", "cause", "limit_s", "preference", "kind", "attributes", "group", "outcome", "detail",
-        "consequence", "agent", "odd", "odd_s")  # fmt: skip
+        "consequence", "agent", "excluded", "found", "call", "agents", "talked_s", "odd", "odd_s")  # fmt: skip
 LEAVES = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.text("xyz", min_size=4, max_size=6))
 VALUES = st.recursive(
     LEAVES,

@@ -16,8 +16,8 @@ from acd.cli.floorfile import FloorFile
 from acd.cli.served import ServedFloor
 from acd.config.floor import load_floor
 from acd.domain import events as ev
-from acd.domain.commands import HoldCall, MarkCall, OfferCall, RaiseAlarm
-from acd.domain.definition import FloorDefinition
+from acd.domain.commands import HoldCall, MarkCall, OfferCall, RaiseAlarm, SendCall
+from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.domain.events import AgentAction, CallAction
 from acd.engine import Engine, LagMonitor
@@ -70,7 +70,19 @@ class Served:
 
     def make_live(self, journal: Journal | None) -> ServedFloor:
         lag = LagMonitor()
-        return ServedFloor(*(self.engine, self.store, lag), file=self.file, journal=journal, nodes=list, counters=dict)
+        return ServedFloor(
+            *(self.engine, self.store, lag),
+            file=self.file,
+            journal=journal,
+            nodes=list,
+            counters=dict,
+            has_place=self.has_place,
+        )
+
+    async def has_place(self, node: str, place: ToDialplan) -> bool:
+        """Asterisk's dialplan has the extensions from 600 on."""
+        assert node == "east"
+        return place.exten >= "600"
 
     async def caller_waits(self) -> str:
         """One call that finds no agent who may take it; its id."""
@@ -186,6 +198,18 @@ async def test_calls_are_escalated_and_given_attributes(served: Served) -> None:
     assert (offer.call, offer.agent) == (call, "eve")
     with pytest.raises(RefusedError, match=f"call {call}: "):
         await served.live.request_call(call, CallAction.ESCALATE, queue="main")
+
+
+async def test_a_call_is_sent_only_to_a_place_that_the_dialplan_has(served: Served) -> None:
+    call = await served.caller_waits()
+    events = served.engine.counters["events"]
+    with pytest.raises(RefusedError, match="the dialplan of east has no acd-transfer,599,1; the caller stays"):
+        await served.live.request_call(call, CallAction.TRANSFER, to=ToDialplan("acd-transfer", "599"))
+    assert served.engine.counters["events"] == events
+    to = ToDialplan("acd-transfer", "600")
+    answer = await served.live.request_call(call, CallAction.TRANSFER, to=to)
+    assert answer.message == "is sent to acd-transfer,600,1"
+    assert served.executor.executed[-1] == SendCall("east", served.executor.executed[-1].channel, call, to)
 
 
 async def test_unknown_calls_and_queues_are_told_before_the_floor_is_asked(served: Served) -> None:

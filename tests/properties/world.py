@@ -202,6 +202,7 @@ class World:
         own = channel.own
         assert own is not None
         # What is under way to either channel finds another one there, or none
+        self.tainted[model.node] |= bool(model.outbox)
         self.tainted[model.node] |= any(c.channel in (own.name, channel.name) for c in self.wire[model.node])
         model.join(channel, self.utc)
 

@@ -18,7 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from acd.api.desk import DETAIL, UNCHANGED, DeskHandlers, DeskPort, audit_middleware, mask_middleware
 from acd.api.errors import RequestError, errors_middleware
 from acd.api.metrics import Counters, FloorCollector, HttpCounts
-from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBody, Nothing, body, query
+from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBody, Nothing, TransferBody, body, query
 from acd.api.peer import peer_of
 from acd.api.port import ServicePort
 from acd.api.replies import reply
@@ -81,6 +81,7 @@ class Handlers:
             web.get("/v1/calls/{call}", self.call),
             web.get("/v1/calls/{call}/explain", self.explain),
             web.post("/v1/calls/{call}/escalate", self.escalate),
+            web.post("/v1/calls/{call}/transfer", self.transfer),
             web.post("/v1/calls/{call}/attributes", self.set_attributes),
             web.get("/v1/floor", self.floor),
             web.get("/v1/floor/diff", self.compare_floor),
@@ -182,6 +183,15 @@ class Handlers:
         request[DETAIL] = wish.model_dump(exclude_none=True)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             return _answered(await self._of_call(request, CallAction.ESCALATE, queue=wish.queue))
+
+    async def transfer(self, request: web.Request) -> web.Response:
+        """Send a call to a queue or to a place in the dialplan; answered as an agent's request is."""
+        query(request, Nothing)
+        wish = await body(request, TransferBody)
+        place = wish.place()
+        request[DETAIL] = wish.model_dump(exclude_none=True)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return _answered(await self._of_call(request, CallAction.TRANSFER, queue=wish.queue, to=place))
 
     async def set_attributes(self, request: web.Request) -> web.Response:
         """Give a call attributes; those of other names stay. Answered as an agent's request is."""

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from acd.api.errors import RequestError
 from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
+from acd.domain.definition import ToDialplan
+from acd.domain.dialplan import place_of
 from acd.domain.states import CallOutcome
 
 BODY_TIMEOUT_S = 10.0
@@ -69,6 +71,28 @@ class EscalateBody(Nothing):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     queue: Name | None = None
+
+
+class TransferBody(Nothing):
+    """Where a call is to be sent: to a queue, or to a place in the dialplan (see ``domain.dialplan``)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    queue: Name | None = None
+    to: Name | None = None
+
+    def place(self) -> ToDialplan | None:
+        """The place in the dialplan, if that is what was asked for. Raises RequestError 400 ``bad_parameter``."""
+        if (self.queue is None) is (self.to is None):
+            raise RequestError(400, "bad_parameter", "queue, to: say one of them, where the call is to go")
+        if self.to is None:
+            return None
+        try:
+            return place_of(self.to)
+        except ValueError as error:
+            expected = str(error)
+        problem = {"name": "to", "expected": expected}
+        raise RequestError(400, "bad_parameter", f"to: {self.to[:80]!r} {expected}", [problem])
 
 
 class AttributesBody(Nothing):

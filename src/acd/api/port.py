@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from acd.domain.attributes import Value
+from acd.domain.definition import ToDialplan
 from acd.domain.errors import ConfigurationError
 from acd.domain.events import CallAction
 from acd.domain.ports import Answer, FloorPort
@@ -42,10 +43,16 @@ class ServicePort(FloorPort, Protocol):
         """
 
     async def request_call(
-        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+        self,
+        call: str,
+        action: CallAction,
+        *,
+        queue: str | None = None,
+        attributes: Mapping[str, Value] | None = None,
+        to: ToDialplan | None = None,
     ) -> Answer:
         """Ask the floor for something about a live call, answered as ``request`` is. Attributes are without fault.
-        Raises UnknownNameError for call or queue, RefusedError."""
+        Raises UnknownNameError for call or queue, RefusedError; also if the dialplan has no such place as ``to``."""
 
     def floor_in_force(self) -> dict[str, Any]:
         """The definition in force: ``{"file", "revision", "since", "previous": revision|None, "reloads", "queues": n,

@@ -155,6 +155,11 @@ class Node:
         """Counters of the lasting session, prefixed."""
         return {f"ami_{name}": value for name, value in asdict(self.calls.counters).items()}
 
+    async def has_place(self, place: str) -> bool:
+        """Whether the dialplan has ``place``, CONTEXT,EXTEN,PRIORITY. Raises AsteriskError if the node does not answer."""
+        answer = await self.calls.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({place})"),))
+        return answer.get("Value") == "1"
+
     def resync(self, reason: str) -> None:
         """Ask for a fresh look at everything, because events were lost."""
         log.warning("%s: resynchronising: %s", self.name, reason)

@@ -179,11 +179,30 @@ def _ask(ident: str, what: str, wish: dict[str, Any]) -> None:
 
 @call.command()
 @common_options
-@click.option("--to", "queue", metavar="QUEUE", help="To this queue, if not the one its queue escalates to.")
+@click.option("--queue", "--to", "queue", metavar="QUEUE", help="To this queue, if not the one its queue escalates to.")
 @click.argument("ident", metavar="ID")
 def escalate(ident: str, queue: str | None) -> None:
-    """Pass a running call on to a queue of supervisors, with its history and its place."""
+    """Pass a call that waits or talks on to a queue of supervisors, with its history and its place.
+
+    Who talks hears music and waits again; the agent wraps up and is not offered the call again.
+    """
     _ask(ident, "escalate", {} if queue is None else {"queue": queue})
+
+
+@call.command()
+@common_options
+@click.option("--queue", metavar="QUEUE", help="To this queue, with its history and its place.")
+@click.option("--to", "place", metavar="PLACE", help="To a number, or to CONTEXT,EXTEN[,PRIORITY] in the dialplan.")
+@click.argument("ident", metavar="ID")
+def transfer(ident: str, queue: str | None, place: str | None) -> None:
+    """Send a call that waits or talks to another queue, or out of our hands.
+
+    A number alone is looked up in the context acd-transfer of your dialplan. If the dialplan has no such place, nothing
+    happens.
+    """
+    if (queue is None) is (place is None):
+        raise click.UsageError("say --queue QUEUE or --to PLACE, where the call is to go")
+    _ask(ident, "transfer", {"queue": queue} if queue is not None else {"to": place})
 
 
 @call.command("set")

@@ -39,6 +39,8 @@ SEGMENT_STYLES: dict[str, tuple[str, str]] = {
     SegmentKind.OFFERED: ("blue", "o"),
     SegmentKind.RANG: ("cyan", "%"),
     SegmentKind.TALKED: ("green", "#"),
+    SegmentKind.HELD: ("bright_yellow", "h"),
+    SegmentKind.CONSULTED: ("bright_cyan", "c"),
     SegmentKind.AFTER: ("magenta", "a"),
     SegmentKind.WRAPPED: ("bright_black", "+"),
 }

@@ -61,8 +61,13 @@ def _headline(kind: str, agent: str, left: dict[str, Any]) -> str:
         return f"the offer to {agent} failed: {words(left.pop('outcome', None))}"
     if kind == "overflowed":
         return f"overflowed to {said(left.pop('to', None))}"
-    if kind == "escalated":
-        return f"passed on to {said(left.pop('to', None) or left.pop('queue', None))}"
+    if kind in ("escalated", "transferred"):
+        how = "passed on" if kind == "escalated" else "transferred"
+        return f"{how} to {said(left.pop('to', None) or left.pop('queue', None))}" + (f" by {agent}" if agent else "")
+    if kind == "joined":
+        return f"the agent's phone joined the caller with its own call {said(left.pop('call', 'to a queue'))}"
+    if kind == "readmitted":
+        return f"nobody else could ever take it, so it may go again to {said(left.pop('agents', 'whoever had it'))}"
     if kind == "stage":
         return f"now needs {said(left.pop('needs', None) or left.pop('requirement', 'what the next stage says'))}"
     if kind in ("preferred", "preferred_over"):
@@ -172,11 +177,23 @@ def _preferred(left: dict[str, Any]) -> Iterator[str]:
 
 
 def _escalated(left: dict[str, Any]) -> Iterator[str]:
-    source, waited_s = left.pop("from", None), left.pop("waited_s", None)
+    source, waited_s, talked_s = left.pop("from", None), left.pop("waited_s", None), left.pop("talked_s", None)
     if source is not None:
         yield f"from {said(source)}, with its place"
     if waited_s is not None:
         yield f"after waiting {_seconds(waited_s)}"
+    if talked_s is not None:
+        yield f"after a conversation of {_seconds(talked_s)}"
+
+
+def _joined(left: dict[str, Any]) -> Iterator[str]:
+    source, to, found = left.pop("from", None), left.pop("to", None), left.pop("found", None)
+    if to is not None:
+        yield f"in queue {said(to)}" + (f", from {said(source)}" if source is not None else "")
+    elif source is not None:
+        yield f"from {said(source)}"
+    if found is not None:
+        yield f"where that call was {words(found).lower()}"
 
 
 def _kept_for(left: dict[str, Any]) -> Iterator[str]:
@@ -195,6 +212,8 @@ _BODIES: Mapping[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "offer_failed": _failed,
     "overflowed": _overflowed,
     "escalated": _escalated,
+    "transferred": _escalated,
+    "joined": _joined,
     "stage": _stage,
     "preferred": _preferred,
     "preferred_over": _preferred,
@@ -224,8 +243,11 @@ def _needs(left: dict[str, Any]) -> Iterator[str]:
 def _members(left: dict[str, Any]) -> Iterator[str]:
     """How many agents the queue has, how many of them may take the call, how many are free, and why not the others."""
     members, able, passed = left.get("members"), left.get("able"), left.get("passed_over") or {}
-    if _is_number(members) and _is_number(able) and members > able and isinstance(passed, Mapping):
-        left["passed_over"] = {"skill": members - able, **passed}
+    excluded = left.pop("excluded", None)
+    lacking = members - able if _is_number(members) and _is_number(able) else 0
+    lacking -= len(excluded) if isinstance(excluded, Mapping) else 0
+    if lacking > 0 and isinstance(passed, Mapping):
+        left["passed_over"] = {"skill": lacking, **passed}
     parts = [
         f"{said(left.pop(key))} {text}"
         for key, text in (("members", "in the queue"), ("able", "may take it"), ("free", "free"))
@@ -236,6 +258,15 @@ def _members(left: dict[str, Any]) -> Iterator[str]:
         yield f"agents: {', '.join(parts)}" + (f"; passed over: {_counts(passed)}" if passed else "")
     elif passed:
         yield f"passed over: {_counts(passed)}"
+    if excluded:
+        yield f"not offered it again: {_with_reasons(excluded)}"
+
+
+def _with_reasons(excluded: Any) -> str:
+    """``anna (escalated), bob (declined)``."""
+    if not isinstance(excluded, Mapping):
+        return said(excluded)
+    return ", ".join(f"{say.clean(name)} ({said(reason)})" for name, reason in excluded.items())
 
 
 def _candidate(one: Mapping[str, Any], idle: str) -> str:

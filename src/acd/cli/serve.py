@@ -33,9 +33,10 @@ from acd.asterisk.node import Node, NodeSettings
 from acd.asterisk.registration import Registration
 from acd.cli.check import floor_file_of
 from acd.cli.context import common_options, options
-from acd.cli.databaseurl import numbering_of
+from acd.cli.databaseurl import numbering_of, policy_of
 from acd.cli.desk import Desk
 from acd.cli.floorfile import FloorFile
+from acd.cli.retentionjob import RetentionJob
 from acd.cli.served import ServedFloor
 from acd.config.floor import LoadedFloor, load_floor
 from acd.config.load import LoadedSettings, find_config, load_settings
@@ -173,6 +174,7 @@ class Service:
             journal=journal,
             nodes=self._node_rows,
             counters=self._all_counters,
+            has_place=self._has_place,
         )
         server = ApiServer(
             make_app(live, store.records, version=__version__, desk=self._desk),
@@ -183,6 +185,12 @@ class Service:
         )
         await server.start()
         self._closers.append(server.close)
+        job = RetentionJob(
+            *(database.url.get_secret_value(), policy_of(settings.retention)),
+            *(_path(settings.records.recordings), settings.service.state_dir),
+        )
+        job.start()
+        self._closers.append(job.stop)
         self._desk.loaded(self.definition, "start", unless_last=True)
         for node in self.nodes.values():
             await node.start()
@@ -298,6 +306,9 @@ class Service:
     def _resync_all(self) -> None:
         for node in self.nodes.values():
             node.resync("events were dropped")
+
+    async def _has_place(self, node: str, place: ToDialplan) -> bool:
+        return await self.nodes[node].has_place(f"{place.context},{place.exten},{place.priority}")
 
     def _node_rows(self) -> list[dict[str, Any]]:
         return [node.status() for node in self.nodes.values()]

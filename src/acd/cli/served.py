@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from acd.cli.floorfile import FloorFile
 from acd.domain.attributes import Value
+from acd.domain.definition import ToDialplan
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.domain.events import CallAction
 from acd.domain.ports import Answer, StorePort
@@ -17,7 +18,7 @@ JOURNAL_OFF = {"state": "off", "file": None, "events": 0, "waiting": 0, "detail"
 
 
 class ServedFloor(LiveFloor):
-    """Implements ``api.ServicePort``."""
+    """Implements ``api.ServicePort``. ``has_place``: whether the dialplan of a node has a place."""
 
     def __init__(
         self,
@@ -29,10 +30,12 @@ class ServedFloor(LiveFloor):
         journal: Journal | None,
         nodes: Callable[[], list[dict[str, Any]]],
         counters: Callable[[], Mapping[str, int]],
+        has_place: Callable[[str, ToDialplan], Awaitable[bool]],
     ) -> None:
         super().__init__(engine, store, lag, nodes=nodes, counters=counters)
         self._file = file
         self._journal = journal
+        self._has_place = has_place
 
     def status(self) -> dict[str, Any]:
         return super().status() | {"journal": self._journal_state()}
@@ -46,14 +49,25 @@ class ServedFloor(LiveFloor):
         return JOURNAL_OFF if self._journal is None else self._journal.state()
 
     async def request_call(
-        self, call: str, action: CallAction, *, queue: str | None = None, attributes: Mapping[str, Value] | None = None
+        self,
+        call: str,
+        action: CallAction,
+        *,
+        queue: str | None = None,
+        attributes: Mapping[str, Value] | None = None,
+        to: ToDialplan | None = None,
     ) -> Answer:
         floor = self._engine.floor
         if call not in floor.calls:
             raise UnknownNameError("call", call)
         if queue is not None and queue not in floor.definition.queues:
             raise UnknownNameError("queue", queue)
-        answer = await self._engine.request_call(call, action, queue=queue, attributes=attributes)
+        if to is not None:
+            # The floor cannot know the dialplan, and who is sent to no place is hung up
+            node, place = floor.calls[call].node, f"{to.context},{to.exten},{to.priority}"
+            if not await self._has_place(node, to):
+                raise RefusedError(f"call {call}: the dialplan of {node} has no {place}; the caller stays")
+        answer = await self._engine.request_call(call, action, queue=queue, attributes=attributes, to=to)
         if not answer.ok:
             raise RefusedError(f"call {call}: {answer.message}")
         return answer

@@ -95,7 +95,7 @@ def _table(segments: list[dict[str, Any]], parts: list[dict[str, Any]], entered_
         beside = segment["kind"] == SegmentKind.WRAPPED
         table.add_row(
             Text(f"  {sign if signs else '█'}", style=style),
-            cell(segment["kind"], style),
+            cell(" ".join(filter(None, (segment["kind"], segment.get("target")))), style),
             say.clock(segment["started_at"], 1),
             f"+{say.exact(segment['started_at'] - entered_at)}",
             say.exact(segment["length_s"]) + ("..." if segment["open"] else ""),

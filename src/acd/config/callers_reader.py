@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MappingProxyType
 
 from acd.config.context import PRIORITY_LIMIT, Context
@@ -15,7 +16,7 @@ from acd.config.problems import show
 from acd.config.yaml_lines import Mapping, Node, Scalar
 from acd.domain.definition import EntryPoint, KnownCaller, number_key
 
-ENTRY_KEYS = ("queue", "priority", "attributes")
+ENTRY_KEYS = ("queue", "priority", "attributes", "client")
 CALLER_KEYS = ("priority", "owner", "attributes")
 MAX_RANGE = 10_000
 MAX_ENTRY_POINTS = 100_000
@@ -48,7 +49,7 @@ class CallersReader:
                     return found
                 if entry is None:
                     break
-                point = EntryPoint(did, entry.queue, entry.priority, entry.attributes)
+                point = replace(entry, did=did)
                 other, where = seen.setdefault(number_key(did), (point, key))
                 if where is not key and (did in found or not _same(other, point)):
                     # a range may overlap another in thousands of numbers
@@ -75,7 +76,7 @@ class CallersReader:
         section.known(queue, "queue", self._context.queues, "queues")
         priority = section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT)
         attributes = self._context.attributes(section, "attributes")
-        return EntryPoint(key.text, queue.text, priority, MappingProxyType(attributes))
+        return EntryPoint(key.text, queue.text, priority, MappingProxyType(attributes), section.client())
 
     def _numbers(self, key: Scalar) -> Iterator[str]:
         """The number at ``key``, or every one of a range."""
@@ -135,4 +136,4 @@ class CallersReader:
 
 def _same(one: EntryPoint, two: EntryPoint) -> bool:
     """Whether two entry points do the same with a call: a number that two trunks deliver in two forms is no mistake."""
-    return (one.queue, one.priority, one.attributes) == (two.queue, two.priority, two.attributes)
+    return replace(one, did=two.did) == two

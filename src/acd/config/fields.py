@@ -243,6 +243,12 @@ class Section:
         self.wrong(node, f"{what} name {show(node.text)} must be of {NAME_RULE}{hint}")
         return False
 
+    def client(self) -> str | None:
+        """For whom calls are handled; ``None`` if nothing is said or it is no name."""
+        node = self.get("client")
+        text = self.text_of(node, "client") if node is not None else None
+        return text if isinstance(node, Scalar) and text is not None and self.name_ok(node, "client") else None
+
     def known(self, node: Scalar, what: str, right: Collection[str], where: str) -> bool:
         """Whether the text at ``node`` is one of ``right``; notes it if not. ``where`` = the key that defines them."""
         if node.text in right:

@@ -63,7 +63,12 @@ def explain_wait(floor: Floor, call: Call, at: float) -> None:
 def _candidates(floor: Floor, call: Call) -> dict[str, Any]:
     found = floor.matcher.candidates(call.queue.name, exclusion.wanted(call, call.requirement))
     counted = {"members": found.members, "able": found.able, "free": found.free, "passed_over": found.blocked}
-    return {**counted, "excluded": exclusion.reasons(call)} if call.excluded else counted
+    excluded = {
+        name: reason
+        for name, reason in exclusion.reasons(call).items()
+        if (agent := floor.roster.agents.get(name)) is not None and call.queue.name in agent.definition.queues
+    }
+    return {**counted, "excluded": excluded} if excluded else counted
 
 
 def _agent(agent: Agent, at: float, skills: frozenset[str]) -> dict[str, Any]:

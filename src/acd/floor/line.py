@@ -79,9 +79,10 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
 def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
     """Work out for whom ``call`` waits now (``kept_for``, ``stage``, ``requirement``), and arm the moment when that
     changes. A change is written down."""
-    if call.excluded:
-        exclusion.review(floor, call, could_ever(floor, call, now), at, now)
     queue, waited_s = call.queue, max(0.0, now.utc - call.place.queue_joined_at)
+    stage = stage_at(queue, waited_s)
+    if call.excluded:
+        exclusion.review(floor, call, could_ever(floor, call, stage, now), at, now)
     kept_for, until_s = None, None
     for preferred in queue.preferred:
         if waited_s < preferred.limit_s:
@@ -89,7 +90,6 @@ def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
             if agent is not None:
                 kept_for, until_s = agent.name, preferred.limit_s
                 break
-    stage = stage_at(queue, waited_s)
     requirement = requirement_of(floor, call, stage)
     if kept_for is None and stage + 1 < len(queue.stages):
         until_s = queue.stages[stage + 1].after_s
@@ -184,9 +184,9 @@ def is_open(floor: Floor, queue: QueueDefinition, at: float) -> bool:
     return hours is None or hours.is_open(at)
 
 
-def needs_from_now_on(floor: Floor, call: Call) -> list[Requirement]:
-    """What the stage in force and the later ones ask for."""
-    return [requirement_of(floor, call, n) for n in range(call.stage, len(call.queue.stages))] or [ANYONE]
+def needs_from_on(floor: Floor, call: Call, stage: int) -> list[Requirement]:
+    """What ``stage`` and the later ones ask for."""
+    return [requirement_of(floor, call, n) for n in range(stage, len(call.queue.stages))] or [ANYONE]
 
 
 def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
@@ -195,12 +195,12 @@ def is_hopeless(floor: Floor, call: Call, now: Instant) -> bool:
     if call.kept_for is not None:
         return False
     found = floor.matcher.candidates(call.queue.name, call.requirement)
-    return not found.able and found.members > 0 and next(could_ever(floor, call, now), None) is None
+    return not found.able and found.members > 0 and next(could_ever(floor, call, call.stage, now), None) is None
 
 
-def could_ever(floor: Floor, call: Call, now: Instant) -> Iterator[str]:
-    """The agents of the call's queue who can meet its requirement, or will, or that of a later stage."""
-    needs = needs_from_now_on(floor, call)
+def could_ever(floor: Floor, call: Call, stage: int, now: Instant) -> Iterator[str]:
+    """The agents of the call's queue who can meet what ``stage`` or a later one asks for, or will."""
+    needs = needs_from_on(floor, call, stage)
     for agent in floor.roster.agents.values():
         if call.queue.name in agent.definition.queues:
             skills, validity = agent.definition.hoped_for(now.utc), agent.definition.skill_validity
@@ -214,7 +214,7 @@ def nobody_there(floor: Floor, call: Call) -> bool:
     """Whether all who could take ``call``, now or at a later stage, are logged out."""
     if call.kept_for is not None:
         return False
-    for need in needs_from_now_on(floor, call):
+    for need in needs_from_on(floor, call, call.stage):
         found = floor.matcher.candidates(call.queue.name, exclusion.wanted(call, need))
         if found.able > found.blocked.get(AgentState.LOGGED_OUT, 0):
             return False
@@ -241,6 +241,10 @@ def review_waiting(floor: Floor, call: Call, at: float, now: Instant) -> None:
     """Send a call in line on if its queue keeps it no longer: closed, nobody there, or nobody who ever could."""
     if not floor.matcher.is_waiting(call.call):
         return
+    if call.excluded and all(name in call.excluded for name in could_ever(floor, call, call.stage, now)):
+        floor.call_waits(call, at, now, "readmitted")
+        if not floor.matcher.is_waiting(call.call):
+            return
     cause = None
     if call.queue.closed:
         cause = Cause.CLOSED

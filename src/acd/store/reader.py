@@ -58,6 +58,7 @@ def _segment(row: Any) -> dict[str, Any]:
         "queue": row.queue,
         "agent": row.agent,
         "offer": row.offer,
+        "target": row.target,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "length_s": length_s(row.started_at, row.ended_at),

@@ -1,0 +1,285 @@
+"""Between answer and hang-up, with real calls: hold, consultation, escalation, transfer, and two calls joined to one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sipphone import SipPhone
+
+from acd.domain.errors import LabError
+from callkit import (
+    agents,
+    caller,
+    channels,
+    dial,
+    explained,
+    finish,
+    floor,
+    hang_up,
+    kinds,
+    live,
+    phone,
+    placed,
+    plan,
+    record,
+    recorded,
+    until_agent,
+    until_channels,
+    until_idle,
+    until_waiting,
+)
+
+TARGETS = """
+[agents]
+exten => _1XX,1,Goto(acd-inbound,${EXTEN},1)
+exten => 602,1,Dial(PJSIP/1009,30)
+[acd-transfer]
+exten => 600,1,Answer()
+ same => n,Wait(300)
+"""
+
+
+def two_queues(**phones):
+    """Anna in ``main`` (100), bob in ``second`` (101), where calls of ``main`` are escalated to."""
+    return floor(
+        agents({"anna": "1001"}) | agents({"bob": "1002"}, number="2002", queues=["second"]),
+        queues={"main": {"escalation": "second", "wrap_up": 1}, "second": {"wrap_up": 1}},
+        entry_points={"100": "main", "101": "second"},
+    )
+
+
+async def a_rig(make_rig, bobs):
+    """The rig, and anna's phone, which can hold, consult and join."""
+    annas = phone("1001", "absent")
+    rig = await make_rig(plan([annas, phone("1002", bobs), phone("1009")], two_queues(), dialplan_text=TARGETS))
+    sip = await SipPhone.open("1001", rig.bank.port_of(annas), rig.ports.sip)
+    await rig.agent("anna", "login")
+    return rig, sip
+
+
+async def talks_with_anna(rig, sip, number):
+    """A caller talks with anna: the callers, and the dialog on her phone."""
+    await until_agent(rig, "anna", "AVAILABLE", phone_state="IDLE")
+    callers = await dial(rig, caller(number=number))
+    await placed(callers, rig, "answered", 1)
+    await until_agent(rig, "anna", "TALKING")
+    return callers, await sip.called.get()
+
+
+def lengths_add_up(call):
+    """The segments but the wrap-ups lie end to end."""
+    line = [segment for segment in call["segments"] if segment["kind"] != "wrapped"]
+    assert line[0]["started_at"] == call["entered_at"]
+    assert line[-1]["ended_at"] == call["ended_at"]
+    return [one["ended_at"] for one in line[:-1]] == [one["started_at"] for one in line[1:]]
+
+
+def talkers(call):
+    """Who talked with the caller, in their order."""
+    return [segment["agent"] for segment in call["segments"] if segment["kind"] == "talked"]
+
+
+async def until_segment(rig, kind):
+    """Wait until the one live call is in a stretch of ``kind``, as the records have it."""
+
+    async def seen():
+        (call,) = [one["call"] for one in await live(rig) if one["state"] == "TALKING"]
+        segments = (await rig.api(f"calls/{call}"))["call"]["segments"]
+        return any(one["kind"] == kind and one["ended_at"] is None for one in segments)
+
+    await rig.until(seen, 20.0, f"a caller to be {kind}")
+
+
+async def test_held_and_consulted(make_rig):
+    """She holds him, asks somebody outside, takes him back, holds him again; then he hangs up."""
+    rig, sip = await a_rig(make_rig, "answer")
+    try:
+        callers, first = await talks_with_anna(rig, sip, "5551")
+        await sip.hold(first)
+        await until_segment(rig, "held")
+        assert (await live(rig))[0]["on_hold"] is True
+        second = await sip.call("602")
+        await until_segment(rig, "consulted")
+        await until_agent(rig, "anna", "TALKING")
+        await sip.hang_up(second)
+        await until_segment(rig, "held")
+        await sip.hold(first, on=False)
+        await until_segment(rig, "talked")
+        await sip.hold(first)
+        await until_segment(rig, "held")
+        await hang_up(rig, "5551")
+        await finish(callers)
+        call = await record(rig, "5551")
+        line = [kind for kind in kinds(call) if kind not in ("entered", "offered", "rang")]
+        assert line == ["talked", "held", "consulted", "held", "talked", "held", "after"]
+        (consulted,) = [segment for segment in call["segments"] if segment["kind"] == "consulted"]
+        assert consulted["target"] == "602"
+        assert lengths_add_up(call)
+        assert (call["outcome"], call["ended_by"]) == ("answered", "caller")
+        await until_idle(rig)
+        assert (await rig.status())["drift"] == {}
+    finally:
+        sip.close()
+
+
+async def test_escalated_and_transferred_by_command(make_rig):
+    """In mid-conversation: to the supervisors, from there to a queue, then out. One record until he is sent out."""
+    rig, sip = await a_rig(make_rig, "answer")
+    try:
+        callers, _ = await talks_with_anna(rig, sip, "5551")
+        (before,) = await live(rig)
+        said = await rig.acd("call", "escalate", before["call"])
+        assert said == f"{before['call']}: waits in queue second\n"
+        await until_agent(rig, "anna", "WRAP_UP")
+        (waiting,) = await until_waiting(rig, 1)
+        assert (waiting["call"], waiting["queue"], waiting["excluded"]) == (
+            before["call"],
+            "second",
+            {"anna": "escalated"},
+        )
+        await until_channels(rig, "the agent's leg to be gone", lambda rows: len(rows) == 1)
+        assert channels(rig)[0]["context"] == "acd-hold"
+
+        # Nobody has heard of it: what stands on the channel is enough
+        await rig.kill_serve()
+        await rig.start_serve()
+        (waiting,) = await until_waiting(rig, 1)
+        assert (waiting["call"], waiting["excluded"]) == (before["call"], {"anna": "escalated"})
+        await rig.agent("bob", "login")
+        await until_agent(rig, "bob", "TALKING")
+
+        with_refusal = await rig.acd("call", "transfer", before["call"], "--to", "699", check=False)
+        assert "the dialplan of pbx1 has no acd-transfer,699,1; the caller stays" in with_refusal
+        await rig.acd("call", "transfer", before["call"], "--queue", "main")
+        await until_agent(rig, "bob", "WRAP_UP")
+        await until_agent(rig, "anna", "TALKING")
+        await rig.api(f"calls/{before['call']}/transfer", {"to": "600"})
+        await until_agent(rig, "anna", "WRAP_UP")
+        call = await record(rig, "5551")
+        assert call["call"] == before["call"]
+        assert (call["outcome"], call["ended_by"], call["target"]) == ("transferred", "agent", "acd-transfer,600,1")
+        assert talkers(call) == ["anna", "bob", "anna"]
+        assert [s["outcome"] for s in call["segments"] if s["kind"] == "talked"] == [
+            "escalated",
+            "transferred",
+            "transfer",
+        ]
+        assert lengths_add_up(call)
+        told = await explained(rig, before["call"])
+        assert "escalated" in told
+        assert "transferred" in told
+        await until_channels(rig, "him to be at 600", lambda rows: [r["exten"] for r in rows] == ["600"])
+        await hang_up(rig, "5551")
+        await finish(callers)
+        await until_idle(rig)
+    finally:
+        sip.close()
+
+
+async def test_escalated_while_nobody_listens_to_the_records(make_rig):
+    """The controller is killed as soon as the caller was moved, before that was written down."""
+    rig, sip = await a_rig(make_rig, "answer")
+    try:
+        callers, _ = await talks_with_anna(rig, sip, "5551")
+        (before,) = await live(rig)
+        asked = asyncio.create_task(rig.api(f"calls/{before['call']}/escalate", {}))
+        await until_channels(rig, "him to be on hold", lambda rows: any(r["context"] == "acd-hold" for r in rows))
+        await rig.kill_serve()
+        try:
+            await asked
+        except (LabError, OSError):
+            pass
+        await rig.start_serve()
+        await until_waiting(rig, 1)
+        await rig.agent("bob", "login")
+        await until_agent(rig, "bob", "TALKING")
+        await hang_up(rig, "5551")
+        await finish(callers)
+        call = await record(rig, "5551")
+        assert call["call"] == before["call"]
+        assert talkers(call) == ["anna", "bob"]
+        assert lengths_add_up(call)
+        await until_idle(rig)
+    finally:
+        sip.close()
+
+
+async def test_joined_with_a_colleague(make_rig):
+    """She calls the other queue and joins her caller: with nobody yet, with a phone that rings, with bob, and from either
+    of her two calls. Nobody is lost, and bob's talk is one of the caller's."""
+    rig, sip = await a_rig(make_rig, "answer-after:1")
+    try:
+        for number, how in (("5551", "waits"), ("5552", "rings"), ("5553", "talks"), ("5554", "from the second")):
+            callers, first = await talks_with_anna(rig, sip, number)
+            await sip.hold(first)
+            if how in ("talks", "from the second"):
+                await until_agent(rig, "bob", "AVAILABLE", phone_state="IDLE")
+            second = await sip.call("101")
+            if how == "waits":
+                await until_waiting(rig, 1)
+            elif how == "rings":
+                await until_waiting(rig, 1)
+                await rig.agent("bob", "login")
+                await until_agent(rig, "bob", "RINGING")
+            else:
+                await until_agent(rig, "bob", "TALKING")
+            if how == "from the second":
+                await sip.hold(second)
+                await sip.join(second, first)
+            else:
+                await sip.join(first, second)
+            await until_agent(rig, "anna", "WRAP_UP")
+            if how == "waits":
+                await rig.agent("bob", "login")
+            await until_agent(rig, "bob", "TALKING")
+            (call,) = await live(rig)
+            assert (call["caller_number"], call["agent"], call["queue"]) == (number, "bob", "second"), how
+            if how == "talks":
+                # A controller that looks afresh finds the same
+                await rig.kill_serve()
+                await rig.start_serve()
+                (again,) = await live(rig)
+                assert (again["call"], again["agent"], again["state"]) == (call["call"], "bob", "TALKING")
+            await (hang_up(rig, "1002") if how != "rings" else hang_up(rig, number))
+            await finish(callers)
+            mine = await record(rig, number)
+            assert mine["call"] == call["call"]
+            assert (mine["outcome"], mine["ended_by"]) == ("answered", "caller" if how == "rings" else "agent"), how
+            assert talkers(mine)[0] == "anna"
+            assert talkers(mine)[-1] == "bob", how
+            assert lengths_add_up(mine), how
+            await until_agent(rig, "bob", "WRAP_UP")
+            if how in ("waits", "rings"):
+                await rig.agent("bob", "logout")
+        await until_idle(rig)
+        own = await recorded(rig, "1001")
+        assert [(call["outcome"], call["ended_by"], call["target"].split()[0]) for call in own] == 4 * [
+            ("transferred", "agent", "call")
+        ]
+        assert (await rig.status())["drift"] == {}
+    finally:
+        sip.close()
+
+
+async def test_sent_back_into_a_queue(make_rig):
+    """Her phone sends him to a queue of ours, blind: another call of the same channel, which says what it was before."""
+    rig, sip = await a_rig(make_rig, "answer")
+    try:
+        await rig.agent("bob", "login")
+        callers, first = await talks_with_anna(rig, sip, "5551")
+        await sip.hold(first)
+        await sip.refer(first, "101")
+        await until_agent(rig, "bob", "TALKING")
+        await hang_up(rig, "5551")
+        await finish(callers)
+        before, after = await recorded(rig, "5551")
+        assert (before["outcome"], before["target"], talkers(before)[0]) == ("transferred", "101@agents", "anna")
+        assert (after["outcome"], talkers(after)) == ("answered", ["bob"])
+        assert lengths_add_up(before)
+        assert lengths_add_up(after)
+        (row,) = rig.rows("SELECT from_call FROM calls WHERE call = ?", after["call"])
+        assert row["from_call"] == before["call"]
+        await until_idle(rig)
+        assert (await rig.status())["drift"] == {}
+    finally:
+        sip.close()
