@@ -55,7 +55,7 @@ queues:
       - {after_s: 1m30s, need: anyone}
     preferred: {last_agent: 10s, owner: 20s, call.manager: 1m}
     agent_selection: weighted
-    weights: {idle: 0.5, proficiency: 2, occupied: -0.25}
+    weights: {idle: 0.5, proficiency: 2, occupied: 0.25}
     ring_agents: 3
     weight: 2.5
     cost: 4
@@ -134,7 +134,7 @@ def test_everything_about_routing() -> None:
                     Preferred("named", 60.0, "manager"),
                 ),
                 ring_agents=3,
-                weights=SelectionWeights(0.5, 2.0, 0.0, -0.25),
+                weights=SelectionWeights(0.5, 2.0, 0.0, 0.25),
                 max_length=50,
                 on_full=ToCallback("cb", "s", 3),
                 max_estimated_wait_s=600.0,

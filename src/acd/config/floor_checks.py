@@ -71,6 +71,10 @@ def check_shares(floor: FloorDefinition, top: Section, sections: Mapping[str, Se
     node = top.get("call_selection")
     if floor.call_selection != "ratio" or node is None:
         return
+    if floor.ageing_s <= 0:
+        top.wrong(
+            top.get("ageing_s") or node, "ageing_s must be above 0: what one call too many in line is worth in waiting"
+        )
     for name, queue in floor.queues.items():
         if queue.ratio is None and sections[name].get("ratio") is None:
             sections[name].require(
@@ -97,7 +101,7 @@ def check_stages(
             need = stage.expression
             if _contradicts_itself(need):
                 section.wrong(node, f"nobody can ever meet {what}, whatever the skills: {need}")
-            elif of_queue and not any(need.could_admit(agent.skills) for agent in of_queue):
+            elif of_queue and not any(need.could_admit(skills) for agent in of_queue for skills in _skill_sets(agent)):
                 section.wrong(node, f"no agent of the queue can ever meet {what}: {need}{_best(need, of_queue)}")
 
 
@@ -121,6 +125,17 @@ def _members(floor: FloorDefinition) -> dict[str, list[AgentDefinition]]:
         for queue in agent.queues:
             members[queue].append(agent)
     return members
+
+
+def _skill_sets(agent: AgentDefinition) -> Iterator[Mapping[str, int]]:
+    """What the agent is good at, before and after each moment at which that changes. Past moments count: a file does not
+    become wrong by the passing of time."""
+    if not agent.skill_validity:
+        yield agent.skills
+        return
+    edges = sorted({edge for validity in agent.skill_validity.values() for edge in validity if edge is not None})
+    for at in (edges[0] - 1.0, *edges):
+        yield agent.skills_at(at)
 
 
 def _contradicts_itself(expression: Expression) -> bool:

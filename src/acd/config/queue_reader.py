@@ -218,7 +218,7 @@ class QueueReader:
                 )
             return None
         part = Section(section.problems, node, f"weights of {section.label}", WEIGHT_KEYS)
-        values = {key: _or(part.number(key, -10_000, 10_000), 1.0 if key == "idle" else 0.0) for key in WEIGHT_KEYS}
+        values = {key: _or(part.number(key, 0, 10_000), 1.0 if key == "idle" else 0.0) for key in WEIGHT_KEYS}
         if selection != "weighted":
             key = section.key("weights") or node
             section.problems.warning(

@@ -16,7 +16,7 @@ from acd.domain import records as rec
 from acd.domain.definition import QueueDefinition, ToDialplan
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
-from acd.floor import exclusion, line
+from acd.floor import exclusion, line, worth
 from acd.floor.calls import Call, Offer
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _agent_done(floor: Floor, call: Call, offer: Offer, queue: QueueDefinition, 
     del floor.offers[offer.offer]
     agent = floor.roster.agents[offer.agent]
     floor.forecast.handled(queue.name, max(0.0, at - offer.made_at) + queue.wrap_up_s)
+    worth.handled(floor, queue.name)
     if queue.wrap_up_s <= 0:
         floor.work_over(agent, at, now)
         return

@@ -26,7 +26,7 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
-from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync
+from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync, worth
 from acd.floor.calls import Call, Ledger, Offer
 from acd.floor.explain import explain_offer
 from acd.floor.forecast import Forecast
@@ -87,10 +87,12 @@ class Floor:
         self._commands: list[do.Command] = []
         self.matcher = Matcher(CallSelection.of(definition))
         self.ledger = Ledger(self.emit, definition.revision)
-        for name, queue in definition.queues.items():
-            self.matcher.set_queue(name, QueuePolicy.of(queue))
-        self.roster = Roster(definition, self.matcher, self.emit, started_at)
         self.forecast = Forecast()
+        self.policies: dict[str, QueuePolicy] = {}
+        """what the matcher goes by, per queue"""
+        for queue in definition.queues.values():
+            worth.put(self, queue)
+        self.roster = Roster(definition, self.matcher, self.emit, started_at)
         self.reach = Reach(definition.breaker)
         self.last_agents: dict[str, str] = {}
         self.caller_key: Callable[[str], str] | None = None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from acd.domain.commands import Reply
 from acd.domain.definition import FloorDefinition
+from acd.domain.errors import MisuseError
 from acd.domain.events import FloorEdited
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallState
-from acd.floor import arrivals, line
+from acd.floor import arrivals, line, worth
 from acd.floor.calls import Call
 from acd.floor.reach import Reach
-from acd.routing.policies import CallSelection, QueuePolicy
+from acd.routing.policies import CallSelection
 from acd.routing.roster import PENDING_LOGOUT, Agent
 from acd.routing.statistics import QueueCounts
 
@@ -30,6 +31,13 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
     old, new = floor.definition, event.definition
     if new == old:
         _reply(floor, event, "nothing has changed")
+        return
+    try:
+        worth.judge(new)
+    except MisuseError as error:
+        # Nothing has been changed yet
+        if event.request is not None:
+            floor.command(Reply(event.request, False, str(error), {"revision": old.revision}))
         return
     floor.definition = new
     floor.ledger.revision = new.revision
@@ -49,6 +57,7 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
         _under_new_rules(floor, old, call, event.at, now)
     for gone in [name for name in old.queues if name not in new.queues]:
         floor.matcher.remove_queue(gone)
+        del floor.policies[gone]
     floor.forecast.keep(set(new.queues))
     arm_skill_changes(floor, now)
     floor.serve(event.at, now, "edited")
@@ -71,9 +80,7 @@ def _edit_queues(floor: Floor, old: FloorDefinition, new: FloorDefinition) -> No
         floor.matcher.set_call_selection(selection)
     for name, queue in new.queues.items():
         floor.counts.setdefault(name, QueueCounts())
-        before = old.queues.get(name)
-        if before is None or QueuePolicy.of(before) != QueuePolicy.of(queue):
-            floor.matcher.set_queue(name, QueuePolicy.of(queue))
+        worth.put(floor, queue)
 
 
 def _edit_agents(floor: Floor, old: FloorDefinition, new: FloorDefinition, at: float, now: Instant) -> None:

@@ -59,6 +59,10 @@ class Forecast:
         """An agent was busy with a call of ``queue`` for so long, wrap-up included."""
         self._of(queue).handled(length_s)
 
+    def service_rate(self, queue: str) -> float:
+        """How many calls of ``queue`` one agent finishes a second."""
+        return self._of(queue).rates.mu
+
     def accuracy(self, queue: str) -> dict[str, Any]:
         """How good the estimates of ``queue`` have been of late."""
         return self._of(queue).accuracy()
