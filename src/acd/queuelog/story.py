@@ -128,8 +128,7 @@ class Story:
             if self._begun < place:
                 yield from self._begin(place, segment, segments, decisions)
                 self._begun = place
-            if segment["ended_at"] is None or (following is None and not over):
-                # What follows tells what it was the end of
+            if segment["ended_at"] is None or not (over or _is_told(segment, following)):
                 return
             yield from self._end(row, segment, following, decisions)
             self._told = place + 1
@@ -185,8 +184,6 @@ class Story:
 
     def _talked(self, row: Row, segment: Row, following: Row | None) -> Talked:
         at, agent, outcome = segment["ended_at"], segment["agent"] or "", segment["outcome"] or ""
-        if outcome in ("agent", "caller"):
-            return Talked(at, self.call, agent, outcome)
         if following is not None and following["kind"] in _TALKING:
             return Talked(at, self.call, agent, "attended", following["agent"] or "")
         if following is not None and following["kind"] != SegmentKind.AFTER:
@@ -194,7 +191,15 @@ class Story:
         if row["outcome"] == CallOutcome.TRANSFERRED:
             target = row["target"] or ""
             return Talked(at, self.call, agent, "blind" if "@" in target or "," in target else "attended", target)
+        if outcome in ("agent", "caller"):
+            return Talked(at, self.call, agent, outcome)
         return Talked(at, self.call, agent, "agent" if row["ended_by"] == "agent" else "caller")
+
+
+def _is_told(segment: Row, following: Row | None) -> bool:
+    """Whether what follows a segment says already what it was the end of. A conversation before the last moments of a call
+    was a transfer if the call turns out to be transferred, whoever left the bridge first."""
+    return following is not None and not (segment["kind"] in _TALKING and following["kind"] == SegmentKind.AFTER)
 
 
 def _left(decisions: Sequence[Row], at: float) -> str:
