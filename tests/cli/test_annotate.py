@@ -108,7 +108,10 @@ def test_revisions_are_listed_shown_and_compared(desk: FakeDesk) -> None:
     assert "secret" not in shown
     compared = acd("floor", "revisions", "diff", "aaaa11112222", "bbbb22223333")
     assert "500 queues added, 1 queue removed, 1 setting changed" in compared.stdout, compared.output
-    assert "500 queues" in json.loads(acd("--json", "floor", "revisions", "diff", "aaaa11112222", "bbbb22223333").stdout)["summary"]
+    assert (
+        "500 queues"
+        in json.loads(acd("--json", "floor", "revisions", "diff", "aaaa11112222", "bbbb22223333").stdout)["summary"]
+    )
     assert acd("floor", "revisions", "show", "cccc").exit_code == 4
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from lawful import START, Day, K, at, write_day
-from storekit import Database
+from storekit import TABLES, Database
 
 from acd.domain.errors import StoreError
 from acd.domain.states import CallOutcome
 from acd.records import verify
 from acd.records.verify import Verifier
 from acd.records.violation import RULES, Violation
+from acd.store.location import locate
 
 
 def wrong(database: Database, **how: Any) -> list[Violation]:
@@ -97,34 +99,26 @@ async def test_every_corruption_is_found_by_its_rule(database: Database, tmp_pat
     await write_day(database, tmp_path)
     whole = database.contents()
     missed, elsewhere = [], []
-    for rule, statement, call in BROKEN:
-        database.execute(statement)
-        found = [violation for violation in wrong(database) if violation.rule == rule]
-        if not found:
-            missed.append((rule, statement))
-        elif call not in {violation.call for violation in found}:
-            elsewhere.append((rule, statement, found))
-        restore(database, whole)
+    engine = locate(database.url).engine()
+    with engine.connect() as connection:
+        for rule, statement, call in BROKEN:
+            connection.execute(sa.text(statement))
+            connection.commit()
+            found = [violation for violation in wrong(database) if violation.rule == rule]
+            if not found:
+                missed.append((rule, statement))
+            elif call not in {violation.call for violation in found}:
+                elsewhere.append((rule, statement, found))
+            for table in TABLES:
+                if table.name in statement:
+                    connection.execute(sa.delete(table))
+                    connection.execute(sa.insert(table), whole[table.name])
+            connection.commit()
+    engine.dispose()
     assert missed == []
     assert elsewhere == []
     assert {rule for rule, _, _ in BROKEN} == RULES.keys()
     assert wrong(database) == []
-
-
-def restore(database: Database, whole: dict[str, list[dict[str, Any]]]) -> None:
-    from sqlalchemy import insert
-    from storekit import TABLES
-
-    from acd.store.location import locate
-
-    database.execute(*(f"DELETE FROM {table.name}" for table in TABLES))
-    engine = locate(database.url).engine()
-    try:
-        with engine.begin() as connection:
-            for table in TABLES:
-                connection.execute(insert(table), whole[table.name])
-    finally:
-        engine.dispose()
 
 
 async def test_what_is_under_way_is_wrong_only_where_nothing_may_be(database: Database, tmp_path: Path) -> None:

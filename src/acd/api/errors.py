@@ -7,7 +7,8 @@ kind                  status  when
 ====================  ======  =====================================================================
 bad_parameter         400     a query parameter or a field of the body is not what is expected
 bad_request           400     the request is not HTTP, or its body is not a JSON object
-unknown_name          404     no queue, agent or call of that name; ``nearest`` may help
+forbidden             403     understood, and not for this user
+unknown_name          404     no queue, agent, call... of that name; ``nearest`` may help
 not_found             404     no such path
 method_not_allowed    405     the path does not know the method; the Allow header says which it knows
 timeout               408     the request's body did not arrive in time

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from acd.cli.context import options
 from acd.config.load import LoadedSettings, find_config, load_settings
-from acd.config.settings import RecordsTable
+from acd.config.settings import RecordsTable, RetentionTable
 from acd.domain.numbers import Numbering
+from acd.records.retention import Policy
 
 
 def loaded_settings() -> LoadedSettings:
@@ -23,3 +24,8 @@ def database_url() -> str:
 def numbering_of(table: RecordsTable) -> Numbering:
     """How numbers are written here."""
     return Numbering(table.country_code, table.national_prefix)
+
+
+def policy_of(table: RetentionTable) -> Policy:
+    """How long what is kept."""
+    return Policy(**{key.removesuffix("_days"): days for key, days in table.model_dump().items()})

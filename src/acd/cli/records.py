@@ -10,6 +10,7 @@ from acd.cli.context import common_options
 
 #: Sub-command: (module, attribute, one line of help).
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "retention": ("acd.cli.records_retention", "retention", "What is over its time, and taking it away."),
     "verify": ("acd.cli.records_verify", "verify", "Prove that the records keep their rules."),
     "generate": ("acd.cli.records_generate", "generate", "Fill a database with calls that never were."),
 }

@@ -21,6 +21,7 @@ from acd.domain.expression import at_least_all
 
 QUEUE_KEYS = (
     "agent_selection",
+    "client",
     "closed",
     "cost",
     "dispositions",
@@ -129,6 +130,7 @@ class QueueReader:
             weight=_or(section.number("weight", 0.001, 1_000), 1.0),
             ratio=section.number("ratio", 0, 1),
             cost=_or(section.number("cost", 0.001, 1_000), 1.0),
+            client=section.client(),
             dispositions=dispositions_of(section),
         )
         self._warn_of_unused(section, definition)

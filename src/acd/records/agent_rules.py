@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from acd.domain.states import AgentState, SegmentKind
-from acd.records.call_rules import CONVERSATION
+from acd.records.call_rules import CONVERSATION, JOINED
 from acd.records.rows import IntervalRow, SegmentRow
 from acd.records.violation import Violation
 
@@ -91,6 +91,8 @@ class AgentCheck:
                         row.call,
                     )
                 if row.offer is not None:
+                    if before is not None and before.outcome == JOINED and before.offer == row.offer:
+                        offers[row.offer] = row.call
                     if offers.setdefault(row.offer, row.call) != row.call:
                         self._add(
                             "offer", f"offer {row.offer} is of calls {offers[row.offer]} and {row.call}", row.call

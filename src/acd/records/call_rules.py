@@ -16,6 +16,8 @@ TALKED = frozenset({CallOutcome.ANSWERED, CallOutcome.TRANSFERRED, CallOutcome.L
 NOT_TALKED = OUTCOMES - {CallOutcome.ANSWERED, CallOutcome.TRANSFERRED}
 WITH_AGENT = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, SegmentKind.TALKED})
 CONVERSATION = frozenset({SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED})
+JOINED = "joined"
+"""How a stretch ends whose offer goes on in another call: the agent's phone has made one of the two."""
 HOLDING = frozenset({SegmentKind.HELD, SegmentKind.CONSULTED})
 
 Explained = Mapping[str, frozenset[str]]
@@ -105,7 +107,9 @@ def _talk(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation]:
     if call.ended_at is not None and call.outcome in OUTCOMES:
         if talked is not None and call.outcome not in TALKED:
             yield _wrong("talk", call, f"is {call.outcome}, and somebody talked")
-        if talked is None and call.outcome not in NOT_TALKED:
+        # An agent's own call to a colleague is transferred when he joins his caller with it, whomever it had reached
+        joined = bool(line) and line[-1].outcome == JOINED and call.outcome == CallOutcome.TRANSFERRED
+        if talked is None and call.outcome not in NOT_TALKED and not joined:
             yield _wrong("talk", call, f"is {call.outcome}, and nobody talked")
 
 

@@ -175,7 +175,7 @@ class Verifier:
         detail = sa.case((several, decisions.c.detail), else_=sa.null())
         query = sa.select(
             decisions.c.call,
-            sa.case((decisions.c.kind.in_(("offered", "adopted")), decisions.c.offer), else_=sa.null()),
+            sa.case((decisions.c.kind.in_(("offered", "adopted", "joined")), decisions.c.offer), else_=sa.null()),
             sa.type_coerce(detail, sa.JSON),
         )
         query = self._beside(decisions, query, piece, after).order_by(decisions.c.call, decisions.c.serial)

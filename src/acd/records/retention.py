@@ -1,0 +1,267 @@
+"""How long what is kept: what is over its time goes, in short transactions with rests between them, so that the service
+goes on writing. Nothing goes that no number of days was given for, and nothing of a call that is under way.
+
+Statistics stay: callers go by their numbers, names and notes alone; calls and their figures go only as ``calls``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.records.horizon import ACTION, horizon
+from acd.records.recordings import remove_recording
+from acd.records.rows import SECOND_US, reading, writing
+from acd.records.trail import entry, insert
+from acd.store.tables import agent_states, agents, audit, calls, decisions, segments
+
+PIECE = 500
+"""Calls, or rows, in one transaction."""
+REST_MIN_S, REST_MAX_S = 0.005, 0.5
+MARGIN_S = 7 * 86_400.0
+"""So long before the last run's limit are explanations looked for that were kept then, for their call went on."""
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """After how many days what goes; None: never."""
+
+    recordings: int | None = None
+    notes: int | None = None
+    callers: int | None = None
+    decisions: int | None = None
+    calls: int | None = None
+    agent_states: int | None = None
+    audit: int | None = None
+
+    def limits(self, now: float) -> dict[str, float]:
+        """Kind -> UTC s before which it goes, for what was set, in the order in which it goes."""
+        days = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {kind: now - count * DAY_S for kind, count in days if count is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What went, or would go: rows by kind, and recordings that could not be deleted."""
+
+    rows: dict[str, int]
+    undeleted: int = 0
+
+
+class StoppedError(Exception):
+    """Somebody wants the run to end; what was done so far is whole."""
+
+
+class Retention:
+    """One look or one run over a database. ``rest(seconds)`` is called between transactions: true ends the run."""
+
+    def __init__(
+        self,
+        url: str,
+        policy: Policy,
+        recordings: Path,
+        *,
+        now: float,
+        rest: Callable[[float], bool] | None = None,
+        progress: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._url, self._recordings, self._now = url, recordings, now
+        self.limits = policy.limits(now)
+        self._rest = rest or _sleep
+        self._progress = progress or (lambda kind, done: None)
+        self._undeleted = 0
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def due(self) -> Taken:
+        """What a run would take away now. Raises SchemaError, StoreError."""
+        with reading(self._url) as connection, connection.begin():
+            return Taken({kind: self._count(connection, kind, limit) for kind, limit in self.limits.items()})
+
+    def _count(self, connection: sa.Connection, kind: str, limit: float) -> int:
+        if kind == "agent_states":
+            query = sa.select(sa.func.count()).select_from(agent_states).where(*_over_states(limit))
+        elif kind == "audit":
+            query = sa.select(sa.func.count()).select_from(audit).where(*self._old_entries(connection, limit))
+        elif kind == "decisions":
+            of_old = sa.select(calls.c.call).where(*_over(limit))
+            query = sa.select(sa.func.count()).select_from(decisions).where(decisions.c.call.in_(of_old))
+        else:
+            query = sa.select(sa.func.count()).select_from(calls).where(*_over(limit), *_HAS[kind])
+        return int(connection.execute(query).scalar_one())
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, who: str) -> Taken:
+        """Take away what is over its time. An entry of the audit log says so beforehand, and afterwards how much. Raises
+        SchemaError, StoreError, StoppedError."""
+        if not self.limits:
+            return Taken({})
+        with writing(self._url) as connection:
+            made, start = self._begin(connection, who)
+            rows = dict.fromkeys(self.limits, 0)
+            outcome = "stopped"
+            try:
+                for kind, limit in self.limits.items():
+                    for count in self._pieces(connection, kind, limit, start):
+                        rows[kind] += count
+                        self._progress(kind, rows[kind])
+                outcome = "done"
+            finally:
+                detail = {**made.detail, "rows": rows, "undeleted": self._undeleted, "outcome": outcome}
+                with connection.begin():
+                    connection.execute(sa.update(audit).where(audit.c.entry == made.entry).values(detail=detail))
+        return Taken(rows, self._undeleted)
+
+    def _begin(self, connection: sa.Connection, who: str) -> tuple[Any, float]:
+        """The entry that says from when on the records are whole; and from when on explanations may be left."""
+        with connection.begin():
+            before = horizon(connection)
+            kept: dict[str, float] = {}
+            for kind in ("calls", "decisions", "agent_states"):
+                was = getattr(before, kind)
+                given = [
+                    at for at in (None if was is None else was / SECOND_US, self.limits.get(kind)) if at is not None
+                ]
+                if given:
+                    kept[kind] = max(given)
+            made = entry(
+                who, ACTION, "records", {"kept_from": kept, "limits": self.limits, "outcome": "begun"}, self._now
+            )
+            insert(connection, made)
+        return made, 0.0 if before.decisions is None else before.decisions / SECOND_US - MARGIN_S
+
+    def _pieces(self, connection: sa.Connection, kind: str, limit: float, start: float) -> Iterator[int]:
+        """Take away piece by piece; the rows of each."""
+        if kind == "agent_states":
+            yield from self._states(connection, limit)
+            return
+        if kind == "audit":
+            yield from self._entries(connection, limit)
+            return
+        after: tuple[float, str] | None = None
+        has = _HAS[kind]
+        since = max(start, 0.0) if kind == "decisions" else 0.0
+        while True:
+            began = time.monotonic()
+            with connection.begin():
+                query = sa.select(calls.c.call, calls.c.entered_at, calls.c.recording).where(*_over(limit), *has)
+                query = query.where(calls.c.entered_at >= since) if since else query
+                if after is not None:
+                    here = sa.tuple_(calls.c.entered_at, calls.c.call)
+                    at = sa.literal(after[0], calls.c.entered_at.type)
+                    query = query.where(here > sa.tuple_(at, sa.literal(after[1])))
+                found = connection.execute(query.order_by(calls.c.entered_at, calls.c.call).limit(PIECE)).all()
+                taken = self._take(connection, kind, found)
+            if found:
+                yield taken
+                after = (found[-1].entered_at, found[-1].call)
+            if len(found) < PIECE:
+                return
+            self._breathe(began)
+
+    def _take(self, connection: sa.Connection, kind: str, found: Any) -> int:
+        names = [row.call for row in found]
+        if not names:
+            return 0
+        mine = calls.c.call.in_(names)
+        if kind in ("recordings", "calls"):
+            kept = {row.call for row in found if row.recording and not self._delete(row.recording)}
+            if kind == "recordings":
+                gone = [name for name in names if name not in kept]
+                connection.execute(sa.update(calls).where(calls.c.call.in_(gone)).values(recording=None))
+                return len(gone)
+            for table in (segments, decisions):
+                connection.execute(sa.delete(table).where(table.c.call.in_(names)))
+            return connection.execute(sa.delete(calls).where(mine)).rowcount
+        if kind == "decisions":
+            return connection.execute(sa.delete(decisions).where(decisions.c.call.in_(names))).rowcount
+        if kind == "notes":
+            return connection.execute(sa.update(calls).where(mine).values(notes=None)).rowcount
+        anonymise(connection, names)
+        return len(names)
+
+    def _delete(self, name: str) -> bool:
+        if remove_recording(self._recordings, name):
+            return True
+        self._undeleted += 1
+        return False
+
+    def _states(self, connection: sa.Connection, limit: float) -> Iterator[int]:
+        with connection.begin():
+            names = list(connection.execute(sa.select(agents.c.agent).order_by(agents.c.agent)).scalars())
+        for name in names:
+            while True:
+                began = time.monotonic()
+                with connection.begin():
+                    over = sa.select(agent_states.c.serial).where(agent_states.c.agent == name, *_over_states(limit))
+                    serials = list(connection.execute(over.order_by(agent_states.c.serial).limit(PIECE)).scalars())
+                    if serials:
+                        mine = (agent_states.c.agent == name) & (agent_states.c.serial <= serials[-1])
+                        connection.execute(sa.delete(agent_states).where(mine))
+                if serials:
+                    yield len(serials)
+                    self._breathe(began)
+                if len(serials) < PIECE:
+                    break
+
+    def _entries(self, connection: sa.Connection, limit: float) -> Iterator[int]:
+        while True:
+            began = time.monotonic()
+            with connection.begin():
+                query = sa.select(audit.c.entry).where(*self._old_entries(connection, limit)).limit(PIECE)
+                names = list(connection.execute(query).scalars())
+                connection.execute(sa.delete(audit).where(audit.c.entry.in_(names)))
+            yield len(names)
+            if len(names) < PIECE:
+                return
+            self._breathe(began)
+
+    @staticmethod
+    def _old_entries(connection: sa.Connection, limit: float) -> list[sa.ColumnElement[bool]]:
+        """All but the one that says from when on the records are whole."""
+        latest = sa.select(audit.c.entry).where(audit.c.action == ACTION).order_by(audit.c.at.desc()).limit(1)
+        name = connection.execute(latest).scalar()
+        return [audit.c.at < limit, *([] if name is None else [audit.c.entry != name])]
+
+    def _breathe(self, began: float) -> None:
+        """As long a rest as the transaction took: others want the database and the disk, too."""
+        if self._rest(min(max(time.monotonic() - began, REST_MIN_S), REST_MAX_S)):
+            raise StoppedError
+
+
+def anonymise(connection: sa.Connection, names: list[str]) -> None:
+    """Take from these calls who called; everything that is counted stays."""
+    blank = {"caller_number": "", "caller_name": "", "notes": None}
+    connection.execute(sa.update(calls).where(calls.c.call.in_(names)).values(blank))
+    given = decisions.c.call.in_(names) & (decisions.c.kind == "attributes")
+    connection.execute(sa.update(decisions).where(given).values(detail={}))
+
+
+_HAS: dict[str, tuple[sa.ColumnElement[bool], ...]] = {
+    "calls": (),
+    "decisions": (sa.exists().where(decisions.c.call == calls.c.call),),
+    "recordings": (calls.c.recording.is_not(None), calls.c.recording != ""),
+    "notes": (calls.c.notes.is_not(None),),
+    "callers": ((calls.c.caller_number != "") | (calls.c.caller_name != "") | calls.c.notes.is_not(None),),
+}
+"""What a call has that goes by this kind."""
+
+
+def _over(limit: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return calls.c.entered_at < limit, calls.c.ended_at.is_not(None)
+
+
+def _over_states(limit: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return agent_states.c.started_at < limit, agent_states.c.ended_at < limit
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

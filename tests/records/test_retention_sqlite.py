@@ -1,0 +1,3 @@
+"""Retention, on SQLite."""
+
+from retention_cases import *  # noqa: F403
