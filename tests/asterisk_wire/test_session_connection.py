@@ -324,6 +324,23 @@ async def test_without_read_system_the_reason_is_named(
     await fake.stop()
 
 
+async def test_once_it_has_booted_nothing_is_missed(
+    session_to: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FullyBooted mostly comes a moment after the login."""
+    monkeypatch.setattr("acd.asterisk.ami.keeper._BOOT_PATIENCE_S", 0.5)
+    fake = await FakeAmi(booted=False).start()
+    session = await session_to(fake, wait=False)
+    await fake.until(lambda: any(fields["Action"] == "Ping" for fields in fake.received))
+    fake.lines[-1].say(*BOOTED.items())
+    await session.wait_up(5.0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.6):
+            await asyncio.get_running_loop().create_future()
+    assert "FullyBooted does not come" not in caplog.text
+    await fake.stop()
+
+
 async def test_start_twice_is_misuse(fake: FakeAmi, session_to: Any) -> None:
     session = await session_to(fake)
     with pytest.raises(MisuseError):

@@ -52,7 +52,7 @@ def test_a_copy_works_and_has_its_own_secrets(tmp_path: Path) -> None:
         secrets = [node.secret("call").get_secret_value(), node.secret("look").get_secret_value()]
         assert re.findall(r"^secret = (.*)$", manager, re.MULTILINE) == secrets
         passwords = re.findall(r"^password = (.*)$", (folder / "pjsip_acd.conf").read_text(), re.MULTILINE)
-        assert len(passwords) == 2
+        assert len(passwords) == 5
         assert all(len(secret) >= 32 for secret in (*secrets, *passwords))
         seen |= {*secrets, *passwords}
         floor = load_floor(loaded.settings.floor.file)
@@ -63,7 +63,7 @@ def test_a_copy_works_and_has_its_own_secrets(tmp_path: Path) -> None:
         hashes = {agent.pin_hash for agent in agents.values()}
         assert not hashes & {agent.pin_hash for agent in load_floor(SOURCE / "floor.yaml").definition.agents.values()}
         assert not [path for path in made.files if "CHANGE-ME" in path.read_text()]
-    assert len(seen) == 8
+    assert len(seen) == 14
 
 
 @pytest.mark.parametrize("present", ["floor.yaml", "secrets/ami-calls"])

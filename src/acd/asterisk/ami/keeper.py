@@ -228,6 +228,8 @@ class ConnectionKeeper:
     def _is_up(self, message: Message) -> None:
         self.came_up.set()
         self.last_error = None
+        if (boot := self._timers.pop("boot", None)) is not None:
+            boot.cancel()
         self._up_since = self._loop.time()
         self._counters.reconnects += self._ever_up
         self._ever_up = True
