@@ -325,20 +325,22 @@ async def test_without_read_system_the_reason_is_named(
 
 
 async def test_once_it_has_booted_nothing_is_missed(
-    session_to: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fake: FakeAmi, session_to: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """FullyBooted mostly comes a moment after the login."""
-    monkeypatch.setattr("acd.asterisk.ami.keeper._BOOT_PATIENCE_S", 0.5)
-    fake = await FakeAmi(booted=False).start()
-    session = await session_to(fake, wait=False)
-    await fake.until(lambda: any(fields["Action"] == "Ping" for fields in fake.received))
-    fake.lines[-1].say(*BOOTED.items())
-    await session.wait_up(5.0)
+    monkeypatch.setattr("acd.asterisk.ami.keeper._BOOT_PATIENCE_S", 0.4)
+    loop = asyncio.get_running_loop()
+
+    def login(line: Line, fields: Fields) -> None:
+        line.reply(fields, Message="Authentication accepted")
+        loop.call_later(0.05, lambda: line.say(*BOOTED.items()))
+
+    fake.answers["Login"] = login
+    await session_to(fake)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.6):
-            await asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(0.5):
+            await loop.create_future()
     assert "FullyBooted does not come" not in caplog.text
-    await fake.stop()
 
 
 async def test_start_twice_is_misuse(fake: FakeAmi, session_to: Any) -> None:
