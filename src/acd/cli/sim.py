@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acd.cli.context import Failure, common_options, options, print_json
+from acd.cli.sim_dialer import dialer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,9 @@ def sim() -> None:
     The very floor that `acd serve` runs decides; hours pass in seconds. Scenarios are YAML files: a floor as in
     floor.yaml, who calls and how often, how agents behave, what fails, for how long.
     """
+
+
+sim.add_command(dialer)
 
 
 @sim.command("list")

@@ -179,14 +179,14 @@ class Forecast:
         if found is not None:
             return found
         others = lines - 1
-        total = 0.0
+        chances: list[float] = []
         for look, (free, taken, new) in enumerate(zip(self._frees, self._taken, self._new, strict=True)):
             answered = taken.plus(new, others)
             if self._uptos:
-                total += none_left(self._stock, self._uptos[look], answered)
+                chances.append(none_left(self._stock, self._uptos[look], answered))
             else:
-                total += at_most(0.0, self._left(free, answered))
-        found = self._risks[lines] = total / len(self._new)
+                chances.append(at_most(0.0, self._left(free, answered)))
+        found = self._risks[lines] = sum(chances) / len(chances)
         return found
 
     def shortfall(self, lines: int) -> tuple[float, float]:

@@ -95,7 +95,7 @@ class Slack:
 
     def covers(self, mean: float, variance: float) -> bool:
         """Whether the abandonments that lines in flight may bring still fit in."""
-        return mean + self.unsure * math.sqrt(variance) + 1.0 <= self.slack
+        return max(1.0, mean + self.unsure * math.sqrt(variance)) <= self.slack
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class Ledger:
     began_s: float
     zone: tzinfo = UTC
     false_positive: float = 0.0
-    z: float = 2.0
+    z: float = 3.0
     counts: list[Count] = field(default_factory=list)
     in_flight: int = 0
     _until_s: float = -math.inf

@@ -2,10 +2,9 @@
 
 1. `Forecast` gives the risk of the n-th new line, at five quantiles of the time people take to answer.
 2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
-3. The threshold is exp(a + GAIN x (slack - AIM)): ``a`` is learned, a small step an answer (`Statistics.answered`), and
-   holds from day to day; the slack is the ledger's and steers within the window. One abandonment lowers the slack by 1, one
-   answer raises it by the cap: so the sum of all steps of the usual stochastic approximation is the slack itself, and
-   nothing that is learned twice can drift apart.
+3. The threshold is exp(a + GAIN x (slack - AIM)), the slack being the ledger's: one abandonment lowers it by 1, one answer
+   raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. ``a`` is learned, a small step
+   an answer (`Statistics.answered`), and holds from window to window: proportional and integral control, critically damped.
 4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
    agent held.
 """
@@ -17,13 +16,11 @@ import math
 from acd.dialer.ledger import Ledger
 from acd.dialer.pacing import LOOK_S, Because, Decision, Forecaster, Why, most, within_ledger
 from acd.dialer.rings import BIN_S
-from acd.dialer.statistics import THRESHOLD_LEAST, THRESHOLD_MOST, Statistics
+from acd.dialer.statistics import AIM, THRESHOLD_LEAST, THRESHOLD_MOST, Statistics
 from acd.dialer.supply import Supply
 from acd.domain.errors import ConfigurationError
 
-GAIN = 0.08
-AIM = 4.0
-"""The slack that is aimed at: what a window ends with unspent, on average."""
+GAIN = 0.1
 STEER_MOST = 1.2
 RATIO_MOST = 15.0
 

@@ -22,8 +22,12 @@ AGENTS_MAX = 5_000
 _PACE_MEMORY, _PACE_SHRINK = 80.0, 25.0
 _FIRST, _EVERY = 5, 100
 """Observations after which curves are published first, and from then on at the latest."""
-ETA: Final = 0.01
-"""How far one answered call moves the logarithm of the threshold: slow, as the ledger's slack works beside it."""
+AIM: Final = 3.0
+"""The slack of the ledger that is aimed at: what a window ends with unspent, on average."""
+_STEP, _STEP_MOST = 7.5e-5, 6.0
+"""How far one answered call moves the logarithm of the threshold for each abandonment that the slack is off its aim."""
+_FIRST_SHARE = 0.6
+"""The threshold of a campaign that knows nothing, as a share of its cap."""
 THRESHOLD_LEAST, THRESHOLD_MOST = 0.002, 0.9
 
 
@@ -51,7 +55,7 @@ class Statistics:
     wrap: Durations = field(default_factory=lambda: Durations(20.0))
     rings: Rings = field(default_factory=Rings)
     answer_rate: AnswerRate = field(default_factory=AnswerRate)
-    log_threshold: float = math.log(0.1)
+    log_threshold: float = math.nan
     talk_curve: tuple[float, ...] = ()
     wrap_curve: tuple[float, ...] = ()
     ring_curve: RingCurve | None = None
@@ -63,6 +67,10 @@ class Statistics:
     _since: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 < self.cap < 1:
+            raise ValueError(f"the share that may be abandoned must lie between 0 and 1, not {self.cap}")
+        if math.isnan(self.log_threshold):
+            self.log_threshold = math.log(_FIRST_SHARE * self.cap)
         if self.ring_curve is None:
             self.publish()
 
@@ -87,9 +95,9 @@ class Statistics:
         durations.observe(length_s, ended=ended)
         self._noted()
 
-    def answered(self, *, abandoned: bool) -> None:
-        """A person answered while over-dialling was allowed: the threshold goes up by a little, or down by more."""
-        moved = self.log_threshold + ETA * (self.cap - abandoned) / max(self.cap, 0.001) * 0.1
+    def answered(self, slack: float) -> None:
+        """A person answered while over-dialling was allowed: the threshold moves towards what keeps the slack at its aim."""
+        moved = self.log_threshold + _STEP * max(-_STEP_MOST, min(_STEP_MOST, slack - AIM))
         self.log_threshold = min(math.log(THRESHOLD_MOST), max(math.log(THRESHOLD_LEAST), moved))
 
     def _noted(self) -> None:

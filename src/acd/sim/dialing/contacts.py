@@ -1,4 +1,4 @@
-"""Whom the dialler reaches: the n-th contact dialled is the same for every dialler, seed by seed (common random numbers)."""
+"""Whom the dialler reaches: the n-th contact dialled in a day is the same for every dialler (common random numbers)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Contact(NamedTuple):
 
 
 class Contacts:
-    """An endless list of them."""
+    """An endless list of them for one day."""
 
-    def __init__(self, scene: Scene, streams: Streams) -> None:
+    def __init__(self, scene: Scene, streams: Streams, day: int) -> None:
         self._scene = scene
-        self._who = streams.stream("who").random
-        self._rings = streams.stream("rings")
-        self._machines = streams.stream("machines").random
-        self._talk = scene.talk.drawn_from(streams.stream("talk"))
-        self._wrap = scene.wrap.drawn_from(streams.stream("wrap"))
+        self._who = streams.stream(f"{day}/who").random
+        self._rings = streams.stream(f"{day}/rings")
+        self._machines = streams.stream(f"{day}/machines").random
+        self._talk = scene.talk.drawn_from(streams.stream(f"{day}/talk"))
+        self._wrap = scene.wrap.drawn_from(streams.stream(f"{day}/wrap"))
 
     def next(self, at_s: float) -> Contact:
         """The contact dialled at this time of day."""

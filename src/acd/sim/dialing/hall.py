@@ -77,7 +77,8 @@ class Hall:
     def __init__(self, scene: Scene, seed: int, replication: int, dialler: Dialler) -> None:
         self.scene, self.dialler = scene, dialler
         streams = Streams(seed, replication)
-        self._contacts = Contacts(scene, streams)
+        self._streams = streams
+        self._contacts = Contacts(scene, streams, 0)
         self._judged = streams.stream("judged").random
         self._lag = streams.stream("lag").random
         paces = streams.stream("paces")
@@ -110,6 +111,7 @@ class Hall:
         self.day = Day()
         self._start_s = number * max(DAY_S, scene.day_s)
         self._end_s = self._start_s + scene.day_s
+        self._contacts = Contacts(scene, self._streams, number)
         self._in_since.clear()
         self._next_name = 0
         self._staff(self._start_s, 1.0)

@@ -50,12 +50,12 @@ class Ours:
 
     def served(self, now_s: float) -> None:
         if self._over_dials:
-            self.statistics.answered(abandoned=False)
+            self.statistics.answered(self.ledger.slack(now_s).slack)
 
     def abandoned(self, now_s: float) -> None:
         self.ledger.abandoned(now_s)
         if self._over_dials:
-            self.statistics.answered(abandoned=True)
+            self.statistics.answered(self.ledger.slack(now_s).slack)
 
     def stage_ended(self, stage: str, agent: str, length_s: float, now_s: float) -> None:
         self.statistics.stage_ended("talk" if stage == "talk" else "wrap", agent, length_s)

@@ -6,7 +6,9 @@ Seconds throughout. A scene is data; chance is drawn from it in `acd.sim.dialing
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from acd.sim.chance import Distribution, Exponential, Fixed, LogNormal
 
@@ -80,7 +82,7 @@ class Scene:
 def markov(agents: int, answer_rate: float) -> Scene:
     """R1: everything exponential, for which the optimum is known: service 150 s, ringing a tenth of it, no grace."""
     return Scene(
-        f"R1 N={agents} p={answer_rate:g}",
+        f"r1 {agents} {answer_rate:g}",
         agents,
         answer_rate,
         rings=Rings(mean_s=15.0, memoryless=True),
@@ -88,11 +90,48 @@ def markov(agents: int, answer_rate: float) -> Scene:
         wrap=Fixed(0.0),
         grace_s=0.0,
         span="campaign",
-        day_s=DAY_S,
-        days=2 if agents >= 30 else 3,
+        days=5 if agents < 30 else 2,
     )
 
 
-def real(agents: int, answer_rate: float) -> Scene:
+def lifelike(agents: int, answer_rate: float) -> Scene:
     """B: as calls are."""
-    return Scene(f"B N={agents} p={answer_rate:g}", agents, answer_rate, days=2 if agents < 30 else 1)
+    return Scene(f"b {agents} {answer_rate:g}", agents, answer_rate, days=2 if agents < 30 else 1)
+
+
+def _varied(name: str, **changes: Any) -> Callable[[int, float], Scene]:
+    def made(agents: int, answer_rate: float) -> Scene:
+        return replace(lifelike(agents, answer_rate), name=f"{name} {agents} {answer_rate:g}", **changes)
+
+    return made
+
+
+#: Case: (what it is, how it is made for some agents and an answer rate).
+CASES: Final[dict[str, tuple[str, Callable[[int, float], Scene]]]] = {
+    "r1": ("everything exponential: the optimum is known", markov),
+    "b": ("as calls are", lifelike),
+    "swing": ("the answer rate swings by 30 % up and down in two hours", _varied("swing", rate_swing=0.3)),
+    "step": ("the answer rate doubles at noon", _varied("step", rate_changes=((0.0, 0.7), (14_400.0, 1.4)))),
+    "shift": (
+        "three in ten agents leave, and come back",
+        _varied("shift", agent_changes=((7_200.0, 0.7), (14_400.0, 1.0), (21_600.0, 1.3))),
+    ),
+    "ring8": ("people answer after 8 s", _varied("ring8", rings=Rings(mean_s=8.0))),
+    "ring20": ("people answer after 20 s, within 40", _varied("ring20", rings=Rings(mean_s=20.0, most_s=40.0))),
+    "even": ("talk times vary little (CV 0.3)", _varied("even", talk=LogNormal(120.0, 0.3))),
+    "uneven": ("talk times vary much (CV 2)", _varied("uneven", talk=LogNormal(120.0, 2.0))),
+    "brief": (
+        "short calls: 30 s of talk, 10 s of wrap-up",
+        _varied("brief", talk=LogNormal(30.0, 1.0), wrap=LogNormal(10.0, 0.5)),
+    ),
+    "fp1": ("machine detection hangs up on 1 % of people", _varied("fp1", taken_for_machine=0.01)),
+    "fp3": ("machine detection hangs up on 3 % of people", _varied("fp3", taken_for_machine=0.03)),
+    "fn5": ("machine detection puts 5 % of machines through", _varied("fn5", taken_for_person=0.05)),
+    "fn20": ("machine detection puts 20 % of machines through", _varied("fn20", taken_for_person=0.2)),
+    "cap1": ("1 % may be abandoned", _varied("cap1", cap=0.01)),
+    "cap5": ("5 % may be abandoned", _varied("cap5", cap=0.05)),
+    "cold": ("the first day of a campaign: nothing is known", _varied("cold", warm_days=0)),
+    "paces": ("agents differ: each takes a pace of his own (deviation 30 %)", _varied("paces", pace_spread=0.3)),
+    "lag": ("every message takes 0.5 to 2 s", _varied("lag", lag_s=(0.5, 2.0))),
+    "lost": ("2 messages in 1,000 are lost and found 5 s later", _varied("lost", lost=0.002)),
+}  # fmt: skip

@@ -1,0 +1,241 @@
+"""The suite that judges pacing: which cells, which contenders, and what came of it against the targets.
+
+A cell is a case at a number of agents and an answer rate. Every contender runs every seed of a cell; a run is a pure
+function of cell, contender and seed, so runs can be spread over processes by whoever calls this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from acd.dialer.predictive import Predictive
+from acd.sim.dialing.baselines import Blind, Filled, Issabel, Limit, Steady, Vicidial
+from acd.sim.dialing.bound import limit, progressive
+from acd.sim.dialing.hall import Day, Dialler, Hall
+from acd.sim.dialing.ours import Ours
+from acd.sim.dialing.scene import CASES, Scene
+from acd.sim.estimates import Estimate, ratio
+
+OURS: Final = "predictive"
+PROGRESSIVE: Final = "progressive"
+EXACT: Final = "exact"
+CONFIDENCE: Final = 0.95
+LENIENT: Final = 0.0005
+"""A baseline complies if it is no more than this above the cap on average over all days; ours must hold it every day."""
+LIMIT_AGENTS_MAX: Final = 100
+"""Up to here the exact limit is worked out."""
+_RATIOS: Final = (1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0)
+_VICIDIAL: Final = ("hard 1.5", "hard 2", "hard 3", "hard 6", "average 3", "tapered 3")
+#: What a dialler that knew all distributions and kept the cap on average had: 97 % of it are accepted.
+REFERENCE: Final[Mapping[tuple[int, float], float]] = {
+    (5, 0.3): 0.797, (10, 0.3): 0.842, (30, 0.3): 0.913, (100, 0.3): 0.962, (300, 0.3): 0.987,
+    (5, 0.15): 0.753, (30, 0.15): 0.907, (100, 0.15): 0.960, (10, 0.6): 0.882, (100, 0.6): 0.967,
+}  # fmt: skip
+ACCEPTED: Final = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One case at one size."""
+
+    case: str
+    agents: int
+    answer_rate: float
+
+    @property
+    def scene(self) -> Scene:
+        """What is tried."""
+        return CASES[self.case][1](self.agents, self.answer_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender in one cell with one seed."""
+
+    cell: Cell
+    contender: str
+    seed: int
+
+    def days(self) -> list[Day]:
+        """Run it. Contenders that learn begin with the days that teach."""
+        scene = self.cell.scene
+        hall = Hall(scene, self.seed, 0, dialler(self.contender, scene))
+        first = 0 if learns(self.contender) else scene.warm_days
+        return [hall.run(number) for number in range(first, scene.warm_days + scene.days)]
+
+
+def learns(contender: str) -> bool:
+    """Whether a contender gets days to learn from."""
+    return contender == OURS or contender.startswith("issabel")
+
+
+def dialler(contender: str, scene: Scene) -> Dialler:
+    """A fresh one by its name, such as ``ratio 2.5`` or ``vicidial hard 3``."""
+    kind, *settings = contender.split()
+    if kind == OURS:
+        return Ours(scene, Predictive(scene.grace_s))
+    if kind == PROGRESSIVE:
+        return Steady(1.0)
+    if kind == "ratio":
+        return Steady(float(settings[0]))
+    if kind == "vicidial":
+        way: Limit = "hard" if settings[0] == "hard" else "average" if settings[0] == "average" else "tapered"
+        return Vicidial(scene, float(settings[1]), way)
+    if kind == "issabel":
+        return Issabel(scene, overcommit="overcommit" in settings)
+    if kind == "blind":
+        return Blind(scene)
+    if kind == EXACT:
+        return Filled(limit(scene.agents, scene.answer_rate, cap=scene.cap).fill)
+    raise ValueError(f"there is no dialler named {contender!r}")
+
+
+def contenders(cell: Cell) -> list[str]:
+    """Who runs in a cell. Settings are tried in r1 and b; elsewhere the same control laws as they come."""
+    found = [OURS, PROGRESSIVE]
+    if cell.case in ("r1", "b"):
+        found += [f"ratio {value:g}" for value in _RATIOS]
+        found += [f"vicidial {settings}" for settings in _VICIDIAL]
+        found += ["issabel", "issabel overcommit", "blind"]
+    else:
+        found += ["ratio 1.5", "ratio 2", "vicidial hard 3", "issabel overcommit"]
+    if cell.case == "r1" and cell.agents <= LIMIT_AGENTS_MAX:
+        found.append(EXACT)
+    return found
+
+
+def short_form(cases: Iterable[str]) -> list[Cell]:
+    """At most 30 agents."""
+    cells = []
+    for case in cases:
+        sizes = (5, 10, 30) if case in ("r1", "b") else (10,)
+        rates = (0.15, 0.3, 0.6) if case == "b" else (0.3,)
+        cells += [Cell(case, agents, rate) for rate in rates for agents in sizes]
+    return cells
+
+
+def long_form(cases: Iterable[str]) -> list[Cell]:
+    """Everything."""
+    return [Cell(case, agents, rate) for case in cases for rate in (0.15, 0.3, 0.6) for agents in (5, 10, 30, 100, 300)]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one contender in one cell. ``worst_day``: the highest abandonment at the end of any day of any seed, days that
+    teach included."""
+
+    contender: str
+    utilisation: Estimate
+    abandonment: Estimate
+    worst_day: float
+    dials_per_contact: float
+    decisions: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For results.json."""
+        return asdict(self)
+
+
+def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int) -> Figures:
+    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone."""
+    every = [day for run in runs for day in run]
+    counted = [day for run in runs for day in run[warm_days:]]
+    utilisation = ratio([day.busy_s for day in counted], [day.staffed_s for day in counted], CONFIDENCE)
+    abandonment = ratio([day.abandoned for day in counted], [day.answered for day in counted], CONFIDENCE)
+    if utilisation is None:
+        raise ValueError(f"{contender}: no agent was ever logged in")
+    return Figures(
+        contender,
+        utilisation,
+        abandonment or Estimate(0.0, None),
+        max(day.abandonment for day in every),
+        sum(day.dialled for day in counted) / max(1, sum(day.answered for day in counted)),
+        sum(day.decisions for day in every),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One cell. ``best``: the best of the others that keeps the cap on average, with the setting that does best in
+    hindsight. ``ahead``: our utilisation less its, day by day under the same chance. ``limit``: exact, of r1. ``gain``:
+    which part of the way from progressive to the limit we come. ``target``: utilisation to be had, where one is set."""
+
+    cell: Cell
+    ours: Figures
+    progressive: Figures
+    best: Figures
+    ahead: Estimate
+    others: tuple[Figures, ...]
+    limit: float | None
+    gain: float | None
+    target: float | None
+
+    @property
+    def keeps_cap(self) -> bool:
+        """At the end of every day of every seed. People that machine detection hangs up on are beyond a pacer's power."""
+        return self.ours.worst_day <= self.cell.scene.cap or self.cell.scene.taken_for_machine > 0
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached, as far as the interval tells; None without one."""
+        return None if self.target is None else self.ours.utilisation.high >= self.target
+
+    def as_json(self) -> dict[str, Any]:
+        """For results.json."""
+        return {
+            "case": self.cell.case,
+            "agents": self.cell.agents,
+            "answer_rate": self.cell.answer_rate,
+            "cap": self.cell.scene.cap,
+            "ours": self.ours.as_json(),
+            "progressive": self.progressive.as_json(),
+            "best": self.best.as_json(),
+            "ahead": asdict(self.ahead),
+            "limit": self.limit,
+            "gain": self.gain,
+            "target": self.target,
+            "met": self.met,
+            "keeps_cap": self.keeps_cap,
+            "others": [other.as_json() for other in self.others],
+        }
+
+
+def judge(cell: Cell, days: Mapping[str, Sequence[Sequence[Day]]]) -> Verdict:
+    """Of the days of every contender: for each seed, all that it ran."""
+    scene = cell.scene
+    found = {name: figures(name, runs, scene.warm_days if learns(name) else 0) for name, runs in days.items()}
+    ours, plain = found[OURS], found[PROGRESSIVE]
+    rivals = [f for name, f in found.items() if name not in (OURS, EXACT)]
+    keep = [f for f in rivals if f.abandonment.value <= scene.cap + LENIENT]
+    best = max(keep or [plain], key=lambda f: f.utilisation.value)
+    exact = target = gain = None
+    if cell.case == "r1":
+        if cell.agents <= LIMIT_AGENTS_MAX:
+            exact = limit(cell.agents, cell.answer_rate, cap=scene.cap).utilisation
+            base = progressive(cell.answer_rate, 0.1)
+            gain = (ours.utilisation.value - base) / (exact - base)
+            target = exact * (0.99 if cell.agents >= 10 else 0.97)
+    elif cell.case == "b" and (cell.agents, cell.answer_rate) in REFERENCE:
+        target = ACCEPTED * REFERENCE[cell.agents, cell.answer_rate]
+    return Verdict(
+        cell,
+        ours,
+        plain,
+        best,
+        _ahead(scene, days[OURS], days[best.contender], learns(best.contender)),
+        tuple(found[name] for name in days if name != OURS),
+        exact,
+        gain,
+        target,
+    )
+
+
+def _ahead(scene: Scene, ours: Sequence[Sequence[Day]], theirs: Sequence[Sequence[Day]], taught: bool) -> Estimate:
+    """Paired: the same day of the same seed."""
+    mine = [day for run in ours for day in run[scene.warm_days :]]
+    other = [day for run in theirs for day in run[scene.warm_days if taught else 0 :]]
+    more = [a.utilisation - b.utilisation for a, b in zip(mine, other, strict=True)]
+    return ratio(more, [1.0] * len(more), CONFIDENCE) or Estimate(math.nan, None)
