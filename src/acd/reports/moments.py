@@ -125,27 +125,31 @@ def _dated(word: str, zone: ZoneInfo) -> Period | None:
     return None
 
 
+def _found(text: str, zone: ZoneInfo, now: float) -> Period | None:
+    today = datetime.fromtimestamp(now, zone).date()
+    if text == "now":
+        return Period(now, now)
+    back = _BACK.fullmatch(text)
+    if back is None:
+        return _named(text, today, zone) or _dated(text, zone)
+    number, unit = int(back[1]), back[2]
+    if unit in _UNITS_S:
+        return Period(now - number * _UNITS_S[unit], now - number * _UNITS_S[unit])
+    day = today - timedelta(days=number * (7 if unit == "w" else 1))
+    return _days(day, day + timedelta(days=1), zone)
+
+
 def span(word: str, zone: ZoneInfo, now: float) -> Period:
     """The stretch a word names; a moment (``-4h``, ``now``, a time of day) is one without length. Raises ReportError."""
     text = word.strip()
-    today = datetime.fromtimestamp(now, zone).date()
     try:
-        if text == "now":
-            return Period(now, now)
-        if found := _BACK.fullmatch(text):
-            number, unit = int(found[1]), found[2]
-            if unit in _UNITS_S:
-                return Period(now - number * _UNITS_S[unit], now - number * _UNITS_S[unit])
-            day = today - timedelta(days=number * (7 if unit == "w" else 1))
-            return _days(day, day + timedelta(days=1), zone)
-        period = _named(text, today, zone) or _dated(text, zone)
-        if period is not None:
-            year = datetime.fromtimestamp(period.from_s, UTC).year
-            if not YEARS[0] <= year <= YEARS[1]:
-                raise ReportError(f"{word!r} lies outside the years {YEARS[0]} to {YEARS[1]}")
-            return period
+        period = _found(text, zone, now)
+        if period is not None and not YEARS[0] <= datetime.fromtimestamp(period.from_s, UTC).year <= YEARS[1]:
+            raise ReportError(f"{word!r} lies outside the years {YEARS[0]} to {YEARS[1]}")
     except (ValueError, OverflowError, OSError) as error:
         raise ReportError(f"{word!r} is no time that there is: {_HELP}") from error
+    if period is not None:
+        return period
     near = difflib.get_close_matches(text.lower().replace("_", "-").replace(" ", "-"), WORDS, 1, 0.7)
     raise ReportError(f"{word!r} is no time" + (f" (nearest: {near[0]})" if near else "") + f": {_HELP}")
 

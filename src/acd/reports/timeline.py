@@ -12,7 +12,7 @@ from acd.reports.agents import states_within
 from acd.reports.ask import Ask
 from acd.reports.database import Database
 from acd.reports.model import Column, Kind, Row
-from acd.store.tables import agent_states, agents
+from acd.store.tables import agents
 
 NOT_RECORDED = "not recorded"
 COLUMNS = (
@@ -29,11 +29,9 @@ COLUMNS = (
 def timeline(database: Database, ask: Ask) -> list[Row]:
     """The rows, agent after agent; their lengths add up to the range (up to now) for each."""
     end_s = min(ask.period.to_s, ask.now)
-    source, where = states_within(ask, end_s)
-    columns = [agent_states.c[name] for name in ("agent", "started_at", "ended_at", "state", "reason", "call")]
-    rows = database.rows(
-        sa.select(*columns).select_from(source).where(*where).order_by(agent_states.c.agent, agent_states.c.serial)
-    )
+    within = states_within(database, ask, end_s)
+    columns = [within.c[name] for name in ("agent", "started_at", "ended_at", "state", "reason", "call")]
+    rows = database.rows(sa.select(*columns).select_from(within.source).order_by(within.c.agent, within.c.serial))
     of_agent = {agent: list(mine) for agent, mine in groupby(rows, key=lambda row: row.agent)}
     if ask.filters.agent:
         everybody = list(ask.filters.agent)
