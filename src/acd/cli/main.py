@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "floor": ("acd.cli.floor", "floor", "Which floor.yaml is in force; put a changed one into force."),
     "replay": ("acd.cli.replay", "replay", "Repeat a recorded life, to see that it comes out the same."),
     "sim": ("acd.cli.sim", "sim", "Try a floor in virtual time, with callers who do not exist."),
+    "person": ("acd.cli.person", "person", "What the records hold of a person, told or taken away."),
     "audit": ("acd.cli.audit", "audit", "Who changed what."),
     "records": ("acd.cli.records", "records", "Look after the records in the database."),
     "queue-log": ("acd.cli.queuelog", "queue_log", "The records in the format of Asterisk's queue_log."),
