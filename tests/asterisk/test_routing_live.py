@@ -130,6 +130,51 @@ async def test_two_ring_and_nobody_answers(make_rig):
     assert (status["drift"], status["alarms"]) == ({}, [])
 
 
+async def test_each_of_several_by_his_own_phones(make_rig):
+    """Whoever declines, is busy or cannot be reached is let go at once while others ring on, and each is treated as if he
+    had been rung alone. Of two phones the last one counts."""
+    rig = await make_rig(
+        plan(
+            [
+                *(phone("1001", "decline"), phone("1002", "never"), phone("1003", "busy"), phone("1004", "busy")),
+                *(phone("1005", "never"), phone("1006", "silent")),
+            ],
+            floor(
+                agents({"anna": "1001", "bob": "1002", "carla": "1003", "dora": ["1004", "1005"], "emil": "1006"}),
+                queues={"main": {"ring_agents": 5, "ring_timeout": 5}},
+                cool_down_s=60,
+            ),
+        )
+    )
+    for name in ("anna", "bob", "carla", "dora", "emil"):
+        await rig.agent(name, "login")
+    callers = await dial(rig, caller(number="5551"))
+    await until_agent(rig, "anna", "PAUSED", reason="declined")
+    carla = await until_agent(rig, "carla", "AVAILABLE")
+    assert carla["cool_down_s"] > 0
+    for name in ("bob", "dora"):
+        assert (await rig.api(f"agents/{name}"))["state"] == "RINGING"
+    (call,) = await live(rig)
+    told = await explained(rig, call["call"])
+    assert "anna no longer rung: declined" in told
+    assert "carla no longer rung: busy" in told
+    for name in ("bob", "dora"):
+        assert (await until_agent(rig, name, "PAUSED", reason="rona"))["rona"] == 1
+    emil = await rig.api("agents/emil")
+    assert (emil["state"], emil["rona"], emil["cool_down_s"] > 0) == ("AVAILABLE", 0, True)
+    for name in ("anna", "carla"):
+        assert (await rig.api(f"agents/{name}"))["rona"] == 0
+    (failed,) = [row for row in await decisions(rig, call["call"]) if row["kind"] == "offer_failed"]
+    assert failed["detail"]["outcomes"] == {"bob": "no_answer", "dora": "no_answer", "emil": "unreachable"}
+    await hang_up(rig, "5551")
+    await finish(callers)
+    rang = [row for row in (await record(rig, "5551"))["segments"] if row["kind"] == "rang"]
+    assert [(row["agent"], row["outcome"]) for row in rang] == [("bob", "no_answer")]
+    await until_idle(rig)
+    status = await rig.status()
+    assert (status["drift"], status["alarms"]) == ({}, [])
+
+
 async def test_restart_while_two_ring(make_rig):
     """The service is killed while two phones ring for a call: whoever answers then has it, the other is free."""
     rig = await make_rig(

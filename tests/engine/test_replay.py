@@ -347,7 +347,8 @@ def test_the_story_names_every_agent_as_he_was(tmp_path: Path) -> None:
             assert busy == decision.detail["passed_over"]
             chosen = [row["agent"] for row in rows if row["fit"] == "chosen"]
             free = [row["agent"] for row in rows if row["fit"] == "free"]
-            assert chosen == ([decision.agent] if decision.kind == "offered" else [])
+            rung = decision.detail.get("agents", [decision.agent])
+            assert chosen == (rung if decision.kind == "offered" else [])
             if decision.kind == "offered":
                 assert rows[0]["idle_s"] == decision.detail["chosen"]["idle_s"]
                 best = [one["agent"] for one in decision.detail["best"]]

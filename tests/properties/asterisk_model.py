@@ -35,6 +35,8 @@ class Channel:
     attributes: Mapping[str, str] = field(default_factory=dict)
     asking: bool = False
     held: bool = False
+    lost: dict[str, OfferOutcome] = field(default_factory=dict)
+    """which of the phones that were rung ring no more, and why"""
     own: Channel | None = None
     """the call that the agent's phone makes meanwhile"""
 
@@ -115,12 +117,12 @@ class AsteriskModel:
     def can_answer(self, channel: Channel) -> bool:
         """A phone has one conversation at a time."""
         busy = {p for c in self.channels.values() if c.phase is Phase.TALKING for p in c.phones}
-        return bool(set(channel.phones) - busy)
+        return bool(set(channel.phones) - busy - channel.lost.keys())
 
     def answer(self, channel: Channel, at: float, choose: Callable[[int], int]) -> None:
         """One of the phones that ring is taken up; the others stop."""
         busy = {p for c in self.channels.values() if c.phase is Phase.TALKING for p in c.phones}
-        free = [phone for phone in channel.phones if phone not in busy]
+        free = [phone for phone in channel.phones if phone not in busy and phone not in channel.lost]
         device = free[choose(len(free))]
         self._release_phones(channel, at)
         channel.phase, channel.device, channel.phones = Phase.TALKING, device, (device,)
@@ -128,9 +130,21 @@ class AsteriskModel:
         assert channel.offer is not None
         self.tell(ev.AgentAnswered(at, channel.offer, f"leg-{channel.offer}", device))
 
+    def can_lose(self, channel: Channel) -> bool:
+        return channel.phase is Phase.RINGING and len(set(channel.phones) - channel.lost.keys()) > 1
+
+    def lose(self, channel: Channel, outcome: OfferOutcome, at: float, choose: Callable[[int], int]) -> None:
+        """One of several phones that ring is over; the others ring on."""
+        assert channel.offer is not None
+        rings = [phone for phone in channel.phones if phone not in channel.lost]
+        phone = rings[choose(len(rings))]
+        channel.lost[phone] = outcome
+        self.tell(ev.LegFailed(at, channel.offer, phone, outcome))
+
     def fail(self, channel: Channel, outcome: OfferOutcome, at: float) -> None:
         assert channel.offer is not None
-        self.tell(ev.OfferFailed(at, channel.offer, outcome))
+        phones = {phone: channel.lost.get(phone, outcome) for phone in channel.phones} if channel.lost else {}
+        self.tell(ev.OfferFailed(at, channel.offer, outcome, "", phones))
         channel.phase = Phase.HELD
         self._release_phones(channel, at)
         channel.offer = channel.agent = None
@@ -186,7 +200,7 @@ class AsteriskModel:
         if own.phase is not Phase.TALKING:
             channel.call, channel.place, channel.agent = own.call, own.place, own.agent
         channel.phase, channel.offer, channel.phones, channel.device = own.phase, own.offer, own.phones, own.device
-        channel.held, channel.own = False, own.own
+        channel.held, channel.own, channel.lost = False, own.own, own.lost
         self.tell(ev.CallJoined(at, self.node, channel.name, own.name))
 
     def back_on_hold(self, channel: Channel, at: float) -> None:
@@ -229,7 +243,7 @@ class AsteriskModel:
                 self.tell(ev.OfferFailed(at, command.offer, OfferOutcome.VOID))
                 return
             channel.phase, channel.offer, channel.agent = Phase.OFFERING, command.offer, command.agent
-            channel.phones = command.phones
+            channel.phones, channel.lost = command.phones, {}
 
     # -- a look --------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from world import FAILURES, NODES, PARTS, PHONES, World
+from world import FAILURES, NODES, OF_A_PHONE, PARTS, PHONES, World
 
 from acd.domain.events import AgentAction, Phase
 from acd.domain.states import OfferOutcome, PhoneState
@@ -74,6 +74,11 @@ class FloorMachine(RuleBasedStateMachine):
     @rule(data=DATA, outcome=st.sampled_from(FAILURES))
     def offer_fails(self, data: st.DataObject, outcome: OfferOutcome) -> None:
         self.chooser(data).offer_fails(outcome)
+
+    @when(lambda world: world.has_several())
+    @rule(data=DATA, outcome=st.sampled_from(OF_A_PHONE))
+    def one_of_several_fails(self, data: st.DataObject, outcome: OfferOutcome) -> None:
+        self.chooser(data).one_of_several_fails(outcome)
 
     @when(lambda world: world.has(Phase.TALKING))
     @rule(data=DATA)

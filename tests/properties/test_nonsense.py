@@ -95,7 +95,10 @@ class Nonsense:
         if kind == 5:
             return ev.AgentAnswered(at, offer)
         if kind == 6:
-            return ev.OfferFailed(at, offer, r.choice(list(OfferOutcome)))
+            outcome, phone = r.choice(list(OfferOutcome)), r.choice(PHONES)
+            if r.random() < 0.5:
+                return ev.LegFailed(at, offer, phone, outcome)
+            return ev.OfferFailed(at, offer, outcome, "", r.choice([{}, {phone: outcome}]))
         if kind == 7:
             return ev.TalkEnded(at, offer, r.choice(["agent", "caller", "transfer"]))
         if kind == 8:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from world import FAILURES, NODES, PARTS, PHONES, World
+from world import FAILURES, NODES, OF_A_PHONE, PARTS, PHONES, World
 
 from acd.domain.events import AgentAction, Phase
 from acd.domain.states import PhoneState
@@ -67,6 +67,8 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
         found.append((10, world.phone_rings))
     if world.has(Phase.OFFERING, Phase.RINGING):
         found += [(10, world.agent_answers), (6, lambda: world.offer_fails(r.choice(FAILURES)))]
+    if world.has_several():
+        found.append((6, lambda: world.one_of_several_fails(r.choice(OF_A_PHONE))))
     if world.has(Phase.TALKING):
         found += [
             (8, world.agent_hangs_up),

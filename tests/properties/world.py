@@ -27,6 +27,10 @@ from acd.floor import Floor
 NODES = ("east", "west")
 PHONES = ("PJSIP/101", "PJSIP/102", "PJSIP/103", "PJSIP/203", "PJSIP/104", "PJSIP/900")
 PARTS = ("all", "rules", "vip", "tech", "sales", "help", "ann", "bob", "cid", "dan", "1", "2", "3", "4")
+OF_A_PHONE = [
+    *(OfferOutcome.NO_ANSWER, OfferOutcome.BUSY, OfferOutcome.DECLINED),
+    *(OfferOutcome.UNREACHABLE, OfferOutcome.CONGESTION),
+]
 FAILURES = [o for o in OfferOutcome if o not in (OfferOutcome.ANSWERED, OfferOutcome.VOID)]
 
 
@@ -170,6 +174,15 @@ class World:
     def offer_fails(self, outcome: OfferOutcome) -> None:
         channel = self.pick(Phase.OFFERING, Phase.RINGING)
         self.model.fail(channel, outcome, self.utc)
+
+    def has_several(self) -> bool:
+        """Whether several phones ring for somebody."""
+        return any(m.can_lose(c) for m in self.models.values() for c in m.channels.values())
+
+    def one_of_several_fails(self, outcome: OfferOutcome) -> None:
+        found = [(m, c) for m in self.models.values() for c in m.channels.values() if m.can_lose(c)]
+        model, channel = found[self.choose(len(found))]
+        model.lose(channel, outcome, self.utc, self.choose)
 
     def agent_hangs_up(self) -> None:
         channel = self.pick(Phase.TALKING)

@@ -39,6 +39,11 @@ from acd.floor import Floor
 NODE = "pbx"
 
 
+def _phones(text: str) -> dict[str, OfferOutcome]:
+    """``PJSIP/101=busy PJSIP/102=declined``: what each phone did."""
+    return {phone: OfferOutcome(outcome) for phone, outcome in (word.split("=") for word in text.split())}
+
+
 class ScriptError(AssertionError):
     """A line of a script cannot be understood."""
 
@@ -257,8 +262,16 @@ class Stage:
         (r"(offer\d+) consult over", lambda self, at, offer, *_: ev.ConsultEnded(at, self.offer(offer))),
         (r"(\w+) joined into (\w+)", lambda self, at, c, into, *_: ev.CallJoined(at, self.node_of(c), c, into)),
         (
-            r"(offer\d+) fails: (\w+)",
-            lambda self, at, offer, outcome, *_: ev.OfferFailed(at, self.offer(offer), OfferOutcome(outcome)),
+            r"(offer\d+) fails: (\w+)((?: PJSIP/\d+=\w+)*)",
+            lambda self, at, offer, outcome, phones, *_: ev.OfferFailed(
+                at, self.offer(offer), OfferOutcome(outcome), "", _phones(phones)
+            ),
+        ),
+        (
+            r"(offer\d+) loses (\S+): (\w+)",
+            lambda self, at, offer, phone, outcome, *_: ev.LegFailed(
+                at, self.offer(offer), phone, OfferOutcome(outcome)
+            ),
         ),
         (r"(offer\d+) talk ended by (\w+)", lambda self, at, offer, by, *_: ev.TalkEnded(at, self.offer(offer), by)),
         (
@@ -321,8 +334,9 @@ class Stage:
                 whom = f" {agent} {offer}" if agent else f" in {queue}"
                 whom += f" with {target}" if target else ""
                 return f"{call} segment {serial} {kind}{whom}{self._time(at)}"
-            case rec.SegmentClosed(call, serial, at, outcome):
-                return f"{call} segment {serial} ends{f': {outcome}' if outcome else ''}{self._time(at)}"
+            case rec.SegmentClosed(call, serial, at, outcome, agent=agent):
+                whose = f", {agent}'s" if agent else ""
+                return f"{call} segment {serial} ends{f': {outcome}' if outcome else ''}{whose}{self._time(at)}"
             case rec.DecisionMade(call, serial, kind=kind, detail=detail):
                 return f"{call} decision {serial} {kind}: {explain(kind, detail)}"
             case rec.AgentStateChanged():

@@ -518,6 +518,26 @@ async def test_what_comes_faster_than_the_database_goes_to_the_spill(
     assert len(database.rows(calls)) == 1900
 
 
+async def test_a_segment_turns_out_to_be_anothers(database: Database, tmp_path: Path) -> None:
+    """Whether its begin was written before or goes in the same batch; the next one stays whose it is."""
+    store = new_store(database, tmp_path)
+    await store.open()
+    first = SegmentOpened("c1", 0, SegmentKind.RANG, T, "sales", "anna", "o1")
+    second = SegmentOpened("c1", 1, SegmentKind.RANG, T + 1, "sales", "anna", "o2")
+    await write_all(
+        store,
+        [
+            [opened("c1"), first],
+            [SegmentClosed("c1", 0, T + 1, "answered", agent="bob"), second],
+            [SegmentClosed("c1", 1, T + 2, "answered")],
+            [opened("c2"), replace(first, call="c2"), SegmentClosed("c2", 0, T + 1, "answered", agent="carla")],
+        ],
+    )
+    await store.close()
+    found = [(row["call"], row["serial"], row["agent"]) for row in database.rows(segments)]
+    assert sorted(found) == [("c1", 0, "bob"), ("c1", 1, "anna"), ("c2", 0, "carla")]
+
+
 # --- what people say ------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 What is trusted for what: DialBegin binds a leg to an offer (the caller's extension is the offer's id), DialState tells
 that a phone rings, BridgeEnter and BridgeLeave alone bound the conversation, Hangup ends legs and callers, and the
-dialplan's own UserEvent after Dial ends an offer without answer. Hold and Unhold of the agent's leg are his holds; what
+dialplan's own UserEvent after Dial ends an offer without answer. What became of one leg of several say its DialEnd and
+the cause of its Hangup. Hold and Unhold of the agent's leg are his holds; what
 else his phone dials while he talks (DialBegin, a question by AGI) is a consultation, until that channel hangs up.
 
 The end of a conversation is told when both have left the bridge, or one of them has hung up, with the time at which the
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from acd.asterisk.ami.messages import Message
 from acd.domain import events as ev
 from acd.domain.devices import proper_device
-from acd.domain.states import OfferOutcome, PhoneState
+from acd.domain.states import OfferOutcome, PhoneState, foremost
 
 OFFER_CONTEXT = "acd-offer"
 
@@ -50,6 +51,7 @@ _DIALLED = ("DestChannel", "DestUniqueid", "DestLinkedid")
 _WHOLE: dict[str, tuple[str, ...]] = {
     "DialBegin": _DIALLED,
     "DialState": _DIALLED,
+    "DialEnd": (*_DIALLED, "DialStatus"),
     "BridgeEnter": (*_CHANNEL, "BridgeUniqueid", "BridgeType"),
     "BridgeLeave": (*_CHANNEL, "BridgeUniqueid", "BridgeType"),
     "Hangup": (*_CHANNEL, "Cause", "Cause-txt"),
@@ -73,7 +75,12 @@ _DEVICE_STATES = {
     "UNAVAILABLE": PhoneState.UNREACHABLE,
     "INVALID": PhoneState.UNREACHABLE,
 }
-_CAUSE_DECLINED = "21"
+_CAUSE_BUSY, _CAUSE_DECLINED, _CAUSE_CONGESTION = "17", "21", "34"
+_OVER_BY_TIME = frozenset({"", "0", "16", "19", "26"})
+"""Causes of a leg that was taken back, or that said itself that nobody answers."""
+_OF_NO_LEG = frozenset({"", "ANSWER", "CANCEL"})
+"""Ends of dialling that say nothing of the leg: it answered, or was taken back for another or for the caller's sake."""
+_OF_LEGS = frozenset({"BUSY", "CHANUNAVAIL", "NOANSWER", "CONGESTION"})
 _UNIQUE = re.compile(r"-[0-9a-fA-F]+$")
 _MAX_TRACKED = 100_000
 
@@ -106,14 +113,19 @@ def plain_name(text: str, channel: str) -> str:
 
 @dataclass(slots=True)
 class OfferTrack:
-    """The legs of one offer. ``caller`` is the caller's Uniqueid. ``left``: who of the two left the bridge first, and when;
-    ``joined``: the agent's phone joined his caller with somebody else of ours, so that nothing is left to be told."""
+    """The legs of one offer. ``caller`` is the caller's Uniqueid. ``ringing``: legs that were heard ringing; ``ended``: how
+    dialling each ended; ``outcomes``: what that means, per device, once its last leg has hung up. ``left``: who of the two
+    left the bridge first, and when; ``joined``: the agent's phone joined his caller with somebody else of ours, so that
+    nothing is left to be told."""
 
     offer: str
     caller: str
     legs: set[str] = field(default_factory=set)
     devices: dict[str, str] = field(default_factory=dict)
     rang: bool = False
+    ringing: set[str] = field(default_factory=set)
+    ended: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, OfferOutcome] = field(default_factory=dict)
     causes: set[str] = field(default_factory=set)
     answered_by: str | None = None
     left: tuple[str, float] | None = None
@@ -159,6 +171,7 @@ class Translator:
         self._handlers: dict[str, Callable[[Message, float], None]] = {
             "DialBegin": self._dial_begin,
             "DialState": self._dial_state,
+            "DialEnd": self._dial_end,
             "BridgeEnter": self._bridge_enter,
             "BridgeLeave": self._bridge_leave,
             "Hangup": self._hangup,
@@ -215,6 +228,8 @@ class Translator:
         track.legs.add(leg)
         track.devices[leg] = device_of(channel_name)
         track.rang = track.rang or rang
+        if rang:
+            track.ringing.add(leg)
         self.legs[leg] = track
         caller_track = self.caller_is_ours(caller)
         caller_track.offer = offer
@@ -251,10 +266,32 @@ class Translator:
         self.caller_is_ours(caller).offer = offer
 
     def _dial_state(self, message: Message, at: float) -> None:
-        track = self.legs.get(message.get("DestUniqueid", ""))
-        if track is not None and not track.rang and message.get("DialStatus") in ("RINGING", "PROGRESS"):
-            track.rang = True
-            self._submit(ev.AgentRang(at, track.offer))
+        leg = message.get("DestUniqueid", "")
+        track = self.legs.get(leg)
+        if track is not None and message.get("DialStatus") in ("RINGING", "PROGRESS"):
+            track.ringing.add(leg)
+            if not track.rang:
+                track.rang = True
+                self._submit(ev.AgentRang(at, track.offer))
+
+    def _dial_end(self, message: Message, at: float) -> None:
+        leg, status = message.get("DestUniqueid", ""), message.get("DialStatus", "")
+        track = self.legs.get(leg)
+        if track is not None and status not in _OF_NO_LEG:
+            track.ended[leg] = status
+
+    def _leg_over(self, track: OfferTrack, leg: str, cause: str, at: float) -> None:
+        """A leg that nobody has answered is gone. If it was its device's last, and others ring on, that is told at once."""
+        status, device = track.ended.get(leg), track.devices.get(leg, "")
+        if status is None or not device or track.answered_by is not None:
+            return
+        outcome = judge_leg(status, cause, rang=leg in track.ringing)
+        known = track.outcomes.get(device)
+        track.outcomes[device] = outcome if known is None else foremost((known, outcome))
+        if any(track.devices.get(other) == device for other in track.legs):
+            return
+        if any(other not in track.ended for other in track.legs):
+            self._submit(ev.LegFailed(at, track.offer, device, track.outcomes[device]))
 
     # -- conversation --------------------------------------------------------------------------------------------------
 
@@ -395,6 +432,7 @@ class Translator:
             self.leg_bridges.pop(channel, None)
             track.causes.add(cause)
             track.legs.discard(channel)
+            self._leg_over(track, channel, cause, at)
             if track.answered_by == channel:
                 self._talk_over(track, "agent", at)
                 self.offers.pop(track.offer, None)
@@ -418,12 +456,14 @@ class Translator:
             offer = message.get("Offer", "")
             track = self.offers.pop(offer, None)
             status = message.get("Dialstatus", "")
-            if track is not None and message.get("Cause", "0") not in ("", "0"):
-                # The legs' own hang-ups may come later. Without a leg it is the cause of some earlier offer
+            if track is not None and status != "NOANSWER" and message.get("Cause", "0") not in ("", "0"):
+                # The legs' own hang-ups may come later. Without a leg, or with none that has ended by itself, it is the
+                # cause of some earlier offer
                 track.causes.add(message["Cause"])
             outcome = judge(status, track)
             causes = "" if track is None else ",".join(sorted(track.causes))
-            self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}"))
+            phones = outcomes_of(track) if track is not None and status in _OF_LEGS else {}
+            self._submit(ev.OfferFailed(at, offer, outcome, f"dial status {status}, cause {causes or 'none'}", phones))
         elif name == "AcdNowhere":
             target = message.get("Target", "")
             self._warn(
@@ -478,6 +518,29 @@ def _is_whole(name: str, message: Message) -> bool:
         if header not in message:
             return False
     return message.get("Privilege") == _PRIVILEGE.get(name, "call,all")
+
+
+def judge_leg(status: str, cause: str, *, rang: bool) -> OfferOutcome:
+    """What one leg came to, from DialEnd's word on it, the cause it hung up with and whether it was heard ringing."""
+    if status == "BUSY" or cause == _CAUSE_BUSY:
+        return OfferOutcome.BUSY
+    if cause == _CAUSE_DECLINED:
+        return OfferOutcome.DECLINED
+    if status == "CONGESTION" or cause == _CAUSE_CONGESTION:
+        return OfferOutcome.CONGESTION
+    if status == "NOANSWER" and cause in _OVER_BY_TIME and rang:
+        return OfferOutcome.NO_ANSWER
+    return OfferOutcome.UNREACHABLE
+
+
+def outcomes_of(track: OfferTrack) -> dict[str, OfferOutcome]:
+    """What each device came to that an offer has rung; of legs whose hang-up is still to come, by DialEnd alone."""
+    found = dict(track.outcomes)
+    for leg in sorted(track.legs & track.ended.keys()):
+        device = track.devices.get(leg, "")
+        outcome = judge_leg(track.ended[leg], "", rang=leg in track.ringing)
+        found[device] = foremost((outcome, found.get(device, outcome)))
+    return found
 
 
 def judge(status: str, track: OfferTrack | None) -> OfferOutcome:

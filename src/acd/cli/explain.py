@@ -59,6 +59,10 @@ def _headline(kind: str, agent: str, left: dict[str, Any]) -> str:
         return f"offered to {agent}"
     if kind == "offer_failed":
         return f"the offer to {agent} failed: {words(left.pop('outcome', None))}"
+    if kind == "let_go":
+        return f"{said(left.pop('agent', None))} no longer rung: {words(left.pop('outcome', None))}"
+    if kind == "answered":
+        return f"answered by {said(left.pop('agent', None) or agent)}"
     if kind == "overflowed":
         return f"overflowed to {said(left.pop('to', None))}"
     if kind in ("escalated", "transferred"):
@@ -149,6 +153,20 @@ def _failed(left: dict[str, Any]) -> Iterator[str]:
         yield f"consequence: {said(consequence)}"
 
 
+def _let_go(left: dict[str, Any]) -> Iterator[str]:
+    consequence, others = left.pop("consequence", None), left.pop("still_rung", None)
+    if consequence:
+        yield f"consequence: {said(consequence)}"
+    if others:
+        yield f"still rung: {said(others)}"
+
+
+def _answered(left: dict[str, Any]) -> Iterator[str]:
+    released = left.pop("released", None)
+    if released:
+        yield f"rung no more, and free: {said(released)}"
+
+
 def _overflowed(left: dict[str, Any]) -> Iterator[str]:
     cause, after_s = left.pop("cause", None), left.pop("after_s", None)
     if cause is not None:
@@ -210,6 +228,8 @@ _BODIES: Mapping[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "waits": _waits,
     "offered": _offered,
     "offer_failed": _failed,
+    "let_go": _let_go,
+    "answered": _answered,
     "overflowed": _overflowed,
     "escalated": _escalated,
     "transferred": _escalated,

@@ -85,12 +85,22 @@ class AgentAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LegFailed(Event):
+    """One of the phones that an offer rings is over without an answer, by ``outcome``, while others still ring."""
+
+    offer: str
+    device: str
+    outcome: OfferOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class OfferFailed(Event):
-    """The offer ended without a conversation."""
+    """The offer ended without a conversation. ``phones``: what each phone did, device -> outcome, as far as known."""
 
     offer: str
     outcome: OfferOutcome
     detail: str = ""
+    phones: Mapping[str, OfferOutcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

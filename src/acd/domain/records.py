@@ -82,13 +82,14 @@ class SegmentOpened(Record):
 @dataclass(frozen=True, slots=True)
 class SegmentClosed(Record):
     """A stretch of a call ended. ``outcome`` is a word such as an OfferOutcome; ``target`` as in SegmentOpened, if it was
-    not known before, or where a transfer went."""
+    not known before, or where a transfer went; ``agent`` whose it is, if that is another than was thought at its begin."""
 
     call: str
     serial: int
     ended_at: float
     outcome: str | None = None
     target: str | None = None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

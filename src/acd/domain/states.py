@@ -12,6 +12,7 @@ TALKING it is back to WAITING when it is passed on to another queue: one call, w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from acd.domain.errors import IllegalTransitionError
@@ -60,6 +61,22 @@ class OfferOutcome(StrEnum):
     CALLER_GONE = "caller_gone"
     VOID = "void"
     LOST_TRACK = "lost_track"
+
+
+_FOREMOST = (
+    OfferOutcome.NO_ANSWER,
+    OfferOutcome.BUSY,
+    OfferOutcome.CONGESTION,
+    OfferOutcome.DECLINED,
+    OfferOutcome.UNREACHABLE,
+)
+
+
+def foremost(outcomes: Iterable[OfferOutcome]) -> OfferOutcome:
+    """What the several phones of one agent come to, of which none was answered: as Asterisk has it, one that rang out
+    counts before a busy one, and so on. Unreachable, if there are none."""
+    found = set(outcomes)
+    return next((one for one in _FOREMOST if one in found), next(iter(found), OfferOutcome.UNREACHABLE))
 
 
 class CallOutcome(StrEnum):

@@ -23,7 +23,7 @@ from acd.floor import Floor, Step
 
 CHOSEN, FREE, BUSY, UNFIT = "chosen", "free", "busy", "unfit"
 _ORDER = (CHOSEN, FREE, BUSY, UNFIT)
-_NO_CHOICE = frozenset({"offer_failed"})
+_NO_CHOICE = frozenset({"offer_failed", "let_go", "answered"})
 """Kinds of decisions that choose nobody."""
 
 
@@ -91,7 +91,7 @@ def candidates(floor: Floor, record: DecisionMade) -> Iterator[dict[str, Any]]:
     call = floor.calls.get(record.call)
     if call is None:
         return
-    rows = []
+    rows, rung = [], {record.agent, *record.detail.get("agents", ())}
     for agent in floor.roster.agents.values():
         unfit = floor.matcher.why_not(agent.name, call.queue.name, call.requirement)
         if call.kept_for is not None:
@@ -99,10 +99,10 @@ def candidates(floor: Floor, record: DecisionMade) -> Iterator[dict[str, Any]]:
         idle_s = None
         if unfit:
             fit, why = UNFIT, unfit
-        elif agent.why_not is not None and agent.name != record.agent:
+        elif agent.why_not is not None and agent.name not in rung:
             fit, why = BUSY, agent.why_not
         else:
-            fit, why = (CHOSEN if agent.name == record.agent else FREE), ""
+            fit, why = (CHOSEN if agent.name in rung else FREE), ""
             idle_s = round(max(0.0, record.at - agent.idle_since), 3)
         key = (_ORDER.index(fit), agent.idle_since if idle_s is not None else 0.0, agent.serial, agent.name)
         rows.append((key, {"agent": agent.name, "fit": fit, "why": why, "idle_s": idle_s}))

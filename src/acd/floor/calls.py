@@ -12,13 +12,14 @@ from acd.domain.events import CallMemory
 from acd.domain.place import Place
 from acd.domain.records import DecisionMade, Record, SegmentClosed, SegmentOpened
 from acd.domain.requirement import ANYONE, Requirement
-from acd.domain.states import CallState, SegmentKind, check_call_transition
+from acd.domain.states import CallState, OfferOutcome, SegmentKind, check_call_transition
 from acd.floor.exclusion import Exclusion
 
 TALK_KINDS = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
 """The stretches of a conversation."""
 IN_OFFER = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, *TALK_KINDS})
 """The stretches in which a call has an agent."""
+_RINGING = frozenset({SegmentKind.OFFERED, SegmentKind.RANG})
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Call:
     segment: int | None = None
     segment_kind: SegmentKind = SegmentKind.ENTERED
     segment_at: float = 0.0
+    segment_agent: str | None = None
     next_decision: int = 0
     answered_at: float | None = None
     talk_ended_by: str | None = None
@@ -80,7 +82,8 @@ class Call:
 @dataclass(slots=True)
 class Offer:
     """One offer of one call to one agent, or to several at once. ``agent`` is the first of ``agents`` until somebody
-    answers, then who did. ``answered`` once both are in a bridge."""
+    answers, then who did. ``answered`` once both are in a bridge. ``several``: more than one were rung; ``over``: what
+    those of their phones did that ring no more."""
 
     offer: str
     call: str
@@ -89,6 +92,8 @@ class Offer:
     rang: bool = False
     answered: bool = False
     others: tuple[str, ...] = ()
+    several: bool = False
+    over: dict[str, OfferOutcome] = field(default_factory=dict)
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -111,6 +116,7 @@ class Ledger:
         call.segment, call.segment_kind, call.segment_at = call.next_segment, kind, at
         call.next_segment += 1
         in_offer = kind in IN_OFFER
+        call.segment_agent = call.agent if in_offer else None
         self._emit(
             SegmentOpened(
                 call.call,
@@ -118,7 +124,7 @@ class Ledger:
                 kind,
                 at,
                 queue=call.queue.name or None,
-                agent=call.agent if in_offer else None,
+                agent=call.segment_agent,
                 offer=call.offer if in_offer else None,
                 target=target,
             )
@@ -129,7 +135,10 @@ class Ledger:
         """Close the open segment; the moment, never earlier than the segment's start."""
         at = max(at, call.segment_at)
         if call.segment is not None:
-            self._emit(SegmentClosed(call.call, call.segment, at, outcome))
+            whose = None
+            if call.segment_kind in _RINGING and call.agent != call.segment_agent:
+                whose = call.agent  # of several who were rung, another than the one it began with
+            self._emit(SegmentClosed(call.call, call.segment, at, outcome, agent=whose))
             call.segment = None
             call.segment_at = at
         return at
@@ -147,7 +156,7 @@ class Ledger:
                 continue
             if not goes_on and segment.kind in kinds and segment.offer == call.offer:
                 call.segment, call.segment_kind = segment.serial, SegmentKind(segment.kind)
-                call.segment_at = segment.started_at
+                call.segment_at, call.segment_agent = segment.started_at, segment.agent
                 goes_on = True
             else:
                 call.segment_at = max(at, segment.started_at)

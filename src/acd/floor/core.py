@@ -7,9 +7,10 @@ Look-ups that fail are not errors: Asterisk may speak of offers that have just e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import Any
 
 from acd.domain import commands as do
@@ -26,7 +27,7 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
-from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync, worth
+from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync, together, worth
 from acd.floor.calls import Call, Ledger, Offer
 from acd.floor.explain import explain_offer
 from acd.floor.forecast import Forecast
@@ -112,6 +113,7 @@ class Floor:
             ev.CallLeft: self._call_left,
             ev.AgentRang: self._agent_rang,
             ev.AgentAnswered: self._agent_answered,
+            ev.LegFailed: lambda event, now: together.leg_failed(self, event, now),
             ev.OfferFailed: self._offer_failed,
             ev.TalkEnded: lambda event, now: conversation.talk_ended(self, event, now),
             ev.PhoneStateChanged: self._phone_changed,
@@ -297,7 +299,7 @@ class Floor:
         self.matcher.unwait(call.call)
         identity = self.new_id()
         first, others = agents[0], tuple(agent.name for agent in agents[1:])
-        self.offers[identity] = Offer(identity, call.call, first.name, at, others=others)
+        self.offers[identity] = Offer(identity, call.call, first.name, at, others=others, several=bool(others))
         call.become(CallState.OFFERED)
         call.offer, call.agent, call.touched_at, call.going = identity, first.name, now.utc, False
         call.stage_mono, call.hops = None, 0
@@ -339,7 +341,8 @@ class Floor:
             if call is not None:
                 self.offer_waiting(self.calls[call], agent, at, now, trigger)
 
-    def _agents_freed(self, names: Iterable[str], at: float, now: Instant, trigger: str) -> None:
+    def agents_freed(self, names: Iterable[str], at: float, now: Instant, trigger: str) -> None:
+        """Give each of several free agents a waiting call, in this order."""
         for name in names:
             agent = self.roster.agents.get(name)
             if agent is not None:  # who is no longer defined has just gone
@@ -397,25 +400,8 @@ class Floor:
         if offer is None or offer.answered:
             return
         if offer.others:
-            self.choose(offer, event.device, event.at, now)
+            together.choose(self, offer, event.device, event.at, now)
         self.answer(offer, event.at, now)
-
-    def choose(self, offer: Offer, device: str, at: float, now: Instant) -> None:
-        """One of several who rang has answered: the others are free at once, and it was no fault of theirs."""
-        folded = device.casefold()
-        winner = next(
-            (n for n in offer.agents if any(d.casefold() == folded for d in self.roster.agents[n].devices)), offer.agent
-        )
-        losers = [name for name in offer.agents if name != winner]
-        offer.agent, offer.others = winner, ()
-        self.calls[offer.call].agent = winner
-        for name in losers:
-            agent = self.roster.agents[name]
-            if agent.pending is not None:
-                self.settle_pending(agent, at, now)
-            else:
-                self.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
-        self._agents_freed(losers, at, now, "answered_elsewhere")
 
     def answer(self, offer: Offer, at: float, now: Instant) -> None:
         """Caller and agent talk."""
@@ -453,25 +439,38 @@ class Floor:
         offer = self.offers.get(event.offer)
         if offer is None or offer.answered:
             return
-        self.fail_offer(offer, event.outcome, event.detail, event.at, now)
+        self.fail_offer(offer, event.outcome, event.detail, event.at, now, phones=event.phones)
 
     def fail_offer(
-        self, offer: Offer, outcome: OfferOutcome, detail: str, at: float, now: Instant, *, rematch: bool = True
+        self,
+        offer: Offer,
+        outcome: OfferOutcome,
+        detail: str,
+        at: float,
+        now: Instant,
+        *,
+        rematch: bool = True,
+        phones: Mapping[str, OfferOutcome] = MappingProxyType({}),
     ) -> None:
-        """End an offer without a conversation: the call is back at its place, the agent paused or passed over."""
+        """End an offer without a conversation: the call is back at its place, the agent paused or passed over.
+        ``phones``: what each phone did, where several agents were rung."""
         call = self.calls[offer.call]
         del self.offers[offer.offer]
         call.touched_at = now.utc
-        consequences = [self._release(offer, name, outcome, at, now) for name in offer.agents]
+        outcomes = together.outcomes_of(self, offer, outcome, phones)
+        outcome = outcomes[offer.agent]
+        consequences = [self.release(offer, name, outcomes[name], at, now) for name in offer.agents]
         said: dict[str, Any] = {"outcome": outcome, "detail": detail, "consequence": consequences[0]}
         if offer.others:
             said["agents"] = dict(zip(offer.agents, consequences, strict=True))
+            if len(set(outcomes.values())) > 1:
+                said["outcomes"] = outcomes
         self.ledger.decide(call, at, "offer_failed", said)
         call.become(CallState.WAITING)
-        call.offer = call.agent = None
-        if outcome is OfferOutcome.DECLINED and not offer.others:
-            exclusion.exclude(self, call, offer.agent, "declined", now, self.definition.cool_down_s)
+        if phones or not offer.others:
+            together.exclude_decliners(self, call, outcomes, now)
         at = self.ledger.turn(call, SegmentKind.WAITED, at, outcome)
+        call.offer = call.agent = None
         if outcome is OfferOutcome.CALLER_GONE:
             # His end is on the way. No other phone rings for him, unless it does not come
             call.going = True
@@ -484,7 +483,7 @@ class Floor:
         if not self.comparing:
             line.review_waiting(self, call, at, now)
 
-    def _release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
+    def release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
         """What a failed offer does to its agent ``name``; in words, for the explanation."""
         agent = self.roster.agents[name]
         excused = self.reach.failed(self, agent, outcome, rang=offer.rang, alone=not offer.others, at=at, now=now)
@@ -592,14 +591,14 @@ class Floor:
             del self.offers[offer.offer]
             released = offer.agents
             for name in released:
-                self._release(offer, name, agent_gone, at, now)
+                self.release(offer, name, agent_gone, at, now)
             closing = agent_gone
         if call.talked and outcome not in _AFTER_A_TALK:
             # It was answered once, whatever became of it in the queue where it waited again
             sent_on = target is not None and target != "hangup" and not target.startswith("message ")
             outcome = CallOutcome.TRANSFERRED if sent_on else CallOutcome.ANSWERED
         self.close(call, outcome, by, cause, at, now, target=target, closing=closing)
-        self._agents_freed(released, at, now, "caller_gone")
+        self.agents_freed(released, at, now, "caller_gone")
 
     def close(
         self,

@@ -7,7 +7,7 @@ leaves alone whatever was touched while it was taken.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acd.domain import commands as do
 from acd.domain import events as ev
@@ -17,7 +17,7 @@ from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
-from acd.floor import arrivals, callers, conversation, exclusion, line
+from acd.floor import arrivals, callers, conversation, exclusion, line, together
 from acd.floor.calls import TALK_KINDS, Call, Offer
 from acd.routing.roster import Agent
 
@@ -329,7 +329,10 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         offer=None if held else seen.offer,
         agent=None if held or agent is None else agent.name,
     )
-    floor.ledger.decide(call, event.at, "adopted", {"phase": phase, "queue": queue.name, "was": was})
+    told: dict[str, Any] = {"phase": phase, "queue": queue.name, "was": was}
+    if not held and agent is not None and (besides := _rung_besides(floor, call, agent)):
+        told["agents"] = [agent.name, *(other.name for other in besides)]
+    floor.ledger.decide(call, event.at, "adopted", told)
     _mark(floor, seen, call)
     if not held and agent is not None:
         _bind(floor, call, agent, phase, event.at, now)
@@ -337,8 +340,12 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
 
 def _mark(floor: Floor, seen: SeenCall, call: Call) -> None:
     """Write on the channel who the call is and where it stands, if anything else stands there: the next life reads it."""
-    if seen.call != call.call or seen.place is None or seen.place.encode() != call.place.encode():
-        floor.command(do.MarkCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
+    offer = floor.offers.get(call.offer or "")
+    let_go = offer is not None and offer.several and seen.offer == offer.offer and seen.agent not in offer.agents
+    if let_go or seen.call != call.call or seen.place is None or seen.place.encode() != call.place.encode():
+        agent = offer.agent if let_go and offer is not None else ""
+        place = call.place.encode()
+        floor.command(do.MarkCall(call.node, call.channel, call.call, place, call.queue.hold, agent))
 
 
 def _may_bind(floor: Floor, agent: Agent | None, offer: str | None) -> bool:
@@ -383,6 +390,7 @@ def _bind(floor: Floor, call: Call, agent: Agent, phase: Phase, at: float, now: 
         rang=phase is not Phase.OFFERING,
         answered=talks,
         others=tuple(other.name for other in others),
+        several=bool(others),
     )
     call.become(CallState.TALKING if talks else CallState.OFFERED)
     call.going = False
@@ -427,7 +435,7 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
             if seen.phase is Phase.TALKING:
                 floor.drift("answer_unheard", f"call {call.call} talks with {offer.agent}")
                 if offer.others:
-                    floor.choose(offer, seen.agent_device or "", event.at, now)
+                    together.choose(floor, offer, seen.agent_device or "", event.at, now)
                 floor.answer(offer, event.at, now)
             elif seen.phase is Phase.RINGING and not offer.rang:
                 floor.rang(offer, event.at, now)

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.domain.errors import StoreError
-from acd.domain.states import CallOutcome, OfferOutcome, SegmentKind
+from acd.domain.states import CallOutcome, SegmentKind
+from acd.queuelog.story import MISSED
 from acd.store import schema
 from acd.store.location import first_line, locate
 from acd.store.tables import agent_states, agents, calls, decisions, epochs, revisions, segments
@@ -127,7 +128,7 @@ class Look:
                 found[row["call"]][0].append(row)
         told = [call["call"] for call in of if _needs_decisions(call, found[call["call"]][0])]
         for some in _some(told):
-            kinds = ("overflowed", "escalated", "transferred", "offered")
+            kinds = ("overflowed", "escalated", "transferred", "offered", "let_go")
             why = sa.select(decisions.c.call, decisions.c.at, decisions.c.kind, decisions.c.offer, decisions.c.detail)
             why = why.where(decisions.c.call.in_(some), decisions.c.kind.in_(kinds))
             for row in self._rows(why.order_by(decisions.c.call, decisions.c.serial)):
@@ -187,7 +188,7 @@ class Look:
 def _needs_decisions(call: Row, line: Sequence[Row]) -> bool:
     """Whether it left a queue, or rang where nobody answered: only then do its decisions matter, which are large."""
     queues = {segment["queue"] for segment in line}
-    missed = any(segment["outcome"] == OfferOutcome.NO_ANSWER for segment in line)
+    missed = any(segment["outcome"] in MISSED for segment in line)
     return missed or len(queues) > 1 or call["outcome"] == CallOutcome.OVERFLOWED
 
 

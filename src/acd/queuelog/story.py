@@ -167,6 +167,9 @@ class Story:
     def _end(self, row: Row, segment: Row, following: Row | None, decisions: Any) -> Iterator[Moment]:
         kind, at, outcome = segment["kind"], segment["ended_at"], segment["outcome"]
         if kind in _RINGING:
+            if following is None or following["kind"] not in _RINGING or following["offer"] != segment["offer"]:
+                for told in _let_go(segment, decisions):
+                    yield Rang(told["at"], self.call, str(told["detail"].get("agent") or ""), self._since, gone=False)
             gone = outcome == OfferOutcome.CALLER_GONE
             if gone or outcome in MISSED:
                 rung = [segment["agent"] or ""] if gone else _rung(segment, decisions)
@@ -211,11 +214,17 @@ def _left(decisions: Sequence[Row], at: float) -> str:
     return str(last["detail"].get("cause") or Cause.MAX_WAIT) if last["kind"] == "overflowed" else str(last["kind"])
 
 
+def _let_go(segment: Row, decisions: Sequence[Row]) -> list[Row]:
+    """The decisions by which some of several agents were rung no more, while others were."""
+    return [row for row in decisions if row["kind"] == "let_go" and row["offer"] == segment["offer"]]
+
+
 def _rung(segment: Row, decisions: Sequence[Row]) -> list[str]:
-    """Everybody whose phone rang for the offer of ``segment``."""
+    """Everybody whose phone rang to the end for the offer of ``segment``."""
     for row in decisions:
         if row["kind"] == "offered" and row["offer"] == segment["offer"]:
             several = row["detail"].get("agents")
             if isinstance(several, list) and several:
-                return [str(agent) for agent in several]
+                over = {told["detail"].get("agent") for told in _let_go(segment, decisions)}
+                return [str(agent) for agent in several if agent not in over]
     return [segment["agent"] or ""]

@@ -133,7 +133,11 @@ class Verifier:
         explained: dict[str, dict[str, frozenset[str]]] = {}
         for name, told in groupby(self._offered(connection, piece, after), lambda row: row[0]):
             if name in of:
-                explained[name] = {offer: agents for _, offer, agents in told if offer}
+                offers: dict[str, frozenset[str]] = {}
+                explained[name] = offers
+                for _, offer, agents in told:
+                    if offer:
+                        offers[offer] = offers.get(offer, frozenset()) | agents
             elif known.decisions is None and known.calls is None:
                 yield Violation("orphan", f"decisions of {name}, which is no call", name)
         seen: set[str] = set()

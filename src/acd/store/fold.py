@@ -34,6 +34,7 @@ _CALL_OPENING = slice(0, 10)
 _CALL_ANSWERED_AT, _CALL_AGENT, _CALL_ENDED_AT = 10, 11, 12
 _CALL_CLIENT = slice(17, 19)
 _SEGMENT_OPENING = slice(0, 7)
+_SEGMENT_AGENT = 4
 _SEGMENT_ENDED_AT = 7
 _STATE_ENDED_AT = 3
 _AGENT_PHONE, _AGENT_PENDING = 7, 8
@@ -184,12 +185,14 @@ def _segment_closed(stage: Stage, record: SegmentClosed) -> bool:
         at = 2
         row = stage.segments_patch.get(key)
         if row is None:
-            row = stage.segments_patch[key] = [record.call, record.serial, None, None, None]
+            row = stage.segments_patch[key] = [record.call, record.serial, None, None, None, None]
     row[at] = record.ended_at
     if record.outcome is not None:
         row[at + 1] = record.outcome
     if record.target is not None:
         row[at + 2] = storable(record.target)
+    if record.agent is not None:
+        row[_SEGMENT_AGENT if at == _SEGMENT_ENDED_AT else at + 3] = record.agent
     return True
 
 

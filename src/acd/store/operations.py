@@ -72,7 +72,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("calls_said", "patch", tables.calls, ("call", *_CALL_SAID), frozenset(_CALL_SAID)),
     Operation("segments", "put", tables.segments, _all(tables.segments), frozenset(_SEGMENT_LATER)),
     Operation(
-        "segments_patch", "patch", tables.segments, ("call", "serial", *_SEGMENT_LATER), frozenset(_SEGMENT_LATER)
+        "segments_patch",
+        "patch",
+        tables.segments,
+        ("call", "serial", *_SEGMENT_LATER, "agent"),
+        frozenset({*_SEGMENT_LATER, "agent"}),
     ),
     Operation("decisions", "put", tables.decisions, _all(tables.decisions)),
     Operation("agent_states", "put", tables.agent_states, _all(tables.agent_states), frozenset({"ended_at"})),
