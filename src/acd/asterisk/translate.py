@@ -493,8 +493,12 @@ class Translator:
                 track = self.legs.get(leg)
                 if track is not None and (track.joined or self._moves_into(track, into, at)):
                     return
-            # Whom he talks to now; its connected line is still the agent. Else the number that the agent dialled
-            number = message.get("TransferTargetCallerIDNum", "").replace("<unknown>", "")
+            # Whom he talks to now; its connected line is still the agent. Not yet in a bridge, it is the connected line of
+            # the agent's channel. Else the number that the agent dialled
+            numbers = (
+                message.get(f"{who}Num", "") for who in ("TransferTargetCallerID", "SecondTransfererConnectedLine")
+            )
+            number = next((one for one in numbers if one and one != "<unknown>"), "")
             target = number or message.get("SecondTransfererExten", "")
             self._transferred(message.get("TransfereeUniqueid", ""), "attended", target, at)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ from acd.floor.calls import Call
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
-
-_IDENTITY = re.compile(r"[0-9]{14}", re.ASCII)
 
 
 def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
@@ -50,11 +47,8 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
         queue = floor.definition.queues.get(old.queue, queue)
         place = replace(old, queue=queue.name, entered_at=entered_at)
-    else:
-        if from_call is None and event.call is not None and _IDENTITY.fullmatch(event.call):
-            from_call = event.call
-        if event.variables:
-            place = place.with_attributes(event.variables)
+    elif event.variables:
+        place = place.with_attributes(event.variables)
     call = Call(
         call=identity,
         node=event.node,

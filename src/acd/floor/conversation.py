@@ -8,15 +8,15 @@ call to a colleague.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.definition import QueueDefinition, ToDialplan
 from acd.domain.instant import Instant
-from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
-from acd.floor import exclusion, line, worth
+from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
+from acd.floor import arrivals, exclusion, line, worth
 from acd.floor.calls import Call, Offer
 
 if TYPE_CHECKING:
@@ -186,8 +186,13 @@ def call_joined(floor: Floor, event: ev.CallJoined, now: Instant) -> None:
         return
     if other is not None:
         floor.caller_gone(other, None, event.at, now)
+    elif call is not None and call.state is CallState.TALKING and call.queue.name in floor.definition.queues:
+        # We had sent that one on, which has found nobody there: at least nobody is lost
+        pass_on(floor, call, call.queue, event.at, now, "transferred")
+        return
     if call is not None and call.state in (CallState.TALKING, CallState.AFTER):
-        floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now)
+        target = "another call" if other is None else f"call {other.call}"
+        floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=target)
 
 
 JOINABLE = (CallState.WAITING, CallState.OFFERED, CallState.TALKING)
@@ -200,8 +205,18 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
     assert call.offer is not None
     offer, theirs = floor.offers[call.offer], floor.offers.get(other.offer or "")
     before, queue, state = call.queue, other.queue, other.state
+    freed: tuple[str, ...] = ()
     floor.matcher.unwait(other.call)
-    detail = {"from": before.name, "to": queue.name, "call": other.call, "found": str(state)}
+    if theirs is not None and not theirs.rang and not theirs.answered:
+        # Perhaps it has found nobody on the other channel any more: another is made, to this one
+        del floor.offers[theirs.offer]
+        freed = theirs.agents
+        for name in freed:
+            floor.release(theirs, name, OfferOutcome.CALLER_GONE, at, now)
+        theirs = None
+    detail: dict[str, Any] = {"from": before.name, "to": queue.name, "call": other.call, "found": str(state)}
+    if theirs is not None and theirs.others:
+        detail["agents"] = list(theirs.agents)
     _count_talk(floor, call, at)
     _close_consult(floor, other, call, at, now)
     _wait_again(call, queue, now)
@@ -209,8 +224,7 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
     kind = SegmentKind.WAITED
     if theirs is not None:
         at = max(at, *(floor.roster.agents[name].since for name in theirs.agents))
-        kind = SegmentKind.RANG if theirs.rang else SegmentKind.OFFERED
-        kind = SegmentKind.TALKED if state is CallState.TALKING else kind
+        kind = SegmentKind.TALKED if theirs.answered else SegmentKind.RANG
     at = floor.ledger.turn(call, kind, at, "joined")
     call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
     floor.ledger.decide(call, at, "joined", detail)
@@ -218,19 +232,22 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
         floor.emit(rec.CallMoved(call.call, queue.name))
     exclusion.exclude(floor, call, offer.agent, "transferred", now)
     if theirs is not None:
-        _take_over(floor, call, theirs, at, now, talks=state is CallState.TALKING)
+        _take_over(floor, call, theirs, at, now)
     _agent_done(floor, call, offer, before, at, now)
     if theirs is None:
         floor.arm_max_wait(call, now)
-        line.settle(floor, call, at, now, "joined", fresh=False)
+        if not arrivals.rehome(floor, call, at, now):
+            # What was under way to the other channel has found nobody there: said again, to this one
+            line.settle(floor, call, at, now, "joined", fresh=True)
+        floor.agents_freed(freed, at, now, "joined")
     else:
         mark = do.MarkCall(call.node, call.channel, call.call, call.place.encode(), queue.hold, theirs.agent)
         floor.command(mark)
 
 
-def _take_over(floor: Floor, call: Call, theirs: Offer, at: float, now: Instant, *, talks: bool) -> None:
+def _take_over(floor: Floor, call: Call, theirs: Offer, at: float, now: Instant) -> None:
     """Whoever was bound to the other call is bound to ``call``."""
-    theirs.call = call.call
+    theirs.call, talks = call.call, theirs.answered
     call.become(CallState.OFFERED)
     for name in theirs.agents:
         agent = floor.roster.agents[name]

@@ -126,13 +126,19 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     alive = {seen.channel for seen in event.calls}
     if event.restarted:
         _close_all(floor, event, alive, now)
-    remembered = {memory.channel: memory for memory in floor.memory.values() if memory.node == event.node}
+    here = [memory for memory in floor.memory.values() if memory.node == event.node]
+    remembered = {memory.channel: memory for memory in here}
+    places = {memory.call: memory for memory in here}
+    places |= {segment.offer: memory for memory in here for segment in memory.open_segments if segment.offer}
     for seen in event.calls:
         call = floor.by_channel.get((event.node, seen.channel))
         if call is None:
             # A look that is older than the call's end revives nobody
             if floor.ended.get((event.node, seen.channel), _NEVER)[0] <= before:
-                _adopt(floor, event, _as_remembered(floor, event, seen, remembered.get(seen.channel), alive), now)
+                memory = remembered.get(seen.channel)
+                for place in (seen.call, seen.offer) if memory is not None else ():
+                    seen = _as_remembered(floor, event, seen, memory, places.get(place or ""), alive)
+                _adopt(floor, event, seen, now)
         elif call.touched_at <= before:
             other = _whose_place(floor, seen, call, alive)
             if other is not None:
@@ -149,15 +155,23 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
 
 
 def _as_remembered(
-    floor: Floor, event: ev.NodeResynced, seen: SeenCall, memory: ev.CallMemory | None, alive: set[str]
+    floor: Floor,
+    event: ev.NodeResynced,
+    seen: SeenCall,
+    memory: ev.CallMemory | None,
+    other: ev.CallMemory | None,
+    alive: set[str],
 ) -> SeenCall:
-    """A channel that bears another call's name, because its caller was put in the place of that other one, whose channel is
-    gone: he is who he was, and the other call is over."""
-    other = floor.memory.get(seen.call or "")
-    if memory is None or other is None or other is memory or other.channel in alive or memory.call not in floor.memory:
+    """A channel that bears the name or the offer of another call, whose own channel is gone: its caller was put in the
+    other one's place. He is who he was, and the other call is over."""
+    if memory is None or other is None or other is memory or other.channel in alive:
         return seen
-    _close_remembered(floor, other, CallOutcome.TRANSFERRED, "agent", event.at, f"call {memory.call}")
-    return replace(seen, call=memory.call)
+    if memory.call in floor.memory and other.call in floor.memory:
+        _close_remembered(
+            floor, other, CallOutcome.TRANSFERRED, "agent", event.at, f"call {memory.call}", closing="joined"
+        )
+        return replace(seen, call=memory.call)
+    return seen
 
 
 def _whose_place(floor: Floor, seen: SeenCall, call: Call, alive: set[str]) -> Call | None:
@@ -484,14 +498,21 @@ def _close_all(floor: Floor, event: ev.NodeResynced, alive: set[str], now: Insta
 
 
 def _close_remembered(
-    floor: Floor, memory: ev.CallMemory, outcome: CallOutcome, by: str, at: float, target: str | None
+    floor: Floor,
+    memory: ev.CallMemory,
+    outcome: CallOutcome,
+    by: str,
+    at: float,
+    target: str | None,
+    closing: str = "restart",
 ) -> None:
     del floor.memory[memory.call]
     ended_at = max([at, memory.entered_at, *(s.started_at for s in memory.open_segments)])
     for segment in memory.open_segments:
         if segment.kind != SegmentKind.WRAPPED:
-            floor.emit(SegmentClosed(memory.call, segment.serial, ended_at, "restart"))
+            floor.emit(SegmentClosed(memory.call, segment.serial, ended_at, closing))
     floor.emit(CallClosed(memory.call, ended_at, outcome, by, None, target))
+    floor.note_end(memory.node, memory.channel, ended_at, memory.call)
 
 
 def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
