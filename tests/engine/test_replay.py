@@ -350,6 +350,7 @@ def test_the_story_names_every_agent_as_he_was(tmp_path: Path) -> None:
             rung = decision.detail.get("agents", [decision.agent])
             assert chosen == (rung if decision.kind == "offered" else [])
             if decision.kind == "offered":
+                assert rows[0]["agent"] == decision.detail["chosen"]["agent"]
                 assert rows[0]["idle_s"] == decision.detail["chosen"]["idle_s"]
                 best = [one["agent"] for one in decision.detail["best"]]
                 assert best == [*chosen, *free][: len(best)]

@@ -91,7 +91,7 @@ def candidates(floor: Floor, record: DecisionMade) -> Iterator[dict[str, Any]]:
     call = floor.calls.get(record.call)
     if call is None:
         return
-    rows, rung = [], {record.agent, *record.detail.get("agents", ())}
+    rows, rung = [], list(record.detail.get("agents") or [record.agent])
     for agent in floor.roster.agents.values():
         unfit = floor.matcher.why_not(agent.name, call.queue.name, call.requirement)
         if call.kept_for is not None:
@@ -104,7 +104,8 @@ def candidates(floor: Floor, record: DecisionMade) -> Iterator[dict[str, Any]]:
         else:
             fit, why = (CHOSEN if agent.name in rung else FREE), ""
             idle_s = round(max(0.0, record.at - agent.idle_since), 3)
-        key = (_ORDER.index(fit), agent.idle_since if idle_s is not None else 0.0, agent.serial, agent.name)
+        place = rung.index(agent.name) if fit == CHOSEN else agent.idle_since if idle_s is not None else 0.0
+        key = (_ORDER.index(fit), place, agent.serial, agent.name)
         rows.append((key, {"agent": agent.name, "fit": fit, "why": why, "idle_s": idle_s}))
     yield from (row for _, row in sorted(rows, key=lambda item: item[0]))
 

@@ -294,7 +294,7 @@ class Floor:
     def offer(self, call: Call, agents: list[Agent], at: float, now: Instant, trigger: str) -> None:
         """Bind ``agents`` (mostly one) to ``call`` and send the offer on its way, not before they were free for it, nor
         before the stage that allows it."""
-        at = max(at, line.stage_began_at(call), *(agent.since for agent in agents))
+        at = max(at, call.segment_at, line.stage_began_at(call), *(agent.since for agent in agents))
         detail = explain_offer(self, call, agents, at, trigger)
         self.matcher.unwait(call.call)
         identity = self.new_id()
