@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**32)
 EVERY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=25,
+    max_examples=15,
     # A smaller seed is no simpler world
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

@@ -15,7 +15,7 @@ from acd.cli.report_values import NUMBERS, about, key_text, range_text, value_te
 from acd.reports import catalogue
 from acd.reports.model import Column, Kind, Report, Row
 
-ROWS_MAX = 10_000
+ROWS_MAX = 1_000
 """More rows are for a file."""
 
 _BAR = 12

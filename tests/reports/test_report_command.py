@@ -1,0 +1,227 @@
+"""acd report, from the command line: what people type, and what they get when it is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+from reportkit import World, fill, make_world
+
+from acd.cli import cli
+from acd.reports.catalogue import REPORTS
+from acd.store import upgrade
+from acd.store.location import locate
+from acd.store.tables import calls
+
+Acd = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    made = (make_world(seed, size=300) for seed in range(50))
+    return next(world for world in made if world.zone.key == "Europe/Berlin" and len(world.states) > 40)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, world: World) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('filled')}/acd.db"
+    upgrade(url)
+    fill(url, world)
+    return url
+
+
+@pytest.fixture
+def acd(filled: str, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Acd:
+    """`acd report ...` on that database, at the world's now."""
+    monkeypatch.setattr(time, "time", lambda: world.now)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, url: str = filled, **more: object) -> Result:
+        name, *rest = arguments
+        given = [] if name in ("list", "--help") or "--help" in rest else ["--url", url]
+        return CliRunner().invoke(cli, ["report", name, *rest, *given], prog_name="acd", **more)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture
+def during(world: World) -> list[str]:
+    text = [time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) for at in (world.from_s, world.to_s)]
+    return ["--from", f"{text[0]}Z", "--to", f"{text[1]}Z", "--zone", "Europe/Berlin"]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("shape", ["table", "json", "csv", "parquet", "html"])
+def test_every_report_in_every_shape(acd: Acd, during: list[str], tmp_path: Path, name: str, shape: str) -> None:
+    path = tmp_path / "made"
+    result = acd(name, *during, "--format", shape, "-o", str(path))
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    content = path.read_bytes()
+    if shape == "json":
+        body = json.loads(content)
+        assert body["report"] == name
+        assert body["rows"]
+        assert all(list(row) == [column["name"] for column in body["columns"]] for row in body["rows"])
+    elif shape == "csv":
+        rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+        assert len(rows) > 1
+        assert {len(row) for row in rows} == {len(rows[0])}
+    elif shape == "parquet":
+        assert content[:4] == content[-4:] == b"PAR1"
+    elif shape == "html":
+        assert content.startswith(b"<!doctype html>")
+    else:
+        assert REPORTS[name].title in content.decode()
+
+
+def test_the_screen_and_json_say_the_same(acd: Acd, during: list[str]) -> None:
+    body = json.loads(acd("service", *during, "--json").stdout)
+    screen = acd("service", *during).stdout
+    for row in body["rows"]:
+        line = next(line for line in screen.splitlines() if line.startswith(row["queue"]))
+        assert str(row["offered"]) in line.split()
+    assert re.search(rf"^all\s+{body['total']['offered']}\s", screen, re.MULTILINE)
+    assert body["settings"] == {"threshold": "20 s", "short": "less than 5 s"}
+
+
+def test_columns_and_rows_are_chosen(acd: Acd, during: list[str]) -> None:
+    result = acd("service", *during, "--by", "daily,queue", "--columns", "asa_s, offered", "--format", "csv")
+    assert result.stdout.splitlines()[0] == "day,queue,asa_s,offered"
+    assert (
+        acd("service", *during, "--by", "all", "--columns", "offered", "--format", "csv").stdout.splitlines()[0]
+        == "offered"
+    )
+    assert acd("abandoned", *during, "--columns", "number,wait_s", "--format", "csv").stdout.startswith("number,wait_s")
+
+
+def test_filters_and_thresholds_count(acd: Acd, during: list[str]) -> None:
+    def figures(*more: str) -> dict[str, dict[str, float]]:
+        rows = json.loads(acd("service", *during, "--json", *more).stdout)["rows"]
+        return {row["queue"]: row for row in rows}
+
+    usual, strict, one = figures(), figures("--threshold", "0"), figures("--threshold", "sales=0s", "--short", "1m")
+    assert set(figures("--queue", "sales", "--queue", "billing")) == {"sales", "billing"}
+    assert strict["sales"]["service_level"] < usual["sales"]["service_level"]
+    assert strict["support"]["service_level"] < usual["support"]["service_level"]
+    assert one["sales"]["service_level"] == strict["sales"]["service_level"]
+    assert one["support"]["service_level"] == usual["support"]["service_level"]
+    assert one["support"]["short_abandoned"] > usual["support"]["short_abandoned"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["servise"], 2, "Did you mean 'service'?"),
+        (["service", "--by", "quue"], 4, "there is no interval or column named 'quue' (nearest: queue)"),
+        (["service", "--columns", "service_levl"], 4, "there is no column named 'service_levl' (nearest: service_level)"),
+        (["service", "--queue", "sale"], 4, "there is no queue named 'sale' (nearest: sales)"),
+        (["service", "--agent", "ana"], 4, "there is no agent named 'ana' (nearest: anna)"),
+        (["service", "--client", "acne"], 4, "there is no client named 'acne' (nearest: acme)"),
+        (["service", "--did", "493055510"], 4, "there is no number dialled (did) named '493055510' (nearest: 4930555"),
+        (["timeline", "--queue", "sales"], 2, "--queue"),
+        (["abandoned", "--by", "day"], 2, "--by"),
+        (["heatmap", "--by", "day"], 2, "`heatmap` is a grid"),
+        (["skills", "--columns", "wait_p50_s"], 2, "percentiles cannot be told by skill"),
+        (["service", "--by", "day,queue,agent,did,client"], 2, "--by takes at most 4 names"),
+        (["service", "--from", "2026-13-01"], 2, "is no time that there is"),
+        (["service", "--from", "1970", "--by", "15min"], 2, "at most 40000 can be told apart"),
+        (["service", "--zone", "Europe/Berln"], 2, "nearest: Europe/Berlin"),
+        (["service", "--threshold", "soon"], 2, "write 20s, or QUEUE=20s"),
+        (["service", "--short", "-1s"], 2, "is no duration"),
+        (["service", "--format", "xls"], 2, "'table', 'json', 'csv', 'parquet', 'html'"),
+        (["service", "-o", "/nowhere/at/all.csv"], 2, "cannot be written: No such file or directory"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(acd: Acd, arguments: list[str], code: int, said: str) -> None:
+    result = acd(*arguments)
+    assert said in result.stderr, result.stderr
+    assert result.exit_code == code
+    assert result.stdout == ""
+
+
+def test_errors_as_json(acd: Acd) -> None:
+    result = acd("service", "--queue", "sale", "--json")
+    assert json.loads(result.stderr)["error"]["nearest"] == "sales"
+
+
+def test_nothing_is_written_into_the_database(acd: Acd, during: list[str], filled: str) -> None:
+    path = Path(filled.removeprefix("sqlite:///"))
+    before = path.read_bytes()
+    path.chmod(0o400)
+    path.parent.chmod(0o700)
+    try:
+        for name in ("service", "agents", "repeat"):
+            assert acd(name, *during, "--by", "day").exit_code == 0
+    finally:
+        path.chmod(0o600)
+    assert path.read_bytes() == before
+
+
+def test_another_schema_is_refused_with_what_to_run(acd: Acd, tmp_path: Path) -> None:
+    assert "run `acd db upgrade`" in acd("service", url=f"sqlite:///{tmp_path}/none.db").stderr
+    url = f"sqlite:///{tmp_path}/other.db"
+    upgrade(url)
+    for revision, said in (("acd_0001", "run `acd db upgrade`"), ("acd_9999", "made by a newer acd")):
+        with sqlite3.connect(tmp_path / "other.db") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        result = acd("service", url=url)
+        assert said in result.stderr
+        assert result.exit_code == 1
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_floor_yaml_gives_thresholds_names_and_the_zone(
+    acd: Acd, during: list[str], tmp_path: Path, filled: str
+) -> None:
+    etc = tmp_path / "etc"
+    assert CliRunner().invoke(cli, ["init", str(etc)]).exit_code == 0
+    floor = etc / "floor.yaml"
+    text = floor.read_text().replace("service_level: 20s", "service_level: 7s", 1)
+    text += "hours:\n  office: {time_zone: Asia/Kolkata, week: {mon-fri: 08:00-18:00}}\n"
+    floor.write_text(text)
+    result = acd("service", *during[:4], "--json", "--config", str(etc / "acd.toml"))
+    body = json.loads(result.stdout)
+    assert body["zone"] == "Asia/Kolkata"
+    assert body["settings"]["threshold"] == "billing 7 s, sales 7 s, support 7 s, others 20 s"
+    # A name of the floor without a single record is a quiet queue, not a mistake
+    floor.write_text(text.replace("  sales:\n", "  quiet: {}\n  sales:\n", 1))
+    quiet = acd("service", *during, "--json", "--queue", "quiet", "--config", str(etc / "acd.toml"))
+    assert json.loads(quiet.stdout)["rows"] == []
+    # A mistake in it does not keep reports from being made
+    floor.write_text("queues: [\n")
+    given = ["report", "service", *during, "--config", str(etc / "acd.toml"), "--url", filled]
+    assert CliRunner().invoke(cli, given).exit_code == 0
+
+
+def test_calls_without_sums_are_pointed_out(acd: Acd, during: list[str], tmp_path: Path, world: World) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    upgrade(url)
+    fill(url, world)
+    engine = locate(url).engine()
+    with engine.begin() as connection:
+        connection.execute(sa.update(calls).where(calls.c.ended_at.is_not(None)).values(wait_us=None))
+    engine.dispose()
+    result = acd("service", *during, url=url)
+    assert "ended calls have no sums of their segments" in result.stdout
+
+
+def test_list_and_help_name_everything(acd: Acd) -> None:
+    listed = json.loads(acd("list", "--json").stdout)
+    assert list(listed) == list(REPORTS)
+    assert "first contact" not in listed["service"]["about"]
+    for name, definition in REPORTS.items():
+        text = acd(name, "--help").stdout
+        assert definition.about.split(";")[0][:40] in text
+        assert all(column.name in text for column in definition.columns)
+    assert "acd report heatmap" in acd("--help").stdout
