@@ -148,6 +148,7 @@ def sentence(**more: Any) -> str:
 SUPPORT = {"queue": "support", "requirement": "english >= 50", "waiting": 2, "why_not": ""}
 SALES = {"queue": "sales", "requirement": "german >= 60", "waiting": 3, "why_not": "german is 20"}
 BILLING = {"queue": "billing", "requirement": "billing >= 60", "waiting": 1, "why_not": "lacks billing"}
+KEPT = {"queue": "main", "requirement": "", "waiting": 1, "why_not": "kept for cid alone", "kept_for": "cid"}
 OTHERS = {"queue": "others", "requirement": "anyone", "waiting": 9, "why_not": "not in the queue"}
 CUT_OFF = "behind address 10.0.0.7, which cannot be reached"
 
@@ -180,6 +181,7 @@ CUT_OFF = "behind address 10.0.0.7, which cannot be reached"
         ({"prospects": []}, "anna is available, and no call waits."),
         ({"prospects": [{**SUPPORT, "waiting": 0}]}, "anna is available, and no call waits."),
         ({"prospects": [], "held_for": ["c7", "c8"]}, "anna is available, and waited for by c7, c8."),
+        ({"prospects": [KEPT]}, "anna is available, and may take none of the calls that wait: main: kept for cid alone."),
         ({"prospects": [OTHERS]}, "anna is available, and calls wait in other queues only (others)."),
         (
             {"prospects": [OTHERS, SALES]},

@@ -561,6 +561,18 @@ def test_why_an_agent_has_no_call() -> None:
     ]
 
 
+def test_calls_kept_for_one_agent_are_prospects_too() -> None:
+    desk = Desk("q")
+    desk.agent("ann", "q")
+    desk.agent("cid", "q")
+    desk.agent("dan", "")
+    for n in range(2):
+        desk.hold(f"h{n}", "cid", "q", 10)
+    assert desk.m.prospects("ann") == [Prospect("q", "", 2, "kept for cid alone", "cid")]
+    assert desk.m.prospects("cid") == [Prospect("q", "", 2, "", "cid")]
+    assert desk.m.prospects("dan") == [Prospect("q", "", 2, "not in the queue", "cid")]
+
+
 def test_what_a_score_is_made_of() -> None:
     desk = Desk(selection=CallSelection(ageing_s=60.0, preference_s=30.0, held_s=600.0), q=QueuePolicy(weight=2.0))
     desk.agent("ann", {"q": 3})

@@ -36,8 +36,9 @@ class ServicePort(FloorPort, Protocol):
 
     def agent_explanation(self, name: str) -> dict[str, Any]:
         """Why an agent has no call now: ``{"agent", "state", "reason", "since", "why_not", "phone", "breaker", "call",
-        "prospects": [{"queue", "requirement", "waiting", "why_not"}] (all kinds of calls that wait, ``why_not`` empty for
-        what he may take), "held_for": [call] (that wait for him alone), "revision"}``.
+        "prospects": [{"queue", "requirement", "waiting", "why_not", "kept_for"}] (all kinds of calls that
+        wait, ``why_not`` empty for what he may take, ``kept_for`` the agent for whom alone they wait), "held_for": [call]
+        (that wait for him alone), "revision"}``.
 
         By name or number. Raises UnknownNameError.
         """

@@ -67,11 +67,11 @@ def idle_explained(body: Mapping[str, Any]) -> Iterator[RenderableType]:
     table = make_table([("QUEUE", "left"), ("WAITING", "right"), ("NEEDS", "left"), ("WHY NOT", "left")])
     for prospect in prospects:
         waiting = prospect.get("waiting")
-        needs = prospect.get("requirement")
+        needs, kept = prospect.get("requirement"), prospect.get("kept_for")
         table.add_row(
             cell(prospect.get("queue"), "bold"),
             said(waiting) if waiting else Text("0", style="dim"),
-            cell("anyone" if needs in (None, "") else said(needs)),
+            cell(f"{said(kept)} alone" if kept else "anyone" if needs in (None, "") else said(needs)),
             cell(said(prospect["why_not"]) if prospect.get("why_not") else ""),
         )
     yield table

@@ -20,6 +20,8 @@ from acd.routing.lanes import OWN_LANES_MAX, CallClass, Lane, Queue
 from acd.routing.line import CallKey
 from acd.routing.policies import score
 
+NOT_IN: Final = "not in the queue"
+"""Why an agent may not serve a call of a queue that he is not in."""
 _mask_of: Final = attrgetter("mask")
 
 
@@ -46,12 +48,14 @@ class CallScore(NamedTuple):
 
 
 class Prospect(NamedTuple):
-    """A kind of waiting calls as one agent sees it; ``why_not`` is empty if he may serve it."""
+    """A kind of waiting calls as one agent sees it; ``why_not`` is empty if he may serve it. ``kept_for``: the agent for
+    whom alone they wait, whatever they would ask of others; empty if for nobody."""
 
     queue: str
     requirement: str
     waiting: int
     why_not: str
+    kept_for: str = ""
 
 
 class Matcher(Board):
@@ -251,16 +255,20 @@ class Matcher(Board):
     def why_not(self, agent: str, queue: str, requirement: Requirement) -> str:
         """Why ``agent``, were he free, may not serve a call of ``queue`` that needs ``requirement``; empty if he may."""
         who = self._crew.agent(agent)
-        return requirement.why_not(who.skills) if queue in who.queues else "not in the queue"
+        return requirement.why_not(who.skills) if queue in who.queues else NOT_IN
 
     def prospects(self, agent: str) -> list[Prospect]:
         """All kinds of waiting calls, most calls first, and why ``agent`` may not serve them. For people."""
-        self._crew.agent(agent)
         found = [
             Prospect(c.queue.name, c.requirement.text, len(c.line), self.why_not(agent, c.queue.name, c.requirement))
             for c in self._classes()
             if c.line
         ]
+        mine = self._crew.agent(agent)
+        for who in self._crew.of_bits(self._held_mask):
+            for queue, line in who.held.items():
+                kept = "" if who is mine else f"kept for {who.name} alone"
+                found.append(Prospect(queue, "", len(line), kept if queue in mine.queues else NOT_IN, who.name))
         return sorted(found, key=lambda prospect: (-prospect.waiting, prospect))
 
     def call_score(self, call: str, agent: str | None, now: float) -> CallScore:
