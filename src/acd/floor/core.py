@@ -626,8 +626,12 @@ class Floor:
         counts.abandoned += outcome is CallOutcome.ABANDONED
         counts.transferred += outcome is CallOutcome.TRANSFERRED
         counts.lost_track += outcome is CallOutcome.LOST_TRACK
-        self.ended.pop((call.node, call.channel), None)
-        self.ended[call.node, call.channel] = now.utc, call.call
+        self.note_end(call.node, call.channel, now.utc, call.call)
+
+    def note_end(self, node: str, channel: str, at: float, call: str) -> None:
+        """Remember that nothing of ``call`` is on a channel any more."""
+        self.ended.pop((node, channel), None)
+        self.ended[node, channel] = at, call
         if len(self.ended) > ENDED_LIMIT:
             del self.ended[next(iter(self.ended))]
 
