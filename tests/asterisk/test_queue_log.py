@@ -20,7 +20,6 @@ from callkit import (
     floor,
     hang_up,
     phone,
-    placed,
     plan,
     until,
     until_agent,
@@ -57,7 +56,7 @@ exten => s,1,Answer()
 """
 LOGGER = "[general]\ndateformat = %F %T.%3q\nqueue_log = yes\n[logfiles]\nmessages.log => notice,warning,error\n"
 MEMBERS = {name: 1 + n for n, name in enumerate([*(who for who, _ in PHONES.values()), SECOND[0]])}
-BEHAVIOURS = {who: how for who, how in [*PHONES.values(), SECOND]}
+BEHAVIOURS = dict([*PHONES.values(), SECOND])
 
 
 def ours(who):

@@ -18,6 +18,8 @@ Understand = Callable[[Mapping[str, Any]], Mapping[str, Member]]
 _LATE_S = 60.0
 """A call that begins and ends between two looks is found if it entered at most so long before one that is known."""
 _STRETCH_S = 86_400.0
+_AGENTS_STRETCH_S = 4 * 3600.0
+"""What agents did is read for so long at once: a look into each agent's life has its price."""
 _FOR_EVER = 1e10
 _SETTLES_S = 2.0
 """So much older than the newest record is what is written: by then all of that time is there."""
@@ -57,7 +59,7 @@ class Log:
         self._stories: dict[str, Story] = {}
         self._done: dict[str, float] = {}
         self._agents: dict[str, Presence] = {}
-        self._loaded_upto = self._started_upto = self._entered_upto = since
+        self._loaded_upto = self._started_upto = self._entered_upto = self._agents_upto = since
         self._seen = 0.0
         self._idle_since: float | None = None
         self.upto = since
@@ -145,7 +147,10 @@ class Log:
                 frontier = upto if whole else math.nextafter(page[-1]["entered_at"], 0.0)
                 self._service(look, frontier)
                 self._tell(look, page)
-                self._intervals(look.intervals(self.upto, frontier))
+                while self._agents_upto < frontier:
+                    following = min(end, self._agents_upto + _AGENTS_STRETCH_S)
+                    self._intervals(look.intervals(self._agents_upto, following))
+                    self._agents_upto = following
             lines = list(self._sweep.until(frontier))
             self.upto = max(self.upto, frontier)
             self._forget()
