@@ -37,9 +37,9 @@ def test_a_call_that_was_routed_in_stages_is_a_story(run: Run) -> None:
         "agents: 40 in the queue, 3 may take it, 0 free; passed over: 37 without the skills needed, 3 talking",
         "7 calls waiting on the whole floor",
         "waits for anna no longer",
-        "now needs english >= 50 or german in (90, 100)", "stage 1 of support in force from 10.0 s of waiting on",
+        "now needs english >= 50 or german in (90, 100)", "stage 2 of support in force from 10.0 s of waiting on",
         "offered to bert", "the caller had waited 12.5 s; decided because: stage",
-        "needs english >= 50 or german in (90, 100) (stage 1, from 10.0 s of waiting on)",
+        "needs english >= 50 or german in (90, 100) (stage 2, from 10.0 s of waiting on)",
         "bert: idle 3.2 s; skills: english 70; work today: 2:00:00.0", "rung together: bert, anna",
         "agents: 40 in the queue, 25 may take it, 2 free; passed over: 15 talking, 15 without the skills needed",
         "the best: bert idle 3.2 s, anna idle 1:30.0",
@@ -80,8 +80,36 @@ def test_who_was_passed_over_is_counted_by_reason_the_most_frequent_first() -> N
     lines = told("waits", None, passed_over={"skill": 2, "cool-down": 4}, requirement="x >= 1", stage=0)
     assert lines == [
         "waits in nothing",
-        "needs x >= 1 (stage 0)",
+        "needs x >= 1 (stage 1)",
         "passed over: 4 passed over after a failed offer, 2 without the skills needed",
+    ]
+
+
+def test_a_call_kept_for_somebody() -> None:
+    """Who, as what, and how he is; and who is not kept for and why."""
+    detail = {"preferred": "cid", "preferred_as": "call.manager", "preferred_state": "PAUSED (lunch)", "waiting": 1,
+              "skipped": {"last_agent": "anna is logged out"}}  # fmt: skip
+    assert told("waits", None, **detail) == [
+        "waits in nothing",
+        "kept for cid alone, as call.manager",
+        "who is PAUSED (lunch) now",
+        "not kept for the agent who talked with this caller last: anna is logged out",
+        "1 call waiting on the whole floor, this one included",
+    ]
+
+
+def test_what_round_robin_went_by() -> None:
+    best = [{"agent": "anna", "idle_s": 3.0, "offers_ago": None}, {"agent": "bob", "idle_s": 9.0, "offers_ago": 4}]
+    assert told("offered", "anna", best=best)[1] == (
+        "the best: anna idle 3.0 s (never offered one of this queue), bob idle 9.0 s (last offered one 4 offers ago)"
+    )
+
+
+def test_an_estimate_and_its_limit() -> None:
+    assert told("overflowed", None, cause="long_wait", to="vm,s,1", expected_wait_s=95.0, limit_s=60)[1:] == [
+        "because it would have waited too long",
+        "its wait was estimated at 1:35.0",
+        "and may be 1:00.0 at most",
     ]
 
 
@@ -101,13 +129,15 @@ def test_the_longest_idle_is_said_to_be_that() -> None:
     ]
 
 
-KINDS = ("waits", "offered", "offer_failed", "overflowed", "stage", "preferred", "preferred_over", "escalated",
-         "transferred", "joined", "readmitted",
+KINDS = ("waits", "offered", "offer_failed", "overflowed", "stage", "needs", "let_go", "answered", "preferred", "preferred_over", "escalated",
+         "transferred", "joined", "readmitted", "moved",
          "attributes", "breaker", "adopted", "unheard_of")  # fmt: skip
 KEYS = ("queue", "requirement", "requirements", "stage", "stage_after_s", "after_s", "call_wait_s", "members", "able",
         "free", "passed_over", "chosen", "best", "call_score", "rule", "trigger", "considered", "position", "waiting",
         "to", "from", "cause", "limit_s", "preference", "kind", "attributes", "group", "outcome", "detail",
-        "consequence", "agent", "excluded", "found", "call", "agents", "talked_s", "odd", "odd_s")  # fmt: skip
+        "consequence", "agent", "excluded", "found", "call", "agents", "talked_s", "preferred", "preferred_as",
+        "preferred_state", "as", "state", "skipped", "still_rung", "released", "expected_wait_s", "odd",
+        "odd_s")  # fmt: skip
 LEAVES = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.text("xyz", min_size=4, max_size=6))
 VALUES = st.recursive(
     LEAVES,
@@ -181,7 +211,10 @@ CUT_OFF = "behind address 10.0.0.7, which cannot be reached"
         ({"prospects": []}, "anna is available, and no call waits."),
         ({"prospects": [{**SUPPORT, "waiting": 0}]}, "anna is available, and no call waits."),
         ({"prospects": [], "held_for": ["c7", "c8"]}, "anna is available, and waited for by c7, c8."),
-        ({"prospects": [KEPT]}, "anna is available, and may take none of the calls that wait: main: kept for cid alone."),
+        (
+            {"prospects": [KEPT]},
+            "anna is available, and may take none of the calls that wait: main: kept for cid alone.",
+        ),
         ({"prospects": [OTHERS]}, "anna is available, and calls wait in other queues only (others)."),
         (
             {"prospects": [OTHERS, SALES]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -559,6 +560,39 @@ def test_why_an_agent_has_no_call() -> None:
         Prospect("q", "anyone", 1, ""),
         Prospect("w", "anyone", 1, "not in the queue"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "terms"),
+    [
+        (QueuePolicy("longest_idle"), {}),
+        (QueuePolicy("least_occupied"), {"occupied_s": 30.0}),
+        (QueuePolicy("most_proficient"), {"points": 70}),
+        (QueuePolicy("least_skilled"), {"skill_count": 2}),
+        (QueuePolicy("round_robin"), {"offers_ago": 2}),
+        (
+            QueuePolicy("weighted", SelectionWeights(1.0, 2.0, 20.0, 0.5)),
+            {
+                "points": 70,
+                "skill_count": 2,
+                "occupied_s": 30.0,
+                "score": {"idle": 10.0, "proficiency": 140.0, "skills": -40.0, "occupied": -15.0, "total": 95.0},
+            },
+        ),
+        (QueuePolicy("weighted", SelectionWeights(1.0, 0.0, 0.0, 0.0)), {"score": {"idle": 10.0, "total": 10.0}}),
+    ],
+    ids=lambda value: value.agent_selection if isinstance(value, QueuePolicy) else "",
+)
+def test_what_an_agent_selection_went_by(policy: QueuePolicy, terms: dict[str, Any]) -> None:
+    desk = Desk(q=policy)
+    desk.agent("ann", "q", en=70, nl=20)
+    desk.m.free("ann", idle_since=NOW - 10, occupied_s=30.0)
+    for name in ("ann", "ann", "ann"):
+        desk.m.offered(name, "q")
+    desk.agent("bob", "q", en=70)
+    desk.m.offered("bob", "q")
+    desk.m.offered("bob", "q")
+    assert desk.m.terms("ann", "q", EN, NOW) == {"agent": "ann", "idle_s": 10.0, **terms}
 
 
 def test_calls_kept_for_one_agent_are_prospects_too() -> None:

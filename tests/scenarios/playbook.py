@@ -388,6 +388,17 @@ class Stage:
         return f"in {place.queue} (priority {place.priority}, joined {joined:g}s, this queue {here:g}s{extras})"
 
 
+def _terms(one: dict[str, object]) -> str:
+    """``ann idle 3s, points 70``: one of the best, and by what."""
+    more = [f"{key} {value}" for key, value in one.items() if key not in ("agent", "idle_s")]
+    return ", ".join([f"{one['agent']} idle {one['idle_s']:g}s", *more])
+
+
+def _skipped(d: dict[str, object]) -> str:
+    skipped = d.get("skipped")
+    return "".join(f"; not {own}: {why}" for own, why in skipped.items()) if isinstance(skipped, dict) else ""
+
+
 def explain(kind: str, detail: dict[str, object]) -> str:
     """A decision's detail in one line."""
     d: dict[str, object] = dict(detail)
@@ -397,13 +408,17 @@ def explain(kind: str, detail: dict[str, object]) -> str:
     if isinstance(excluded, dict):
         over = ", ".join([over] * bool(over) + [f"{agent} ({why})" for agent, why in sorted(excluded.items())])
     if kind == "offered":
-        best = ", ".join(f"{b['agent']} idle {b['idle_s']:g}s" for b in d.get("best", ()))  # type: ignore[attr-defined]
-        best = f"preferred: {d['preferred']}" if "preferred" in d else f"best: {best}"
+        best = ", ".join(map(_terms, d.get("best", ())))  # type: ignore[call-overload]
+        if "preferred" in d:
+            alone = f"for {d['preferred']} alone ({d['preferred_as']}){_skipped(d)}"
+            return f"{d['trigger']}; waited {d['call_wait_s']:g}s; {alone}"
+        best = f"best: {best}{_skipped(d)}"
         several = f"; rings {', '.join(d['agents'])}" if "agents" in d else ""  # type: ignore[arg-type]
         stage = f"; stage {d['stage']}" if "stage" in d else ""
         return f"{d['trigger']}; waited {d['call_wait_s']:g}s{stage}; {best}{several}; passed over: {over or 'nobody'}"
     if kind == "waits":
         node = f"; {d['node']}" if "node" in d else ""
-        own = f"; for {d['preferred']} alone" if "preferred" in d else ""
-        return f"{d['able']} of {d['members']} agents: {over or 'nobody'}{own}{node}"
+        if "preferred" in d:
+            return f"for {d['preferred']} alone ({d['preferred_as']}), who is {d['preferred_state']}{_skipped(d)}{node}"
+        return f"{d['able']} of {d['members']} agents: {over or 'nobody'}{_skipped(d)}{node}"
     return ", ".join(f"{key} {value}" for key, value in d.items() if value != "")

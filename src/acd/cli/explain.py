@@ -22,6 +22,7 @@ _REASONS = {
     "cool_down": "passed over after a failed offer",
     "cool-down": "passed over after a failed offer",
 }
+_PREFERENCES = {"last_agent": "the agent who talked with this caller last", "owner": "this caller's own agent"}
 _CAUSES = {
     "max_wait": "it had waited as long as the queue lets callers wait",
     "full": "the queue was full",
@@ -29,6 +30,7 @@ _CAUSES = {
     "nobody": "nobody was logged in who could take it",
     "closed": "the queue was closed",
     "unsatisfiable": "nobody can ever take it",
+    "removed": "the queue is no longer defined",
 }
 
 
@@ -72,7 +74,7 @@ def _headline(kind: str, agent: str, left: dict[str, Any]) -> str:
         return f"the agent's phone joined the caller with its own call {said(left.pop('call', 'to a queue'))}"
     if kind == "readmitted":
         return f"nobody else could ever take it, so it may go again to {said(left.pop('agents', 'whoever had it'))}"
-    if kind == "stage":
+    if kind in ("stage", "needs"):
         return f"now needs {said(left.pop('needs', None) or left.pop('requirement', 'what the next stage says'))}"
     if kind in ("preferred", "preferred_over"):
         whom = agent or say.clean(left.pop("agent", None)) or "an agent of its own"
@@ -83,6 +85,8 @@ def _headline(kind: str, agent: str, left: dict[str, Any]) -> str:
         return f"attributes set: {told or 'none'}"
     if kind == "breaker":
         return f"a group of phones is left alone: {said(left.pop('group', None))}"
+    if kind == "moved":
+        return f"moved to {said(left.pop('to', None))}"
     if kind == "adopted":
         return "found again after a restart or a lost connection"
     return words(kind) + (f" ({agent})" if agent else "")
@@ -102,11 +106,14 @@ def _waits(left: dict[str, Any]) -> Iterator[str]:
         yield (none_of if considered else "nobody is there to consider") + (f": {_counts(passed)}" if passed else "")
     yield from _kept_for(left)
     yield from _members(left)
+    expected_s = left.pop("expected_wait_s", None)
+    if expected_s is not None:
+        yield f"expected to wait {_seconds(expected_s)}"
     position, waiting = left.pop("position", None), left.pop("waiting", None)
     if position is not None:
         yield f"number {said(position)} in the queue"
     if waiting is not None:
-        yield f"{said(waiting)} {'call' if waiting == 1 else 'calls'} waiting on the whole floor"
+        yield f"{said(waiting)} {'call' if waiting == 1 else 'calls'} waiting on the whole floor, this one included"
 
 
 def _offered(left: dict[str, Any]) -> Iterator[str]:
@@ -173,12 +180,17 @@ def _overflowed(left: dict[str, Any]) -> Iterator[str]:
         yield f"because {_CAUSES.get(str(cause)) or words(cause)}"
     if after_s is not None:
         yield f"after waiting {_seconds(after_s)}"
+    expected_s, limit_s = left.pop("expected_wait_s", None), left.pop("limit_s", None)
+    if expected_s is not None:
+        yield f"its wait was estimated at {_seconds(expected_s)}"
+    if limit_s is not None:
+        yield f"and may be {_seconds(limit_s)} at most"
 
 
 def _stage(left: dict[str, Any]) -> Iterator[str]:
     stage, after_s, queue = left.pop("stage", None), left.pop("stage_after_s", None), left.pop("queue", None)
     after_s = left.pop("after_s", None) if after_s is None else after_s
-    place = [] if stage is None else [f"stage {said(stage)}"]
+    place = [] if stage is None else [_stage_number(stage)]
     place += [] if queue is None else [f"of {said(queue)}"]
     place += [] if after_s is None else [f"in force from {_seconds(after_s)} of waiting on"]
     if place:
@@ -186,7 +198,18 @@ def _stage(left: dict[str, Any]) -> Iterator[str]:
     yield from _waits(left)
 
 
+def _stage_number(stage: Any) -> str:
+    """Counted from 1, as the check of a floor does; a service counts from 0."""
+    return f"stage {stage + 1}" if isinstance(stage, int) and not isinstance(stage, bool) else f"stage {said(stage)}"
+
+
 def _preferred(left: dict[str, Any]) -> Iterator[str]:
+    how, state = left.pop("as", None), left.pop("state", None)
+    if how is not None:
+        yield f"as {_PREFERENCES.get(str(how)) or words(how)}"
+    if state is not None:
+        yield f"who is {_state(state)} now"
+    yield from _skipped(left)
     until_s, queue = left.pop("until_s", None), left.pop("queue", None)
     if until_s is not None:
         yield f"at most until it has waited {_seconds(until_s)}"
@@ -215,9 +238,28 @@ def _joined(left: dict[str, Any]) -> Iterator[str]:
 
 
 def _kept_for(left: dict[str, Any]) -> Iterator[str]:
-    whom = left.pop("preferred", None)
+    whom, how, state = left.pop("preferred", None), left.pop("preferred_as", None), left.pop("preferred_state", None)
     if whom is not None:
-        yield f"kept for {said(whom)} alone"
+        yield f"kept for {said(whom)} alone" + (f", as {_PREFERENCES.get(str(how)) or words(how)}" if how else "")
+    elif how is not None:
+        yield f"preferred as {said(how)}"
+    if state is not None:
+        yield f"who is {_state(state)} now"
+    yield from _skipped(left)
+
+
+def _skipped(left: dict[str, Any]) -> Iterator[str]:
+    """Which of the queue's preferences kept the call for nobody, and why."""
+    skipped = left.pop("skipped", None)
+    if isinstance(skipped, Mapping):
+        for how, why in skipped.items():
+            yield f"not kept for {_PREFERENCES.get(str(how)) or words(how)}: {said(why)}"
+    elif skipped is not None:
+        yield f"not kept: {said(skipped)}"
+
+
+def _state(state: Any) -> str:
+    return words(state).lower() if str(state).isupper() else said(state)
 
 
 def _nothing(left: dict[str, Any]) -> Iterator[str]:
@@ -231,10 +273,12 @@ _BODIES: Mapping[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "let_go": _let_go,
     "answered": _answered,
     "overflowed": _overflowed,
+    "moved": _overflowed,
     "escalated": _escalated,
     "transferred": _escalated,
     "joined": _joined,
     "stage": _stage,
+    "needs": _stage,
     "preferred": _preferred,
     "preferred_over": _preferred,
 }
@@ -252,7 +296,7 @@ def _needs(left: dict[str, Any]) -> Iterator[str]:
         needs = ", ".join(f"{say.clean(skill)} {said(level)} or better" for skill, level in levels.items())
     elif levels:
         yield f"requirements: {said(levels)}"
-    place = [] if stage is None else [f"stage {said(stage)}"]
+    place = [] if stage is None else [_stage_number(stage)]
     place += [] if not after_s else [f"from {_seconds(after_s)} of waiting on"]
     if needs is not None or place:
         yield (f"needs {said(needs)}" if needs is not None else "needs nothing") + (
@@ -294,10 +338,19 @@ def _candidate(one: Mapping[str, Any], idle: str) -> str:
     left = dict(one)
     text, idle_s = f"{said(left.pop('agent', None))}:", left.pop("idle_s", None)
     parts = [] if idle_s is None else [f"{idle}{_seconds(idle_s)}"]
+    parts += _last_offer(left)
     for key in ("skills", "score"):
         value = left.pop(key, None)
         parts += [f"{key}: {said(value)}"] if value else []
     return " ".join((text, "; ".join((*parts, *_rest(left)))))
+
+
+def _last_offer(left: dict[str, Any]) -> list[str]:
+    """How long ago an agent was offered a call of the queue, counted in offers to whomever."""
+    if "offers_ago" not in left:
+        return []
+    ago = left.pop("offers_ago")
+    return ["never offered one of this queue"] if ago is None else [f"last offered one {said(ago)} offers ago"]
 
 
 def _among_best(one: Any) -> str:
@@ -308,7 +361,7 @@ def _among_best(one: Any) -> str:
     skills, score = left.pop("skills", None), left.pop("score", None)
     more = [said(skills)] if skills else []
     more += [f"score {said(score)}"] if score is not None else []
-    more += _rest(left)
+    more += [*_last_offer(left), *_rest(left)]
     return agent + ("" if idle_s is None else f" idle {_seconds(idle_s)}") + (f" ({'; '.join(more)})" if more else "")
 
 

@@ -103,7 +103,7 @@ def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
         target = send_to_fallback(floor, call.node, call.channel, call.call, call.did)
         floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=target)
     else:
-        floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": home[0].name})
+        floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": home[0].name, "cause": "removed"})
         line.move(floor, call, home[0], at, now, "moved")
     return True
 

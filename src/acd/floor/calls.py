@@ -29,7 +29,8 @@ class Call:
     ``overflow_due``: the maximum wait is over and the overflow must wait for an offer or for the node. ``going``: the
     caller is said to be gone, and is offered to nobody until his end comes. ``attributes`` are what expressions may ask
     for; ``requirement`` is that of the stage in force, number ``stage`` of the queue's; ``kept_for`` the agent for whom
-    alone he waits now; ``stage_mono`` when that changes. ``excluded``: to whom the call is not offered again.
+    alone he waits now, ``kept_as`` by which of the queue's preferences, ``skipped`` why not by an earlier one; ``needed``
+    the requirement in words; ``stage_mono`` when that changes. ``excluded``: to whom the call is not offered again.
 
     ``talked``: somebody has talked with the caller; ``unanswered``: nobody yet in this queue. ``talk_at``: since when the
     present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile.
@@ -49,6 +50,9 @@ class Call:
     requirement: Requirement = ANYONE
     stage: int = 0
     kept_for: str | None = None
+    kept_as: str | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+    needed: str | None = None
     excluded: dict[str, Exclusion] = field(default_factory=dict)
     stage_mono: float | None = None
     hops: int = 0

@@ -154,7 +154,7 @@ def pass_on(floor: Floor, call: Call, queue: QueueDefinition, at: float, now: In
 
 def _wait_again(call: Call, queue: QueueDefinition, now: Instant) -> None:
     call.become(CallState.WAITING)
-    call.queue, call.stage, call.kept_for, call.hops = queue, 0, None, 0
+    call.queue, call.stage, call.kept_for, call.hops, call.needed = queue, 0, None, 0, None
     call.offer = call.agent = call.talk_ended_by = None
     call.on_hold, call.consults = False, None
     call.unanswered, call.touched_at = True, now.utc

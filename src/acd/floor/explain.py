@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from acd.domain.requirement import NOBODY
 from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.routing.index import Prospect
@@ -19,45 +20,63 @@ BEST = 3
 
 def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trigger: str) -> dict[str, Any]:
     """Before the agents' states change: the stage in force, the candidates, and what spoke for the chosen ones."""
-    queue, need, roster = call.queue, call.requirement, floor.roster.agents
+    queue, need = call.queue, call.requirement
     chosen = agents[0]
     detail: dict[str, Any] = {
-        "rule": queue.agent_selection,
+        "rule": queue.agent_selection if call.kept_for is None else "preferred",
         "trigger": trigger,
         "queue": queue.name,
-        "requirement": need.text,
         "call_wait_s": round(at - (call.place.queue_joined_at if call.talked else call.place.joined_at), 3),
-        "chosen": _agent(chosen, at, need.skills),
+        "chosen": _agent(floor, chosen, at, call),
     }
-    if len(queue.stages) > 1:
-        detail["stage"], detail["stage_after_s"] = call.stage, queue.stages[call.stage].after_s
+    if call.kept_for is None:
+        detail["requirement"] = wanted_by(call)
+        if len(queue.stages) > 1:
+            detail["stage"], detail["stage_after_s"] = call.stage, queue.stages[call.stage].after_s
     if len(agents) > 1:
         detail["agents"] = [agent.name for agent in agents]
-    if call.kept_for is not None:
-        detail["preferred"] = call.kept_for
-    else:
+    if call.kept_for is None:
         best = floor.matcher.agents_for(queue.name, exclusion.wanted(call, need), BEST)
-        detail["best"] = [{"agent": n, "idle_s": round(max(0.0, at - roster[n].idle_since), 3)} for n in best]
+        detail["best"] = [floor.matcher.terms(name, queue.name, need, at) for name in best]
     if floor.matcher.is_waiting(call.call):
         score = floor.matcher.call_score(call.call, chosen.name, at)
         detail["call_score"] = {name: round(value, 3) for name, value in score._asdict().items() if value}
-    detail |= _candidates(floor, call)
+    detail |= _for_whom(floor, call, at)
     return detail
 
 
 def explain_wait(floor: Floor, call: Call, at: float) -> None:
     """Write down why nobody takes ``call`` at once."""
-    detail: dict[str, Any] = {
-        "queue": call.queue.name,
-        "requirement": call.requirement.text,
-        **_candidates(floor, call),
-        "waiting": floor.matcher.waiting_count,
-    }
-    if call.kept_for is not None:
-        detail["preferred"] = call.kept_for
+    waiting = floor.matcher.waiting_count + (not floor.matcher.is_waiting(call.call))
+    detail: dict[str, Any] = {"queue": call.queue.name, **_for_whom(floor, call, at), "waiting": waiting}
+    if call.kept_for is None:
+        detail["requirement"] = wanted_by(call)
+    expected = floor.forecast.expect(floor, call.queue, floor.matcher.length(call.queue.name), at)
+    if expected is not None:
+        detail["expected_wait_s"] = round(expected.wait_s, 1)
     if not floor.is_synced(call.node):
         detail["node"] = f"{call.node} is not connected"
     floor.ledger.decide(call, at, "waits", detail)
+
+
+def wanted_by(call: Call) -> str:
+    """What the stage in force asks for; as the operator wrote it if nothing is left of that with this call's attributes."""
+    if call.requirement != NOBODY:
+        return call.requirement.text
+    expression = call.queue.stages[call.stage].expression
+    missing = [f"call.{name}" for name in expression.attributes if name not in call.attributes]
+    given = [f"call.{name}" for name in expression.attributes if name in call.attributes]
+    why = [f"without {', '.join(missing)}"] * bool(missing) + [f"with {', '.join(given)} as given"] * bool(given)
+    return f"{expression.text}, {' and '.join(why)}" if why else expression.text
+
+
+def _for_whom(floor: Floor, call: Call, at: float) -> dict[str, Any]:
+    """Who may take ``call``: one agent alone, as he is now, or how many of how many."""
+    detail: dict[str, Any] = {"skipped": dict(call.skipped)} if call.skipped else {}
+    if call.kept_for is None:
+        return detail | _candidates(floor, call)
+    agent = floor.roster.agents[call.kept_for]
+    return detail | {"preferred": agent.name, "preferred_as": call.kept_as, "preferred_state": agent.why_not or "free"}
 
 
 def _candidates(floor: Floor, call: Call) -> dict[str, Any]:
@@ -71,14 +90,12 @@ def _candidates(floor: Floor, call: Call) -> dict[str, Any]:
     return {**counted, "excluded": excluded} if excluded else counted
 
 
-def _agent(agent: Agent, at: float, skills: frozenset[str]) -> dict[str, Any]:
+def _agent(floor: Floor, agent: Agent, at: float, call: Call) -> dict[str, Any]:
+    need, has = call.requirement, floor.matcher.skills_of(agent.name)
     return {
-        "agent": agent.name,
-        "idle_s": round(max(0.0, at - agent.idle_since), 3),
+        **floor.matcher.terms(agent.name, call.queue.name, need, at),
         "work_today_s": round(agent.counts.work_today_s, 3),
-        "skills": {
-            skill: agent.definition.skills[skill] for skill in sorted(skills) if skill in agent.definition.skills
-        },
+        "skills": {skill: has[skill] for skill in sorted(need.skills) if skill in has},
     }
 
 

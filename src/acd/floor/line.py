@@ -15,11 +15,11 @@ from acd.domain import commands as do
 from acd.domain import records as rec
 from acd.domain.definition import Cause, Destination, Preferred, QueueDefinition, ToDialplan, ToMessage, ToQueue
 from acd.domain.instant import Instant
-from acd.domain.requirement import ANYONE, NOBODY, Requirement
+from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor import callers, exclusion
 from acd.floor.calls import Call
-from acd.floor.explain import explain_wait
+from acd.floor.explain import explain_wait, wanted_by
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ def stage_began_at(call: Call) -> float:
 
 def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | None:
     """The agent a call is to be kept for, if there is one, logged in and in the queue."""
+    return preferred_or_why(floor, call, preferred)[0]
+
+
+def preferred_or_why(floor: Floor, call: Call, preferred: Preferred) -> tuple[Agent | None, str]:
+    """The same; without one the reason why not, empty if nobody is named."""
     name: object = None
     if preferred.kind == "last_agent":
         name = callers.last_agent(floor, call.caller_number)
@@ -66,14 +71,22 @@ def preferred_agent(floor: Floor, call: Call, preferred: Preferred) -> Agent | N
         name = None if known is None else known.owner
     elif preferred.attribute is not None:
         name = call.attributes.get(preferred.attribute)
-    agent = floor.roster.find(name) if isinstance(name, str) and name else None
-    if agent is None or agent.state is AgentState.LOGGED_OUT or call.queue.name not in agent.definition.queues:
-        return None
+    if name is None or name == "":
+        return None, ""
+    agent = floor.roster.find(name) if isinstance(name, str) else None
+    if agent is None:
+        return None, f"there is no agent {str(name)[:40]!r}"
+    if agent.state is AgentState.LOGGED_OUT:
+        return None, f"{agent.name} is logged out"
+    if call.queue.name not in agent.definition.queues:
+        return None, f"{agent.name} is not in queue {call.queue.name}"
     if agent.name in call.excluded:
-        return None
-    if agent.cut_off is not None or (agent.state is AgentState.PAUSED and agent.reason in _DID_NOT_TAKE_IT):
-        return None  # who cannot be reached, or has just let a call ring out, is not worth waiting for
-    return agent
+        return None, f"{agent.name} does not get it again ({call.excluded[agent.name].reason})"
+    if agent.cut_off is not None:
+        return None, f"{agent.name} is {agent.cut_off}"
+    if agent.state is AgentState.PAUSED and agent.reason in _DID_NOT_TAKE_IT:
+        return None, f"{agent.name} is paused ({agent.reason})"  # not worth waiting for
+    return agent, ""
 
 
 def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
@@ -83,30 +96,39 @@ def aim(floor: Floor, call: Call, at: float, now: Instant) -> None:
     stage = stage_at(queue, waited_s)
     if call.excluded:
         exclusion.review(floor, call, could_ever(floor, call, stage, now), at, now)
-    kept_for, until_s = None, None
+    kept_for, kept_as, until_s = None, None, None
+    skipped: dict[str, str] = {}
     for preferred in queue.preferred:
         if waited_s < preferred.limit_s:
-            agent = preferred_agent(floor, call, preferred)
+            agent, why = preferred_or_why(floor, call, preferred)
+            title = preferred.kind if preferred.attribute is None else f"call.{preferred.attribute}"
             if agent is not None:
-                kept_for, until_s = agent.name, preferred.limit_s
+                kept_for, kept_as, until_s = agent.name, title, preferred.limit_s
                 break
+            if why:
+                skipped[title] = why
     requirement = requirement_of(floor, call, stage)
     if kept_for is None and stage + 1 < len(queue.stages):
         until_s = queue.stages[stage + 1].after_s
-    if kept_for is not None and kept_for != call.kept_for:
-        floor.ledger.decide(call, at, "preferred", {"queue": queue.name, "agent": kept_for, "until_s": until_s})
-    elif kept_for is None and call.kept_for is not None:
-        floor.ledger.decide(call, at, "preferred_over", {"queue": queue.name, "agent": call.kept_for})
-    is_next, call.stage = stage > call.stage, stage
-    if is_next:
-        detail = {
-            "queue": queue.name,
-            "stage": stage,
-            "after_s": queue.stages[stage].after_s,
-            "needs": requirement.text,
-        }
-        floor.ledger.decide(call, max(at, stage_began_at(call)), "stage", detail)
-    call.kept_for, call.requirement = kept_for, requirement
+    before, is_next, needed = call.kept_for, stage > call.stage, call.needed
+    # Known before it is written down: whoever looks around at that moment sees what holds from now on
+    call.kept_for, call.kept_as, call.skipped = kept_for, kept_as, skipped
+    call.stage, call.requirement = stage, requirement
+    call.needed = wanted_by(call)
+    if kept_for is not None and kept_for != before:
+        kept: dict[str, Any] = {"queue": queue.name, "agent": kept_for, "as": kept_as, "until_s": until_s}
+        kept["state"] = floor.roster.agents[kept_for].why_not or "free"
+        floor.ledger.decide(call, at, "preferred", kept | ({"skipped": skipped} if skipped else {}))
+    elif kept_for is None and before is not None:
+        over: dict[str, Any] = {"queue": queue.name, "agent": before}
+        floor.ledger.decide(call, at, "preferred_over", over | ({"skipped": skipped} if skipped else {}))
+    if is_next or (needed is not None and needed != call.needed):
+        detail: dict[str, Any] = {"queue": queue.name, "stage": stage}
+        if queue.stages:
+            detail["after_s"] = queue.stages[stage].after_s
+        kind = "stage" if is_next else "needs"
+        detail["needs"] = call.needed
+        floor.ledger.decide(call, max(at, stage_began_at(call)) if is_next else at, kind, detail)
     call.stage_mono = None
     if until_s is not None:
         call.stage_mono = now.mono_of(call.place.queue_joined_at + until_s)
@@ -286,13 +308,6 @@ def settle(floor: Floor, call: Call, at: float, now: Instant, trigger: str, *, f
         floor.forecast.joined(floor, call, at)
 
 
-def wanted_by(call: Call) -> str:
-    """What the stage in force asks for; as the operator wrote it if nothing is left of that with this call's attributes."""
-    if call.requirement != NOBODY:
-        return call.requirement.text
-    return f"{call.queue.stages[call.stage].expression.text}, given the call's attributes"
-
-
 def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fresh: bool = False) -> None:
     """``call`` leaves its queue without an agent, for where the queue sends such calls."""
     queue, destination = call.queue, call.queue.destination(cause)
@@ -308,6 +323,10 @@ def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fr
     detail = {"cause": str(cause), "after_s": waited_s, "from": queue.name, "to": to}
     if cause is Cause.UNSATISFIABLE:
         detail["needs"] = wanted_by(call)
+    if cause is Cause.LONG_WAIT:
+        expected = floor.forecast.expect(floor, queue, floor.matcher.length(queue.name), now.utc)
+        detail["expected_wait_s"] = None if expected is None else round(expected.wait_s, 1)
+        detail["limit_s"] = queue.max_estimated_wait_s
     floor.ledger.decide(call, at, "overflowed", detail)
     floor.forecast.left(call, at, gave_up=False)
     if not isinstance(destination, ToQueue):
@@ -322,7 +341,7 @@ def move(
 ) -> None:
     """Into another queue, with history and rank; its rules apply from the first stage on."""
     floor.matcher.unwait(call.call)
-    call.queue, call.stage, call.kept_for = queue, 0, None
+    call.queue, call.stage, call.kept_for, call.needed = queue, 0, None, None
     call.hops += 1
     call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
     floor.counts[queue.name].offered += 1

@@ -10,7 +10,7 @@ from acd.domain.states import AgentState, CallState
 from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.floor.core import Floor
-from acd.floor.explain import explain_agent
+from acd.floor.explain import explain_agent, wanted_by
 from acd.floor.line import describe, is_open
 from acd.routing.estimates import WaitEstimate
 from acd.routing.roster import Agent
@@ -222,7 +222,7 @@ def _call(floor: Floor, call: Call, now: float, position: int | None) -> dict[st
         "excluded": exclusion.reasons(call),
         "priority": call.place.priority,
         "position": position,
-        "requirement": call.requirement.text,
+        "requirement": wanted_by(call),
         "stage": call.stage,
         "preferred": call.kept_for,
         "attributes": dict(call.attributes),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import compress
 from math import inf
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from acd.domain.requirement import Requirement
 from acd.routing.board import Board
@@ -56,6 +56,10 @@ class Prospect(NamedTuple):
     waiting: int
     why_not: str
     kept_for: str = ""
+
+
+def _points(who: Agent, requirement: Requirement) -> int:
+    return sum(who.skills.get(skill, 0) for skill in requirement.skills)
 
 
 class Matcher(Board):
@@ -251,6 +255,45 @@ class Matcher(Board):
             for who in self._crew.agents.values()
             if queue in who.queues
         }
+
+    def skills_of(self, agent: str) -> Mapping[str, int]:
+        """The skills that ``agent`` has now."""
+        return self._crew.agent(agent).skills
+
+    def terms(self, agent: str, queue: str, requirement: Requirement, now: float) -> dict[str, Any]:
+        """What the agent selection of ``queue`` compares of a free ``agent``: ``{"agent", "idle_s"}`` and, by selection,
+        ``points``, ``skill_count``, ``offers_ago`` (None: never offered one of the queue) or ``occupied_s``; of weighted
+        ones all but the last offer, as far as their weights are above 0, and ``score``, the weighted sum."""
+        who, of = self._crew.agent(agent), self._queue(queue)
+        idle_s = max(0.0, now - who.idle_since)
+        found: dict[str, Any] = {"agent": agent, "idle_s": round(idle_s, 3)}
+        kind = of.policy.agent_selection
+        if kind == "longest_idle":
+            return found
+        if kind == "least_occupied":
+            found["occupied_s"] = round(who.occupied_s, 3)
+        elif kind == "most_proficient":
+            found["points"] = _points(who, requirement)
+        elif kind == "least_skilled":
+            found["skill_count"] = len(who.skills)
+        elif kind == "round_robin":
+            last = of.offered.get(agent)
+            found["offers_ago"] = None if last is None else self._offers - last
+        else:
+            weights = of.policy.agent_weights
+            parts: dict[str, Any] = {"idle": weights.idle * idle_s}
+            if weights.proficiency:
+                found["points"] = points = _points(who, requirement)
+                parts["proficiency"] = weights.proficiency * points
+            if weights.skills:
+                found["skill_count"] = len(who.skills)
+                parts["skills"] = -weights.skills * len(who.skills)
+            if weights.occupied:
+                found["occupied_s"] = round(who.occupied_s, 3)
+                parts["occupied"] = -weights.occupied * who.occupied_s
+            found["score"] = {name: round(part, 1) for name, part in parts.items()}
+            found["score"]["total"] = round(sum(parts.values()), 1)
+        return found
 
     def why_not(self, agent: str, queue: str, requirement: Requirement) -> str:
         """Why ``agent``, were he free, may not serve a call of ``queue`` that needs ``requirement``; empty if he may."""

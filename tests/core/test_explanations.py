@@ -1,0 +1,69 @@
+"""What explanations rest on: skills as they are now, waiting calls with this one, estimates with their limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from floorkit import UTC_0, Clock, define
+
+from acd.domain import events as ev
+from acd.domain.events import AgentAction
+from acd.domain.records import DecisionMade
+from acd.domain.states import PhoneState
+from acd.floor import Floor, Step
+
+
+class Day:
+    """One floor, connected."""
+
+    def __init__(self, text: str) -> None:
+        self.clock = Clock()
+        self.floor = Floor(define(text), epoch=1, started_at=UTC_0)
+        self.go(0, ev.NodeResynced(0.0, "pbx", (), {}))
+
+    def go(self, at_s: float, event: ev.Event) -> Step:
+        self.clock.s = at_s
+        return self.floor.handle(event, self.clock.now)
+
+    def login(self, agent: str) -> None:
+        self.go(self.clock.s, ev.AgentRequested(0.0, agent, AgentAction.LOGIN))
+
+    def arrives(self, at_s: float, channel: str) -> dict[str, dict[str, Any]]:
+        """The decisions on a new call, by kind."""
+        step = self.go(at_s, ev.CallArrived(0.0, "pbx", channel, f"PJSIP/{channel}", channel, "1"))
+        return {record.kind: record.detail for record in step.records if isinstance(record, DecisionMade)}
+
+
+def test_a_skill_that_has_ended_is_not_shown() -> None:
+    day = Day(
+        "skills english linux\nqueue sales select=most_proficient\nstage sales 0 english >= 1 or linux >= 1\n"
+        "agent ann 101 sales english=50 linux=90 linux@..10\ndid 1 sales"
+    )
+    day.login("ann")
+    told = day.arrives(20, "c1")["offered"]
+    assert told["chosen"]["skills"] == {"english": 50}
+    assert told["chosen"]["points"] == 50
+
+
+def test_a_waiting_call_counts_itself() -> None:
+    day = Day("queue sales\nagent ann 101 sales\ndid 1 sales")
+    day.login("ann")
+    day.go(0, ev.PhoneStateChanged(0.0, "PJSIP/101", PhoneState.BUSY))
+    assert day.arrives(1, "c1")["waits"]["waiting"] == 1
+    assert day.arrives(2, "c2")["waits"]["waiting"] == 2
+
+
+def test_how_long_a_call_would_have_waited() -> None:
+    day = Day("queue sales wrap=0 estimate=5 long=hangup\nagent ann 101 sales\ndid 1 sales")
+    day.login("ann")
+    for n in range(12):
+        told = day.arrives(100 * n, f"c{n}")
+        assert "offered" in told
+        offer = next(iter(day.floor.offers))
+        day.go(100 * n + 1, ev.AgentAnswered(0.0, offer))
+        day.go(100 * n + 81, ev.CallEnded(0.0, "pbx", f"c{n}"))
+    assert "offered" in day.arrives(2000, "c20")
+    told = day.arrives(2001, "c21")["overflowed"]
+    assert told["cause"] == "long_wait"
+    assert told["limit_s"] == 5.0
+    assert told["expected_wait_s"] > 5.0
