@@ -31,6 +31,8 @@ BIN_OF = tuple(min(BINS - 1, bisect_right(EDGES, second) - 1) for second in rang
 """The bin of an age in whole seconds."""
 _WIDTHS = tuple(float(after - before) for before, after in pairwise(EDGES))
 _SCALE_MAX = 1e12
+_STAYS_LEAST = 1e-6
+"""So that nobody's future is divided by nothing."""
 
 
 @dataclass(slots=True)
@@ -74,19 +76,17 @@ class Durations:
         open_now = list(self.censored)
         for age_s in in_progress_s:
             open_now[BIN_OF[int(min(max(age_s, 0.0), LONGEST_S))]] += unit
-        hazard_prior = 1.0 / self.prior_s
         # As many calls as the prior stands for, fading out with age as the prior says
         reached = math.fsum(self.ended) + math.fsum(open_now)
         prior_open = self.prior_calls * unit
         steps: list[float] = []
         for width, over, left in zip(_WIDTHS, self.ended, open_now, strict=True):
-            here = over + left
-            exposed = (reached - here / 2) * width
-            prior_exposed = prior_open * width
-            hazard = (over + prior_exposed * hazard_prior) / (exposed + prior_exposed)
-            steps.extend([math.exp(-hazard)] * int(width))
-            reached -= here
-            prior_open = max(0.02 * self.prior_calls * unit, prior_open * math.exp(-hazard_prior * width))
+            stays = math.exp(-width / self.prior_s)
+            # Who is still on has been at risk for half a bin, on average
+            ends = (over + prior_open * (1.0 - stays)) / (max(0.0, reached - left / 2) + prior_open)
+            steps.extend([max(_STAYS_LEAST, 1.0 - ends) ** (1.0 / width)] * int(width))
+            reached -= over + left
+            prior_open = max(0.02 * self.prior_calls * unit, prior_open * stays)
         return tuple(accumulate(steps, lambda survived, step: survived * step, initial=1.0))
 
     def as_json(self) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 1. `Forecast` gives the risk of the n-th new line, at five quantiles of the time people take to answer.
 2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
 3. The threshold is exp(a + GAIN x (slack - AIM)), the slack being the ledger's: one abandonment lowers it by 1, one answer
-   raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. ``a`` is learned, a small step
-   an answer (`Statistics.answered`), and holds from window to window: proportional and integral control, critically damped.
+   raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. Below the aim it is exp(a) x
+   slack / AIM: whoever comes near the ledger's stop slows down before it, as a day spent between stop and bursts is worse
+   than an even one. ``a`` is learned, a small step an answer (`Statistics.answered`), and holds from window to window.
 4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
    agent held.
 """
@@ -22,6 +23,7 @@ from acd.domain.errors import ConfigurationError
 
 GAIN = 0.1
 STEER_MOST = 1.2
+LOW = 0.3
 RATIO_MOST = 15.0
 
 
@@ -68,5 +70,8 @@ class Predictive:
 
 def threshold_of(statistics: Statistics, slack: float) -> float:
     """The risk that a line may have, given what the ledger leaves."""
-    steer = max(-STEER_MOST, min(STEER_MOST, GAIN * (slack - AIM)))
+    if slack < AIM:
+        steer = math.log(max(slack, LOW) / AIM)
+    else:
+        steer = min(STEER_MOST, GAIN * (slack - AIM))
     return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, math.exp(statistics.log_threshold + steer)))

@@ -24,7 +24,7 @@ _FIRST, _EVERY = 5, 100
 """Observations after which curves are published first, and from then on at the latest."""
 AIM: Final = 3.0
 """The slack of the ledger that is aimed at: what a window ends with unspent, on average."""
-_STEP, _STEP_MOST = 7.5e-5, 6.0
+_STEP, _STEP_MOST = 2e-4, 6.0
 """How far one answered call moves the logarithm of the threshold for each abandonment that the slack is off its aim."""
 _FIRST_SHARE = 0.6
 """The threshold of a campaign that knows nothing, as a share of its cap."""
@@ -95,8 +95,11 @@ class Statistics:
         durations.observe(length_s, ended=ended)
         self._noted()
 
-    def answered(self, slack: float) -> None:
-        """A person answered while over-dialling was allowed: the threshold moves towards what keeps the slack at its aim."""
+    def answered(self, slack: float, charged: float) -> None:
+        """A person answered, and the ledger stands so: the threshold moves towards what keeps the slack at its aim. In a
+        window that has just begun the slack is low by nature, and tells nothing until somebody is abandoned."""
+        if charged < 1.0 and slack < AIM:
+            return
         moved = self.log_threshold + _STEP * max(-_STEP_MOST, min(_STEP_MOST, slack - AIM))
         self.log_threshold = min(math.log(THRESHOLD_MOST), max(math.log(THRESHOLD_LEAST), moved))
 

@@ -44,18 +44,16 @@ class Ours:
         else:
             self.ledger.unanswered()
 
-    @property
-    def _over_dials(self) -> bool:
-        return self.last is not None and self.last.why.because != "ledger"
-
     def served(self, now_s: float) -> None:
-        if self._over_dials:
-            self.statistics.answered(self.ledger.slack(now_s).slack)
+        self._steer(now_s)
 
     def abandoned(self, now_s: float) -> None:
         self.ledger.abandoned(now_s)
-        if self._over_dials:
-            self.statistics.answered(self.ledger.slack(now_s).slack)
+        self._steer(now_s)
+
+    def _steer(self, now_s: float) -> None:
+        slack = self.ledger.slack(now_s)
+        self.statistics.answered(slack.slack, slack.charged)
 
     def stage_ended(self, stage: str, agent: str, length_s: float, now_s: float) -> None:
         self.statistics.stage_ended("talk" if stage == "talk" else "wrap", agent, length_s)

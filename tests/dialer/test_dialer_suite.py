@@ -1,0 +1,219 @@
+"""The hall, the contenders and the verdict; and the predictive pacer on short days against what is asked of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from acd.cli.sim import sim
+from acd.dialer import Predictive
+from acd.sim.chance import Exponential, Streams
+from acd.sim.dialing.baselines import Unlearned
+from acd.sim.dialing.contacts import PERSON, Contacts
+from acd.sim.dialing.hall import Day, Hall
+from acd.sim.dialing.ours import Ours
+from acd.sim.dialing.scene import CASES, Rings, Scene, lifelike, markov
+from acd.sim.dialing.suite import OURS, PROGRESSIVE, Cell, Run, contenders, dialler, figures, judge
+
+HOUR_S = 3600.0
+
+
+def short(agents: int, rate: float) -> Scene:
+    return replace(lifelike(agents, rate), day_s=2 * HOUR_S, days=2, warm_days=1)
+
+
+def played(scene: Scene, name: str, seed: int = 1) -> list[Day]:
+    hall = Hall(scene, seed, 0, dialler(name, scene))
+    return [hall.run(number) for number in range(scene.warm_days + scene.days)]
+
+
+@pytest.fixture(scope="module")
+def predictive_days() -> list[Day]:
+    return played(short(10, 0.3), OURS)
+
+
+def test_the_cap_is_kept_at_the_end_of_every_day(predictive_days: list[Day]) -> None:
+    assert [day.abandonment <= 0.03 for day in predictive_days] == [True] * 3
+    assert max(day.abandonment for day in predictive_days) > 0.01, "and what it allows is made use of"
+
+
+def test_predictive_is_far_ahead_of_progressive(predictive_days: list[Day]) -> None:
+    plain = played(short(10, 0.3), PROGRESSIVE)
+    known = figures(PROGRESSIVE, [plain], 0).utilisation
+    assert known.value == pytest.approx(0.692, abs=0.03), "150 s of work after 67 s of dialling"
+    more = [a.utilisation - b.utilisation for a, b in zip(predictive_days, plain, strict=True)]
+    assert min(more) > 0.03
+    assert sum(more[1:]) / 2 > 0.06
+
+
+def test_the_same_seed_gives_the_same_days(predictive_days: list[Day]) -> None:
+    scene = short(10, 0.3)
+    hall = Hall(scene, 1, 0, dialler(OURS, scene))
+    assert hall.run(0) == predictive_days[0]
+    assert played(scene, "ratio 2", seed=2) == played(scene, "ratio 2", seed=2) != played(scene, "ratio 2", seed=3)
+
+
+def test_all_diallers_meet_the_same_contacts() -> None:
+    scene = short(5, 0.3)
+    one, two = (Contacts(scene, Streams(7, 0), 2) for _ in range(2))
+    first = [one.next(0.0) for _ in range(400)]
+    assert first == [two.next(5_000.0) for _ in range(400)]
+    people = [contact for contact in first if contact.kind == PERSON]
+    assert len(people) / 400 == pytest.approx(0.3, abs=0.06)
+    assert all(3.0 <= contact.ring_s <= 25.0 for contact in people)
+
+
+def test_a_blind_rate_loses_what_erlang_says() -> None:
+    """Few of many lines are answered, so answers come nearly at random: Erlang's loss formula holds."""
+    scene = replace(markov(10, 0.04), talk=Exponential(150.0), rings=Rings(memoryless=True, mean_s=15.0))
+    hall = Hall(scene, 5, 0, dialler("blind", scene))
+    days = [hall.run(number) for number in range(8)]
+    lost = figures("blind", [days], 0).abandonment
+    assert lost.value == pytest.approx(0.03, abs=0.006)
+    assert lost.low < 0.03 < lost.high + 0.002
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"taken_for_machine": 0.1},
+        {"taken_for_person": 0.3},
+        {"lag_s": (0.5, 2.0), "lost": 0.01},
+        {"agent_changes": ((900.0, 0.5), (1_800.0, 1.5))},
+        {"rate_swing": 0.3, "rate_changes": ((1_800.0, 2.0),), "pace_spread": 0.3},
+    ],
+    ids=["false positives", "false negatives", "lag", "shifts", "rates"],
+)
+def test_whatever_goes_wrong_nothing_is_left_over(changes: dict[str, object]) -> None:
+    scene = replace(short(5, 0.3), day_s=HOUR_S, **changes)  # type: ignore[arg-type]
+    ours = Ours(scene, Predictive(scene.grace_s))
+    hall = Hall(scene, 1, 0, ours)
+    for number in range(2):
+        day = hall.run(number)
+        assert not hall.ringing
+        assert not hall.talking
+        assert not hall.wrapping
+        assert not hall.waiting
+        assert ours.ledger.in_flight == 0
+        assert 0 < day.busy_s < day.staffed_s
+        assert day.abandoned <= day.answered < day.dialled
+
+
+def test_people_taken_for_machines_leave_no_room() -> None:
+    """Above the cap by themselves: then every line has an agent held for it, and nobody else is abandoned."""
+    scene = replace(short(6, 0.3), taken_for_machine=0.05)
+    days = played(scene, OURS)
+    assert sum(day.abandoned - day.misjudged for day in days) == 0
+    assert sum(day.misjudged for day in days) > 0
+
+
+def test_agents_who_come_and_go_are_counted_while_they_are_in() -> None:
+    scene = replace(short(4, 0.3), agent_changes=((HOUR_S, 1.5),))
+    day = Hall(scene, 1, 0, dialler(PROGRESSIVE, scene)).run(0)
+    assert day.staffed_s == pytest.approx(4 * 2 * HOUR_S + 2 * HOUR_S)
+
+
+class OneLine(Unlearned):
+    """A single line, at the start."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def look(self, hall: Hall, now_s: float) -> tuple[int, float]:
+        return (1 if hall.day.dialled == 0 else 0), float("inf")
+
+    def served(self, now_s: float) -> None:
+        self.told.append("served")
+
+    def abandoned(self, now_s: float) -> None:
+        self.told.append("abandoned")
+
+
+def test_a_person_who_finds_nobody_is_abandoned_after_the_grace() -> None:
+    empty = replace(short(1, 0.99), agent_changes=((0.0, 0.0),))
+    dialer = OneLine()
+    day = Hall(empty, 1, 0, dialer).run(0)
+    assert (day.answered, day.abandoned, dialer.told) == (1, 1, ["abandoned"])
+    staffed = OneLine()
+    day = Hall(short(1, 0.99), 1, 0, staffed).run(0)
+    assert (day.answered, day.abandoned, staffed.told) == (1, 0, ["served"])
+
+
+@pytest.mark.parametrize(
+    "name", ["vicidial hard 3", "vicidial average 3", "vicidial tapered 3", "issabel", "issabel overcommit"]
+)
+def test_the_field_dials(name: str) -> None:
+    days = played(short(10, 0.3), name)
+    plain = played(short(10, 0.3), PROGRESSIVE)
+    assert all(day.utilisation > 0.4 for day in days)
+    assert sum(day.dialled for day in days) != sum(day.dialled for day in plain)
+
+
+def test_an_unknown_dialler_is_refused() -> None:
+    with pytest.raises(ValueError, match="no dialler named 'magic'"):
+        dialler("magic", short(1, 0.3))
+
+
+def quick(agents: int, rate: float) -> Scene:
+    return replace(lifelike(agents, rate), day_s=1_200.0, days=2, warm_days=1)
+
+
+@pytest.fixture
+def quick_case(monkeypatch: pytest.MonkeyPatch) -> str:
+    made: Callable[[int, float], Scene] = quick
+    monkeypatch.setitem(CASES, "b", ("twenty minutes", made))
+    return "b"
+
+
+def test_a_verdict_compares_with_the_best_that_complies(quick_case: str) -> None:
+    cell = Cell(quick_case, 4, 0.3)
+    days = {name: [Run(cell, name, seed).days() for seed in (1, 2)] for name in contenders(cell)}
+    verdict = judge(cell, days)
+    assert verdict.best.abandonment.value <= 0.0305
+    complying = [other for other in verdict.others if other.abandonment.value <= 0.0305]
+    assert verdict.best.utilisation.value == max(other.utilisation.value for other in complying)
+    assert verdict.ahead.value == pytest.approx(
+        verdict.ours.utilisation.value - verdict.best.utilisation.value, abs=1e-9
+    )
+    json.dumps(verdict.as_json())
+
+
+def test_the_command_writes_what_it_found(quick_case: str, tmp_path: Path) -> None:
+    line = [
+        "--json",
+        "dialer",
+        "--case",
+        "b",
+        "--agents",
+        "3",
+        "--rate",
+        "0.5",
+        "--seeds",
+        "1",
+        "--processes",
+        "1",
+    ]
+    done = CliRunner().invoke(sim, [*line, "-o", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert found["seeds"] == [1]
+    assert found["command"] == "acd sim dialer --short --case b --agents 3 --rate 0.5 --seed 1 --seeds 1"
+    assert found["cells"][0]["ours"]["contender"] == "predictive"
+    assert json.loads((tmp_path / "dialer.json").read_text()) == found
+    assert (tmp_path / "dialer.png").stat().st_size > 10_000
+    shown = CliRunner().invoke(sim, [*line[1:], "-o", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "Utilisation of agents" in shown.output
+
+
+def test_an_unknown_case_names_the_nearest() -> None:
+    done = CliRunner().invoke(sim, ["dialer", "--case", "swinging"])
+    assert done.exit_code == 2
+    assert "nearest: swing" in done.output
+    listed = CliRunner().invoke(sim, ["--json", "dialer", "--list"])
+    assert {row["case"] for row in json.loads(listed.output)} == set(CASES)

@@ -1,0 +1,179 @@
+"""The abandonment ledger: what is charged, in which window, and what that leaves."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acd.dialer.ledger import PROFILES, SPANS, Ledger, Rule, Slack
+from acd.domain.errors import ConfigurationError
+
+AT_S = datetime(2026, 3, 30, 12, tzinfo=UTC).timestamp()
+DAY_S = 86_400.0
+
+
+def book(span: str = "day", cap: float = 0.03, **more: float) -> Ledger:
+    return Ledger((Rule(span, cap),), AT_S, **more)  # type: ignore[arg-type]
+
+
+def people(ledger: Ledger, answered: int, abandoned: int = 0, at_s: float = AT_S) -> None:
+    for _ in range(answered):
+        ledger.dialled()
+        ledger.answered(at_s)
+    for _ in range(abandoned):
+        ledger.abandoned(at_s)
+
+
+def test_slack_is_what_may_still_be_abandoned() -> None:
+    ledger = book()
+    people(ledger, 200, 2)
+    slack = ledger.slack(AT_S)
+    assert (slack.answered, slack.charged) == (200.0, 2.0)
+    assert slack.slack == pytest.approx(4.0)
+    assert ledger.in_flight == 0
+
+
+def test_nothing_may_be_abandoned_before_anybody_answers() -> None:
+    assert not book().slack(AT_S).covers(0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "covered"), [(0.5, 0.01, True), (3.0, 0.0, True), (3.1, 0.0, False), (1.5, 1.0, False)]
+)
+def test_the_slack_covers_the_mean_and_three_deviations(mean: float, variance: float, covered: bool) -> None:
+    assert Slack("day", 0.03, 100.0, 0.0, 3.0, 3.0).covers(mean, variance) is covered
+
+
+def test_one_whole_abandonment_must_always_fit() -> None:
+    assert not Slack("day", 0.03, 100.0, 0.0, 0.99, 3.0).covers(0.001, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("span", "same", "next_one"),
+    [
+        ("day", timedelta(hours=11), timedelta(hours=13)),
+        ("days30", timedelta(days=29), timedelta(days=30)),
+        ("month", timedelta(days=1), timedelta(days=2)),
+    ],
+)
+def test_windows_begin_anew(span: str, same: timedelta, next_one: timedelta) -> None:
+    ledger = book(span)
+    people(ledger, 100, 1)
+    assert ledger.slack(AT_S + same.total_seconds()).answered == 100.0
+    assert ledger.slack(AT_S + next_one.total_seconds()).answered == 0.0
+
+
+def test_a_campaign_never_begins_anew() -> None:
+    ledger = book("campaign")
+    people(ledger, 100)
+    assert ledger.slack(AT_S + 400 * DAY_S).answered == 100.0
+
+
+def test_days_are_those_of_the_zone() -> None:
+    ledger = Ledger((Rule("day", 0.03),), AT_S, zone=timezone(timedelta(hours=11)))
+    people(ledger, 100)
+    assert ledger.slack(AT_S + 3_599).answered == 100.0
+    assert ledger.slack(AT_S + 3_600).answered == 0.0
+
+
+def test_a_late_message_does_not_reopen_a_window() -> None:
+    ledger = book()
+    people(ledger, 10, at_s=AT_S + DAY_S)
+    people(ledger, 5, at_s=AT_S)
+    assert ledger.slack(AT_S + DAY_S).answered == 15.0
+
+
+def test_the_tightest_window_speaks() -> None:
+    ledger = Ledger((Rule("day", 0.05), Rule("campaign", 0.03)), AT_S)
+    people(ledger, 1_000, 29)
+    assert (ledger.slack(AT_S).span, round(ledger.slack(AT_S).slack, 6)) == ("campaign", 1.0)
+    assert ledger.slack(AT_S + DAY_S).span == "day"
+
+
+def test_people_taken_for_machines_are_charged() -> None:
+    """98 who are known stand for 100 who answered, 2 of whom were hung up on."""
+    ledger = book(false_positive=0.02)
+    people(ledger, 98)
+    slack = ledger.slack(AT_S)
+    assert slack.answered == pytest.approx(100.0)
+    assert slack.charged == pytest.approx(2.0)
+
+
+def test_a_machine_put_through_is_taken_back() -> None:
+    ledger = book(false_positive=0.02)
+    people(ledger, 98)
+    before = ledger.slack(AT_S).slack
+    people(ledger, 1)
+    ledger.machine_after_all(AT_S)
+    assert ledger.slack(AT_S).slack == pytest.approx(before)
+
+
+def test_after_a_crash_what_was_in_flight_is_charged_until_it_is_known() -> None:
+    ledger = book()
+    people(ledger, 300)
+    ledger.dialled(5)
+    again = book()
+    again.restore(json.loads(json.dumps(ledger.as_json())))
+    assert again.lost_track(AT_S) == 5
+    assert again.slack(AT_S).slack == pytest.approx(9.0 - 5.0)
+    again.cleared_up(AT_S, person=False, abandoned=False)
+    again.cleared_up(AT_S, person=True, abandoned=False)
+    again.cleared_up(AT_S, person=True, abandoned=True)
+    slack = again.slack(AT_S)
+    assert (slack.answered, slack.charged) == (302.0, 3.0)
+    assert again.in_flight == 0
+
+
+def test_counts_of_other_rules_are_refused() -> None:
+    with pytest.raises(ValueError, match="windows were saved"):
+        Ledger((Rule("day", 0.03), Rule("month", 0.03)), AT_S).restore(book().as_json())
+
+
+@pytest.mark.parametrize("cap", [-0.01, 1.0, 3.0])
+def test_impossible_rules_are_refused(cap: float) -> None:
+    with pytest.raises(ConfigurationError, match="share that may be abandoned"):
+        Rule("day", cap)
+
+
+def test_unknown_windows_and_empty_rules_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a window is one of day, days30"):
+        Rule("week", 0.03)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="needs a window"):
+        Ledger((), AT_S)
+    with pytest.raises(ConfigurationError, match="false positives"):
+        book(false_positive=0.5)
+
+
+def test_profiles_have_windows() -> None:
+    assert {rule.span for profile in PROFILES.values() for rule in profile.rules} <= set(SPANS)
+    assert PROFILES["us"].rules == (Rule("days30", 0.03),)
+    assert PROFILES["ca"].rules == (Rule("month", 0.05),)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("apmud"), st.integers(0, 3 * 86_400)), max_size=60))
+def test_a_restored_ledger_goes_on_the_same(steps: list[tuple[str, int]]) -> None:
+    one, clock_s = Ledger((Rule("day", 0.03), Rule("days30", 0.05)), AT_S), AT_S
+    other = one
+    for kind, later_s in steps:
+        clock_s += later_s / 10
+        restored = Ledger(one.rules, AT_S)
+        restored.restore(other.as_json())
+        other = restored
+        for ledger in (one, other):
+            if kind == "a":
+                ledger.abandoned(clock_s)
+            elif kind == "p":
+                ledger.answered(clock_s)
+            elif kind == "m":
+                ledger.machine_after_all(clock_s)
+            elif kind == "u":
+                ledger.unanswered()
+            else:
+                ledger.dialled(2)
+        assert one.slack(clock_s) == other.slack(clock_s)
+        assert one.in_flight == other.in_flight >= 0

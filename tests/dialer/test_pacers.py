@@ -1,0 +1,206 @@
+"""Pacers: what they place at known supplies, and what must hold at every supply."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from dialerkit import NOW_S, ledger, supply, taught
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acd.dialer import Ledger, Power, Predictive, Preview, Progressive, Statistics, Supply
+from acd.dialer.forecast import Forecast, Tables
+from acd.dialer.pacing import most
+from acd.dialer.predictive import threshold_of
+from acd.domain.errors import ConfigurationError
+
+ages = st.lists(st.floats(0.0, 400.0), max_size=25)
+ring_ages = st.lists(st.floats(0.0, 24.0), max_size=20)
+TAUGHT, ROOM, EMPTY = taught(), ledger(), ledger(100, 3)
+PREDICTIVE, POWER = Predictive(), Power(2.5)
+TABLES = Tables(TAUGHT, 2.0)
+LITTLE = taught(lines=60)
+LITTLE.line_ended(NOW_S, 3.0, person=True)
+SLOW = taught()
+SLOW.steps = {f"{kind}{n}": (6, 6) for kind in "aw" for n in range(30)}
+SLOW_TABLES = Tables(SLOW, 2.0)
+
+
+@st.composite
+def supplies(draw: st.DrawFn) -> Supply:
+    return supply(
+        draw(st.integers(0, 40)),
+        talking=draw(ages),
+        wrapping=draw(ages),
+        ringing=draw(ring_ages),
+        waiting=draw(st.integers(0, 3)),
+        most=draw(st.one_of(st.just(1_000), st.integers(0, 20))),
+    )
+
+
+def lines(pacer: Predictive | Power | Progressive | Preview, given: Supply, book: Ledger = ROOM) -> int:
+    return pacer.decide(given, TAUGHT, book, NOW_S).lines
+
+
+# -- known supplies ----------------------------------------------------------------------------------------------------
+
+
+def test_preview_dials_what_agents_accept() -> None:
+    assert lines(Preview(), supply(5, pulled=2)) == 2
+    assert lines(Preview(), supply(5)) == 0
+    assert lines(Preview(), supply(5, pulled=2, most=1)) == 1
+
+
+def test_progressive_holds_an_agent_for_every_line() -> None:
+    assert lines(Progressive(), supply(5, ringing=[1.0, 2.0])) == 3
+    assert lines(Progressive(), supply(1, ringing=[1.0, 2.0])) == 0
+    assert lines(Progressive(), supply(5, ringing=[1.0], waiting=2)) == 2
+
+
+def test_power_keeps_its_ratio_while_the_ledger_has_room() -> None:
+    given = supply(4, talking=[10.0] * 6, ringing=[1.0])
+    assert lines(POWER, given) == 9
+    assert lines(POWER, given, EMPTY) == 3
+    assert POWER.decide(given, TAUGHT, EMPTY, NOW_S).why.because == "ledger"
+
+
+@pytest.mark.parametrize("ratio", [0.5, 21.0, math.nan])
+def test_ratios_out_of_range_are_refused(ratio: float) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 20 lines"):
+        Power(ratio)
+
+
+def test_predictive_never_over_dials_for_busy_agents_who_will_stay_so() -> None:
+    assert lines(PREDICTIVE, supply(0, talking=[1.0] * 10)) == 0
+
+
+def test_predictive_dials_ahead_of_agents_about_to_be_free() -> None:
+    given = supply(0, wrapping=[47.0] * 8)
+    decision = PREDICTIVE.decide(given, TAUGHT, ROOM, NOW_S)
+    assert decision.lines >= 8
+    assert decision.why.because == "risk"
+    assert decision.why.frees[-1] > 7
+    assert lines(PREDICTIVE, given, EMPTY) == 0, "nobody is idle, and the ledger has no room"
+
+
+def test_predictive_places_more_than_a_line_an_idle_agent() -> None:
+    found = [lines(PREDICTIVE, supply(idle, talking=[20.0] * 10)) for idle in range(7)]
+    assert found[:2] == [0, 1]
+    assert all(after >= before for before, after in pairwise(found))
+    assert found[6] > 6 * 1.5
+
+
+def test_a_lower_answer_rate_takes_more_lines() -> None:
+    given = supply(6, talking=[20.0] * 10)
+    found = [PREDICTIVE.decide(given, taught(rate), ROOM, NOW_S).lines for rate in (0.6, 0.3, 0.15)]
+    assert found[0] < found[1] < found[2]
+
+
+def test_without_agents_nothing_is_dialled() -> None:
+    decision = PREDICTIVE.decide(supply(0), TAUGHT, ROOM, NOW_S)
+    assert (decision.lines, decision.look_at_s, decision.why.because) == (0, math.inf, "nothing")
+
+
+def test_a_decision_can_be_explained() -> None:
+    why = PREDICTIVE.decide(supply(6, talking=[20.0] * 10), TAUGHT, ROOM, NOW_S).why
+    assert why.threshold is not None
+    assert why.risk is not None
+    assert why.next_risk is not None
+    assert why.risk <= why.threshold < why.next_risk
+    said = json.loads(json.dumps(why.as_json()))
+    assert said["slack"]["answered"] == 10_000
+    assert len(said["looks_s"]) == len(said["frees"]) == len(said["answers"]) == 5
+
+
+def test_the_threshold_rises_with_the_slack_within_limits() -> None:
+    found = [threshold_of(TAUGHT, slack) for slack in (-1e6, 0.5, 3.0, 10.0, 1e6)]
+    assert found == sorted(found)
+    assert found[2] == pytest.approx(math.exp(TAUGHT.log_threshold))
+    assert found[1] / found[2] == pytest.approx(1 / 6), "in proportion, when little is left"
+    assert found[-1] / found[2] == pytest.approx(math.exp(1.2))
+
+
+def test_impossible_settings_and_supplies_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="kept for 0 to 30 s"):
+        Predictive(grace_s=-1.0)
+    with pytest.raises(ConfigurationError, match="lines an agent"):
+        Predictive(ratio_most=0.5)
+    with pytest.raises(ValueError, match="must not be negative"):
+        Supply(-1)
+
+
+def test_ages_from_the_future_and_the_distant_past_are_taken_for_the_nearest() -> None:
+    """A clock that was set back, a call that nobody ended."""
+    odd = supply(2, talking=[-50.0, 1e9], wrapping=[-3.0, 1e7], ringing=[-5.0, 1e8])
+    near = supply(2, talking=[0.0, 1e5], wrapping=[0.0, 1e5], ringing=[0.0, 1e4])
+    assert lines(PREDICTIVE, odd) == lines(PREDICTIVE, near)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5, 37, 1_000])
+def test_the_search_finds_the_greatest_allowed(limit: int) -> None:
+    for top in range(0, 60, 7):
+        assert most(0, limit, lambda n, top=top: n <= top) == min(limit, top)
+    assert most(9, 5, lambda n: True) == 9
+
+
+# -- at every supply ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(supplies())
+def test_never_more_than_allowed_and_never_less_than_covered(given_supply: Supply) -> None:
+    for pacer in (PREDICTIVE, POWER, Progressive()):
+        for book in (ROOM, EMPTY):
+            placed = lines(pacer, given_supply, book)
+            assert min(given_supply.covered, given_supply.most) <= placed <= given_supply.most
+    assert lines(PREDICTIVE, given_supply, EMPTY) == min(given_supply.covered, given_supply.most)
+
+
+@settings(max_examples=150, deadline=None)
+@given(supplies(), st.integers(34, 3_000), st.integers(0, 60))
+def test_over_dialling_always_fits_into_the_ledger(given_supply: Supply, answered: int, abandoned: int) -> None:
+    book = ledger(0)
+    book.counts[0].answered, book.counts[0].abandoned = float(answered), float(abandoned)
+    forecast = Forecast(TABLES, given_supply, TAUGHT, NOW_S)
+    for pacer in (PREDICTIVE, POWER):
+        placed = lines(pacer, given_supply, book)
+        if placed > given_supply.covered:
+            assert book.slack(NOW_S).covers(*forecast.shortfall(placed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(supplies(), st.integers(1, 5))
+def test_more_idle_agents_take_more_lines_never_fewer(given_supply: Supply, more: int) -> None:
+    fewer = replace(given_supply, most=1_000)
+    assert lines(PREDICTIVE, replace(fewer, idle=fewer.idle + more)) >= lines(PREDICTIVE, fewer)
+
+
+@settings(max_examples=100, deadline=None)
+@given(supplies())
+def test_risk_grows_with_every_line(given_supply: Supply) -> None:
+    forecast = Forecast(TABLES, given_supply, TAUGHT, NOW_S)
+    risks = [forecast.risk(n) for n in (1, 2, 3, 4, 5, 7, 10, 15, 25, 40)]
+    assert all(0.0 <= risk <= 1.0 for risk in risks)
+    assert all(after >= before - 0.02 for before, after in pairwise(risks))
+
+
+@settings(max_examples=20, deadline=None)
+@given(supplies())
+def test_restored_statistics_give_the_same_decision(given_supply: Supply) -> None:
+    """Also with another pacer, whose tables are made afresh, and with statistics not published since."""
+    restored = Statistics.from_json(json.loads(json.dumps(LITTLE.as_json())))
+    first = PREDICTIVE.decide(given_supply, LITTLE, ROOM, NOW_S)
+    assert Predictive().decide(given_supply, restored, ROOM, NOW_S) == first
+
+
+@settings(max_examples=60, deadline=None)
+@given(supplies())
+def test_an_agent_who_is_slow_is_expected_later(given_supply: Supply) -> None:
+    usual = Forecast(TABLES, given_supply, TAUGHT, NOW_S).frees
+    later = Forecast(SLOW_TABLES, given_supply, SLOW, NOW_S).frees
+    busy = len(given_supply.talking) + len(given_supply.wrapping)
+    assert sum(later) <= sum(usual) + 0.7 * busy + 1e-9
