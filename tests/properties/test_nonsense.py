@@ -15,7 +15,8 @@ from promises import check_promises
 from world import FLOOR, PHONES
 
 from acd.domain import events as ev
-from acd.domain.events import AgentAction, Phase, SeenCall
+from acd.domain.definition import ToDialplan
+from acd.domain.events import AgentAction, CallAction, Phase, SeenCall
 from acd.domain.place import Place
 from acd.domain.states import AgentState, OfferOutcome, PhoneState
 from acd.floor import Floor
@@ -43,7 +44,8 @@ class Nonsense:
     def place(self) -> Place | None:
         r, t = self.r, lambda: UTC_0 + self.r.choice([-100.0, 0.0, self.clock.s, 1e5])
         text = f"{r.choice(QUEUES)}:{r.randint(-3, 9)}:{t()}:{r.randint(0, 5)}:{t()}:{t()}"
-        return Place.decode(r.choice([text, text, text, "", "sales", "sales:x:1:1:1:1"]))
+        barred = f"{text}::{r.choice([*FLOOR.agents, 'nobody'])}=escalated"
+        return Place.decode(r.choice([text, text, barred, "", "sales", "sales:x:1:1:1:1"]))
 
     def seen(self) -> SeenCall:
         r = self.r
@@ -80,7 +82,7 @@ class Nonsense:
     def event(self) -> ev.Event:
         r, at = self.r, self.at()
         node, channel, offer = r.choice(NODES), r.choice(CHANNELS), self.identity()
-        kind = r.randrange(13)
+        kind = r.randrange(15)
         if kind == 0:
             did, call = r.choice(["1", "2", "3", "4", "none"]), r.choice([None, self.identity()])
             return ev.CallArrived(at, node, channel, "PJSIP/x", "x", did, "\r\n\x00'\"", "", call, self.place())
@@ -109,6 +111,13 @@ class Nonsense:
             return ev.NodeResynced(at, node, calls, looks, r.choice([0.0, 3.0]), r.random() < 0.2)
         if kind == 10:
             return r.choice([ev.NodeLost(at, node), ev.DeadlinePassed(at)])
+        if kind == 11:
+            held = [ev.CallHeld(at, offer), ev.CallRetrieved(at, offer), ev.ConsultEnded(at, offer)]
+            joined = ev.CallJoined(at, node, channel, r.choice(CHANNELS))
+            return r.choice([*held, ev.ConsultBegan(at, offer, r.choice(["", "602"])), joined, joined])
+        if kind == 12:
+            queue, to = r.choice([None, *QUEUES]), r.choice([None, ToDialplan("phones", "600")])
+            return ev.CallRequested(at, self.identity(), r.choice(list(CallAction)), queue, {}, "r", to)
         agent = r.choice(["ann", "bob", "cid", "dan", "102", "", "nobody"])
         phone = r.choice([None, None, *PHONES])
         return ev.AgentRequested(at, agent, r.choice(list(AgentAction)), r.choice([None, "lunch", "x"]), phone, "r")

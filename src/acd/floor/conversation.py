@@ -180,6 +180,8 @@ def call_joined(floor: Floor, event: ev.CallJoined, now: Instant) -> None:
     """The agent's phone joined two calls of ours: the caller of the one stands in the place of the other's."""
     call = floor.by_channel.get((event.node, event.channel))
     other = floor.by_channel.get((event.node, event.into))
+    if call is other:
+        return
     joins = call is not None and other is not None and call.state is CallState.TALKING
     if joins and other is not None and call is not None and other.state in JOINABLE:
         join(floor, call, other, event.at, now)
