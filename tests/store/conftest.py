@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("storekit", "store_cases", "store_chaos", "log_cases", "schema_cases", "facts_cases")
+pytest.register_assert_rewrite(
+    "storekit", "store_cases", "store_chaos", "log_cases", "schema_cases", "facts_cases", "made_cases"
+)
 
 from storekit import Away, Database, options  # noqa: E402, F401
 
