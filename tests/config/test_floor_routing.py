@@ -201,6 +201,23 @@ def test_a_floor_that_says_nothing_of_routing() -> None:
     assert floor == FloorDefinition(floor.queues, floor.agents, floor.entry_points, revision=floor.revision)
 
 
+def test_for_whom_calls_are_handled() -> None:
+    """Of queues and entry points, also of every number of a range; another client is another revision."""
+    text = """\
+queues: {main: {client: acme}, other: {}}
+agents: {ann: {number: 1, phones: [PJSIP/1], queues: [main, other]}}
+entry_points:
+  "1": main
+  "20..21": {queue: main, client: umbrella}
+  "3": other
+"""
+    floor = parse(text)
+    assert {name: queue.client for name, queue in floor.queues.items()} == {"main": "acme", "other": None}
+    clients = {did: entry.client for did, entry in floor.entry_points.items()}
+    assert clients == {"1": None, "20": "umbrella", "21": "umbrella", "3": None}
+    assert parse(text.replace("umbrella", "acme")).revision != floor.revision
+
+
 def test_the_breaker_can_be_off() -> None:
     text = "queues: {a: }\nagents: {x: {number: 1, phones: [PJSIP/1], queues: [a]}}\nentry_points: {'1': a}\n"
     assert parse(f"{text}breaker: off\n").breaker is None
