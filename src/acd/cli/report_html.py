@@ -25,9 +25,12 @@ ROWS_MAX = 5_000
 
 LANES_MAX = 40
 CHARTS_MAX = 9
+_LONG = 32
+"""Texts that are longer may go over several lines."""
+
 _TILES = (
-    *("offered", "answered", "abandoned", "service_level", "asa_s", "aht_s", "logged_in_s", "occupancy", "shrinkage"),
-    *("conversations", "ronas", "transfers", "came_back", "judged", "repeated", "first_contact_rate"),
+    *("offered", "answered", "abandoned", "service_level", "asa_s", "logged_in_s", "occupancy", "shrinkage"),
+    *("conversations", "aht_s", "ronas", "transfers", "came_back", "judged", "repeated", "first_contact_rate"),
 )
 _WORDS = {"ASA", "AHT", "ATA", "RONA", "DID", "P50", "P80", "P90", "P95"}
 _STATES = {
@@ -205,7 +208,8 @@ def _state_bars(report: Report, rows: Sequence[Row]) -> Iterator[str]:
                 says = f"{agent}: {word} {length(of[state])}, {percent(of[state] / whole)}"
                 stretches.append(Stretch(at, at + of[state] / whole, style, says))
                 at += of[state] / whole
-        drawn.append(f'<div class="lane"><p>{escape(agent)}</p>{lane(stretches, (), f"{agent}: time by state")}</div>')
+        drawing = lane(stretches, (), f"{agent}: time by state")
+        drawn.append(f'<div class="lane"><p>{escape(agent)}</p><div class="chart">{drawing}</div></div>')
     if drawn:
         yield f"<figure><figcaption>Time logged in, by state {key}</figcaption>{''.join(drawn)}</figure>"
 
@@ -237,7 +241,9 @@ def _lanes(report: Report, rows: Sequence[Row], zone: ZoneInfo) -> Iterator[str]
             for hour in range(2, 24, 2)
         ]
         drawing = lane(stretches, ticks, f"{agent} on {day}: states through the day; the table below has them")
-        drawn.append(f'<div class="lane"><p>{escape(str(agent))}, {begin:%a %Y-%m-%d}</p>{drawing}</div>')
+        drawn.append(
+            f'<div class="lane"><p>{escape(str(agent))}, {begin:%a %Y-%m-%d}</p><div class="chart">{drawing}</div></div>'
+        )
     more = len(days) - len(drawn)
     rest = f"<p>{more} more days are in the table.</p>" if more > 0 else ""
     yield f"<figure><figcaption>Day by day {key}</figcaption>{''.join(drawn)}{rest}</figure>"
@@ -297,8 +303,10 @@ def _row(report: Report, row: Row, zone: ZoneInfo, barred: int | None, most: flo
             text = escape(value_text(value, column, zone))
             cells.append(f'<td class="n bar"><i style="width:{wide:.1f}%"></i><b>{text}</b></td>')
         else:
-            style = " ".join(filter(None, ("n" if column.kind in NUMBERS else "", _level(value, column))))
-            cells.append(f"<td{_class(style)}>{escape(value_text(value, column, zone))}</td>")
+            text = value_text(value, column, zone)
+            kind = "n" if column.kind in NUMBERS else "t" if len(text) > _LONG else ""
+            style = " ".join(filter(None, (kind, _level(value, column))))
+            cells.append(f"<td{_class(style)}>{escape(text)}</td>")
     return "".join(cells)
 
 

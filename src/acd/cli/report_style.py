@@ -41,6 +41,7 @@ thead th{white-space:normal;vertical-align:bottom;color:var(--muted);font-weight
 border-bottom:2px solid var(--line);background:var(--bg);
 position:sticky;top:0}
 tbody th{font-weight:500}
+.t{white-space:normal;overflow-wrap:break-word;min-width:6ch;max-width:34ch}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 tfoot th,tfoot td{font-weight:650;border-bottom:0;border-top:2px solid var(--line)}
 tbody tr:hover>*{background:var(--panel)}

@@ -61,8 +61,21 @@ POSTGRESQL = PartSet(
     "postgresql", ("postgresql",), suites=("sid", "testing", "bookworm"), wrapped=("usr/lib/postgresql/*/bin/*",)
 )
 PIP = PartSet("pip", ("python3-pip-whl",), suites=("bookworm", "testing", "sid"))
+_BROWSER_FILES = (
+    *("headless_command_resources.pak", "headless_lib_data.pak", "headless_lib_strings.pak"),
+    *("icudtl.dat", "v8_context_snapshot.bin", "snapshot_blob.bin"),
+)
+_TRIPLET = f"{os.uname().machine}-linux-gnu"
+CHROMIUM = PartSet(
+    "chromium",
+    ("chromium-headless-shell", "fonts-dejavu-core"),
+    # It looks for its files beside the running program, which is the loader
+    links=tuple((f"usr/lib/{_TRIPLET}/{name}", f"../chromium/{name}") for name in _BROWSER_FILES),
+    # Its helpers are started by the program's path
+    wrapped=("usr/lib/chromium/chromium-headless-shell",),
+)
 
-PARTS: Mapping[str, PartSet] = {part.name: part for part in (ASTERISK, SIPP, POSTGRESQL)}
+PARTS: Mapping[str, PartSet] = {part.name: part for part in (ASTERISK, SIPP, POSTGRESQL, CHROMIUM)}
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,8 @@ class Unpacked:
     def library_path(self) -> str:
         """The folders the loader searches, joined with colons."""
         triplets = sorted(path.parent for path in self.root.glob("usr/lib/*/libc.so.6"))
-        folders = [*triplets, self.root / "usr/lib"]
+        # libpulse keeps a library of its own in a folder of its own
+        folders = [*triplets, *(folder / "pulseaudio" for folder in triplets), self.root / "usr/lib"]
         for conf in sorted(self.root.glob("etc/ld.so.conf.d/*.conf")):
             lines = conf.read_text(errors="replace").splitlines()
             folders += [self.root / line.strip().lstrip("/") for line in lines if line.startswith("/")]

@@ -28,20 +28,22 @@ DAY_US = 86_400_000_000
 
 ABANDONED = (
     Column("entered", "ENTERED", Kind.MOMENT, "when the call entered"),
-    Column("call", "CALL", Kind.TEXT, "its id"),
     Column("number", "NUMBER", Kind.TEXT, "the caller's"),
     Column("name", "NAME", Kind.TEXT, "the caller's"),
     Column("queue", "QUEUE", Kind.TEXT, "where the caller gave up"),
-    Column("did", "DID", Kind.TEXT, "the number that was dialled"),
-    Column("client", "CLIENT", Kind.TEXT, "for whom"),
     Column("wait_s", "WAITED", Kind.SECONDS, "until the caller hung up"),
     Column("short", "SHORT", Kind.FLAG, "waited less than --short"),
     Column("tries", "TRIES SINCE", Kind.COUNT, "later calls from the number; none where it is withheld"),
     Column("reached", "REACHED", Kind.FLAG, "a later call from the number was answered; none: withheld"),
-    Column("reached_at", "REACHED AT", Kind.MOMENT, "when that one was answered"),
     Column("reached_by", "REACHED BY", Kind.TEXT, "by whom"),
     Column("reached_after_s", "AFTER", Kind.SECONDS, "from hanging up to being answered"),
+    Column("reached_at", "REACHED AT", Kind.MOMENT, "when that call was answered"),
+    Column("did", "DID", Kind.TEXT, "the number that was dialled"),
+    Column("client", "CLIENT", Kind.TEXT, "for whom"),
+    Column("call", "CALL", Kind.TEXT, "its id"),
 )
+REACHED = next(n for n, column in enumerate(ABANDONED) if column.name == "reached")
+"""Where that stands in a row."""
 
 
 def _known_number(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
@@ -91,9 +93,9 @@ def _abandoned_row(row: Any, ask: Ask) -> Row:
     if row.reached_at is not None:
         after = (round(row.reached_at * 1_000_000) - round(row.ended_at * 1_000_000)) / 1_000_000
     return (
-        row.entered_at, row.call, row.caller_number, row.caller_name, row.queue, row.did, row.client,
-        seconds(row.wait_us), short, row.tries, row.reached_in is not None if row.known else None, row.reached_at,
-        row.reached_by, after,
+        row.entered_at, row.caller_number, row.caller_name, row.queue, seconds(row.wait_us), short, row.tries,
+        row.reached_in is not None if row.known else None, row.reached_by, after, row.reached_at, row.did, row.client,
+        row.call,
     )  # fmt: skip
 
 

@@ -103,8 +103,8 @@ def _timeline(database: Database, ask: Ask, notes: list[str]) -> Made:
 
 def _abandoned(database: Database, ask: Ask, notes: list[str]) -> Made:
     rows = callers.abandoned(database, ask)
-    withheld = sum(row[10] is None for row in rows)
-    reached = sum(row[10] is True for row in rows)
+    withheld = sum(row[callers.REACHED] is None for row in rows)
+    reached = sum(row[callers.REACHED] is True for row in rows)
     notes.append(
         f"{reached} of {len(rows)} callers were reached since"
         + (f", {withheld} withheld their number" * bool(withheld))

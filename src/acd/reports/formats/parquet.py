@@ -14,7 +14,7 @@ from acd.reports.model import Kind, Report
 BATCH = 20_000
 """Rows in memory at a time; several make a row group."""
 
-ROW_GROUP = 200_000
+ROW_GROUP = 100_000
 
 
 def write_parquet(report: Report, file: BinaryIO, tick: Callable[[int], None]) -> None:
