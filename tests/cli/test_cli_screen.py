@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 from cliservice import Service, serve_in_thread
-from fakefloor import HOSTILE, FakeFloor, FakeRecords, make_queue
+from fakefloor import HOSTILE, FakeFloor, FakeRecords, make_agent, make_queue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from acd.cli.context import NotRunningError
-from acd.cli.floorview import Floor, render
+from acd.cli.floorview import QUEUE_COLUMNS, Floor, render, state_text
 from acd.cli.status import looks
 
 
@@ -258,3 +258,12 @@ def test_a_locale_that_cannot_say_it_gets_escapes(service: Service) -> None:
     terminal = Terminal(["--socket", str(service.socket), "call", "list", "--live"], 200, 24, **environ)
     assert terminal.rest() == 0
     assert "Zo\\xeb \\u738b" in terminal.seen
+
+
+def test_who_is_cut_off_is_shown_and_not_counted_as_free() -> None:
+    agent = make_agent(0, "AVAILABLE", cut_off="behind trunk site, which cannot be reached")
+    assert state_text(agent).plain.endswith(" (cut off)")
+    queue = make_queue("sales", agents={"AVAILABLE": 4}, cut_off=4)
+    free = next(column for column in QUEUE_COLUMNS if column.head == "FREE")
+    assert free.cell(queue).plain == "0"
+    assert free.cell({**queue, "cut_off": 1}).plain == "3"

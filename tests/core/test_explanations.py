@@ -9,8 +9,8 @@ from floorkit import UTC_0, Clock, define
 from acd.domain import events as ev
 from acd.domain.events import AgentAction
 from acd.domain.records import DecisionMade
-from acd.domain.states import PhoneState
-from acd.floor import Floor, Step
+from acd.domain.states import OfferOutcome, PhoneState
+from acd.floor import Floor, Step, views
 
 
 class Day:
@@ -51,6 +51,27 @@ def test_a_waiting_call_counts_itself() -> None:
     day.go(0, ev.PhoneStateChanged(0.0, "PJSIP/101", PhoneState.BUSY))
     assert day.arrives(1, "c1")["waits"]["waiting"] == 1
     assert day.arrives(2, "c2")["waits"]["waiting"] == 2
+
+
+def test_who_is_cut_off_is_not_free() -> None:
+    """The breaker opens: the lists say so, and nobody counts on those behind it."""
+    day = Day(
+        "breaker 2 within=60 probe=30 group=trunk\nqueue sales wrap=0\ncooldown 1\ndid 1 sales\n"
+        + "".join(f"agent {name} 10{n} sales phones=PJSIP/10{n}@site\n" for n, name in enumerate(("ann", "bob", "cid")))
+    )
+    for name in ("ann", "bob", "cid"):
+        day.login(name)
+    day.floor.forecast.handled("sales", 60.0)
+    day.arrives(1, "c1")
+    for _ in range(2):
+        offer = next(iter(day.floor.offers))
+        day.go(2, ev.OfferFailed(0.0, offer, OfferOutcome.UNREACHABLE))
+    now = day.clock.now
+    (queue,) = views.queues(day.floor, now.utc)
+    assert (queue["agents"], queue["cut_off"], queue["waiting"]) == ({"AVAILABLE": 3}, 3, 1)
+    assert queue["expected_wait"] is None
+    told = [row["cut_off"] for row in views.agents(day.floor, now)]
+    assert told == ["behind trunk site, which cannot be reached"] * 3
 
 
 def test_how_long_a_call_would_have_waited() -> None:

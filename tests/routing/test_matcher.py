@@ -576,10 +576,10 @@ def test_why_an_agent_has_no_call() -> None:
                 "points": 70,
                 "skill_count": 2,
                 "occupied_s": 30.0,
-                "score": {"idle": 10.0, "proficiency": 140.0, "skills": -40.0, "occupied": -15.0, "total": 95.0},
+                "score": 95.0,  # 10 + 140 - 40 - 15
             },
         ),
-        (QueuePolicy("weighted", SelectionWeights(1.0, 0.0, 0.0, 0.0)), {"score": {"idle": 10.0, "total": 10.0}}),
+        (QueuePolicy("weighted", SelectionWeights(1.0, 0.0, 0.0, 0.0)), {"score": 10.0}),
     ],
     ids=lambda value: value.agent_selection if isinstance(value, QueuePolicy) else "",
 )

@@ -73,6 +73,8 @@ def show(name: str) -> None:
         ("calls taken", f"{body['calls_taken']} ({body['rona']} rung out)"),
         ("occupancy", say.percent(body["occupancy"])),
     ]
+    if body.get("cut_off"):
+        rows.append(("cut off", Text(f"is {say.clean(body['cut_off'])}", style="red")))
     if body["cool_down_s"]:
         rows.append(("passed over", f"for another {body['cool_down_s']:.0f} s after a failed offer"))
     for label, value in rows:

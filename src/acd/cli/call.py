@@ -17,7 +17,7 @@ from acd.cli.client import connect, segment
 from acd.cli.console import OUTCOME_STYLES, cell, emit, emit_table, make_console, make_table
 from acd.cli.context import common_options, options, print_json
 from acd.cli.explain import explained
-from acd.cli.timeline import timeline
+from acd.cli.timeline import still_waits, timeline
 from acd.domain.states import CallOutcome
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
@@ -162,7 +162,7 @@ def explain(ident: str) -> None:
         return
     console = make_console(given)
     if body["call"] or body["live"]:
-        emit(console, heading(body))
+        emit(console, heading(body), *still_waits(body["live"]))
     emit(console, *explained(body["decisions"]))
 
 

@@ -75,7 +75,7 @@ def _lost(queue: dict[str, Any]) -> Text:
 
 
 def _free(queue: dict[str, Any]) -> Text:
-    free = queue["agents"].get(AgentState.AVAILABLE, 0)
+    free = queue["agents"].get(AgentState.AVAILABLE, 0) - (queue.get("cut_off") or 0)
     return Text(str(free), style="bold red" if not free and queue["waiting"] else "" if free else "dim")
 
 
@@ -109,6 +109,8 @@ def state_text(agent: dict[str, Any]) -> Text:
     text = Text(STATE_WORDS.get(state, say.clean(state)), style=STATE_STYLES.get(state, ""), no_wrap=True)
     if agent.get("reason"):
         text.append(f" ({say.clean(agent['reason'], 20)})")
+    if agent.get("cut_off") and state == AgentState.AVAILABLE:
+        text.append(" (cut off)", style="bold red")
     if agent.get("pending"):
         text.append(f" > {say.clean(agent['pending'], 30)}", style="italic")
     return text

@@ -99,6 +99,7 @@ _SHOWN = frozenset(
             "longest_wait_s",
             "talking",
             "agents",
+            "cut_off",
             "calls",
             "members",
         ),

@@ -26,6 +26,7 @@ def timeline(body: dict[str, Any], console: Console) -> Iterator[RenderableType]
     row, live = body["call"], body["live"]
     if live is not None:
         yield _live_line(live)
+        yield from still_waits(live)
     if row is None:
         yield Text("  not in the records yet", style="dim")
         return
@@ -69,6 +70,14 @@ def _live_line(live: dict[str, Any]) -> Text:
     return text.append(
         f"{waited}{talked} (on {say.clean(live['node'])}, {say.clean(live['channel'])})", style="default"
     )
+
+
+def still_waits(live: dict[str, Any] | None) -> Iterator[Text]:
+    """How much longer a waiting call is expected to wait, if that is known."""
+    expected = None if live is None else live.get("expected_wait")
+    if expected is not None:
+        low, high = say.average(expected["low_s"]), say.average(expected["high_s"])
+        yield Text(f"  expected to wait another {say.average(expected['wait_s'])}, likely {low} to {high}")
 
 
 def _outcome_line(row: dict[str, Any]) -> Text:

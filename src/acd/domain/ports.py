@@ -34,12 +34,12 @@ class FloorPort(Protocol):
 
     A queue: ``{"name", "strategy", "requirements": {skill: minimum}, "ring_timeout_s", "wrap_up_s", "max_wait_s",
     "overflow", "service_level_s", "priority", "waiting": n, "longest_wait_s", "talking": n, "agents": {state: n} (its
-    eligible agents), "offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s"}``;
+    eligible agents), "cut_off": n (of the available ones: nothing is offered where they are, by the breaker), "offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s"}``;
     ``queue(name)`` adds ``"calls": [call...]`` in serving order and ``"members": [agent...]``.
 
     An agent: ``{"name", "display_name", "number", "state", "reason", "since", "in_state_s", "phone_state",
     "phones": {device: state}, "queues": [..], "skills": {..}, "call": id|None, "pending": None|"logout"|"pause:reason",
-    "cool_down_s": s|None, "calls_taken": n, "rona": n, "occupancy"}``
+    "cut_off": None|why (the breaker), "cool_down_s": s|None, "calls_taken": n, "rona": n, "occupancy"}``
 
     A live call: ``{"call", "state", "queue", "did", "caller_number", "caller_name", "entered_at", "wait_s", "talk_s",
     "priority", "position" (1.. or None), "agent", "offer", "node", "channel", "linkedid"}``

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import NOBODY
 from acd.floor import exclusion
 from acd.floor.calls import Call
@@ -14,6 +15,8 @@ from acd.routing.roster import Agent
 if TYPE_CHECKING:
     from acd.floor.core import Floor
 
+_USUAL = SelectionWeights()
+_WEIGHTS = ("idle", "proficiency", "skills", "occupied")
 BEST = 3
 """So many of the next best agents are written down; everybody by name is the journal's business."""
 
@@ -37,6 +40,9 @@ def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trig
         detail["agents"] = [agent.name for agent in agents]
     if call.kept_for is None:
         best = floor.matcher.agents_for(queue.name, exclusion.wanted(call, need), BEST)
+        if queue.agent_selection == "weighted":
+            weights = queue.weights or _USUAL
+            detail["weights"] = {name: weight for name in _WEIGHTS if (weight := getattr(weights, name))}
         detail["best"] = [floor.matcher.terms(name, queue.name, need, at) for name in best]
     if floor.matcher.is_waiting(call.call):
         score = floor.matcher.call_score(call.call, chosen.name, at)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from acd.floor.core import Floor
 
 
+def _servers(floor: Floor, queue: str) -> int:
+    """How many are at work for ``queue`` who can be reached."""
+    return max(0, floor.roster.present[queue] - floor.reach.cut_off_in(floor, queue))
+
+
 class Forecast:
     """One estimator a queue. Times: UTC seconds."""
 
@@ -30,12 +35,12 @@ class Forecast:
 
     def expect(self, floor: Floor, queue: QueueDefinition, ahead: int, at: float) -> WaitEstimate | None:
         """What a call that joined behind ``ahead`` others would wait; None while nothing is known or nobody works."""
-        servers = floor.roster.present[queue.name]
+        servers = _servers(floor, queue.name)
         return self._of(queue.name).expect(at, ahead=ahead, servers=servers) if servers else None
 
     def expect_more(self, floor: Floor, call: Call, at: float) -> WaitEstimate | None:
         """How much longer a waiting call will wait."""
-        servers = floor.roster.present[call.queue.name]
+        servers = _servers(floor, call.queue.name)
         if not servers or not floor.matcher.is_waiting(call.call):
             return None
         ahead, waited_s = floor.matcher.position(call.call), max(0.0, at - call.place.queue_joined_at)
@@ -43,7 +48,7 @@ class Forecast:
 
     def joined(self, floor: Floor, call: Call, at: float) -> None:
         """A call has taken its place in line."""
-        servers = floor.roster.present[call.queue.name]
+        servers = _servers(floor, call.queue.name)
         ahead = floor.matcher.position(call.call)
         self._of(call.queue.name).joined(call.call, at, ahead=ahead, servers=servers)
 

@@ -35,6 +35,8 @@ class Reach:
         self._hosts: dict[str, str] = {}
         self._sizes: Counter[str] = Counter()
         self._suspects: dict[str, int] = {}
+        self._cut_off: set[str] = set()
+        """agents to whom nothing is offered because of the breaker"""
 
     def take_over(self, earlier: Reach) -> None:
         """Know what ``earlier`` knew of addresses."""
@@ -134,6 +136,15 @@ class Reach:
         way = self._way(agent) if self._breaker is not None else None
         blocked = way is not None and self._breaker is not None and self._breaker.blocks(*way)
         agent.cut_off = self._breaker.why(way[0]) if blocked and way is not None and self._breaker is not None else None
+        (self._cut_off.discard if agent.cut_off is None else self._cut_off.add)(agent.name)
+
+    def cut_off_in(self, floor: Floor, queue: str) -> int:
+        """How many agents of ``queue`` are at work but cannot be reached because of the breaker."""
+        agents = (floor.roster.agents.get(name) for name in self._cut_off)
+        return sum(
+            agent is not None and agent.state is AgentState.AVAILABLE and queue in agent.definition.queues
+            for agent in agents
+        )
 
     def open_groups(self, now: float) -> list[dict[str, Any]]:
         """The groups that are left alone now; ``now`` monotonic seconds."""

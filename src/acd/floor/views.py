@@ -93,6 +93,7 @@ def queues(floor: Floor, now: float) -> list[dict[str, Any]]:
             waiting.setdefault(call.queue.name, []).append(call)
         talking[call.queue.name] += call.state is CallState.TALKING
     members: dict[str, Counter[str]] = {name: Counter() for name in floor.definition.queues}
+    cut_off: Counter[str] = Counter()
     for agent in floor.roster.agents.values():
         for name in agent.definition.queues:
             stages = floor.definition.queues[name].stages if name in members else ()
@@ -100,6 +101,7 @@ def queues(floor: Floor, now: float) -> list[dict[str, Any]]:
                 not stages or any(stage.expression.could_admit(agent.definition.skills) for stage in stages)
             ):
                 members[name][str(agent.state)] += 1
+                cut_off[name] += agent.state is AgentState.AVAILABLE and agent.cut_off is not None
     rows = []
     for name, queue in sorted(floor.definition.queues.items()):
         calls_here = waiting.get(name, [])
@@ -121,6 +123,7 @@ def queues(floor: Floor, now: float) -> list[dict[str, Any]]:
                 "longest_wait_s": round(max((now - c.place.joined_at for c in calls_here), default=0.0), 3),
                 "talking": talking[name],
                 "agents": dict(members[name]),
+                "cut_off": cut_off[name],
                 "expected_wait": _expected(floor.forecast.expect(floor, queue, floor.matcher.length(name), now)),
                 "estimates": floor.forecast.accuracy(name),
                 **_counts(floor.counts[name]),
@@ -181,6 +184,7 @@ def _agent(agent: Agent, now: Instant) -> dict[str, Any]:
         "skills": dict(agent.definition.skills),
         "call": agent.call,
         "pending": agent.pending,
+        "cut_off": agent.cut_off,
         "cool_down_s": None if cool is None else round(max(0.0, cool - now.mono), 3),
         "calls_taken": agent.counts.calls_taken,
         "rona": agent.counts.rona,

@@ -13,6 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement
 from acd.routing.board import Board
 from acd.routing.crew import Agent
@@ -58,8 +59,14 @@ class Prospect(NamedTuple):
     kept_for: str = ""
 
 
+_USUAL: Final = SelectionWeights()
+
+
 def _points(who: Agent, requirement: Requirement) -> int:
-    return sum(who.skills.get(skill, 0) for skill in requirement.skills)
+    points, skills = 0, who.skills
+    for skill in requirement.skills:
+        points += skills.get(skill, 0)
+    return points
 
 
 class Matcher(Board):
@@ -280,19 +287,18 @@ class Matcher(Board):
             last = of.offered.get(agent)
             found["offers_ago"] = None if last is None else self._offers - last
         else:
-            weights = of.policy.agent_weights
-            parts: dict[str, Any] = {"idle": weights.idle * idle_s}
+            weights = of.policy.weights or _USUAL
+            score = weights.idle * idle_s
             if weights.proficiency:
                 found["points"] = points = _points(who, requirement)
-                parts["proficiency"] = weights.proficiency * points
+                score += weights.proficiency * points
             if weights.skills:
-                found["skill_count"] = len(who.skills)
-                parts["skills"] = -weights.skills * len(who.skills)
+                found["skill_count"] = count = len(who.skills)
+                score -= weights.skills * count
             if weights.occupied:
                 found["occupied_s"] = round(who.occupied_s, 3)
-                parts["occupied"] = -weights.occupied * who.occupied_s
-            found["score"] = {name: round(part, 1) for name, part in parts.items()}
-            found["score"]["total"] = round(sum(parts.values()), 1)
+                score -= weights.occupied * who.occupied_s
+            found["score"] = round(score, 1)
         return found
 
     def why_not(self, agent: str, queue: str, requirement: Requirement) -> str:

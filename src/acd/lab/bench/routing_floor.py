@@ -156,6 +156,8 @@ class MadeUpFloor:
         m = self._matcher
         best = m.agents_for(queue, requirement, 3)
         m.candidates(queue, requirement)
+        for name in best:
+            m.terms(name, queue, requirement, now)
         if best:
             self._reserve(best[0], queue)
             return best[0]
@@ -180,7 +182,9 @@ class MadeUpFloor:
         call = m.call_for(name, now)
         if call is not None:
             m.call_score(call, name, now)
-            m.agents_for_call(call, 3)
+            queue, requirement = self._types[self._type_of[call]]
+            for best in m.agents_for_call(call, 3):
+                m.terms(best, queue, requirement, now)
             m.candidates_for_call(call)
             m.unwait(call)
             self._reserve(name, self._types[self._type_of[call]][0])
@@ -218,6 +222,8 @@ class MadeUpFloor:
         m.candidates_for_call(call)
         if not best:
             return None
+        for name in best:
+            m.terms(name, queue, requirement, self._now())
         m.unwait(call)
         self._reserve(best[0], queue)
         return best[0]
