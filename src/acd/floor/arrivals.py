@@ -13,7 +13,7 @@ from acd.domain.definition import HangUp, QueueDefinition, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.domain.states import CallOutcome, CallState, SegmentKind
-from acd.floor import exclusion, line, resync
+from acd.floor import callers, exclusion, line, resync
 from acd.floor.calls import Call
 
 if TYPE_CHECKING:
@@ -109,12 +109,18 @@ def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
 
 
 def attributes_of(floor: Floor, did: str, caller: str, place: Place) -> dict[str, Value]:
-    """What expressions may ask of a call: of its entry point, of its caller if he is known, and what was set on it. Of
-    the same name the later counts."""
+    """What expressions may ask of a call: of its entry point, of its caller's history and of him if he is known, and what
+    was set on it. Of the same name the later counts."""
     definition = floor.definition
     found = definition.entry_points.get(did) or definition.entry_points.get("*")
-    known = definition.known_caller(caller)
-    attributes: dict[str, Value] = {"did": did[:200], "number": caller[:200], "known": known is not None}
+    known, last_agent = definition.known_caller(caller), callers.last_agent(floor, caller)
+    attributes: dict[str, Value] = {
+        "did": did[:200],
+        "number": caller[:200],
+        "known": known is not None,
+        "returning": last_agent is not None,
+        "last_agent": last_agent or "",
+    }
     attributes |= found.attributes if found is not None else {}
     attributes |= known.attributes if known is not None else {}
     attributes |= place.attributes
