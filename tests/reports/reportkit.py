@@ -109,8 +109,10 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         return chance.choice((0, 1, 5 * US, 20 * US, 20 * US + 1, chance.randrange(most_s * US)))
 
     ends = chance.random() > 0.08
-    segment("entered", lasting(2))
-    for number in range(chance.choice((0, 0, 0, 1, 2))):
+    # Waits that are just as long as a threshold
+    exact = chance.choice((None, None, None, 5 * US, 20 * US, 30 * US))
+    segment("entered", 0 if exact else lasting(2))
+    for number in range(0 if exact else chance.choice((0, 0, 0, 1, 2))):
         segment("waited", lasting(40))
         who = chance.choice(AGENTS)
         segment("offered", lasting(1), agent=who, offer=f"{call}o{number}")
@@ -123,7 +125,7 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
     if outcome in ("answered", "transferred") or (outcome == "lost_track" and chance.random() < 0.5):
         agent, offer = chance.choice(AGENTS), f"{call}last"
         whose = {"agent": agent, "offer": offer}
-        segment("rang", lasting(10), **whose, outcome="answered")
+        segment("rang", 0 if exact else lasting(10), **whose, outcome="answered")
         row |= {"answered_at": at / US, "agent": agent}
         for _ in range(chance.choice((0, 0, 0, 1, 2))):
             segment("talked", lasting(200), **whose)

@@ -36,7 +36,8 @@ def _ended(c: Any) -> Expression:
     return ended
 
 
-def _answered(c: Any) -> Expression:
+def answered(c: Any) -> Expression:
+    """An agent and the caller talked, and the call is over."""
     return sa.and_(c.ended_at.is_not(None), c.answered_at.is_not(None))
 
 
@@ -49,7 +50,7 @@ def _abandoned(c: Any) -> Expression:
 
 
 def _handled(c: Any) -> Expression:
-    return sa.and_(_answered(c), c.talk_us.is_not(None), c.wrap_us.is_not(None))
+    return sa.and_(answered(c), c.talk_us.is_not(None), c.wrap_us.is_not(None))
 
 
 def _count(where: Expression) -> Expression:
@@ -64,17 +65,17 @@ SUMS: dict[str, Callable[[Any, Rules], Expression]] = {
     "offered": lambda c, rules: sa.func.count(),
     "open": lambda c, rules: _count(c.ended_at.is_(None)),
     "unsummed": lambda c, rules: _count(sa.and_(_ended(c), c.wait_us.is_(None))),
-    "answered": lambda c, rules: _count(_answered(c)),
-    "in_time": lambda c, rules: _count(sa.and_(_answered(c), c.wait_us <= rules.threshold_us)),
-    "timed": lambda c, rules: _count(sa.and_(_answered(c), c.wait_us.is_not(None))),
+    "answered": lambda c, rules: _count(answered(c)),
+    "in_time": lambda c, rules: _count(sa.and_(answered(c), c.wait_us <= rules.threshold_us)),
+    "timed": lambda c, rules: _count(sa.and_(answered(c), c.wait_us.is_not(None))),
     "abandoned": lambda c, rules: _count(_abandoned(c)),
     "abandoned_timed": lambda c, rules: _count(sa.and_(_abandoned(c), c.wait_us.is_not(None))),
     "short": lambda c, rules: _count(sa.and_(_abandoned(c), c.wait_us < rules.short_us)),
     "overflowed": lambda c, rules: _count(_outcome(c, CallOutcome.OVERFLOWED)),
     "fallback": lambda c, rules: _count(_outcome(c, CallOutcome.FALLBACK)),
     "lost_track": lambda c, rules: _count(_outcome(c, CallOutcome.LOST_TRACK)),
-    "transferred": lambda c, rules: _count(sa.and_(_answered(c), c.outcome == CallOutcome.TRANSFERRED.value)),
-    "wait_answered_us": lambda c, rules: _sum(c.wait_us, _answered(c)),
+    "transferred": lambda c, rules: _count(sa.and_(answered(c), c.outcome == CallOutcome.TRANSFERRED.value)),
+    "wait_answered_us": lambda c, rules: _sum(c.wait_us, answered(c)),
     "wait_abandoned_us": lambda c, rules: _sum(c.wait_us, _abandoned(c)),
     "longest_us": lambda c, rules: sa.func.max(c.wait_us),
     "handled": lambda c, rules: _count(_handled(c)),
@@ -96,26 +97,18 @@ def percentile_sum(percent: int) -> str:
 
 
 def rank_columns(c: Any, keys: list[Any]) -> list[Any]:
-    """SQLite, for percentiles: ``wait_rank`` (from 1) of an answered call's wait within its group, and ``waits``, how
-    many there are."""
-    order = sa.func.row_number().over(partition_by=[*keys, _waited_for(c).is_(None)], order_by=_waited_for(c))
-    count = sa.func.count(_waited_for(c)).over(partition_by=[*keys, _waited_for(c).is_(None)])
-    return [order.label("wait_rank"), count.label("waits")]
-
-
-def _waited_for(c: Any) -> Expression:
-    return sa.case((_answered(c), c.wait_us))
+    """SQLite, for percentiles: ``wait_rank`` (from 1) of a wait within its group, and ``waits``, how many there are."""
+    order = sa.func.row_number().over(partition_by=keys, order_by=c.wait_us)
+    return [order.label("wait_rank"), sa.func.count().over(partition_by=keys).label("waits")]
 
 
 def percentile_sums(c: Any, percents: tuple[int, ...], *, is_postgres: bool) -> list[Any]:
-    """The percentiles: on PostgreSQL one column, a list (one sort for all); on SQLite one each."""
+    """The percentiles of ``c.wait_us``: on PostgreSQL one column, a list (one sort for all); on SQLite one each."""
     if is_postgres:
         shares = sa.cast(sa.literal([percent / 100 for percent in percents], sa.ARRAY(sa.Double)), sa.ARRAY(sa.Double))
-        return [sa.func.percentile_disc(shares).within_group(_waited_for(c)).label("percentiles")]
+        return [sa.func.percentile_disc(shares).within_group(c.wait_us).label("percentiles")]
     return [
-        sa.func.max(c.wait_us)
-        .filter(sa.and_(_answered(c), c.wait_rank == percent_rank_row(percent, c.waits)))
-        .label(percentile_sum(percent))
+        sa.func.max(c.wait_us).filter(c.wait_rank == percent_rank_row(percent, c.waits)).label(percentile_sum(percent))
         for percent in percents
     ]
 

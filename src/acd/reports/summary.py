@@ -23,6 +23,7 @@ from acd.reports.measures import (
     SUMS,
     Rules,
     Sums,
+    answered,
     percentile_sum,
     percentile_sums,
     rank_columns,
@@ -74,26 +75,47 @@ class Summary:
         return nothing | {percentile_sum(percent): None for percent in self._percents}
 
     def _groups(self, by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, int | None]]:
-        statement = self.statement(by)
         found: dict[tuple[Any, ...], dict[str, int | None]] = {}
-        others = [name for name in by if name not in UNITS]
-        for row in self._database.rows(statement):
+        for row in self._database.rows(self.sums_statement(by)):
             values = row._mapping
-            labels = self._cuts.labels[values["part"]] if by and self._cuts is not None else ()
-            key = keys.in_order(self._ask, labels, tuple(values[f"by_{name}"] for name in others)) if by else ()
-            sums: dict[str, int | None] = {
-                name: None if values[name] is None else int(values[name]) for name in self._sums
-            }
-            if self._percents and self._database.is_postgres:
-                waits = values["percentiles"] or [None] * len(self._percents)
-                sums |= {percentile_sum(percent): wait for percent, wait in zip(self._percents, waits, strict=True)}
-            else:
-                sums |= {percentile_sum(percent): values[percentile_sum(percent)] for percent in self._percents}
-            found[key] = sums
+            sums = {name: None if values[name] is None else int(values[name]) for name in self._sums}
+            found[self._key(row, by)] = self._nothing() | sums
+        if self._percents:
+            names = [percentile_sum(percent) for percent in self._percents]
+            for row in self._database.rows(self.percentiles_statement(by)):
+                waits = row.percentiles if self._database.is_postgres else [row._mapping[name] for name in names]
+                found[self._key(row, by)] |= dict(zip(names, waits or [None] * len(names), strict=True))
         return found
 
-    def statement(self, by: Sequence[str]) -> sa.Select[Any]:
-        """The query for these keys; none: for the total."""
+    def _key(self, row: Any, by: Sequence[str]) -> tuple[Any, ...]:
+        if not by:
+            return ()
+        labels = self._cuts.labels[row.part] if self._cuts is not None else ()
+        return keys.in_order(self._ask, labels, tuple(row._mapping[f"by_{name}"] for name in by if name not in UNITS))
+
+    def sums_statement(self, by: Sequence[str]) -> sa.Select[Any]:
+        """What is counted and added, by these keys; none: in all."""
+        rules = self._rules()
+        names, one = self._calls(by, [*(calls.c[name] for name in NEEDED), rules.threshold_us.label("threshold_us")])
+        judged = Rules(one.c.threshold_us, rules.short_us)
+        figures = [SUMS[name](one.c, judged).label(name) for name in self._sums]
+        groups = [one.c[name] for name in names]
+        return sa.select(*groups, *figures).group_by(*groups)
+
+    def percentiles_statement(self, by: Sequence[str]) -> sa.Select[Any]:
+        """The percentiles by these keys. By itself, for it needs sorting: of few columns, while sums need none and are
+        made by several processes at once."""
+        names, one = self._calls(by, [calls.c.wait_us], answered(calls.c), calls.c.wait_us.is_not(None))
+        if not self._database.is_postgres:
+            one = sa.select(one, *rank_columns(one.c, [one.c[name] for name in names])).subquery("ranked")
+        groups = [one.c[name] for name in names]
+        figures = percentile_sums(one.c, self._percents, is_postgres=self._database.is_postgres)
+        return sa.select(*groups, *figures).group_by(*groups)
+
+    def _calls(
+        self, by: Sequence[str], columns: Sequence[Any], *more: sa.ColumnElement[bool]
+    ) -> tuple[list[str], sa.Subquery]:
+        """(names of the keys' columns, the calls asked for, with keys and ``columns``)."""
         source: sa.FromClause = calls
         picked: list[Any] = []
         tag: Any = None
@@ -102,22 +124,10 @@ class Summary:
             picked.append(part.label("part"))
         if "tag" in by:
             source, tag = keys.with_tags(source)
-        others = [name for name in by if name not in UNITS]
-        picked += [keys.expression_of(name, tag).label(f"by_{name}") for name in others]
+        picked += [keys.expression_of(name, tag).label(f"by_{name}") for name in by if name not in UNITS]
         names = [column.name for column in picked]
-        picked += [calls.c[name] for name in NEEDED]
-        rules = self._rules()
-        picked.append(rules.threshold_us.label("threshold_us"))
-        where = [*self._ask.in_period(calls.c.entered_at), *self._ask.filters.of_calls()]
-        one = sa.select(*picked).select_from(source).where(*where).subquery("one")
-        if self._percents and not self._database.is_postgres:
-            one = sa.select(one, *rank_columns(one.c, [one.c[name] for name in names])).subquery("ranked")
-        judged = Rules(one.c.threshold_us, rules.short_us)
-        figures = [SUMS[name](one.c, judged).label(name) for name in self._sums]
-        if self._percents:
-            figures += percentile_sums(one.c, self._percents, is_postgres=self._database.is_postgres)
-        by_columns = [one.c[name] for name in names]
-        return sa.select(*by_columns, *figures).select_from(one).group_by(*by_columns)
+        where = [*self._ask.in_period(calls.c.entered_at), *self._ask.filters.of_calls(), *more]
+        return names, sa.select(*picked, *columns).select_from(source).where(*where).subquery("one")
 
     def _rules(self) -> Rules:
         def us(given_s: float) -> Any:
