@@ -257,6 +257,13 @@ async def test_a_transfer_to_nowhere_is_told(
     assert floor.call_requests == []
 
 
+async def test_a_call_that_is_over_cannot_be_changed(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    status, body = await ask(http, "/v1/calls/r1/attributes", "POST", json={"attributes": {"a": 1}})
+    assert (status, body["error"]["kind"]) == (409, "refused")
+    assert body["error"]["message"].startswith("call r1 is over")
+    assert floor.call_requests == []
+
+
 @pytest.mark.parametrize(
     ("path", "payload", "kind", "near"),
     [

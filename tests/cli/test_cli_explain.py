@@ -129,7 +129,8 @@ def test_the_longest_idle_is_said_to_be_that() -> None:
     ]
 
 
-KINDS = ("waits", "offered", "offer_failed", "overflowed", "stage", "needs", "let_go", "answered", "preferred", "preferred_over", "escalated",
+KINDS = ("waits", "offered", "offer_failed", "overflowed", "stage", "needs", "let_go", "answered",
+         "preferred", "preferred_over", "escalated",
          "transferred", "joined", "readmitted", "moved",
          "attributes", "breaker", "adopted", "unheard_of")  # fmt: skip
 KEYS = ("queue", "requirement", "requirements", "stage", "stage_after_s", "after_s", "call_wait_s", "members", "able",
@@ -190,6 +191,14 @@ CUT_OFF = "behind address 10.0.0.7, which cannot be reached"
         ({"state": "PAUSED", "reason": "lunch"}, "anna is paused (lunch), and is offered no call before resuming."),
         ({"state": "PAUSED"}, "anna is paused, and is offered no call before resuming."),
         ({"state": "WRAP_UP"}, "anna is in wrap-up after a call, and is offered the next one when that is over."),
+        (
+            {"state": "WRAP_UP", "pending": "logout"},
+            "anna is in wrap-up after a call, and is logged out when that is over.",
+        ),
+        (
+            {"state": "WRAP_UP", "pending": "pause:lunch"},
+            "anna is in wrap-up after a call, and is paused (lunch) when that is over.",
+        ),
         ({"state": "TALKING"}, "anna has a call."),
         ({"state": "RESERVED"}, "anna is being offered a call."),
         ({"state": "RINGING"}, "anna is being offered a call: the phone rings."),

@@ -323,6 +323,13 @@ def test_a_stopped_journal_says_why(tmp_path: Path) -> None:
     assert (recording.ended, recording.detail) == (STOPPED, "No space left")
 
 
+def test_a_line_that_is_sealed_and_no_line_of_a_journal() -> None:
+    """Nobody who writes journals has sealed it: damaged, however it is made."""
+    for text in ('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", '{"n":}', "{x}"):
+        assert unseal(seal(text)) is None
+    assert unseal(seal('{"n":1}')) == {"n": 1}
+
+
 # -- one call's story --------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBo
 from acd.api.peer import peer_of
 from acd.api.port import ServicePort
 from acd.api.replies import reply
-from acd.domain.errors import RefusedError, UnknownNameError
+from acd.domain.errors import AcdError, RefusedError, UnknownNameError
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.ports import Answer, FloorPort, RecordsPort
 
@@ -206,8 +206,19 @@ class Handlers:
             return await self._floor.request_call(request.match_info["call"], action, **what)
         except UnknownNameError as error:
             of_queue = error.kind == "queue"
+            if not of_queue and await self._is_over(error.name):
+                raise RefusedError(f"call {error.name} is over: there is nothing left to change") from None
             names = (q["name"] for q in self._floor.queues()) if of_queue else (c["call"] for c in self._floor.calls())
             raise self._helped(error, names) from None
+
+    async def _is_over(self, call: str) -> bool:
+        """Whether the records know ``call`` as one that has ended; False if they cannot be asked now."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                row = await self._records.call(call)
+        except (AcdError, TimeoutError):
+            return False
+        return row is not None and row.get("ended_at") is not None
 
     async def floor(self, request: web.Request) -> web.Response:
         """``ServicePort.floor_in_force``."""

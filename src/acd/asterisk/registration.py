@@ -20,6 +20,8 @@ from acd.domain.states import OfferOutcome
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 2.0
+MAX_TEXT = 2000
+"""So many characters of what the dialplan says of a caller are read."""
 LATE_S = 2.5
 """After this time the dialplan has given up, or is about to."""
 
@@ -58,12 +60,20 @@ class Registration:
             caller_name=_known(plain_name(request.calleridname, request.channel)),
             call=call or None,
             place=Place.decode(place) if place else None,
-            variables=_attributes(attributes),
+            variables=self._attributes(attributes),
         )
         if call or now - at > LATE_S:
             return self._ask_first(request, node, arrived)
         self._register(request, node, arrived)
         return Ending.LATER
+
+    def _attributes(self, text: str) -> dict[str, str]:
+        found, wrong = read_attributes(text)
+        if wrong:
+            said = "attributes that the dialplan gave a caller are left out: %s%s"
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            self._quiet.say(logging.WARNING, "attributes", said, wrong[0], more)
+        return found
 
     async def _ask_first(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending | None:
         if not await _waits(request):
@@ -151,8 +161,15 @@ def _known(text: str) -> str:
     return "" if text == "unknown" else text[:80]
 
 
-def _attributes(text: str) -> dict[str, str]:
-    """``language=nl;tier=gold`` as the dialplan gave it; what is no attribute is left out."""
-    pairs = (pair.partition("=") for pair in text[:2000].split(";") if pair)
+def read_attributes(text: str) -> tuple[dict[str, str], list[str]]:
+    """``language=nl;tier=gold`` as the dialplan gave it, and what is wrong with the rest, which is left out."""
+    pairs = (pair.partition("=") for pair in text[:MAX_TEXT].split(";") if pair.strip())
     read = {name.strip(): value.strip() for name, _, value in pairs}
-    return dict([(name, value) for name, value in read.items() if not fault_of(name, value)][:MAX_ATTRIBUTES])
+    faults = {name: fault_of(name, value) for name, value in read.items()}
+    sound = [(name, value) for name, value in read.items() if not faults[name]]
+    wrong = [f"{name[:40]!r} {fault}" for name, fault in faults.items() if fault]
+    if len(sound) > MAX_ATTRIBUTES:
+        wrong.append(f"more than {MAX_ATTRIBUTES} attributes")
+    if len(text) > MAX_TEXT:
+        wrong.append(f"longer than {MAX_TEXT} characters")
+    return dict(sound[:MAX_ATTRIBUTES]), wrong

@@ -34,7 +34,8 @@ class FloorPort(Protocol):
 
     A queue: ``{"name", "strategy", "requirements": {skill: minimum}, "ring_timeout_s", "wrap_up_s", "max_wait_s",
     "overflow", "service_level_s", "priority", "waiting": n, "longest_wait_s", "talking": n, "agents": {state: n} (its
-    eligible agents), "cut_off": n (of the available ones: nothing is offered where they are, by the breaker), "offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s"}``;
+    eligible agents), "cut_off": n (of the available ones: nothing is offered where they are, by the breaker), "offered",
+    "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s"}``;
     ``queue(name)`` adds ``"calls": [call...]`` in serving order and ``"members": [agent...]``.
 
     An agent: ``{"name", "display_name", "number", "state", "reason", "since", "in_state_s", "phone_state",

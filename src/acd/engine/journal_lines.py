@@ -50,9 +50,14 @@ def unseal(line: bytes) -> dict[str, Any] | None:
     found = _SEAL.fullmatch(line, max(0, len(line) - _SEAL_LENGTH))
     if found is None or int(found[1], 16) != zlib.crc32(memoryview(line)[:-_SEAL_LENGTH]):
         return None
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None  # sealed, but by nobody who writes journals
+    if not isinstance(value, dict):
+        return None
     del value["crc"]
-    return value if isinstance(value, dict) else None
+    return value
 
 
 def chain(digest: str, out: str) -> str:

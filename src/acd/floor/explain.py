@@ -10,7 +10,7 @@ from acd.domain.requirement import NOBODY
 from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.routing.index import Prospect
-from acd.routing.roster import Agent
+from acd.routing.roster import PENDING_LOGOUT, Agent
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
@@ -117,6 +117,7 @@ def explain_agent(floor: Floor, agent: Agent) -> dict[str, Any]:
         "phone": str(agent.phone_state),
         "breaker": agent.cut_off,
         "call": agent.call,
+        "pending": PENDING_LOGOUT if agent.name in floor.leaving else agent.pending,
         "prospects": [_prospect(agent, prospect) for prospect in floor.matcher.prospects(agent.name)],
         "held_for": floor.matcher.held_for(agent.name),
         "revision": floor.definition.revision,
