@@ -41,6 +41,7 @@ async def write_all(database: Database, tmp_path: Path) -> None:
     day = Day()
     day.records += [
         CallAnnotated("c1", recording="c1.wav"),
+        CallAnnotated("c3", "back to 01711234567", tags=("vip", "x491711234567")),
         CallAnnotated(
             "c2", "ring +49 (0)171/1234567", "knows 01711234567, not 01711239999", ("x+491711234567",), "c2.wav"
         ),
@@ -117,6 +118,7 @@ async def test_what_is_erased_is_nowhere_and_every_figure_stays(database: Databa
     assert numbers[0] == numbers[2] == numbers[3]
     assert numbers[0].startswith("erased:")
     assert (numbers[1], after["calls"][1]["caller_name"]) == ("+4930555", "Carl")
+    assert (after["calls"][2]["disposition"], after["calls"][2]["tags"]) == ("back to [erased]", ["vip", "x[erased]"])
     assert after["calls"][1]["notes"] == "knows [erased], not 01711239999"
     assert not (tmp_path / "sound" / "c1.wav").exists()
     assert (tmp_path / "sound" / "c2.wav").exists()
@@ -159,7 +161,16 @@ def test_mentions_are_of_this_number_alone() -> None:
         assert one.in_text(text), text
         assert one.in_bytes(text.encode())
         assert "1234567" not in one.without(text).replace(" ", "")
-    for text in ("+4917112345678", "91711234567", "171 1234567", "+49171123456", "", "1711234567"):
+    for text in (
+        "+4917112345678",
+        "91711234567",
+        "171 1234567",
+        "+49171123456",
+        "",
+        "1711234567",
+        "901711234567",
+        "5491711234567",
+    ):
         assert not one.in_text(text), text
     assert one.scrubbed({"a": [491711234567, 5, None, True, "x"], "01711234567": "Ann"}, frozenset({"Ann"})) == {
         "a": ["[erased]", 5, None, True, "x"], "[erased]": "[erased]",

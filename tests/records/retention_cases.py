@@ -165,6 +165,7 @@ async def test_a_run_that_is_stopped_is_whole_and_goes_on_later(
 async def test_from_when_on_the_records_are_whole_is_never_forgotten(database: Database, tmp_path: Path) -> None:
     await write_day(database, tmp_path)
     runs(database, tmp_path, Policy(calls=10), 70).run("me")
+    runs(database, tmp_path, Policy(calls=20), 10 * DAY_S).run("me")
     runs(database, tmp_path, Policy(audit=10), 1e7).run("me")
     (made,) = database.rows(audit)
     assert made["detail"]["kept_from"] == {"calls": START + 70}

@@ -11,7 +11,8 @@ from acd.records.rows import SECOND_US
 from acd.store.tables import audit
 
 ACTION = "retention"
-"""The audit log's word for a run of it. Its detail has ``"kept_from": {kind: UTC s}``; the latest entry is never deleted."""
+"""The audit log's word for a run of it. Its detail has ``"kept_from": {kind: UTC s}``; every run makes one that
+knows what those before it took."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Retention:
         if kind == "agent_states":
             query = sa.select(sa.func.count()).select_from(agent_states).where(*_over_states(limit))
         elif kind == "audit":
-            query = sa.select(sa.func.count()).select_from(audit).where(*self._old_entries(connection, limit))
+            query = sa.select(sa.func.count()).select_from(audit).where(audit.c.at < limit)
         elif kind == "decisions":
             of_old = sa.select(calls.c.call).where(*_over(limit))
             query = sa.select(sa.func.count()).select_from(decisions).where(decisions.c.call.in_(of_old))
@@ -215,20 +215,13 @@ class Retention:
         while True:
             began = time.monotonic()
             with connection.begin():
-                query = sa.select(audit.c.entry).where(*self._old_entries(connection, limit)).limit(PIECE)
+                query = sa.select(audit.c.entry).where(audit.c.at < limit).limit(PIECE)
                 names = list(connection.execute(query).scalars())
                 connection.execute(sa.delete(audit).where(audit.c.entry.in_(names)))
             yield len(names)
             if len(names) < PIECE:
                 return
             self._breathe(began)
-
-    @staticmethod
-    def _old_entries(connection: sa.Connection, limit: float) -> list[sa.ColumnElement[bool]]:
-        """All but the one that says from when on the records are whole."""
-        latest = sa.select(audit.c.entry).where(audit.c.action == ACTION).order_by(audit.c.at.desc()).limit(1)
-        name = connection.execute(latest).scalar()
-        return [audit.c.at < limit, *([] if name is None else [audit.c.entry != name])]
 
     def _breathe(self, began: float) -> None:
         """As long a rest as the transaction took: others want the database and the disk, too."""
