@@ -1,5 +1,5 @@
 """Rows -> the interval they lie in, worked out by the database: on PostgreSQL by a binary search among the borders
-(width_bucket), on SQLite by a join with the borders, which follows its index on time.
+(width_bucket), on SQLite by a seek in a table of them.
 
 Both are given the borders that `cuts` found, so that neither has to know a time zone.
 """
@@ -39,8 +39,16 @@ def part_of(
         piece = _piece(cuts, at)
         return source, _picked(list(cuts.groups), sa.Integer(), piece)
     pieces = database.lay_out(cuts)
-    lies_in = sa.and_(at >= pieces.c.begins, at < pieces.c.ends)
-    return pieces.join(source, lies_in), pieces.c.part
+    # A seek for each row; as a join SQLite would rather go through all borders before it
+    part: sa.ColumnElement[int] = (
+        sa.select(pieces.c.part)
+        .where(pieces.c.begins <= at)
+        .order_by(pieces.c.begins.desc())
+        .limit(sa.literal_column("1"))
+        .correlate_except(pieces)
+        .scalar_subquery()
+    )
+    return source, part
 
 
 def overlap(
