@@ -260,6 +260,7 @@ class AsteriskModel:
                 offer=c.offer if c.on_phone else None,
                 agent=c.agent if c.on_phone else None,
                 agent_device=c.device,
+                target="999@phones" if c.phase is Phase.ELSEWHERE else "",
                 caller_number=c.number,
             )
             for c in self.channels.values()

@@ -201,6 +201,7 @@ class Stage:
                     offer=offer,
                     agent=rest[1] if len(rest) > 1 else None,
                     agent_device=own.get("device"),
+                    target=own.get("target", ""),
                 )
             )
         phones = {f"PJSIP/{number}": PhoneState(state) for number, state in keys.items() if number.isdigit()}

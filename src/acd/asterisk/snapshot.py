@@ -13,6 +13,7 @@ from acd.domain.events import Phase, SeenCall
 from acd.domain.place import Place
 
 _HELD_CONTEXTS = frozenset({"acd-hold", "acd-register", "acd-arrive", "acd-inbound"})
+_OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback"}
 
 
 def read_channels(channels: Sequence[Message], translator: Translator, *, prime: bool) -> tuple[SeenCall, ...]:
@@ -41,6 +42,11 @@ def read_channels(channels: Sequence[Message], translator: Translator, *, prime:
                     channel_name=leg.get("Channel", ""),
                 )
     return tuple(seen)
+
+
+def _target(context: str, exten: str) -> str:
+    """Where in the operator's dialplan a caller is; empty in a context of ours, which he is about to leave."""
+    return "" if context in _OURS else f"{exten}@{context}"
 
 
 def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Message]]:
@@ -79,6 +85,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             agent=agent,
             agent_channel=agent_channel,
             agent_device=device,
+            target=_target(context, channel.get("Exten", "")) if phase is Phase.ELSEWHERE else "",
             caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
             caller_name=plain_name(
                 unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""), channel.get("Channel", "")

@@ -231,7 +231,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on."""
+    """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on. ``target``:
+    where in the operator's dialplan it is, ``EXTEN@CONTEXT``, if it is elsewhere and not on its way out of ours."""
 
     channel: str
     channel_name: str
@@ -246,6 +247,7 @@ class SeenCall:
     did: str = ""
     caller_number: str = ""
     caller_name: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

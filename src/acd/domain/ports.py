@@ -70,8 +70,8 @@ class RecordsPort(Protocol):
     A call row: ``{"call", "node", "channel", "linkedid", "did", "caller_number", "caller_name", "queue", "priority",
     "entered_at", "answered_at", "ended_at", "outcome", "ended_by", "cause", "target", "agent", "wait_s", "talk_s",
     "length_s"}`` (``None`` where not yet known). ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent",
-    "offer", "target", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind", "agent",
-    "offer", "revision", "detail": {...}}]``.
+    "offer", "target", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind",
+    "agent", "offer", "revision", "detail": {...}}]``.
     """
 
     async def calls(

@@ -437,8 +437,10 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
     if seen.phase is Phase.ELSEWHERE:
         if call.state is not CallState.AFTER:
             floor.drift("call_elsewhere", f"call {call.call} has left our contexts")
-            outcome = CallOutcome.TRANSFERRED if call.talked else CallOutcome.FALLBACK
-            floor.end_call(call, outcome, "unknown", None, event.at, now)
+            # In a context of ours he is on his way out: nobody has sent him anywhere
+            gone = CallOutcome.TRANSFERRED if seen.target else CallOutcome.ANSWERED
+            outcome = gone if call.talked else CallOutcome.FALLBACK
+            floor.end_call(call, outcome, "unknown", None, event.at, now, target=seen.target or None)
         return
     offer = floor.offers.get(call.offer or "")
     if call.state is CallState.OFFERED and offer is not None:
@@ -517,13 +519,16 @@ def _close_remembered(
 
 def _forget(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     """Close remembered calls that no longer exist, and free agents whose remembered call is not there."""
-    elsewhere = {seen.call for seen in event.calls if seen.phase is Phase.ELSEWHERE}
+    elsewhere = {seen.call: seen.target for seen in event.calls if seen.phase is Phase.ELSEWHERE}
     for memory in [m for m in floor.memory.values() if m.node == event.node]:
         answered = memory.answered_at is not None
         outcome = CallOutcome.ANSWERED if answered else CallOutcome.LOST_TRACK
-        if memory.call in elsewhere:
-            outcome = CallOutcome.TRANSFERRED if answered else CallOutcome.FALLBACK
-        _close_remembered(floor, memory, outcome, "unknown", event.at, None)
+        target = elsewhere.get(memory.call)
+        if target is not None and not answered:
+            outcome = CallOutcome.FALLBACK
+        elif target:
+            outcome = CallOutcome.TRANSFERRED
+        _close_remembered(floor, memory, outcome, "unknown", event.at, target or None)
     bound = {agent for offer in floor.offers.values() for agent in offer.agents}
     for agent in list(floor.roster.agents.values()):
         waits_for_other_node = agent.call is not None and agent.call in floor.memory
