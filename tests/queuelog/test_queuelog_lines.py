@@ -161,7 +161,8 @@ def test_agents_come_pause_and_go(tmp_path: Path) -> None:
     records = Records(tmp_path)
     steps = [
         (-5, "LOGGED_OUT", None), (1, "AVAILABLE", None), (2, "RESERVED", None), (3, "PAUSED", "rona"),
-        (4, "AVAILABLE", None), (5, "PAUSED", "lunch"), (6, "PAUSED", "meeting"), (7, "LOGGED_OUT", None),
+        (4, "AVAILABLE", None), (5, "PAUSED", "lunch"), (6, "PAUSED", "meeting"), (6.5, "PAUSED", "meeting"),
+        (7, "LOGGED_OUT", None),
         (8, "PAUSED", "pause"), (9, "AVAILABLE", None),
     ]  # fmt: skip
     records.write(*(records.agent("ann", at, state, reason) for at, state, reason in steps))
@@ -186,6 +187,22 @@ def test_agents_come_pause_and_go(tmp_path: Path) -> None:
     assert lines_of(log_of(records)) == expected
     later = lines_of(log_of(records, since=5.5))
     assert later == expected[expected.index("6|NONE|NONE|ann|PAUSEALL|meeting") :]
+
+
+def test_a_pause_that_goes_on_when_the_log_begins_is_not_told_again(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    steps = [(-50, "PAUSED", "rona"), (1, "PAUSED", "declined"), (2, "LOGGED_OUT", None)]
+    records.write(*(records.agent("ann", at, state, reason) for at, state, reason in steps))
+    assert [line.split("|")[4] for line in lines_of(log_of(records))] == ["REMOVEMEMBER"] * 2
+
+
+def test_a_log_that_begins_amid_long_waits_knows_who_was_there_before(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for name, since, until in (("x", -50, 300), ("y", 0, 600), ("z", 10, 1000)):
+        records.write(*call(name, ("entered", since, since + 1), ("waited", since + 1, until), ends="abandoned"))
+    whole = lines_of(log_of(records, since=-100))
+    assert whole[-1] == "1000|u-z|sales|NONE|ABANDON|1|3|990"
+    assert lines_of(log_of(records, since=900)) == whole[-1:]
 
 
 def test_an_agent_nobody_knows_keeps_his_name(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Presence:
         """The interval in force when the log begins: nothing is written."""
         self.serial = row["serial"]
         self.present = row["state"] != AgentState.LOGGED_OUT
-        self.paused = (row["reason"] or "") if row["state"] == AgentState.PAUSED else None
+        self.paused = _reason(row["reason"]) if row["state"] == AgentState.PAUSED else None
         if self.present:
             self.member = self.member_of(self.agent, row["started_at"])
 
