@@ -175,6 +175,7 @@ def test_everything_wrong_is_said_at_once_and_once(tmp_path: Path) -> None:
         "14:53 talk of callers 'e' must be a duration",
         "16:30 queue 'saels' is not defined under queues (nearest right name: sales)",
         "16:37 unknown key 'skils' in agent 'temps-01' (nearest right name: skills)",
+        "16:63 declines of group 'temps' must be",
         "17:1 unknown key 'fautls' in the scenario (nearest right name: faults)",
     ):
         assert any(line.startswith(start) for line in found), (start, found)
@@ -202,6 +203,7 @@ def test_everything_wrong_is_said_at_once_and_once(tmp_path: Path) -> None:
         ("repeats: 24h", "repeats: 30m", "repeats before its last piece begins"),
         ("arrivals: {every: 20s}", "arrivals: {every: 20s, repeats: 1h}", "goes with poisson only"),
         ("arrivals: {every: 20s}", "arrivals: {every: 0}", "at least 0.0001 s"),
+        ("arrivals: {poisson: 6/min}", "attributes: {A-b: {a: 1}}, arrivals: {poisson: 6/min}", "'A-b' of callers"),
         ("arrivals: {poisson: 6/min}", "arrivals: often", "must be a map of keys and values"),
     ],
 )

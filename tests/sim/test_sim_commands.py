@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from simkit import calls, floor, group, sample, scenario
 
+from acd.cli.context import Failure
 from acd.cli.sim import sim
 from acd.cli.sim_report import show
+from acd.cli.sim_scenario import load_scenario
+from acd.config.problems import ProblemsError
 from acd.sim import simulate
 
 
@@ -29,6 +32,18 @@ def test_a_run_as_a_table_says_what_happened_and_how_to_repeat_it() -> None:
     digest = shown.split("digest of all commands ")[1].split()[0]
     assert f"digest of all commands {digest}" in again.stdout
     assert digest not in acd_sim("run", "impatient", "--seed", "4", "--length", "40m").stdout
+
+
+def test_mistakes_as_json_are_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("floor: {queues: {sales: {rng: 3}}}\ncallers: {a: {did: 1}}\nsimulation: {lenght: 1h}\n")
+    with pytest.raises(ProblemsError) as caught:
+        load_scenario(path)
+    Failure.of(caught.value, as_json=True).show()
+    error = json.loads(capsys.readouterr().err)["error"]
+    told = {(one["line"], one["message"].split(" ")[0]) for one in error["problems"]}
+    assert {(1, "unknown"), (2, "callers"), (3, "unknown")} <= told
+    assert all(one["file"] == str(path) and one["column"] for one in error["problems"])
 
 
 def test_a_run_as_json_is_what_the_library_found() -> None:

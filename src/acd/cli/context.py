@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from acd.cli.text import clean_lines
-from acd.domain.errors import AcdError, RefusedError, UnknownNameError
+from acd.domain.errors import AcdError, ConfigurationError, RefusedError, UnknownNameError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_UNKNOWN_NAME, EXIT_REFUSED = 1, 2, 3, 4, 5
 
@@ -50,8 +50,10 @@ class Failure(click.ClickException):
         kind: str = "failed",
         nearest: str | None = None,
         as_json: bool,
+        problems: Sequence[Any] = (),
     ) -> None:
         super().__init__(message)
+        self.problems = list(problems)
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance too
         self.kind, self.nearest, self.as_json = kind, nearest, as_json
 
@@ -65,11 +67,18 @@ class Failure(click.ClickException):
             code, kind, nearest = EXIT_UNKNOWN_NAME, "unknown_name", error.nearest
         elif isinstance(error, RefusedError):
             code, kind = EXIT_REFUSED, "refused"
-        return cls(str(error), code, kind=kind, nearest=nearest, as_json=as_json)
+        problems: list[Any] = []
+        if isinstance(error, ConfigurationError):
+            # Those that have a place say it in parts
+            problems = [one.as_json() for one in getattr(error, "found", ())] or list(error.problems)
+        return cls(str(error), code, kind=kind, nearest=nearest, as_json=as_json, problems=problems)
 
     def show(self, file: Any = None) -> None:
         if self.as_json:
-            body = {"error": {"kind": self.kind, "message": self.message, "nearest": self.nearest}}
+            body: dict[str, Any] = {"kind": self.kind, "message": self.message, "nearest": self.nearest}
+            if self.problems:
+                body["problems"] = self.problems
+            body = {"error": body}
             click.echo(json.dumps(body), err=True)
         else:
             click.echo(f"acd: {clean_lines(self.message)}", err=True)

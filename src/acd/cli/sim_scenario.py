@@ -18,6 +18,7 @@ from acd.config.fields import Section, described
 from acd.config.files import read_text
 from acd.config.problems import Problems, show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, compose
+from acd.domain.attributes import fault_of
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import UnknownNameError
 from acd.sim.chance import Choice, Distribution
@@ -111,6 +112,8 @@ class _Reader:
             # The rest is read all the same: everything that is wrong is said at once
             self._callers(None)
             self._run()
+            habits = [self._habits(name, section, ()) for name, section in self._groups.items()]
+            self._faults((*habits, AgentGroup("others", ()), AgentGroup("the-others", ())))
             raise ProblemsError(self._problems.sorted()) from None
         run = self._run()
         callers = self._callers(floor.definition)
@@ -306,6 +309,9 @@ class _Reader:
         numbers = None if numbers_node is None else values.numbers(numbers_node, f"numbers of {label}")
         attributes: dict[str, Choice] = {}
         for name, choice_node in section.entries_of("attributes"):
+            fault = fault_of(name.text, "")
+            if fault:
+                section.wrong(name, f"attribute {show(name.text)} of {label} {fault}")
             choice = values.choice(choice_node, f"attribute {show(name.text)} of {label}")
             if choice is not None:
                 attributes[name.text] = choice
