@@ -19,6 +19,7 @@ from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, Segment
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
 from acd.floor import arrivals, callers, conversation, exclusion, line, together
 from acd.floor.calls import TALK_KINDS, Call, Offer
+from acd.floor.recognition import waits_again, whose_place
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                     seen = _as_remembered(floor, event, seen, memory, places.get(place or ""), alive)
                 _adopt(floor, event, seen, now)
         elif call.touched_at <= before:
-            other = _whose_place(floor, seen, call, alive)
+            other = whose_place(floor, seen, call, alive)
             if other is not None:
                 floor.drift("join_unheard", f"the caller of call {call.call} stands in the place of call {other.call}")
                 conversation.join(floor, call, other, event.at, now)
@@ -174,25 +175,13 @@ def _as_remembered(
     return seen
 
 
-def _whose_place(floor: Floor, seen: SeenCall, call: Call, alive: set[str]) -> Call | None:
-    """The call in whose place the caller of ``call`` was put by his agent's phone, if we did not hear of that: its name or
-    its offer stands on his channel, and its own channel is gone."""
-    offer = floor.offers.get(seen.offer or "")
-    for name in (seen.call, offer.call if offer is not None else None):
-        other = floor.calls.get(name or "")
-        if other is not None and other is not call and other.node == call.node and other.channel not in alive:
-            joins = call.state is CallState.TALKING and other.state in conversation.JOINABLE
-            return other if joins and seen.phase is not Phase.ELSEWHERE else None
-    return None
-
-
 def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
     """A caller of an earlier life asks before his node was compared: he is taken up with his id, place and numbering.
     False if he is not remembered."""
     memory = floor.memory.get(event.call or "")
     if memory is None or memory.node != event.node or floor.is_synced(event.node):
         return False
-    if memory.answered_at is not None and not _waits_again(memory, event.place):
+    if memory.answered_at is not None and not waits_again(memory, event.place):
         _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", now.utc, None)
         return False
     home = _home(floor, event.place, memory, event.did, event.caller_number, now.utc, now)
@@ -276,18 +265,6 @@ def _home(
 
 
 _NEVER = (float("-inf"), "")
-_LINE_KINDS = frozenset({SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG})
-
-
-def _waits_again(memory: ev.CallMemory, place: Place | None) -> bool:
-    """Whether a caller who has talked and is found on hold was passed on to a queue by us, so that his call goes on: that
-    was written down, or stands on his channel and is newer than what was written down. Else somebody's phone has sent
-    him there: the call is over, and a new one begins."""
-    open_now = [segment for segment in memory.open_segments if segment.kind != SegmentKind.WRAPPED]
-    if open_now and all(segment.kind in _LINE_KINDS for segment in open_now):
-        return True
-    began = max((s.started_at for s in open_now if s.kind in TALK_KINDS), default=None)
-    return place is not None and began is not None and place.queue_joined_at > began
 
 
 def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
@@ -304,7 +281,7 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         memory is not None
         and memory.answered_at is not None
         and seen.phase is Phase.HELD
-        and not _waits_again(memory, seen.place)
+        and not waits_again(memory, seen.place)
     ):
         _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", event.at, None)
         memory = None
