@@ -94,6 +94,17 @@ def some_units(chance: random.Random) -> list[str]:
 
 @EVERY
 @given(seeds)
+def test_skills_count_wherever_they_are_asked_for(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    names = ("offered", "answered", "asa_s", "longest_wait_s")
+    report = made(report_url, world, "skills", columns=names)
+    rules = {"thresholds_s": {}, "threshold_s": 20.0, "short_s": 5.0}
+    expected = brute.summary(world, ("skill",), (), lambda call: True, **rules)
+    assert by_key(report) == {key: tuple(found[name] for name in names) for key, found in expected.items()}
+
+
+@EVERY
+@given(seeds)
 def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) -> None:
     world, chance = make_world(seed, size=25), random.Random(seed)
     units = some_units(chance)
@@ -160,6 +171,15 @@ def test_calls_that_made_another_one_necessary(report_url: str, seed: int) -> No
     by = tuple(chance.sample([*units, "queue", "agent", "disposition"], chance.randrange(1, 5 - (len(units) == 0))))
     units = [name for name in by if name in UNITS]
     days = chance.choice((1, 1, 2, 7))
+    for call in world.calls:
+        if chance.random() < 0.1:
+            # Just so long after another, and just so long ago
+            other = chance.choice(world.calls)
+            call |= {"caller_number": other["caller_number"], "client": other["client"]}
+            moved = other["entered_at"] + days * 86_400
+            if moved <= world.now:
+                call["entered_at"] = moved
+    world.calls[0]["entered_at"] = max(world.now - days * 86_400, world.from_s)
     report = made(report_url, world, "repeat", by=by, within_days=days)
     assert by_key(report) == brute.repeat(world, by, units, days)
     assert report.total is not None
@@ -205,3 +225,16 @@ def test_outcomes_have_shares_that_add_up(report_url: str, seed: int) -> None:
         count = sum(c["outcome"] == outcome for c in calls)
         assert row[:2] == (count, count / len(calls))
     assert sum(row[0] for row in rows.values()) == len(calls)
+
+
+def test_another_call_just_within_the_days(report_url: str) -> None:
+    world = make_world(5, size=60)
+    first, second = [call for call in world.calls if call["ended_at"] and call["answered_at"]][:2]
+    world.now = world.to_s + 30 * 86_400
+    for apart_us, repeated in ((86_400_000_000, 1), (86_400_000_001, 0)):
+        first |= {"entered_at": world.from_s, "caller_number": "+491", "client": None}
+        second |= {"entered_at": world.from_s + apart_us / 1_000_000, "caller_number": "+491", "client": None}
+        world.calls = [first, second]
+        report = made(report_url, world, "repeat", by=("all",), within_days=1)
+        (row,) = report.rows
+        assert row[report.at("repeated")] == repeated

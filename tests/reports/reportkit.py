@@ -181,7 +181,8 @@ def facts(of: Sequence[Row]) -> Row:
 
 
 def _add_states(world: World, chance: random.Random, agent: str, spread: tuple[int, int], marks: Sequence[int]) -> None:
-    borders = sorted({_interesting(chance, *spread, marks) for _ in range(chance.randrange(30))})
+    # Some states last no time at all
+    borders = sorted(_interesting(chance, *spread, marks) for _ in range(chance.randrange(30)))
     for serial, begin in enumerate(borders):
         state = chance.choice(STATES)
         reason = chance.choice(("lunch", "rona", "break", "=2+2")) if state == "PAUSED" else None
