@@ -8,7 +8,7 @@ from floorkit import UTC_0, Clock, define
 
 from acd.domain import events as ev
 from acd.domain.events import AgentAction
-from acd.domain.records import DecisionMade
+from acd.domain.records import DecisionMade, Record
 from acd.domain.states import OfferOutcome, PhoneState
 from acd.floor import Floor, Step, views
 
@@ -88,3 +88,32 @@ def test_how_long_a_call_would_have_waited() -> None:
     assert told["cause"] == "long_wait"
     assert told["limit_s"] == 5.0
     assert told["expected_wait_s"] > 5.0
+
+
+def test_whoever_looks_when_a_call_is_kept_sees_for_whom() -> None:
+    """At the moment that decision is written down, the call is kept already; and so with a need that changes."""
+    text = "queue sales\nprefer sales named 8 manager\nstage sales 0 call.x == 1 and english >= 80 or english >= 10\n"
+    day = Day(text + "agent ann 101 sales english=50\nagent cid 103 sales english=50\ndid 1 sales .manager=cid")
+    seen: list[tuple[str, str | None, str]] = []
+    emit = day.floor.ledger._emit
+
+    def watch(record: Record) -> None:
+        if isinstance(record, DecisionMade):
+            call = day.floor.calls[record.call]
+            seen.append((record.kind, call.kept_for, call.requirement.text))
+        emit(record)
+
+    day.floor.ledger._emit = watch
+    for name in ("ann", "cid"):
+        day.login(name)
+    day.go(0, ev.PhoneStateChanged(0.0, "PJSIP/103", PhoneState.BUSY))
+    told = day.arrives(1, "c1")
+    assert (told["preferred"]["agent"], told["preferred"]["state"]) == ("cid", "phone BUSY")
+    assert told["waits"] == {
+        "queue": "sales",
+        "preferred": "cid",
+        "preferred_as": "call.manager",
+        "preferred_state": "phone BUSY",
+        "waiting": 1,
+    }
+    assert seen == [("preferred", "cid", "english >= 10"), ("waits", "cid", "english >= 10")]

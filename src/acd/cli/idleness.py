@@ -85,7 +85,9 @@ def _sentence(body: Mapping[str, Any], prospects: list[Mapping[str, Any]]) -> st
     if state in _AWAY:
         reason, pending = body.get("reason"), body.get("pending")
         if state == AgentState.WRAP_UP and pending:
-            then = "is logged out" if pending == "logout" else f"is paused ({say.clean(str(pending).partition(':')[2])})"
+            then = (
+                "is logged out" if pending == "logout" else f"is paused ({say.clean(str(pending).partition(':')[2])})"
+            )
             return f"{name} is in wrap-up after a call, and {then} when that is over."
         return f"{name} {_AWAY[state].format(reason='' if reason is None else f' ({say.clean(reason)})')}."
     if state != AgentState.AVAILABLE:

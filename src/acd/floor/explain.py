@@ -57,9 +57,9 @@ def explain_wait(floor: Floor, call: Call, at: float) -> None:
     detail: dict[str, Any] = {"queue": call.queue.name, **_for_whom(floor, call, at), "waiting": waiting}
     if call.kept_for is None:
         detail["requirement"] = wanted_by(call)
-    expected = floor.forecast.expect(floor, call.queue, floor.matcher.length(call.queue.name), at)
-    if expected is not None:
-        detail["expected_wait_s"] = round(expected.wait_s, 1)
+        expected = floor.forecast.expect(floor, call.queue, floor.matcher.length(call.queue.name), at)
+        if expected is not None:
+            detail["expected_wait_s"] = round(expected.wait_s, 1)
     if not floor.is_synced(call.node):
         detail["node"] = f"{call.node} is not connected"
     floor.ledger.decide(call, at, "waits", detail)
