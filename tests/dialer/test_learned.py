@@ -9,9 +9,19 @@ import pytest
 from dialerkit import NOW_S, taught
 
 from acd.dialer.durations import BINS, Durations, ends_within, exponential
+from acd.dialer.ledger import Slack
 from acd.dialer.rings import BINS as RING_BINS
 from acd.dialer.rings import SEGMENTS_MAX, AnswerRate, Rings
-from acd.dialer.statistics import AIM, PACES, Statistics
+from acd.dialer.statistics import PACES, Statistics, aim_of
+
+
+def slack(left: float, *, charged: float = 10.0, answered: float = 100.0) -> Slack:
+    return Slack("day", 0.03, answered, charged, left, 3.0)
+
+
+def test_the_aim_grows_with_the_root_of_the_answers() -> None:
+    assert aim_of(slack(0.0)) == 3.0
+    assert aim_of(slack(0.0, answered=10_000.0)) == pytest.approx(12.0)
 
 
 def test_the_prior_speaks_first() -> None:
@@ -144,15 +154,15 @@ def test_the_threshold_follows_the_slack() -> None:
     up, down = Statistics(), Statistics()
     begun = up.log_threshold
     for _ in range(500):
-        up.answered(AIM + 3, 10.0)
-        down.answered(AIM - 3, 10.0)
+        up.answered(slack(6.0))
+        down.answered(slack(0.0))
     assert up.log_threshold > begun > down.log_threshold
     fresh = Statistics()
-    fresh.answered(0.0, 0.0)
+    fresh.answered(slack(0.0, charged=0.0))
     assert fresh.log_threshold == begun, "a window that begins tells nothing"
     for _ in range(20_000):
-        up.answered(1e9, 10.0)
-        down.answered(-1e9, 10.0)
+        up.answered(slack(1e9))
+        down.answered(slack(-1e9))
     assert math.exp(up.log_threshold) <= 0.9 + 1e-9
     assert math.exp(down.log_threshold) >= 0.002 - 1e-9
 

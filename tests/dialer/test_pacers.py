@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from acd.dialer import Ledger, Power, Predictive, Preview, Progressive, Statistics, Supply
 from acd.dialer.forecast import Forecast, Tables
+from acd.dialer.ledger import Slack
 from acd.dialer.pacing import most
 from acd.dialer.predictive import threshold_of
 from acd.domain.errors import ConfigurationError
@@ -117,11 +118,11 @@ def test_a_decision_can_be_explained() -> None:
 
 
 def test_the_threshold_rises_with_the_slack_within_limits() -> None:
-    found = [threshold_of(TAUGHT, slack) for slack in (-1e6, 0.5, 3.0, 10.0, 1e6)]
+    found = [threshold_of(TAUGHT, Slack("day", 0.03, 100.0, 5.0, left, 3.0)) for left in (-1e6, 0.75, 3.0, 10.0, 1e6)]
     assert found == sorted(found)
-    assert found[2] == pytest.approx(math.exp(TAUGHT.log_threshold))
-    assert found[1] / found[2] == pytest.approx(1 / 6), "in proportion, when little is left"
-    assert found[-1] / found[2] == pytest.approx(math.exp(1.2))
+    assert found[2] == pytest.approx(math.exp(TAUGHT.log_threshold)), "3 is the aim"
+    assert found[1] == pytest.approx(found[2] / 2)
+    assert found[-1] == pytest.approx(found[2] * math.exp(0.7))
 
 
 def test_impossible_settings_and_supplies_are_refused() -> None:

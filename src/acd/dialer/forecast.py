@@ -18,7 +18,7 @@ from acd.dialer.rings import BIN_S, BINS, RingCurve
 from acd.dialer.statistics import PACES, USUAL, Statistics
 from acd.dialer.supply import Line, Supply
 
-NORMAL_FROM = 25.0
+NORMAL_FROM = 10.0
 """Variance from which on the normal distribution is near enough."""
 _RATE_STEP = 0.02
 

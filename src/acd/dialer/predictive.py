@@ -2,10 +2,10 @@
 
 1. `Forecast` gives the risk of the n-th new line, at five quantiles of the time people take to answer.
 2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
-3. The threshold is exp(a + GAIN x (slack - AIM)), the slack being the ledger's: one abandonment lowers it by 1, one answer
-   raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. Below the aim it is exp(a) x
-   slack / AIM: whoever comes near the ledger's stop slows down before it, as a day spent between stop and bursts is worse
-   than an even one. ``a`` is learned, a small step an answer (`Statistics.answered`), and holds from window to window.
+3. The threshold is exp(a) x (slack / aim)^0.5. The slack is the ledger's: one abandonment lowers it by 1, one answer raises
+   it by the cap, so it is the sum of all steps of the usual stochastic approximation. The aim keeps it away from the
+   ledger's stop, as a day spent between stop and bursts is worse than an even one. ``a`` is learned, a small step an answer
+   (`Statistics.answered`), and holds from window to window.
 4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
    agent held.
 """
@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import math
 
-from acd.dialer.ledger import Ledger
+from acd.dialer.ledger import Ledger, Slack
 from acd.dialer.pacing import LOOK_S, Because, Decision, Forecaster, Why, most, within_ledger
 from acd.dialer.rings import BIN_S
-from acd.dialer.statistics import AIM, THRESHOLD_LEAST, THRESHOLD_MOST, Statistics
+from acd.dialer.statistics import THRESHOLD_LEAST, THRESHOLD_MOST, Statistics, aim_of
 from acd.dialer.supply import Supply
 from acd.domain.errors import ConfigurationError
 
-GAIN = 0.1
-STEER_MOST = 1.2
-LOW = 0.3
+_GAIN, _STEER_MOST, _LEFT_LEAST = 0.5, 0.7, 0.05
 RATIO_MOST = 15.0
 
 
@@ -46,7 +44,7 @@ class Predictive:
         if not slack.covers(0.0, 0.0):
             return Decision(covered, now_s + LOOK_S, Why("ledger", covered, covered, slack=slack))
         forecast = self._forecaster.forecast(supply, statistics, now_s)
-        threshold = threshold_of(statistics, slack.slack)
+        threshold = threshold_of(statistics, slack)
         wanted = most(covered, limit, lambda lines: forecast.risk(lines) <= threshold)
         lines = within_ledger(forecast, slack, covered, wanted)
         because: Because = "ledger" if lines < wanted else "lines" if lines == limit else "risk"
@@ -68,10 +66,8 @@ class Predictive:
         return Decision(lines, now_s + LOOK_S, why)
 
 
-def threshold_of(statistics: Statistics, slack: float) -> float:
+def threshold_of(statistics: Statistics, slack: Slack) -> float:
     """The risk that a line may have, given what the ledger leaves."""
-    if slack < AIM:
-        steer = math.log(max(slack, LOW) / AIM)
-    else:
-        steer = min(STEER_MOST, GAIN * (slack - AIM))
+    left = max(_LEFT_LEAST, slack.slack / aim_of(slack))
+    steer = min(_STEER_MOST, _GAIN * math.log(left))
     return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, math.exp(statistics.log_threshold + steer)))

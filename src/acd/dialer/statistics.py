@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from acd.dialer.durations import Durations
+from acd.dialer.ledger import Slack
 from acd.dialer.rings import AnswerRate, RingCurve, Rings
 
 Stage = Literal["talk", "wrap"]
@@ -22,13 +23,17 @@ AGENTS_MAX = 5_000
 _PACE_MEMORY, _PACE_SHRINK = 80.0, 25.0
 _FIRST, _EVERY = 5, 100
 """Observations after which curves are published first, and from then on at the latest."""
-AIM: Final = 3.0
-"""The slack of the ledger that is aimed at: what a window ends with unspent, on average."""
+_AIM_LEAST, _AIM_GROWTH = 3.0, 0.12
 _STEP, _STEP_MOST = 2e-4, 6.0
 """How far one answered call moves the logarithm of the threshold for each abandonment that the slack is off its aim."""
 _FIRST_SHARE = 0.6
 """The threshold of a campaign that knows nothing, as a share of its cap."""
 THRESHOLD_LEAST, THRESHOLD_MOST = 0.002, 0.9
+
+
+def aim_of(slack: Slack) -> float:
+    """The slack that is aimed at, so that chance seldom uses it up: it wanders as the root of the answers."""
+    return max(_AIM_LEAST, _AIM_GROWTH * math.sqrt(slack.answered))
 
 
 @dataclass(slots=True)
@@ -95,12 +100,13 @@ class Statistics:
         durations.observe(length_s, ended=ended)
         self._noted()
 
-    def answered(self, slack: float, charged: float) -> None:
+    def answered(self, slack: Slack) -> None:
         """A person answered, and the ledger stands so: the threshold moves towards what keeps the slack at its aim. In a
         window that has just begun the slack is low by nature, and tells nothing until somebody is abandoned."""
-        if charged < 1.0 and slack < AIM:
+        aim = aim_of(slack)
+        if slack.charged < 1.0 and slack.slack < aim:
             return
-        moved = self.log_threshold + _STEP * max(-_STEP_MOST, min(_STEP_MOST, slack - AIM))
+        moved = self.log_threshold + _STEP * max(-_STEP_MOST, min(_STEP_MOST, slack.slack - aim))
         self.log_threshold = min(math.log(THRESHOLD_MOST), max(math.log(THRESHOLD_LEAST), moved))
 
     def _noted(self) -> None:

@@ -52,8 +52,7 @@ class Ours:
         self._steer(now_s)
 
     def _steer(self, now_s: float) -> None:
-        slack = self.ledger.slack(now_s)
-        self.statistics.answered(slack.slack, slack.charged)
+        self.statistics.answered(self.ledger.slack(now_s))
 
     def stage_ended(self, stage: str, agent: str, length_s: float, now_s: float) -> None:
         self.statistics.stage_ended("talk" if stage == "talk" else "wrap", agent, length_s)
