@@ -12,7 +12,7 @@ demo: setup
 	@$(BIN)/acd demo --seconds $(DEMO_S) --out build/demo
 
 test: setup
-	@$(BIN)/acd lab install asterisk sipp postgresql
+	@$(BIN)/acd lab install asterisk sipp postgresql chromium
 	$(BIN)/python -m pytest
 
 check: setup

@@ -16,7 +16,7 @@ from records_checker import check_records
 
 FAST_FIRST = (
     *("domain", "core", "dialer", "scenarios", "asterisk_wire", "config", "api", "cli", "engine", "routing"),
-    *("properties", "reports", "records", "store", "postgres", "sim", "lab", "asterisk", "chaos"),
+    *("properties", "reports", "records", "queuelog", "store", "postgres", "sim", "lab", "asterisk", "chaos"),
 )
 """The folders in the order of their cost: what fails cheaply fails early."""
 

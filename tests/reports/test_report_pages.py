@@ -1,4 +1,4 @@
-"""Pages in a real browser, where the lab has one (`acd lab install chromium`)."""
+"""Pages in a real browser, which the lab brings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reportkit import fill, make_world
 
 from acd.cli.report_html import page
 from acd.lab.browser import Browser
-from acd.lab.parts import CHROMIUM, installed
+from acd.lab.parts import CHROMIUM, ensure
 from acd.reports import catalogue
 from acd.reports.ask import Ask
 from acd.reports.database import open_database
@@ -25,10 +25,7 @@ MEASURE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Browser:
-    part = installed(CHROMIUM)
-    if part is None:
-        pytest.skip("no browser here: acd lab install chromium")
-    return Browser(part)
+    return Browser(ensure(CHROMIUM))
 
 
 def html_of(url: str, name: str, *by: str) -> str:
