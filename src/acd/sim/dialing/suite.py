@@ -139,8 +139,9 @@ class Figures:
         return asdict(self)
 
 
-def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int) -> Figures:
-    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone."""
+def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int, *, running: bool = False) -> Figures:
+    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone. ``running``: the window goes on
+    from day to day, so what counts at the end of a day is all until then."""
     every = [day for run in runs for day in run]
     counted = [day for run in runs for day in run[warm_days:]]
     utilisation = ratio([day.busy_s for day in counted], [day.staffed_s for day in counted], CONFIDENCE)
@@ -151,10 +152,21 @@ def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int) -> Fi
         contender,
         utilisation,
         abandonment or Estimate(0.0, None),
-        max(day.abandonment for day in every),
+        _worst(runs, running),
         sum(day.dialled for day in counted) / max(1, sum(day.answered for day in counted)),
         sum(day.decisions for day in every),
     )
+
+
+def _worst(runs: Sequence[Sequence[Day]], running: bool) -> float:
+    worst = 0.0
+    for run in runs:
+        answered = abandoned = 0
+        for day in run:
+            answered = day.answered + (answered if running else 0)
+            abandoned = day.abandoned + (abandoned if running else 0)
+            worst = max(worst, abandoned / answered if answered else 0.0)
+    return worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +218,11 @@ class Verdict:
 def judge(cell: Cell, days: Mapping[str, Sequence[Sequence[Day]]]) -> Verdict:
     """Of the days of every contender: for each seed, all that it ran."""
     scene = cell.scene
-    found = {name: figures(name, runs, scene.warm_days if learns(name) else 0) for name, runs in days.items()}
+    running = scene.span != "day"
+    found = {
+        name: figures(name, runs, scene.warm_days if learns(name) else 0, running=running)
+        for name, runs in days.items()
+    }
     ours, plain = found[OURS], found[PROGRESSIVE]
     rivals = [f for name, f in found.items() if name not in (OURS, EXACT)]
     keep = [f for f in rivals if f.abandonment.value <= scene.cap + LENIENT]
