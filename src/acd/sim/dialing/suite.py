@@ -140,8 +140,8 @@ class Figures:
 
 
 def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int, *, running: bool = False) -> Figures:
-    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone. ``running``: the window goes on
-    from day to day, so what counts at the end of a day is all until then."""
+    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone. ``running``: the window
+    goes on from day to day, so what counts at the end of a day is all until then."""
     every = [day for run in runs for day in run]
     counted = [day for run in runs for day in run[warm_days:]]
     utilisation = ratio([day.busy_s for day in counted], [day.staffed_s for day in counted], CONFIDENCE)
