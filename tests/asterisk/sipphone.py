@@ -140,9 +140,7 @@ class SipPhone(asyncio.DatagramProtocol):
             dialog.up.set()
             self.called.put_nowait(dialog)
 
-    def _request(
-        self, method: str, dialog: Dialog, *more: str, sdp: bool = False, direction: str = "sendrecv"
-    ) -> None:
+    def _request(self, method: str, dialog: Dialog, *more: str, sdp: bool = False, direction: str = "sendrecv") -> None:
         dialog.cseq += method != "ACK"
         branch = f"z9hG4bK{secrets.token_hex(6)}"
         self._send(

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """StorePort on ``url``'s database, with its spill in ``spill_dir`` (``state_dir/spill``); ``records`` is the RecordsPort.
+    """StorePort on ``url``'s database, its spill in ``spill_dir`` (``state_dir/spill``); ``records`` is the RecordsPort.
 
     ``sealed`` makes of a caller's number what is kept in its place; then no name is kept either. Making one does nothing
     yet. Raises ConfigurationError on a URL that cannot be used.
