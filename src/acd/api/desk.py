@@ -65,8 +65,8 @@ Tag = Annotated[str, Field(min_length=1, max_length=200)]
 class TagsBody(Nothing):
     """Tags to be added and taken away."""
 
-    add: Annotated[list[Tag], Field(max_length=TAGS_MAX, default_factory=list)]
-    remove: Annotated[list[Tag], Field(max_length=TAGS_MAX, default_factory=list)]
+    add: list[Tag] = Field(default_factory=list, max_length=TAGS_MAX)
+    remove: list[Tag] = Field(default_factory=list, max_length=TAGS_MAX)
 
 
 class AnnotationBody(Nothing):
