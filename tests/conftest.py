@@ -20,7 +20,7 @@ FAST_FIRST = (
 )
 """The folders in the order of their cost: what fails cheaply fails early."""
 
-settings.register_profile("same", derandomize=True)
+settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same" if "HYPOTHESIS_PROFILE" not in os.environ else "default")
 # What may land is not a matter of luck; new cases are looked for with HYPOTHESIS_PROFILE=long
 
