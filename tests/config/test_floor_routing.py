@@ -71,7 +71,7 @@ queues:
     on_closed: message:custom/closed
     on_unsatisfiable: dialplan:desk,s,2
     escalation: other
-  other: {ratio: 0.25, closed: true, on_closed: hangup, max_length: 0, on_full: hangup}
+  other: {ratio: 0.25, closed: true, on_closed: hangup, max_length: 0, on_full: 'number:0201555'}
 agents:
   anna:
     number: 1
@@ -149,7 +149,12 @@ def test_everything_about_routing() -> None:
                 cost=4.0,
             ),
             "other": QueueDefinition(
-                name="other", closed=True, on_closed=HangUp(), max_length=0, on_full=HangUp(), ratio=0.25
+                name="other",
+                closed=True,
+                on_closed=HangUp(),
+                max_length=0,
+                on_full=ToDialplan("acd-transfer", "0201555"),
+                ratio=0.25,
             ),
         },
         agents={

@@ -1,6 +1,7 @@
 """Where callers go who leave a queue: the destinations of floor.yaml.
 
-``voicemail`` and ``callback`` are places in the operator's dialplan, named once for the whole floor.
+``voicemail`` and ``callback`` are places in the operator's dialplan, named once for the whole floor; a number is looked up
+in its context acd-transfer.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from acd.config.fields import Section
 from acd.config.problems import show
 from acd.config.yaml_lines import Node
 from acd.domain.definition import Destination, HangUp, ToCallback, ToDialplan, ToMessage, ToQueue, ToVoicemail
+from acd.domain.dialplan import is_number, place_of
 
 KINDS = (
     "queue:NAME",
+    "number:NUMBER",
     "dialplan:CONTEXT,EXTEN[,PRIORITY]",
     "voicemail[:BOX]",
     "callback",
@@ -50,6 +53,13 @@ class Places:
             if rest in self._queues:
                 return ToQueue(rest)
             section.wrong(node, f"queue {show(rest)} is not defined under queues{section.hint(rest, self._queues)}")
+            return None
+        if colon and kind == "number":
+            if is_number(rest):
+                return place_of(rest)
+            section.wrong(
+                node, f"{show(rest)} is no number to send callers to; write its digits, for example number:0201555"
+            )
             return None
         if colon and kind == "dialplan":
             return self._dialplan(section, node, key, rest)

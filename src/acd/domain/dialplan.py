@@ -16,10 +16,15 @@ _NUMBER = re.compile(r"[0-9+*#]{1,40}", re.ASCII)
 _PRIORITY = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
 
+def is_number(text: str) -> bool:
+    """Whether ``text`` is a number alone."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def place_of(text: str) -> ToDialplan:
     """The place that ``text`` names. Raises ValueError, which says how to write one."""
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) == 1 and _NUMBER.fullmatch(parts[0]):
+    if len(parts) == 1 and is_number(parts[0]):
         return ToDialplan(TRANSFER_CONTEXT, parts[0])
     priority = parts[2] if len(parts) == 3 else "1"
     if (
