@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from acd.domain.errors import ConfigurationError
 from acd.store.schema import migration_connection
-from acd.store.tables import metadata
+from acd.store.tables import compared_on, metadata
 
 
 def _url() -> str:
@@ -26,6 +26,7 @@ def _run(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         compare_server_default=True,
+        include_object=compared_on(connection.dialect.name),
         render_as_batch=connection.dialect.name == "sqlite",
         # Both databases can take a schema change back, so one that fails half-way leaves nothing.
         transactional_ddl=True,

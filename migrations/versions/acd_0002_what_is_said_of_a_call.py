@@ -14,6 +14,9 @@ down_revision = "acd_0001"
 branch_labels = None
 depends_on = None
 
+BY_TIME = ("segments", "agent_states")
+"""Tables that grow in the order of time."""
+
 AT_ONCE = 5000
 """Calls in one statement."""
 
@@ -124,10 +127,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry", name="pk_audit"),
     )
     op.create_index("ix_audit_at", "audit", ["at"])
+    _index()
     _fill_facts()
 
 
+def _index() -> None:
+    held = sa.text("kind IN ('held', 'consulted')")
+    op.create_index("ix_segments_held", "segments", ["ended_at", "call"], sqlite_where=held, postgresql_where=held)
+    if op.get_context().dialect.name == "postgresql":
+        for table in BY_TIME:
+            op.create_index(
+                f"ix_{table}_started_at",
+                table,
+                ["started_at"],
+                postgresql_using="brin",
+                postgresql_with={"autosummarize": "on"},
+            )
+
+
 def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        for table in BY_TIME:
+            op.drop_index(f"ix_{table}_started_at", table)
+    op.drop_index("ix_segments_held", "segments")
     op.drop_table("audit")
     op.drop_table("revisions")
     op.drop_column("segments", "target")

@@ -19,7 +19,7 @@ from acd.domain.errors import SchemaError, StoreError
 from acd.store import current, downgrade, head, schema, upgrade
 from acd.store.generated import Traffic
 from acd.store.location import locate
-from acd.store.tables import metadata
+from acd.store.tables import compared_on, metadata
 
 
 def tables_of(database: Database) -> set[str]:
@@ -34,7 +34,11 @@ def test_the_migrations_make_the_tables(database: Database) -> None:
     engine = locate(database.url).engine()
     try:
         with engine.connect() as connection:
-            options = {"compare_server_default": True, "target_metadata": metadata}
+            options = {
+                "compare_server_default": True,
+                "target_metadata": metadata,
+                "include_object": compared_on(engine.dialect.name),
+            }
             differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     finally:
         engine.dispose()

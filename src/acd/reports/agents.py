@@ -8,7 +8,7 @@ counts up to now.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from acd.reports.cuts import UNITS, cut
 from acd.reports.database import Database
 from acd.reports.intervals import overlap, part_of
 from acd.reports.model import Column, Kind, Row, mean_s, ratio, seconds
-from acd.reports.sql import earlier, later, micros
+from acd.reports.sql import earlier, lasted, later
 from acd.store.tables import agent_states, agents, segments
 from acd.store.times import UtcTime
 
@@ -111,52 +111,40 @@ class Intervals:
         """Of a row with a column part."""
         return self.cuts.labels[row.part] if self.cuts is not None else ()
 
-    def states(self, *by: str) -> sa.Select[Any]:
-        """Microseconds (``us``) of states by part, ``state`` and ``by`` (columns of agent_states)."""
+    def states(self, *by: str) -> Iterator[Any]:
+        """Rows of microseconds (``us``) of states by part, ``state`` and ``by`` (columns of agent_states); several of the
+        same keys add up."""
         ask = self._ask
         end_s = min(ask.period.to_s, max(ask.now, ask.period.from_s))
-        within = states_within(self._database, ask, end_s)
+        whole = self._database.is_postgres and not ask.filters.agent
+        found = (
+            [states_in_force(ask), states_begun(ask, end_s)] if whole else [states_within(self._database, ask, end_s)]
+        )
+        for within in found:
+            yield from self._database.rows(self._spent(within, end_s, by))
+
+    def _spent(self, within: Within, end_s: float, by: Sequence[str]) -> sa.Select[Any]:
         last = sa.literal(end_s, UtcTime())
-        begins = later(within.c.started_at, sa.literal(ask.period.from_s, UtcTime()), type_=UtcTime())
+        begins = later(within.c.started_at, sa.literal(self._ask.period.from_s, UtcTime()), type_=UtcTime())
         ends = earlier(sa.func.coalesce(within.c.ended_at, last), last, type_=UtcTime())
         source, where = within.source, [begins < ends]
         picked: list[Any] = [*(within.c[name] for name in by), within.c.state]
         if self.cuts is None:
-            length = micros(ends) - micros(begins)
+            length = lasted(begins, ends)
         else:
             cut_up = overlap(self._database, self.cuts, source, begins, ends)
             source, where = cut_up.source, [*where, *cut_up.where]
-            length = micros(cut_up.ends) - micros(cut_up.begins)
+            length = lasted(cut_up.begins, cut_up.ends)
             picked.append(cut_up.part.label("part"))
         rows = sa.select(*picked, length.label("length")).select_from(source).where(*where).subquery("spent")
         groups = [column for column in rows.c if column.name != "length"]
         return sa.select(*groups, sa.func.sum(rows.c.length).label("us")).group_by(*groups)
 
-    def conversations(self, *by: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        """What segments say of agents, by part and ``by``: the sums of _COUNTED."""
-        ask, s = self._ask, segments.c
-        source: sa.FromClause = agents.join(segments, s.agent == agents.c.agent)
-        picked: list[Any] = [*by]
-        if self.cuts is not None:
-            source, part = part_of(self._database, self.cuts, source, s.started_at)
-            picked.append(part.label("part"))
-        before = segments.alias("before")
-        resumed = (
-            sa.select(sa.literal_column("1"))
-            .where(
-                before.c.call == s.call, before.c.serial < s.serial, before.c.kind == SegmentKind.TALKED,
-                before.c.agent == s.agent,
-                sa.or_(before.c.offer == s.offer, sa.and_(before.c.offer.is_(None), s.offer.is_(None))),
-            )
-            .correlate(segments)
-            .exists()
-        )  # fmt: skip
-        first = sa.case((sa.and_(s.kind == SegmentKind.TALKED, ~resumed), 1), else_=0)
-        picked += [s.kind, s.outcome, first.label("began"), (micros(s.ended_at) - micros(s.started_at)).label("length")]
-        where = ask.in_period(s.started_at)
-        if ask.filters.agent:
-            where.append(agents.c.agent.in_(ask.filters.agent))
-        rows = sa.select(*picked).select_from(source).where(*where).subquery("stretch")
+    def conversations(self, *, by_agent: bool) -> sa.Select[Any]:
+        """What segments say of agents, by part and perhaps agent: the sums of _COUNTED; ``conversations`` with those that
+        only went on (`resumed`)."""
+        s = segments.c
+        rows = self._of_agents(segments, by_agent, s.kind, s.outcome, lasted(s.started_at, s.ended_at).label("length"))
         r = rows.c
         rang = r.kind.in_((SegmentKind.OFFERED, SegmentKind.RANG))
 
@@ -166,17 +154,58 @@ class Intervals:
         def count(where: Any) -> sa.ColumnElement[Any]:
             return sa.func.count().filter(where)
 
-        sums = (
+        return self._grouped(
+            rows,
             total(SegmentKind.TALKED).label("talk_us"),
             total(*_HELD).label("hold_us"),
             total(SegmentKind.WRAPPED).label("wrap_us"),
-            sa.func.sum(r.began).label("conversations"),
+            count(r.kind == SegmentKind.TALKED).label("conversations"),
             count(sa.and_(rang, r.outcome == OfferOutcome.NO_ANSWER)).label("ronas"),
             count(sa.and_(rang, r.outcome == OfferOutcome.DECLINED)).label("declines"),
             count(sa.and_(~rang, r.outcome == "transfer")).label("transfers"),
         )
-        groups = [column for column in r if column.name not in ("kind", "outcome", "began", "length")]
-        return sa.select(*groups, *sums).group_by(*groups)
+
+    def resumed(self, *, by_agent: bool) -> sa.Select[Any]:
+        """How often (``resumed``) an agent talked on in a conversation that had begun, by part and perhaps agent. A hold or
+        consultation of the agent's ends when he does, so only calls with such a one are looked at."""
+        held, talk = segments.alias("held").c, segments.alias("talk").c
+        # As in the index, word for word: SQLite uses it for nothing else
+        kinds: sa.ColumnElement[Any] = sa.literal_column("('" + "', '".join(_HELD) + "')")
+        where = [held.kind.op("IN")(kinds), *self._ask.in_period(held.ended_at)]
+        if self._ask.filters.agent:
+            where.append(held.agent.in_(self._ask.filters.agent))
+        calls_held = sa.select(held.call).where(*where).distinct().subquery("calls_held")
+        nth = sa.func.row_number().over(partition_by=(talk.call, talk.agent, talk.offer), order_by=talk.serial)
+        talks = (
+            sa.select(talk.agent, talk.started_at, nth.label("nth"))
+            .join_from(calls_held, talk.call.table, talk.call == calls_held.c.call)
+            .where(talk.kind == SegmentKind.TALKED)
+            .subquery("talks")
+        )
+        rows = self._of_agents(talks, by_agent, where=[talks.c.nth > 1])
+        return self._grouped(rows, sa.func.count().label("resumed"))
+
+    def _of_agents(
+        self, of: sa.FromClause, by_agent: bool, *columns: sa.ColumnElement[Any], where: Sequence[Any] = ()
+    ) -> sa.Subquery:
+        """Of rows with ``agent`` and ``started_at`` those of agents, that began in the period: by_agent, by_part (as far as
+        they tell rows apart) and ``columns``."""
+        picked: list[Any] = [of.c.agent.label("by_agent")] if by_agent else []
+        source: sa.FromClause = agents.join(of, of.c.agent == agents.c.agent)
+        if self.cuts is not None:
+            source, part = part_of(self._database, self.cuts, source, of.c.started_at)
+            picked.append(part.label("by_part"))
+        within = [*where, *self._ask.in_period(of.c.started_at)]
+        if self._ask.filters.agent:
+            within.append(agents.c.agent.in_(self._ask.filters.agent))
+        picked = [*picked, *columns] or [of.c.started_at]
+        return sa.select(*picked).select_from(source).where(*within).subquery("stretch")
+
+    @staticmethod
+    def _grouped(rows: sa.Subquery, *sums: Any) -> sa.Select[Any]:
+        groups = [rows.c[name] for name in ("by_agent", "by_part") if name in rows.c]
+        named = [column.label(column.name.removeprefix("by_")) for column in groups]
+        return sa.select(*named, *sums).group_by(*groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,21 +241,46 @@ def states_within(database: Database, ask: Ask, end_s: float) -> Within:
     return Within(begun.join(mine, sa.true()), mine.c)
 
 
+def states_begun(ask: Ask, end_s: float) -> Within:
+    """The states that began within the period, up to ``end_s``, found by time on the whole table."""
+    s = agent_states.c
+    rows = sa.select(agent_states).where(s.started_at >= ask.period.from_s, s.started_at < end_s).subquery("begun")
+    return Within(rows.join(agents, agents.c.agent == rows.c.agent), rows.c)
+
+
+def states_in_force(ask: Ask) -> Within:
+    """PostgreSQL: of each agent the latest states that began before the period."""
+    before, s = agent_states.alias("before"), agent_states
+    latest = (
+        sa.select(sa.func.max(before.c.started_at))
+        .where(before.c.agent == agents.c.agent, before.c.started_at < ask.period.from_s)
+        .correlate(agents)
+        .scalar_subquery()
+    )
+    known = sa.select(agents.c.agent, latest.label("since")).cte("known").prefix_with("MATERIALIZED")
+    reach = sa.and_(s.c.agent == known.c.agent, s.c.started_at == known.c.since)
+    # OFFSET 0 keeps the planner from reading the whole table for what the index gives agent by agent
+    mine = sa.select(s).where(reach).correlate(known).offset(sa.literal_column("0")).lateral("mine")
+    return Within(known.join(mine, sa.true()), mine.c)
+
+
 def figures(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[Column, ...], list[Row], Row]:
     """(columns, rows, total) by agent and intervals: state time and conversations."""
     intervals = Intervals(database, ask)
-    by = [agents.c.agent] if "agent" in ask.by else []
+    by = ["agent"] if "agent" in ask.by else []
     groups: dict[tuple[Any, ...], Sums] = defaultdict(_nothing)
 
     def key(row: Any) -> tuple[Any, ...]:
         return keys.in_order(ask, intervals.labels(row), (row.agent,) if by else ())
 
-    for row in database.rows(intervals.states(*(["agent"] if by else []))):
+    for row in intervals.states(*by):
         groups[key(row)][_STATES[AgentState(row.state)]] += int(row.us)
-    for row in database.rows(intervals.conversations(*by)):
+    for row in database.rows(intervals.conversations(by_agent=bool(by))):
         sums = groups[key(row)]
         for name in _COUNTED:
             sums[name] += int(row._mapping[name] or 0)
+    for row in database.rows(intervals.resumed(by_agent=bool(by))):
+        groups[key(row)]["conversations"] -= row.resumed
     total = _nothing()
     for sums in groups.values():
         for name, value in sums.items():
@@ -252,7 +306,7 @@ def states(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row],
     groups: dict[tuple[Any, ...], int] = defaultdict(int)
     logged_in: dict[tuple[Any, ...], int] = defaultdict(int)
     others = [name for name in ask.by if name in wanted]
-    for row in database.rows(intervals.states(*by)):
+    for row in intervals.states(*by):
         if row.state == AgentState.LOGGED_OUT and "state" not in ask.by:
             continue
         values = row._mapping

@@ -32,6 +32,26 @@ def _micros_sqlite(element: Any, compiler: Any, **how: Any) -> str:
     )
 
 
+class lasted(GenericFunction[int]):
+    """From one time to another in whole microseconds, exact up to 40 years. On PostgreSQL several times as fast as the
+    difference of two `micros`, which go through decimal numbers."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(lasted, "postgresql")
+def _lasted_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    begin, end = (compiler.process(clause, **how) for clause in element.clauses)
+    return f"(date_part('epoch', {end} - {begin}) * 1000000)::bigint"
+
+
+@compiles(lasted, "sqlite")
+def _lasted_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    begin, end = element.clauses
+    return f"({compiler.process(micros(end), **how)} - {compiler.process(micros(begin), **how)})"
+
+
 class earlier(GenericFunction[Any]):
     """The smaller of two values that are not null."""
 

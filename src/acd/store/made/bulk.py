@@ -25,7 +25,7 @@ from acd.store import schema
 from acd.store.location import Location, first_line, locate
 from acd.store.made.calls import COLUMNS, Maker
 from acd.store.made.people import Row
-from acd.store.tables import metadata
+from acd.store.tables import is_made, metadata
 
 _AT_ONCE = 50_000
 _SERVICE = "acd"
@@ -81,7 +81,7 @@ def _indexes(dialect: Dialect) -> list[sa.Index]:
         index
         for name in COLUMNS
         for index in sorted(metadata.tables[name].indexes, key=lambda index: str(index.name))
-        if index._ddl_if is None or index._ddl_if.dialect == dialect.name
+        if is_made(index, dialect.name)
     ]
 
 
