@@ -1,7 +1,7 @@
 """Calls, counted and added up by whatever tells them apart, in one pass over ``calls`` and its facts.
 
-A call belongs to the interval in which it entered, wherever it ends. The total is asked for by itself: a call with two
-tags is one call, and no percentile can be made from others.
+A call belongs to the interval in which it entered, wherever it ends. The total's percentiles are asked for by themselves,
+and all of the total where a call has several rows: with two tags it is one call.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from acd.reports.measures import (
 from acd.reports.model import Column, Row
 from acd.store.tables import calls
 
+Groups = dict[tuple[Any, ...], dict[str, int | None]]
+"""Sums by keys."""
+
 _ZERO = frozenset({"longest_us", *(name for name in SUMS if name.endswith("_us"))})
 """Sums that are None where there is nothing to add."""
 
@@ -56,9 +59,8 @@ class Summary:
 
     def rows(self) -> tuple[list[Row], Row, int]:
         """The rows in order, the total, and how many calls have ended and were not summed up."""
-        (total,) = self._groups(()).values()
-        groups: dict[tuple[Any, ...], dict[str, int | None]]
-        groups = self._groups(self._ask.by) if self._ask.by else {(): total}
+        groups = self._groups(self._ask.by)
+        total = self._total(groups)
         if "skill" in self._ask.by:
             groups = self._by_skill(groups)
         if self._cuts is not None and len(self._ask.units) == len(self._ask.by):
@@ -74,18 +76,43 @@ class Summary:
         nothing: dict[str, int | None] = {name: None if name in _ZERO else 0 for name in self._sums}
         return nothing | {percentile_sum(percent): None for percent in self._percents}
 
-    def _groups(self, by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, int | None]]:
-        found: dict[tuple[Any, ...], dict[str, int | None]] = {}
+    def _groups(self, by: Sequence[str]) -> Groups:
+        found: Groups = {}
         for row in self._database.rows(self.sums_statement(by)):
             values = row._mapping
             sums = {name: None if values[name] is None else int(values[name]) for name in self._sums}
             found[self._key(row, by)] = self._nothing() | sums
-        if self._percents:
-            names = [percentile_sum(percent) for percent in self._percents]
-            for row in self._database.rows(self.percentiles_statement(by)):
-                waits = row.percentiles if self._database.is_postgres else [row._mapping[name] for name in names]
-                found[self._key(row, by)] |= dict(zip(names, waits or [None] * len(names), strict=True))
+        for key, percentiles in self._percentiles(by).items():
+            found[key] |= percentiles
         return found
+
+    def _percentiles(self, by: Sequence[str]) -> Groups:
+        if not self._percents:
+            return {}
+        names = [percentile_sum(percent) for percent in self._percents]
+        found: Groups = {}
+        for row in self._database.rows(self.percentiles_statement(by)):
+            waits = row.percentiles if self._database.is_postgres else [row._mapping[name] for name in names]
+            found[self._key(row, by)] = dict(zip(names, waits or [None] * len(names), strict=True))
+        return found
+
+    def _total(self, groups: Groups) -> dict[str, int | None]:
+        """Of all calls. Sums are added up, unless a call is in several groups; no percentile can be made from others."""
+        if not self._ask.by:
+            return groups[()]
+        if "tag" in self._ask.by:
+            return self._groups(())[()]
+        total = self._nothing()
+        for sums in groups.values():
+            self._add(total, sums)
+        return total | self._percentiles(()).get((), {})
+
+    def _add(self, whole: dict[str, int | None], sums: Sums) -> None:
+        for name in self._sums:
+            before, value = whole[name], sums[name]
+            if value is not None and before is not None:
+                value = max(before, value) if name == "longest_us" else before + value
+            whole[name] = before if value is None else value
 
     def _key(self, row: Any, by: Sequence[str]) -> tuple[Any, ...]:
         if not by:
@@ -137,20 +164,13 @@ class Summary:
         threshold = sa.case(*thresholds, else_=us(self._ask.threshold_s)) if thresholds else us(self._ask.threshold_s)
         return Rules(threshold, us(self._ask.short_s))
 
-    def _by_skill(
-        self, groups: dict[tuple[Any, ...], dict[str, int | None]]
-    ) -> dict[tuple[Any, ...], dict[str, int | None]]:
+    def _by_skill(self, groups: Groups) -> Groups:
         """From requirements to the skills they name: each counts wherever it is named."""
         place = self._ask.by.index("skill")
-        found: dict[tuple[Any, ...], dict[str, int | None]] = {}
+        found: Groups = {}
         for key, sums in groups.items():
             for skill in keys.skills_of(key[place]):
-                whole = found.setdefault((*key[:place], skill, *key[place + 1 :]), self._nothing())
-                for name, value in sums.items():
-                    before = whole[name]
-                    if value is not None and before is not None:
-                        value = max(before, value) if name == "longest_us" else before + value
-                    whole[name] = before if value is None else value
+                self._add(found.setdefault((*key[:place], skill, *key[place + 1 :]), self._nothing()), sums)
         return found
 
 
