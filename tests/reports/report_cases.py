@@ -121,6 +121,23 @@ def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) 
         assert dict(zip(names, report.total[len(by) :], strict=True)) == whole
 
 
+def test_a_hold_across_the_beginning_or_the_end_begins_no_conversation(report_url: str) -> None:
+    world = make_world(3)
+    talks = {(row["call"], row["serial"]) for row in world.segments if row["kind"] == "talked"}
+    held = [
+        row for row in world.segments
+        if row["kind"] in ("held", "consulted") and (row["call"], row["serial"] + 1) in talks
+        and row["ended_at"] - row["started_at"] > 1
+    ]  # fmt: skip
+    hold = held[len(held) // 2]
+    middle = round((hold["started_at"] + hold["ended_at"]) / 2)
+    for begin, end in ((middle, middle + 7_200), (middle - 7_200, middle)):
+        world.from_s, world.to_s = float(begin), float(end)
+        report = made(report_url, world, "agents", by=("agent",), columns=("conversations",))
+        expected = brute.agent_figures(world, ("agent",), (), ())
+        assert by_key(report) == {key: (found["conversations"],) for key, found in expected.items()}
+
+
 @EVERY
 @given(seeds)
 def test_time_in_states_and_reasons(report_url: str, seed: int) -> None:
