@@ -28,6 +28,7 @@ CALLS = {
     "tags": sa.JSON,
     "recording": sa.Text,
     "wait_us": sa.BigInteger,
+    "rewait_us": sa.BigInteger,
     "talk_us": sa.BigInteger,
     "hold_us": sa.BigInteger,
     "after_us": sa.BigInteger,
@@ -43,13 +44,14 @@ def _time() -> sa.types.TypeEngine[object]:
 
 
 SUMS = {
-    "wait_us": "'entered', 'waited', 'offered', 'rang'",
-    "talk_us": "'talked'",
-    "hold_us": "'held', 'consulted'",
-    "after_us": "'after'",
-    "wrap_us": "'wrapped'",
+    "wait_us": "kind IN ('entered', 'waited', 'offered', 'rang') AND fresh",
+    "rewait_us": "kind IN ('entered', 'waited', 'offered', 'rang') AND NOT fresh",
+    "talk_us": "kind = 'talked'",
+    "hold_us": "kind IN ('held', 'consulted')",
+    "after_us": "kind = 'after'",
+    "wrap_us": "kind = 'wrapped'",
 }
-"""The kinds of segments that each sum is of."""
+"""The segments that each sum is of; fresh: before the first conversation."""
 
 
 def _facts(dialect: str) -> str:
@@ -62,9 +64,9 @@ def _facts(dialect: str) -> str:
         length, whole = f"({second.format('ended_at')}) - ({second.format('started_at')})", "{}"
         pair = "quote(offer) || quote(agent)"
     columns = [
-        f"CASE WHEN count(*) FILTER (WHERE length IS NULL AND kind IN ({kinds})) = 0 "
-        f"THEN coalesce({whole.format(f'sum(length) FILTER (WHERE kind IN ({kinds}))')}, 0) END"
-        for kinds in SUMS.values()
+        f"CASE WHEN count(*) FILTER (WHERE length IS NULL AND {which}) = 0 "
+        f"THEN coalesce({whole.format(f'sum(length) FILTER (WHERE {which})')}, 0) END"
+        for which in SUMS.values()
     ]
     columns += [
         "count(DISTINCT offer)",
@@ -73,8 +75,9 @@ def _facts(dialect: str) -> str:
     ]
     return (
         f"UPDATE calls SET ({', '.join(SUMS)}, offers, ronas, talks) = (SELECT {', '.join(columns)} FROM "
-        f"(SELECT kind, agent, offer, outcome, {length} AS length FROM segments WHERE segments.call = calls.call "
-        "LIMIT 1000000) AS s) WHERE ended_at IS NOT NULL"
+        f"(SELECT kind, agent, offer, outcome, {length} AS length, "
+        "serial < coalesce(min(serial) FILTER (WHERE kind = 'talked') OVER (), 2147483647) AS fresh "
+        "FROM segments WHERE segments.call = calls.call LIMIT 1000000) AS s) WHERE ended_at IS NOT NULL"
     )
 
 

@@ -253,7 +253,7 @@ def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, 
         **{name: value / talks / 1_000_000 if talks else None for name, value in times.items()},
         "ronas": sum(r["outcome"] == "no_answer" for r in of),
         "declines": sum(r["outcome"] == "declined" for r in of),
-        "transfers": sum(r["outcome"] == "transfer" for r in of),
+        "transfers": sum(r["outcome"] in ("transfer", "transferred", "escalated") for r in of),
     }
 
 

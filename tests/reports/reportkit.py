@@ -130,10 +130,17 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         for _ in range(chance.choice((0, 0, 0, 1, 2))):
             segment("talked", lasting(200), **whose)
             segment(chance.choice(("held", "consulted")), lasting(60), **whose)
+        if chance.random() < 0.2:
+            # Passed on within our queues: another wait, another conversation, perhaps with the same agent
+            segment("talked", lasting(100), **whose, outcome="escalated", target="queue:support")
+            segment("waited", lasting(30))
+            whose = {"agent": chance.choice(AGENTS), "offer": f"{call}again"}
+            segment("rang", lasting(5), **whose, outcome="answered")
         if ends:
             transferred = outcome == "transferred"
+            how = chance.choice(("transfer", "escalated", "transferred")) if transferred else "caller"
             target = chance.choice(("queue:support", "1002", "+4930=1")) if transferred else None
-            segment("talked", lasting(400), **whose, outcome="transfer" if transferred else "caller", target=target)
+            segment("talked", lasting(400), **whose, outcome=how, target=target)
             row["target"] = target
             segment("after", lasting(3))
         else:
@@ -162,14 +169,20 @@ def us(at: float) -> int:
 def facts(of: Sequence[Row]) -> Row:
     """A call's facts, from its segments."""
 
-    def total(*kinds: str) -> int | None:
+    talked = [row["serial"] for row in of if row["kind"] == "talked"]
+    first_talk = min(talked) if talked else None
+
+    def total(*kinds: str, again: bool = False) -> int | None:
         chosen = [row for row in of if row["kind"] in kinds]
+        if kinds[0] == "entered":
+            chosen = [row for row in chosen if (first_talk is not None and row["serial"] > first_talk) is again]
         if any(row["ended_at"] is None for row in chosen):
             return None
         return sum(us(row["ended_at"]) - us(row["started_at"]) for row in chosen)
 
     return {
         "wait_us": total("entered", "waited", "offered", "rang"),
+        "rewait_us": total("entered", "waited", "offered", "rang", again=True),
         "talk_us": total("talked"),
         "hold_us": total("held", "consulted"),
         "after_us": total("after"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -182,6 +183,15 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with new_file(link) as file:
+        file.write(b"by the link")
+    assert (link.is_symlink(), path.read_bytes()) == (True, b"by the link")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ReportError, match="is no file"), new_file(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
     with pytest.raises(ReportError, match="is a directory"), new_file(tmp_path):
         pass
     with (

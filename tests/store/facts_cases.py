@@ -43,7 +43,8 @@ LINE: tuple[tuple[SegmentKind, float, str | None, str | None, str | None], ...] 
 """A call's segments: kind, length, offer, agent, outcome."""
 
 EXPECTED = {
-    "wait_us": 34_500_000,
+    "wait_us": 25_500_000,
+    "rewait_us": 9_000_000,
     "talk_us": 86_441_000_003,
     "hold_us": 13_000_000,
     "after_us": 1,

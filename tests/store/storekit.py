@@ -132,9 +132,11 @@ def _sum_us(of: Sequence[dict[str, Any]], *kinds: str) -> int | None:
 
 def facts_of(of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
     """What the row of an ended call must say of its segments."""
+    first_talk = min((segment["serial"] for segment in of if segment["kind"] == "talked"), default=2**31)
     whose = [(segment["offer"], segment["agent"], segment["kind"], segment["outcome"]) for segment in of]
     return {
-        "wait_us": _sum_us(of, *WAITING),
+        "wait_us": _sum_us([segment for segment in of if segment["serial"] < first_talk], *WAITING),
+        "rewait_us": _sum_us([segment for segment in of if segment["serial"] > first_talk], *WAITING),
         "talk_us": _sum_us(of, "talked"),
         "hold_us": _sum_us(of, "held", "consulted"),
         "after_us": _sum_us(of, "after"),

@@ -138,7 +138,7 @@ def _facts(call: CallRow, segments: Sequence[SegmentRow], line: Sequence[Segment
             yield _wrong("facts", call, f"says {name} {value}, its stretches say {right[name]}")
 
 
-FACTS = ("wait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks")
+FACTS = ("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks")
 _SUMMED: Mapping[str, str] = {
     SegmentKind.ENTERED: "wait_us",
     SegmentKind.WAITED: "wait_us",
@@ -155,8 +155,11 @@ _SUMMED: Mapping[str, str] = {
 def facts_of(segments: Sequence[SegmentRow]) -> dict[str, int | None]:
     """The sums over a call's stretches. ``wrap_us`` is None while a wrap-up lasts."""
     sums: dict[str, int | None] = dict.fromkeys(FACTS, 0)
+    first_talk = min((segment.serial for segment in segments if segment.kind == SegmentKind.TALKED), default=None)
     for segment in segments:
         name = _SUMMED.get(segment.kind)
+        if name == "wait_us" and first_talk is not None and segment.serial > first_talk:
+            name = "rewait_us"
         so_far = None if name is None else sums[name]
         if name is not None and so_far is not None:
             sums[name] = None if segment.ended_at is None else so_far + segment.ended_at - segment.started_at

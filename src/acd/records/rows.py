@@ -42,6 +42,7 @@ class CallRow(NamedTuple):
     target: str | None
     from_call: str | None
     wait_us: int | None
+    rewait_us: int | None
     talk_us: int | None
     hold_us: int | None
     after_us: int | None

@@ -32,6 +32,8 @@ _WORK = tuple(_STATES[state] for state in (AgentState.RINGING, AgentState.TALKIN
 _READY = (*_WORK, _STATES[AgentState.AVAILABLE], _STATES[AgentState.RESERVED])
 _PAUSED = _STATES[AgentState.PAUSED]
 _HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
+PASSED_ON = ("transfer", "transferred", "escalated")
+"""How a stretch with an agent ends when the caller is passed on: by the phone, or through us to a queue."""
 
 AGENT = Column("agent", "AGENT", Kind.TEXT, "who")
 STATE = Column("state", "STATE", Kind.TEXT, "what the agent did")
@@ -162,7 +164,7 @@ class Intervals:
             count(r.kind == SegmentKind.TALKED).label("conversations"),
             count(sa.and_(rang, r.outcome == OfferOutcome.NO_ANSWER)).label("ronas"),
             count(sa.and_(rang, r.outcome == OfferOutcome.DECLINED)).label("declines"),
-            count(sa.and_(~rang, r.outcome == "transfer")).label("transfers"),
+            count(sa.and_(~rang, r.outcome.in_(PASSED_ON))).label("transfers"),
         )
 
     def resumed(self, *, by_agent: bool) -> sa.Select[Any]:

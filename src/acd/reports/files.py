@@ -14,10 +14,13 @@ from acd.domain.errors import ReportError
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of ``path`` when all went well, and leaves no trace when not. Mode 0600, on
-    the disk before it is named. Raises ReportError."""
+    """A file to write, which takes the place of ``path`` (of what it links to) when all went well, and leaves no trace when
+    not. Mode 0600, on the disk before it is named. Raises ReportError, also for what is there and is no file."""
+    path = Path(os.path.realpath(path))
     if path.is_dir():
         raise ReportError(f"{path} is a directory: name a file in it")
+    if path.exists() and not path.is_file():
+        raise ReportError(f"{path} is no file, and would be replaced by one; write to standard output and redirect it there")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

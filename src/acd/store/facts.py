@@ -11,14 +11,19 @@ from __future__ import annotations
 from acd.domain.states import OfferOutcome, SegmentKind
 from acd.store.operations import BY_NAME, Batch
 
+_WAITING = (SegmentKind.ENTERED, SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG)
 SUMS: dict[str, tuple[SegmentKind, ...]] = {
-    "wait_us": (SegmentKind.ENTERED, SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG),
+    "wait_us": _WAITING,
+    "rewait_us": _WAITING,
     "talk_us": (SegmentKind.TALKED,),
     "hold_us": (SegmentKind.HELD, SegmentKind.CONSULTED),
     "after_us": (SegmentKind.AFTER,),
     "wrap_us": (SegmentKind.WRAPPED,),
 }
-"""Of which segments each sum is. All but WRAPPED lie end to end, so all sums but the last add up to the call's length."""
+"""Of which segments each sum is. All but WRAPPED lie end to end, so all sums but the last add up to the call's length.
+Waiting counts as ``wait_us`` before the first conversation and as ``rewait_us`` after it (a call passed on)."""
+_WHEN = {"wait_us": " AND fresh", "rewait_us": " AND NOT fresh"}
+_FRESH = "serial < coalesce(min(serial) FILTER (WHERE kind = 'talked') OVER (), 2147483647) AS fresh"
 
 FACTS = (*SUMS, "offers", "ronas", "talks")
 """The columns of ``calls``, in the order of the statements. ``offers``: distinct offers. ``ronas``: those that ended
@@ -42,9 +47,9 @@ def _listed(kinds: tuple[SegmentKind, ...]) -> str:
 def _sums(total: str) -> list[str]:
     """A column each; ``total`` is the sum of lengths with a place for the condition, in whole microseconds."""
     made = []
-    for kinds in SUMS.values():
-        these = f"FILTER (WHERE kind IN ({_listed(kinds)}))"
-        still = f"count(*) FILTER (WHERE length IS NULL AND kind IN ({_listed(kinds)}))"
+    for name, kinds in SUMS.items():
+        which = f"kind IN ({_listed(kinds)}){_WHEN.get(name, '')}"
+        these, still = f"FILTER (WHERE {which})", f"count(*) FILTER (WHERE length IS NULL AND {which})"
         made.append(f"CASE WHEN {still} = 0 THEN coalesce({total.format(these)}, 0) END")
     return made
 
@@ -71,8 +76,8 @@ def postgres_statement() -> str:
         f"UPDATE calls AS t SET {', '.join(f'{name} = f.{name}' for name in FACTS)} "
         # Whether it has ended is asked before its segments are read
         "FROM unnest($1::text[]) AS p (call) JOIN calls AS c ON c.call = p.call AND c.ended_at IS NOT NULL "
-        f"CROSS JOIN LATERAL (SELECT {facts} FROM (SELECT kind, agent, offer, outcome, ended_at - started_at AS length "
-        "FROM segments WHERE segments.call = c.call) AS s) AS f "
+        f"CROSS JOIN LATERAL (SELECT {facts} FROM (SELECT kind, agent, offer, outcome, ended_at - started_at AS length, "
+        f"{_FRESH} FROM segments WHERE segments.call = c.call) AS s) AS f "
         f"WHERE t.call = c.call AND ({old}) IS DISTINCT FROM ({new})"
     )
 
@@ -85,6 +90,6 @@ def sqlite_statement() -> str:
     return (
         f"UPDATE calls SET ({', '.join(FACTS)}) = (SELECT {', '.join(columns)} FROM "
         # The limit keeps SQLite from working out the length anew for every column
-        f"(SELECT kind, agent, offer, outcome, {length} AS length FROM segments WHERE call = ?1 LIMIT -1)) "
+        f"(SELECT kind, agent, offer, outcome, {length} AS length, {_FRESH} FROM segments WHERE call = ?1 LIMIT -1)) "
         "WHERE call = ?1 AND ended_at IS NOT NULL"
     )

@@ -60,6 +60,7 @@ calls = Table(
     Column("recording", Text),
     # Facts: sums over the call's segments, made when it ends and when its last wrap-up does (null before that)
     Column("wait_us", BigInteger),
+    Column("rewait_us", BigInteger),
     Column("talk_us", BigInteger),
     Column("hold_us", BigInteger),
     Column("after_us", BigInteger),

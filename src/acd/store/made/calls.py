@@ -32,7 +32,7 @@ COLUMNS = {
             "entered_at",
         ),
         *("answered_at", "agent", "ended_at", "outcome", "ended_by", "cause", "target", "client"),
-        *("wait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks"),
+        *("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks"),
     ),
     "segments": (
         *("call", "serial", "kind", "queue", "agent", "offer", "started_at", "ended_at", "outcome", "target"),
@@ -162,7 +162,7 @@ class Maker:
                 story.call, "pbx1", channel, channel, did, self._caller(), name, kind.queue, 0, text(at),
                 None if story.answered is None else text(story.answered), story.agent, text(story.now),
                 str(story.outcome), story.ended_by, story.cause, story.target, kind.client,
-                story.wait, story.talk, story.hold, story.after, story.wrap, story.offers, story.ronas, story.talks,
+                story.wait, 0, story.talk, story.hold, story.after, story.wrap, story.offers, story.ronas, story.talks,
             )
         )  # fmt: skip
 
