@@ -78,7 +78,8 @@ class Prior:
 
 def expected_wait(ahead: int, servers: float, mu: float, theta: float) -> tuple[float, float]:
     """Mean (s) and variance (s squared) of the wait with ``ahead`` before one: the sums of 1/x and 1/x^2 over
-    x = servers * mu + i * theta, i = 0..ahead. ``servers * mu`` must be positive. Exact to about nine digits.
+    x = servers * mu + i * theta, i = 0..ahead. ``servers * mu`` must be positive. The mean is exact to nine
+    digits, the variance to eight.
 
     The first terms are added, the rest is their integral (Euler and Maclaurin), so a long queue costs no more.
     """
