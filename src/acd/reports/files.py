@@ -20,7 +20,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise ReportError(f"{path} is a directory: name a file in it")
     if path.exists() and not path.is_file():
-        raise ReportError(f"{path} is no file, and would be replaced by one; write to standard output and redirect it there")
+        raise ReportError(
+            f"{path} is no file, and would be replaced by one; write to standard output and redirect it there"
+        )
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
