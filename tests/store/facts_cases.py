@@ -125,6 +125,16 @@ async def test_a_call_that_goes_on_after_its_end_is_counted_anew(database: Datab
     assert facts(database) == {**EXPECTED, "after_us": 2_000_001, "wrap_us": 55_000_000}
 
 
+async def test_a_call_that_was_passed_on_is_shown_with_the_same_wait(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path, QUICK)
+    await store.open()
+    await settled(store, store.write(whole_call()[0], soon=True))
+    shown = await store.records.call("c")
+    await store.close()
+    assert shown is not None
+    assert round(shown["wait_s"] * 1_000_000) == facts(database)["wait_us"] == EXPECTED["wait_us"]
+
+
 async def test_a_call_nobody_answered_has_zeros(database: Database) -> None:
     # Close to the next second, where a database that rounds would be a second off
     began = 1_790_000_000.999999

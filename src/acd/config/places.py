@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 
 from acd.config.fields import Section
 from acd.config.problems import show
@@ -25,9 +26,7 @@ KINDS = (
     "hangup",
 )
 
-_CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
 _EXTEN = re.compile(r"[A-Za-z0-9+*#_.-]{1,79}", re.ASCII)
-_PRIORITY = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 _SOUND = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,119}", re.ASCII)
 
 
@@ -99,15 +98,9 @@ class Places:
     def _dialplan(
         self, section: Section, node: Node, key: str, rest: str, prefix: str = "dialplan:"
     ) -> ToDialplan | None:
-        parts = [part.strip() for part in rest.split(",")]
-        priority = parts[2] if len(parts) == 3 else "1"
-        if (
-            len(parts) in (2, 3)
-            and _CONTEXT.fullmatch(parts[0])
-            and _EXTEN.fullmatch(parts[1])
-            and _PRIORITY.fullmatch(priority)
-        ):
-            return ToDialplan(parts[0], parts[1], int(priority))
+        if "," in rest:
+            with suppress(ValueError):
+                return place_of(rest)
         section.wrong(
             node,
             f"{key} of {section.label}: {show(rest)} is no place in a dialplan; write {prefix}CONTEXT,EXTEN or "

@@ -28,8 +28,8 @@ class StoreOptions:
 
     A transaction has a price of its own, paid from the processor that Asterisk needs, and fewer hold fewer rows: what
     begins and ends within one is written once. With a commit every pace (``durable_in="database"``), SQLite costs the
-    service 1.0 ms a call at 25 calls/s and 0.42 at 140; so, appends included, 0.65 and 0.37. With PostgreSQL service and
-    server take 0.62 + 1.0 ms a call at 25 calls/s, and so 0.6 + 0.4. (From the lab's benchmark of records.)"""
+    service 1.5 ms a call at 25 calls/s and 0.72 at 140; so, appends included, 0.99 and 0.68. With PostgreSQL service and
+    server take 1.3 + 1.4 ms a call at 25 calls/s, and so 0.77 + 0.4. (From the lab's benchmark of records.)"""
     database_batch_max: int = 5000
     """Records that make a transaction begin at once."""
     patience_s: float = 1.0

@@ -43,9 +43,11 @@ def _total_s(of: Sequence[Any], kinds: Iterable[str], over: bool) -> float | Non
 
 def _call(row: Any, of: Sequence[Any]) -> dict[str, Any]:
     over = row.ended_at is not None
+    # A call that was passed on waits again, which is no part of how long it took to be answered
+    first_talk = next((n for n, segment in enumerate(of) if segment.kind == SegmentKind.TALKED), len(of))
     return {
         **row._mapping,
-        "wait_s": _total_s(of, _BEFORE_TALK, over),
+        "wait_s": _total_s(of[:first_talk], _BEFORE_TALK, over),
         "talk_s": _total_s(of, (SegmentKind.TALKED,), over),
         "length_s": length_s(row.entered_at, row.ended_at),
     }
