@@ -1,18 +1,15 @@
 """The command ``acd``: its sub-commands by name, each imported only when it is used, so that ``--help`` is quick.
 
-Errors of ours become a message and an exit code here, once. What commands do is in their own modules.
+What commands do is in their own modules; how an error becomes a message and an exit code, in `lazy`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 import click
 
 from acd import __version__
-from acd.cli.context import EXIT_CODES, Failure, common_options, options, safe_streams
-from acd.domain.errors import AcdError
+from acd.cli.context import EXIT_CODES, common_options, safe_streams
+from acd.cli.lazy import LazyGroup
 
 #: Sub-command: (module, attribute, one line of help).
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -37,44 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, and which turns AcdError into a `Failure`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        try:
-            command = getattr(import_module(module), attribute)
-        except ImportError as error:
-            message = f"this installation cannot run `acd {cmd_name}` ({error}): install acd again"
-            raise Failure(message, as_json=options(ctx).json) from error
-        if not isinstance(command, click.Command):
-            raise Failure(f"{module}.{attribute} is no command", as_json=options(ctx).json)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except AcdError as error:
-            raise Failure.of(error, as_json=options(ctx).json) from error
-
-
-@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @common_options
 @click.version_option(__version__, prog_name="acd")
 def cli() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
 from acd.cli.context import common_options
+from acd.cli.lazy import LazyGroup
 
 #: Sub-command: (module, attribute, one line of help).
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -16,25 +15,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class RecordsGroup(click.Group):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-
-@click.group(cls=RecordsGroup)
+@click.group(cls=LazyGroup, table=COMMANDS)
 @common_options
 def records() -> None:
     """Check and look after the records in the database.
