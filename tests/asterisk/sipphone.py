@@ -25,6 +25,7 @@ class Dialog:
     cseq: int = 1
     up: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    responses: asyncio.Queue[tuple[str, int]] = field(default_factory=asyncio.Queue)
 
 
 class SipPhone(asyncio.DatagramProtocol):
@@ -34,7 +35,6 @@ class SipPhone(asyncio.DatagramProtocol):
         self.name, self.port, self._asterisk = name, port, (HOST, asterisk_port)
         self.dialogs: dict[str, Dialog] = {}
         self.called: asyncio.Queue[Dialog] = asyncio.Queue()
-        self.responses: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
@@ -50,11 +50,14 @@ class SipPhone(asyncio.DatagramProtocol):
         assert self._transport is not None
         self._transport.close()
 
-    async def call(self, extension: str, *, display: bytes = b"") -> Dialog:
-        """Call ``extension`` and wait until it answers. ``display`` is the name to show, whatever bytes it has."""
+    async def call(self, extension: str, *, display: bytes = b"", name: str = "") -> Dialog:
+        """Call ``extension`` and wait until it answers. ``display`` is the name to show, whatever bytes it has; ``name``:
+        as which phone, where several have this one's port."""
         tag, target = secrets.token_hex(4), f"sip:{extension}@{HOST}:{self._asterisk[1]}"
         shown = f'"{display.decode(errors="surrogateescape")}" ' if display else ""
-        dialog = Dialog(secrets.token_hex(8), f"{shown}<sip:{self.name}@{HOST}>;tag={tag}", f"<{target}>", target)
+        dialog = Dialog(
+            secrets.token_hex(8), f"{shown}<sip:{name or self.name}@{HOST}>;tag={tag}", f"<{target}>", target
+        )
         self.dialogs[dialog.call_id] = dialog
         self._request("INVITE", dialog, sdp=True)
         async with asyncio.timeout(20):
@@ -65,20 +68,20 @@ class SipPhone(asyncio.DatagramProtocol):
         """Put whoever is in ``dialog`` on hold; ``on=False``: take him back."""
         self._request("INVITE", dialog, sdp=True, direction="sendonly" if on else "sendrecv")
         async with asyncio.timeout(20):
-            await self._response_to("INVITE", 200)
+            await self._response_to(dialog, "INVITE", 200)
 
     async def hang_up(self, dialog: Dialog) -> None:
         """End ``dialog``."""
         self._request("BYE", dialog)
         async with asyncio.timeout(20):
-            await self._response_to("BYE", 200)
+            await self._response_to(dialog, "BYE", 200)
 
     async def refer(self, dialog: Dialog, extension: str) -> None:
         """Send whoever is in ``dialog`` away to ``extension``, unasked (a blind transfer)."""
         to = f"Refer-To: <sip:{extension}@{HOST}:{self._asterisk[1]}>"
         self._request("REFER", dialog, to, f"Referred-By: <sip:{self.name}@{HOST}>")
         async with asyncio.timeout(20):
-            await self._response_to("REFER", 202)
+            await self._response_to(dialog, "REFER", 202)
 
     async def join(self, first: Dialog, second: Dialog) -> None:
         """Hand whoever is in ``first`` over to whoever is in ``second``, and wait until both calls are over."""
@@ -87,14 +90,14 @@ class SipPhone(asyncio.DatagramProtocol):
         refer_to = f"<{second.target}?Replaces={quote(replaces, safe='')}>"
         self._request("REFER", first, f"Refer-To: {refer_to}", f"Referred-By: <sip:{self.name}@{HOST}>")
         async with asyncio.timeout(20):
-            await self._response_to("REFER", 202)
+            await self._response_to(first, "REFER", 202)
             await second.over.wait()
             # Whoever has handed a call over hangs up himself
             self._request("BYE", first)
-            await self._response_to("BYE", 200)
+            await self._response_to(first, "BYE", 200)
 
-    async def _response_to(self, method: str, status: int) -> None:
-        while await self.responses.get() != (method, status):
+    async def _response_to(self, dialog: Dialog, method: str, status: int) -> None:
+        while await dialog.responses.get() != (method, status):
             pass
 
     # -- the wire ------------------------------------------------------------------------------------------------------
@@ -119,7 +122,8 @@ class SipPhone(asyncio.DatagramProtocol):
             dialog.remote, dialog.target = values["to"], _uri(values["contact"])
             self._request("ACK", dialog)
             dialog.up.set()
-        self.responses.put_nowait((method, status))
+        if dialog is not None:
+            dialog.responses.put_nowait((method, status))
 
     def _asked(self, method: str, lines: list[str], values: dict[str, str]) -> None:
         if method == "ACK":

@@ -13,6 +13,7 @@ from sipphone import SipPhone
 
 from acd.lab.asterisk import AsteriskOptions
 from callkit import (
+    PATIENT_S,
     agents,
     caller,
     dial,
@@ -208,11 +209,33 @@ def compare(mine, their):
         assert all(map(alike, left, right)), (one, other)
 
 
+async def until_theirs(rig, whose, event):
+    """Wait until app_queue has written ``event`` of a caller (by number) or an agent."""
+
+    async def written():
+        log = await asyncio.to_thread((rig.asterisk.tree.log / "queue_log").read_text)
+        # The last line may be half there
+        return any(row[3] == event for row in events(log[: log.rfind("\n") + 1])[whose])
+
+    await rig.until(written, PATIENT_S, f"app_queue to write {event} of {whose}")
+
+
+async def consult_and_join(rig, sip):
+    """Gina's two phones at once: each answers, calls somebody, and joins the caller with him after the same time."""
+    firsts = [await sip.called.get() for _ in range(2)]
+    names = [ours("gina") if ours("gina") in first.local else theirs("gina") for first in firsts]
+    targets = {ours("gina"): "602", theirs("gina"): "603"}
+    seconds = await asyncio.gather(*(sip.call(targets[name], name=name) for name in names))
+    await asyncio.gather(until_agent(rig, "gina", "TALKING"), until_theirs(rig, "28", "CONNECT"))
+    await asyncio.sleep(1.1)
+    await asyncio.gather(*map(sip.join, firsts, seconds))
+
+
 async def test_both_logs_tell_the_same(make_rig, tmp_path):
     rig = await make_rig(their_plan())
     # Phones that are absent have one port between them
     (ginas,) = {rig.bank.port_of(one) for one in rig.plan.phones if one.name in (ours("gina"), theirs("gina"))}
-    sip = await SipPhone.open("", ginas, rig.ports.sip)
+    sip = await SipPhone.open("gina", ginas, rig.ports.sip)
     follow = await asyncio.create_subprocess_exec(
         *rig.command("queue-log", "export", "--follow", "--interval", "0.2", "--from", "1m", str(tmp_path / "live"))
     )
@@ -224,12 +247,7 @@ async def test_both_logs_tell_the_same(make_rig, tmp_path):
         await pause(rig, "cora", "meeting")
 
         joins = await dial(rig, *both("joins"))
-        for _ in range(2):
-            first = await sip.called.get()
-            sip.name, target = (ours("gina"), "602") if ours("gina") in first.local else (theirs("gina"), "603")
-            second = await sip.call(target)
-            await asyncio.sleep(1.1)
-            await sip.join(first, second)
+        await consult_and_join(rig, sip)
         calls = [
             await dial(rig, *both("ours")),
             await dial(rig, *both("theirs", "talk:2.2")),
@@ -240,7 +258,7 @@ async def test_both_logs_tell_the_same(make_rig, tmp_path):
         ]
         blind = await dial(rig, *both("blind"))
         rona = await dial(rig, *both("rona"))
-        await until_agent(rig, "eric", "PAUSED", reason="rona")
+        await asyncio.gather(until_agent(rig, "eric", "PAUSED", reason="rona"), until_theirs(rig, "eric", "PAUSE"))
         await resume(rig, SECOND[0])
         for one in (*calls, rona):
             await finish(one)
