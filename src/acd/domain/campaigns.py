@@ -1,0 +1,201 @@
+"""Outbound calls in the domain's words: campaigns, trunks, caller IDs, contacts and what attempts come to.
+
+Immutable; built by ``config`` (what the operator defined) and by lists (contacts), which check them. Times are UTC
+seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal
+
+from acd.domain.dialrules import Rules
+
+NUMBER_PLACE: Final = "{number}"
+"""What stands in a trunk's ``dial`` where the number goes."""
+
+
+class Mode(StrEnum):
+    """How a campaign dials: contacts that agents accept, a line an idle agent, a fixed ratio, as many as the risk allows."""
+
+    PREVIEW = "preview"
+    PROGRESSIVE = "progressive"
+    POWER = "power"
+    PREDICTIVE = "predictive"
+
+
+class CampaignState(StrEnum):
+    """What people have a campaign do. ``paused``: it dials nobody, but serves whoever it has called."""
+
+    STOPPED = "stopped"
+    RUNNING = "running"
+    PAUSED = "paused"
+
+
+class AttemptOutcome(StrEnum):
+    """What an attempt came to. ``answered``: a person who was put through to an agent; ``abandoned``: a person who was
+    not; ``failed``: the trunk or Asterisk could not place it; ``unknown``: nobody learnt it, as after a crash."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    MACHINE = "machine"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    CONGESTION = "congestion"
+    DECLINED = "declined"
+    INVALID = "invalid"
+    FAX = "fax"
+    OPTED_OUT = "opted_out"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """The way out. ``dial``: the device, with ``{number}`` where the number goes (``PJSIP/{number}@carrier``);
+    ``node``: the Asterisk it hangs on, ``None`` for the only one; ``calls_per_s`` and ``lines``: what it carries.
+    ``plus``: the number is dialled with its +."""
+
+    name: str
+    dial: str
+    node: str | None = None
+    calls_per_s: float = 5.0
+    lines: int = 30
+    plus: bool = True
+
+    def device(self, number: str) -> str:
+        """What is dialled for ``number`` (E.164 with its +)."""
+        return self.dial.replace(NUMBER_PLACE, number if self.plus else number.removeprefix("+"))
+
+
+@dataclass(frozen=True, slots=True)
+class CallerIds:
+    """A set of numbers (E.164) that calls may be shown to come from, each verified: the operator has the right to it
+    and somebody answers it. In the operator's order. ``local``: the one most like the called number is shown."""
+
+    name: str
+    numbers: tuple[str, ...]
+    local: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """After an attempt with one outcome: ``after_s`` later again, at most ``most`` times (0: never); each time
+    ``backoff`` times as long after the last, up to ``longest_s``. ``same_number``: at the number tried, else at the
+    contact's next."""
+
+    after_s: float
+    most: int
+    backoff: float = 1.0
+    longest_s: float = 7 * 86_400.0
+    same_number: bool = True
+
+
+HOUR_S: Final = 3_600.0
+USUAL_RETRIES: Final[Mapping[AttemptOutcome, Retry]] = MappingProxyType(
+    {
+        AttemptOutcome.BUSY: Retry(900.0, 3),
+        AttemptOutcome.NO_ANSWER: Retry(4 * HOUR_S, 3, backoff=2.0, same_number=False),
+        AttemptOutcome.MACHINE: Retry(6 * HOUR_S, 3, backoff=2.0, same_number=False),
+        AttemptOutcome.ABANDONED: Retry(24 * HOUR_S, 1),
+        AttemptOutcome.CONGESTION: Retry(600.0, 3, backoff=2.0),
+        AttemptOutcome.FAILED: Retry(600.0, 3, backoff=2.0),
+        AttemptOutcome.DECLINED: Retry(24 * HOUR_S, 1),
+        AttemptOutcome.INVALID: Retry(0.0, 1, same_number=False),
+        AttemptOutcome.FAX: Retry(0.0, 1, same_number=False),
+        AttemptOutcome.UNKNOWN: Retry(24 * HOUR_S, 1),
+    }
+)
+"""Where the operator says nothing. Who was put through or opted out is not called again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How work is shared out when there is some of every kind: parts of personal callbacks that are due, of callers who
+    asked for one while they waited, of retries, of new contacts. A kind of weight 0 is dialled when there is no
+    other."""
+
+    callbacks: float = 100.0
+    queue_callbacks: float = 20.0
+    retries: float = 2.0
+    new: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What is dialled, how, and by whose rules. ``queue``: whose agents serve it; ``trunk``, ``caller_ids``, ``hours``:
+    names of the floor's, ``hours=None``: whenever the rules allow. ``lists``: names of contact lists. ``profile``:
+    whose ``rules`` these are; ``changed``: the figures that the operator changed.
+
+    ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
+    abandoned; ``message``: what that person hears then (a sound as Playback names it); ``amd``: machines are told from
+    people by Asterisk's AMD, within ``amd_s``. ``attempts``: at a contact, ``number_attempts``: at one number, in this
+    campaign. ``priority``: before campaigns of a lower one; ``weight``: the share among those of the same.
+    """
+
+    name: str
+    mode: Mode
+    queue: str
+    trunk: str
+    caller_ids: str
+    rules: Rules
+    lists: tuple[str, ...] = ()
+    profile: str = "strict"
+    changed: tuple[str, ...] = ()
+    hours: str | None = None
+    zone: str = "UTC"
+    client: str | None = None
+    ratio: float = 1.5
+    ring_s: float = 25.0
+    connect_s: float = 2.0
+    message: str | None = None
+    amd: bool = False
+    amd_s: float = 5.0
+    attempts: int = 6
+    number_attempts: int = 3
+    retries: Mapping[AttemptOutcome, Retry] = field(default_factory=lambda: USUAL_RETRIES)
+    mix: Mix = Mix()
+    priority: int = 0
+    weight: float = 1.0
+
+
+NumberKind = Literal["mobile", "landline", "voip", "work", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContactNumber:
+    """One number of a contact, E.164 (``+49...``). ``zone``: the place's time zone if the number or the list says it."""
+
+    number: str
+    kind: NumberKind = "other"
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person of a list; ``contact`` is the record's number, ``key`` the operator's own name for it. ``numbers`` in
+    the order in which they are to be tried. ``zone``: where the person is (counts before what the numbers say).
+    ``country``: ISO 3166 (``DE``), ``region``: its part there (``BY``), for public holidays.
+
+    ``consent_at``, ``consent_until``: when consent to be called was given, and when it ends (``None``: until
+    withdrawn). ``customer_until``: when the person ceased, or will cease, to be a customer; ``None``: never was one.
+    ``best``: minutes of the day (where the person is) at which calls are welcome. ``fields``: what else the list says.
+    """
+
+    contact: int
+    list: str
+    key: str
+    name: str
+    numbers: tuple[ContactNumber, ...]
+    zone: str | None = None
+    country: str | None = None
+    region: str | None = None
+    language: str | None = None
+    consent_at: float | None = None
+    consent_until: float | None = None
+    customer_until: float | None = None
+    best: tuple[int, int] | None = None
+    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
