@@ -59,3 +59,12 @@ def test_calls_go_on_without_records_where_that_was_chosen() -> None:
     place.looks("ok")
     assert place.events == []
     assert "go on without records" in place.alarms[0].detail
+
+
+def test_a_database_that_must_not_be_written_to_is_told_once() -> None:
+    place = Place(turn_away=True)
+    for unfit in ("", "newer", "newer", "", "newer"):
+        place.now = {"state": "spilling", "spilled_bytes": 0, "detail": unfit, "unfit": unfit}
+        place.watch.look()
+    assert [(alarm.kind, "newer" in alarm.detail) for alarm in place.alarms] == [("database_refused", True)] * 2
+    assert place.events == []

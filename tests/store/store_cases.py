@@ -252,11 +252,11 @@ async def test_every_start_has_an_epoch_of_its_own(database: Database, tmp_path:
 
 async def test_epochs_run_out_before_they_grow_too_long(database: Database, tmp_path: Path) -> None:
     start = "1970-01-01T00:00:00.000000Z"
-    database.execute(f"INSERT INTO epochs (epoch, started_at, host, pid) VALUES (999998, '{start}', 'h', 1)")
+    database.execute(f"INSERT INTO epochs (epoch, started_at, host, pid) VALUES (899998, '{start}', 'h', 1)")
     last = new_store(database, tmp_path)
-    assert (await last.open()).epoch == 999_999
+    assert (await last.open()).epoch == 899_999
     await last.close()
-    with pytest.raises(Exception, match="999999 was the last"):
+    with pytest.raises(Exception, match="899999 was the last"):
         await new_store(database, tmp_path).open()
 
 

@@ -158,15 +158,21 @@ class Desk:
 
     async def _loaded(self, definition: FloorDefinition, who: str, at: float, unless_last: bool) -> None:
         try:
-            if unless_last:
-                last = await self._store.history.revisions(limit=1)
-                if last and last[0]["revision"] == definition.revision:
-                    return
+            if unless_last and await self._is_last(definition.revision):
+                return
             detail = await asyncio.to_thread(detail_of, definition, self._seal.of)
             self._store.write([RevisionLoaded(definition.revision, at, who, detail)])
         except Exception:
             # Nobody waits for it, and nothing of the floor depends on it
             log.exception("revision %s could not be noted in the records", definition.revision)
+
+    async def _is_last(self, revision: str) -> bool:
+        """Whether it was in force before; while the database is away nobody knows, and noting it twice does no harm."""
+        try:
+            last = await self._store.history.revisions(limit=1)
+        except StoreError:
+            return False
+        return bool(last) and last[0]["revision"] == revision
 
     async def close(self) -> None:
         """Wait for what is being noted."""

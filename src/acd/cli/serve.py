@@ -1,7 +1,8 @@
 """``acd serve``: the composition root. The only module that knows every room, and wires them.
 
-Order of a start: configuration, database (schema, spill, epoch, memory), floor, journal, engine, AGI server, API socket,
-nodes. Order of an end: API, nodes (no more offers), AGI, engine, journal, database. Calls go on in Asterisk meanwhile.
+Order of a start: configuration, database (schema, spill, epoch, memory; if it is away, what stands beside us), floor,
+journal, engine, AGI server, API socket, nodes. Order of an end: API, nodes (no more offers), AGI, engine, journal,
+database. Calls go on in Asterisk meanwhile.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from acd.engine.engine import system_clock
 from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
 from acd.records.seal import load_seal
-from acd.store import Store, StoreOptions
+from acd.store import Callers, Store, StoreOptions
 
 log = logging.getLogger("acd")
 
@@ -129,7 +130,7 @@ class Service:
             spill_dir=database.spill_dir,
             sealed=sealed,
         )
-        memory = await store.open()
+        memory = await store.open(on_return=self._caught_up)
         self._closers.append(store.close)
 
         executors = Nodes()
@@ -146,6 +147,9 @@ class Service:
         for gone in {call.node for call in memory.calls} - set(settings.asterisk):
             log.warning("node %s is no longer in the configuration: its remembered calls are closed", gone)
             engine.submit(NodeResynced(system_clock().utc, gone, (), {}, restarted=True))
+        if store.alone:
+            detail = f"what it knew of agents may be some seconds old, calls of before are taken up anew: {store.alone}"
+            engine.alarm(RaiseAlarm("started_without_database", detail))
         self.lag.start()
         self._closers.append(self.lag.stop)
         watch = RecordsWatch(
@@ -199,6 +203,10 @@ class Service:
             *(__version__, len(self.definition.queues), len(self.definition.agents), self.definition.revision),
             *(memory.epoch, settings.agi.host, port, settings.http.socket),
         )
+
+    def _caught_up(self, callers: Callers) -> None:
+        """The database is back after a start without it."""
+        self.engine.submit(MemoryRestored(system_clock().utc, (), (), (), callers))
 
     async def _open_journal(self, floor: Floor) -> Journal | None:
         options = _journal_options(self.settings.journal, self.base)

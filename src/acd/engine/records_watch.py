@@ -38,6 +38,7 @@ class RecordsWatch:
         self._submit, self._alarm, self._clock = submit, alarm, clock
         self._turn_away = turn_away
         self._full = self._near = False
+        self._unfit = ""
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -69,4 +70,7 @@ class RecordsWatch:
             log.warning("calls are recorded again")
         if full != self._full and self._turn_away:
             self._submit(RecordsFilled(self._clock(), full))
-        self._full, self._near = full, near
+        unfit = state.get("unfit", "")
+        if unfit and unfit != self._unfit:
+            self._alarm(RaiseAlarm("database_refused", f"records stay in the spill, calls go on: {unfit}"))
+        self._full, self._near, self._unfit = full, near, unfit

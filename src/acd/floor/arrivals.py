@@ -11,6 +11,7 @@ from acd.domain import records as rec
 from acd.domain.attributes import MAX_ATTRIBUTES, Value
 from acd.domain.definition import HangUp, QueueDefinition, ToQueue
 from acd.domain.instant import Instant
+from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.states import CallOutcome, CallState, SegmentKind
 from acd.floor import callers, exclusion, line, resync
@@ -40,6 +41,9 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     # A channel is one call at a time: what was on it before ended before, though the dialplan was faster
     ended = floor.ended.get((event.node, event.channel))
     ended_at, from_call = (known.segment_at, known.call) if known is not None else ended or (event.at, None)
+    if known is None and event.call is not None and began_alone(floor.epoch):
+        # He was a call of a life that this one knows nothing of, and which ended when it began at the latest
+        ended_at = now.utc
     entered_at = max(event.at, ended_at)
     place = Place(queue.name, priority, entered_at, floor.serial_of(), now.utc, entered_at)
     old = event.place

@@ -14,6 +14,7 @@ from acd.domain import events as ev
 from acd.domain.definition import QueueDefinition
 from acd.domain.events import Phase, SeenCall
 from acd.domain.instant import Instant
+from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
@@ -305,7 +306,8 @@ def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -
         phase = Phase.HELD
     held = phase is Phase.HELD
     identity = was if memory is not None else floor.new_id()
-    if memory is None and (event.node, seen.channel) in floor.ended:
+    if memory is None and ((event.node, seen.channel) in floor.ended or began_alone(floor.epoch)):
+        # What was on the channel before is a call of its own, and ended when this life began at the latest
         place = replace(place, entered_at=event.at, serial=floor.serial_of())
     call = take_up(
         floor,

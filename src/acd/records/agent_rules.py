@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from acd.domain.states import AgentState, SegmentKind
-from acd.records.call_rules import CONVERSATION, JOINED
+from acd.records.call_rules import CONVERSATION, JOINED, RESTART
 from acd.records.rows import IntervalRow, SegmentRow
 from acd.records.violation import Violation
 
 IN_CALL = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
 FOUND_MAX = 10_000
 """Of one agent; what is beyond is wrong in the same way."""
+GOES_ON = (JOINED, RESTART)
+"""How a stretch ends whose offer may go on in another call."""
 OFFERS_KEPT = 1000
 """Of so many offers before is it known whose call they were."""
 
@@ -91,7 +93,7 @@ class AgentCheck:
                         row.call,
                     )
                 if row.offer is not None:
-                    if before is not None and before.outcome == JOINED and before.offer == row.offer:
+                    if before is not None and before.outcome in GOES_ON and before.offer == row.offer:
                         offers[row.offer] = row.call
                     if offers.setdefault(row.offer, row.call) != row.call:
                         self._add(

@@ -18,6 +18,8 @@ WITH_AGENT = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, SegmentKind.TALKE
 CONVERSATION = frozenset({SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED})
 JOINED = "joined"
 """How a stretch ends whose offer goes on in another call: the agent's phone has made one of the two."""
+RESTART = "restart"
+"""How one ends of which the next life knew nothing: it takes up what it finds on the line as another call."""
 HOLDING = frozenset({SegmentKind.HELD, SegmentKind.CONSULTED})
 
 Explained = Mapping[str, frozenset[str]]

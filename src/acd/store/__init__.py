@@ -8,6 +8,6 @@ from acd.store.history import History
 from acd.store.options import StoreOptions
 from acd.store.reader import Reader
 from acd.store.schema import current, downgrade, head, upgrade
-from acd.store.store import Store
+from acd.store.store import Callers, Store
 
-__all__ = ["History", "Reader", "Store", "StoreOptions", "current", "downgrade", "head", "upgrade"]
+__all__ = ["Callers", "History", "Reader", "Store", "StoreOptions", "current", "downgrade", "head", "upgrade"]

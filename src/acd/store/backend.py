@@ -19,6 +19,11 @@ class UnavailableError(StoreError):
     same batch may be tried again."""
 
 
+class UnfitError(UnavailableError):
+    """What answers is not a database to write to: of another schema, or with another life of our number. A person must
+    act; until then nothing is brought into it."""
+
+
 class UnstorableError(StoreError):
     """The database (or the way to it) will never take this batch as it is: a value it cannot hold."""
 

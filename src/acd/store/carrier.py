@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from acd.store.backend import Backend, UnavailableError, UnstorableError
+from acd.store.backend import Backend, UnavailableError, UnfitError, UnstorableError
 from acd.store.batches import Run, bent, folded, line
 from acd.store.operations import Batch
 from acd.store.options import StoreOptions
@@ -55,6 +55,10 @@ class Carrier:
         self.spilling = False
         """The database is away: what comes stays in the spill."""
         self.detail = ""
+        self.unfit = ""
+        """Why the database that answers is not to be written to, if so."""
+        self.on_return: Callable[[], None] | None = None
+        """Called when the database was away and has everything again."""
         self.safe = 0
         """The number of the last record that is durable; ``stored``: that is in the database."""
         self.stored = 0
@@ -273,6 +277,9 @@ class Carrier:
                 await self._replay()
             except (UnavailableError, OSError) as error:
                 self.detail = str(error)
+                self.unfit = str(error) if isinstance(error, UnfitError) else ""
+                if self.unfit:
+                    self._tell(logging.CRITICAL, "records stay in the spill: %s", self.unfit)
                 wait_s = min(wait_s * 2, self._options.retry_max_s)
             except Exception as error:
                 log.exception("replaying the spill failed")
@@ -291,8 +298,12 @@ class Carrier:
             async with self._order:
                 if self._spill.drained:
                     self._tell(logging.WARNING, "the database is back, and everything in it")
-                    self.spilling, self.detail, self.stored = False, "", self.safe
-                    return
+                    self.spilling, self.detail, self.unfit, self.stored = False, "", "", self.safe
+                    break
+        else:
+            return
+        if self.on_return is not None:
+            self.on_return()
 
     async def _replay_piece(self) -> None:
         piece: Piece = await self._on_disk(self._spill.read, self._options.replay_bytes)

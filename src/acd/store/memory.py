@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from acd.domain.errors import StoreError
 from acd.domain.events import AgentMemory, CallMemory, SegmentMemory
+from acd.domain.lives import ALONE_FIRST
 from acd.domain.states import AgentState
 from acd.store.sealing import is_sealed
 from acd.store.tables import agents, calls, decisions, epochs, segments
 
-EPOCH_MAX = 999_999
 _ATTEMPTS = 5
 # A subquery, not a join: SQLite would join from the other side and read every segment there is.
 _OPEN = select(calls.c.call).where(calls.c.ended_at.is_(None))
@@ -28,10 +28,11 @@ _OPEN = select(calls.c.call).where(calls.c.ended_at.is_(None))
 async def next_epoch(connection: AsyncConnection, after: int = 0) -> int:
     """Take the next epoch, durably; one beyond ``after``, too. Raises StoreError when there are none left."""
     for _ in range(_ATTEMPTS):
-        last = (await connection.execute(select(func.max(epochs.c.epoch)))).scalar()
+        counted = select(func.max(epochs.c.epoch)).where(epochs.c.epoch < ALONE_FIRST)
+        last = (await connection.execute(counted)).scalar()
         epoch = max(int(last or 0), after) + 1
-        if epoch > EPOCH_MAX:
-            raise StoreError(f"epoch {EPOCH_MAX} was the last: archive the database and begin a new one")
+        if epoch >= ALONE_FIRST:
+            raise StoreError(f"epoch {ALONE_FIRST - 1} was the last: archive the database and begin a new one")
         row = {"epoch": epoch, "started_at": time.time(), "host": platform.node(), "pid": os.getpid()}
         try:
             await connection.execute(insert(epochs).values(row))

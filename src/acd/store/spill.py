@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,24 @@ class Spill:
                         damaged.append(line)
                     position += len(line)
         return Piece(tuple(batches), tuple(damaged), number, position)
+
+    def left(self) -> Iterator[Batch]:
+        """All batches that are not taken off, in order; nothing is taken off. Raises OSError."""
+        columns, (first, start) = self._columns, self._read
+        try:
+            for number, segment in sorted(self._segments.items()):
+                if number < first:
+                    continue
+                with segment.path.open("rb") as file:
+                    position = start if number == first else 0
+                    file.seek(position)
+                    while line := file.readline(segment.size - position):
+                        batch = self._understand(line, head=position == 0)
+                        position += len(line)
+                        if isinstance(batch, Batch):
+                            yield batch
+        finally:
+            self._columns = columns
 
     def _understand(self, line: bytes, head: bool) -> Batch | bool:
         """A batch; True for a segment's first line; False if damaged."""

@@ -15,11 +15,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from acd.domain.errors import MisuseError
+from acd.domain.errors import MisuseError, StoreError
 from acd.domain.records import Record
 from acd.store.backend import Backend, UnavailableError
 from acd.store.batches import Run, folded, line
 from acd.store.carrier import Carrier
+from acd.store.leftover import Leftover
 from acd.store.operations import Batch
 from acd.store.options import StoreOptions
 from acd.store.spill import Mark, Spill, SpillFullError
@@ -36,10 +37,18 @@ _FADES = 0.95
 class Writer:
     """Makes records durable. Everything but ``state`` belongs to the event loop's thread."""
 
-    def __init__(self, backend: Backend, spill: Spill, options: StoreOptions) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        spill: Spill,
+        options: StoreOptions,
+        *,
+        prefix: str = "",
+        on_return: Callable[[], None] | None = None,
+    ) -> None:
         self._spill, self._options = spill, options
         # Never used before, so a batch of ours cannot be taken for one of an earlier life.
-        self._name = os.urandom(8).hex()
+        self.name = prefix + os.urandom(8).hex()
         self._records: list[Record] = []
         self._since = 0.0
         """When the first of them came."""
@@ -65,12 +74,13 @@ class Writer:
             backend,
             spill,
             options,
-            self._name,
+            self.name,
             order=self._order,
             on_disk=self._disk.submit,
             tell=self._tell,
             settled=self._settle,
         )
+        self._carrier.on_return = on_return
         self._counts = {"written": 0, "batches": 0, "dropped": 0}
 
     # -- the port ----------------------------------------------------------------------------------------------------
@@ -136,6 +146,7 @@ class Writer:
             "behind": carrier.safe - carrier.stored,
             "lag_ms": round(lag_s * 1000, 3),
             "detail": self._stuck or carrier.detail or self._without_spill,
+            "unfit": carrier.unfit,
             **self._counts,
             **carrier.counts,
         }
@@ -147,10 +158,26 @@ class Writer:
         await self._disk.submit(self._spill.open)
         await self._carrier.prepare()
 
-    def start(self) -> None:
-        """Begin to commit."""
+    async def prepare_alone(self) -> Leftover:
+        """Lock and read the spill, for a start without the database: what can be remembered from it. Raises StoreError."""
+        await self._disk.submit(self._spill.open)
+        try:
+            return await self._disk.submit(self._remember)
+        except OSError as error:
+            raise StoreError(f"the spill cannot be read: {error}") from error
+
+    def _remember(self) -> Leftover:
+        found = Leftover()
+        for batch in self._spill.left():
+            found.add(batch)
+        return found
+
+    def start(self, *, alone: str = "") -> None:
+        """Begin to commit. ``alone``: why the database is away."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="store-writer")
         self._carrier.start()
+        if alone:
+            self._carrier.begin_spilling(alone)
 
     async def close(self) -> None:
         """Make everything durable that can be, and stop. Bounded by a few times ``patience_s``."""
@@ -208,7 +235,7 @@ class Writer:
         self._records = self._records[limit:]
         begin = asyncio.get_running_loop().time()
         self._taken = run.last
-        batches = await folded(self._name, [run], self._refuse)
+        batches = await folded(self.name, [run], self._refuse)
         await self._make_durable(run, batches)
         self._counts["written"] += len(run.records)
         self._counts["batches"] += 1
