@@ -120,6 +120,7 @@ def figures(of: Sequence[Row], thresholds_s: dict[str, float], threshold_s: floa
         "abandoned": n(abandoned),
         "short_abandoned": n(short),
         "overflowed": n([c for c in unanswered if c["outcome"] == "overflowed"]),
+        "passed_on": n([c for c in unanswered if c["outcome"] == "transferred"]),
         "fallback": n([c for c in unanswered if c["outcome"] == "fallback"]),
         "lost_track": n([c for c in unanswered if c["outcome"] == "lost_track"]),
         "open": n(of) - n(over),
@@ -145,19 +146,92 @@ def figures(of: Sequence[Row], thresholds_s: dict[str, float], threshold_s: floa
 
 
 def summary(
-    world: World, by: Sequence[str], units: Sequence[str], keep: Callable[[Row], bool], **rules: Any
+    world: World,
+    by: Sequence[str],
+    units: Sequence[str],
+    keep: Callable[[Row], bool],
+    of: Sequence[Row] | None = None,
+    **rules: Any,
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Figures by key; intervals without a call are there when nothing else is asked for."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     if by and list(by) == list(units):
         for key in labels_between(world, units):
             groups[key] = []
-    for call in entered(world, keep):
+    for call in entered(world, keep) if of is None else filter(keep, of):
         for key in keys_of(world, call, by):
             groups[key].append(call)
     if not by:
         groups.setdefault((), [])
     return {key: figures(rows, **rules) for key, rows in groups.items()}
+
+
+WAITING = ("entered", "waited", "offered", "rang")
+TALKING = ("talked", "held", "consulted")
+BY_HAND = ("escalated", "transferred", "joined")
+
+
+def line(world: World, call: Row) -> list[Row]:
+    """A call's segments from its entry to its end."""
+    mine = [s for s in world.segments if s["call"] == call["call"] and s["kind"] != "wrapped"]
+    return sorted(mine, key=lambda s: s["serial"])
+
+
+def cut_up(world: World, call: Row) -> list[list[Row]]:
+    """A call's segments by stay: each begins with a wait in another queue, or after a conversation."""
+    found: list[list[Row]] = []
+    before = None
+    for segment in line(world, call):
+        comes = segment["kind"] in WAITING
+        if before is None or (comes and (before["kind"] in TALKING or before["queue"] != segment["queue"])):
+            found.append([])
+        found[-1].append(segment)
+        before = segment
+    return found
+
+
+def length_us(of: Iterable[Row], kinds: Sequence[str]) -> int:
+    return sum(us(s["ended_at"]) - us(s["started_at"]) for s in of if s["kind"] in kinds)
+
+
+def _became(call: Row, stay: list[Row], *, followed: bool, first_talk: bool) -> str | None:
+    """How a stay ended."""
+    last = stay[-1]["outcome"]
+    if any(s["kind"] in TALKING for s in stay):
+        handed_on = any(s["kind"] in TALKING and s["outcome"] in BY_HAND for s in stay)
+        return "transferred" if handed_on else call["outcome"]
+    if followed:
+        return "transferred" if last in BY_HAND else "overflowed"
+    if first_talk or call["outcome"] == "lost_track":
+        return "transferred" if (call["outcome"], call["ended_by"]) == ("overflowed", "agent") else call["outcome"]
+    if last in BY_HAND:
+        return "transferred"
+    if last == "fallback":
+        return "fallback"
+    return "abandoned" if (call["outcome"], call["ended_by"]) == ("answered", "caller") else "overflowed"
+
+
+def stays(world: World) -> list[Row]:
+    """The stays that began in the stretch, each with what a call has."""
+    found = []
+    for call in world.calls:
+        pieces = cut_up(world, call)
+        for place, stay in enumerate(pieces):
+            followed, talks = place + 1 < len(pieces), [s for s in stay if s["kind"] in TALKING]
+            over = followed or call["ended_at"] is not None
+            row = call | {
+                "queue": stay[0]["queue"],
+                "entered_at": stay[0]["started_at"],
+                "answered_at": talks[0]["started_at"] if talks else None,
+                "agent": talks[0]["agent"] if talks else None,
+                "ended_at": stay[-1]["ended_at"] if followed else call["ended_at"],
+                "wait_us": length_us(stay, WAITING) if over else None,
+                "wrap_us": None, "offers": 0, "ronas": 0,
+                "outcome": _became(call, stay, followed=followed, first_talk=call["answered_at"] is None),
+            }  # fmt: skip
+            if world.from_s <= row["entered_at"] < world.to_s:
+                found.append(row)
+    return found
 
 
 def whole_days(world: World) -> list[datetime]:
@@ -285,25 +359,39 @@ def withheld(number: str) -> bool:
     return number.lower() in ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
 
 
+def gave_up_us(world: World, call: Row) -> int | None:
+    """How long a caller waited in vain until he hung up; None if he did not."""
+    if call["ended_at"] is None:
+        return None
+    if call["answered_at"] is None:
+        return int(call["wait_us"]) if call["outcome"] == "abandoned" else None
+    mine = line(world, call)
+    talked = max(place for place, s in enumerate(mine) if s["kind"] in TALKING)
+    waited = length_us(mine[talked + 1 :], WAITING)
+    left = (call["outcome"], call["ended_by"]) == ("answered", "caller") and mine[-1]["kind"] in WAITING
+    return waited if left and call["rewait_us"] > 0 else None
+
+
 def abandoned(world: World, short_s: float) -> list[tuple[Any, ...]]:
-    """(call, short, tries, reached, reached_at, by, after)"""
+    """(call, wait_s, short, after_talk, tries, reached, reached_at, by, after)"""
     found = []
     for c in sorted(entered(world), key=lambda c: (c["entered_at"], c["call"]), reverse=True):
-        if c["ended_at"] is None or c["outcome"] != "abandoned":
+        waited = gave_up_us(world, c)
+        if waited is None:
             continue
         after = [
             d for d in world.calls
             if (d["caller_number"], d["client"]) == (c["caller_number"], c["client"]) and d["entered_at"] > c["entered_at"]
         ]  # fmt: skip
         good = sorted((d for d in after if d["answered_at"] is not None), key=lambda d: (d["answered_at"], d["call"]))
-        short = c["wait_us"] < us(short_s)
+        row = (c["call"], waited / 1_000_000, waited < us(short_s), c["answered_at"] is not None)
         if withheld(c["caller_number"]):
-            found.append((c["call"], short, None, None, None, None, None))
+            found.append((*row, None, None, None, None, None))
         elif good:
             gap = (us(good[0]["answered_at"]) - us(c["ended_at"])) / 1_000_000
-            found.append((c["call"], short, len(after), True, good[0]["answered_at"], good[0]["agent"], gap))
+            found.append((*row, len(after), True, good[0]["answered_at"], good[0]["agent"], gap))
         else:
-            found.append((c["call"], short, len(after), False, None, None, None))
+            found.append((*row, len(after), False, None, None, None))
     return found
 
 
@@ -331,18 +419,46 @@ def repeat(world: World, by: Sequence[str], units: Sequence[str], days: int) -> 
     return found
 
 
-def transfers(world: World, by: Sequence[str]) -> dict[Any, tuple[Any, ...]]:
-    words = {"transferred": "by the agent", "overflowed": "by the queue", "fallback": "fallback"}
-    groups: dict[Any, list[Row]] = defaultdict(list)
+def passed_on(world: World) -> list[Row]:
+    """Each time a call of the stretch was passed on: out of our hands, and between our queues."""
+    out = {"transferred": "by the agent", "overflowed": "by the queue", "fallback": "fallback"}
+    within = {
+        "escalated": "escalated", "transferred": "transferred to a queue", "joined": "joined", "moved": "queue removed",
+    }  # fmt: skip
+    took_the_place = {s["call"] for s in world.segments if s["outcome"] == "joined"}
+    found = []
     for c in entered(world):
-        if c["ended_at"] is not None and c["outcome"] in words:
-            row = c | {"kind": words[c["outcome"]]}
-            groups[tuple(row[n] if n in row else label(c["entered_at"], n, world.zone) for n in by)].append(c)
-    found = {}
-    for key, of in groups.items():
-        back = [[d for d in world.calls if d["from_call"] == c["call"] and d["entered_at"] >= world.from_s] for c in of]
-        found[key] = (
-            len(of), sum(bool(b) for b in back), sum(any(d["answered_at"] is not None for d in b) for b in back),
-            _mean([c["talk_us"] for c in of]), _mean([c["wait_us"] for c in of]),
-        )  # fmt: skip
+        if c["ended_at"] is not None and c["outcome"] in out and (c["target"] or "")[5:] not in took_the_place:
+            by_hand = (c["outcome"], c["ended_by"]) == ("overflowed", "agent")
+            back = [d for d in world.calls if d["from_call"] == c["call"] and d["entered_at"] >= world.from_s]
+            kind = "by the agent" if by_hand else out[c["outcome"]]
+            answered = any(d["answered_at"] is not None for d in back)
+            found.append(
+                c | {"kind": kind, "back": bool(back), "again": answered, "wait_us": c["wait_us"] + c["rewait_us"]}
+            )
+        mine, begins = line(world, c), [stay[0]["serial"] for stay in cut_up(world, c)]
+        for place, s in enumerate(mine[:-1]):
+            then = mine[place + 1]
+            if then["serial"] in begins or s["outcome"] == "joined":
+                last = next((b for b in begins if b > then["serial"]), math.inf)
+                found.append(c | {
+                    "kind": within.get(s["outcome"], "overflow to a queue"), "queue": s["queue"],
+                    "target": f"queue {then['queue']}", "agent": s["agent"] if s["kind"] in TALKING else None,
+                    "talk_us": length_us(mine[: place + 1], ("talked",)), "back": True,
+                    "wait_us": length_us(mine[: place + 1], WAITING),
+                    "again": any(t["kind"] in TALKING for t in mine[place + 1 :] if t["serial"] < last),
+                })  # fmt: skip
     return found
+
+
+def transfers(world: World, by: Sequence[str], keep: Callable[[Row], bool]) -> dict[Any, tuple[Any, ...]]:
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for row in filter(keep, passed_on(world)):
+        groups[tuple(row[n] if n in row else label(row["entered_at"], n, world.zone) for n in by)].append(row)
+    return {
+        key: (
+            len(of), sum(row["back"] for row in of), sum(row["again"] for row in of),
+            _mean([row["talk_us"] for row in of]), _mean([row["wait_us"] for row in of]),
+        )
+        for key, of in groups.items()
+    }  # fmt: skip

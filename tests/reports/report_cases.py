@@ -14,8 +14,9 @@ from acd.reports.agents import FIGURES
 from acd.reports.ask import Ask, Filters
 from acd.reports.cuts import UNITS
 from acd.reports.database import open_database
-from acd.reports.keys import OF_CALLS
+from acd.reports.keys import OF_CALLS, OF_STAYS
 from acd.reports.measures import MEASURES
+from acd.reports.measures import OF_STAYS as STAY_MEASURES
 from acd.reports.model import Report, Row
 from acd.reports.moments import Period
 from acd.reports.summary import summarize
@@ -71,6 +72,40 @@ def test_every_figure_of_calls_by_anything(report_url: str, seed: int) -> None:
     assert total[: len(by)] == (None,) * len(by)
     assert unsummed == 0
     assert len(rows) == len(expected)
+
+
+@EVERY
+@given(seeds)
+def test_every_queue_has_its_part_of_a_call(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed), random.Random(seed)
+    by = tuple(dict.fromkeys(chance.sample([*UNITS, *OF_STAYS, *OF_STAYS], chance.randrange(4))))
+    units = [name for name in by if name in UNITS]
+    filters = Filters(
+        queue=tuple(chance.sample(QUEUES, chance.choice((0, 0, 2)))),
+        agent=tuple(chance.sample(AGENTS, chance.choice((0, 0, 0, 2)))),
+    )
+    rules = {
+        "thresholds_s": {"sales": 20.0, "support": chance.choice((5.0, 30.0))},
+        "threshold_s": 10.0,
+        "short_s": 5.0,
+    }
+    names = tuple(STAY_MEASURES)
+    report = made(report_url, world, "entries", by=by or ("all",), columns=names, filters=filters, **rules)
+    given_filters = dict(filters.given())
+
+    def keep(stay: dict[str, object]) -> bool:
+        return all(stay[name] in values for name, values in given_filters.items())
+
+    every = brute.stays(world)
+    expected = brute.summary(world, by, units, keep, every, **rules)
+    assert {key: dict(zip(names, row, strict=True)) for key, row in by_key(report).items()} == {
+        key: {name: found[name] for name in names} for key, found in expected.items()
+    }
+    whole = brute.summary(world, (), (), keep, every, **rules)[()]
+    assert report.total is not None
+    assert dict(zip(names, report.total[len(by) :], strict=True)) == {name: whole[name] for name in names}
+    ways = ("answered", "abandoned", "overflowed", "passed_on", "fallback", "lost_track", "open")
+    assert whole["offered"] == sum(whole[name] for name in ways)
 
 
 def made(url: str, world: World, name: str, **more: object) -> Report:
@@ -175,7 +210,7 @@ def test_a_timeline_has_no_gap(report_url: str, seed: int) -> None:
 def test_who_gave_up_and_was_reached_since(report_url: str, seed: int) -> None:
     world = make_world(seed)
     report = made(report_url, world, "abandoned", short_s=5.0)
-    names = ("call", "short", "tries", "reached", "reached_at", "reached_by", "reached_after_s")
+    names = ("call", "wait_s", "short", "after_talk", "tries", "reached", "reached_at", "reached_by", "reached_after_s")
     places = [report.at(name) for name in names]
     assert [tuple(row[place] for place in places) for row in report.rows] == brute.abandoned(world, 5.0)
 
@@ -210,9 +245,15 @@ def test_where_calls_were_passed_on_to(report_url: str, seed: int) -> None:
     for call in world.calls:
         if chance.random() < 0.3:
             call["from_call"] = chance.choice(world.calls)["call"]
-    by = tuple(chance.sample(["kind", "queue", "target", "client", "day", "hour"], 3))
-    report = made(report_url, world, "transfers", by=by)
-    assert by_key(report) == brute.transfers(world, by)
+    by = tuple(chance.sample(["kind", "queue", "target", "agent", "client", "did", "day", "hour"], 4))
+    queues, agents = (chance.sample(names, chance.choice((0, 0, 2))) for names in (QUEUES, AGENTS))
+    report = made(report_url, world, "transfers", by=by, filters=Filters(queue=tuple(queues), agent=tuple(agents)))
+    expected = brute.transfers(
+        world, by, lambda row: (not queues or row["queue"] in queues) and (not agents or row["agent"] in agents)
+    )
+    assert by_key(report) == expected
+    assert report.total is not None
+    assert report.total[len(by)] == sum(found[0] for found in expected.values())
 
 
 @EVERY

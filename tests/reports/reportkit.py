@@ -112,17 +112,37 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
     # Waits that are just as long as a threshold
     exact = chance.choice((None, None, None, 5 * US, 20 * US, 30 * US))
     segment("entered", 0 if exact else lasting(2))
-    for number in range(0 if exact else chance.choice((0, 0, 0, 1, 2))):
-        segment("waited", lasting(40))
-        who = chance.choice(AGENTS)
-        segment("offered", lasting(1), agent=who, offer=f"{call}o{number}")
-        segment("rang", lasting(20), agent=who, offer=f"{call}o{number}",
-                outcome=chance.choice(("no_answer", "no_answer", "declined", "busy")))  # fmt: skip
+
+    def elsewhere() -> str:
+        return chance.choice([name for name in QUEUES if name != queue])
+
+    def line(moves: float) -> None:
+        """Waits, rings in vain, and comes into other queues, which is said of the segment before or not."""
+        nonlocal queue
+        for number in range(chance.choice((0, 0, 0, 1, 2))):
+            if chance.random() < moves:
+                queue = elsewhere()
+            if chance.random() < 0.6:
+                moved = chance.choice((None, "overflowed", "escalated", "transferred", "moved"))
+                segment("waited", lasting(40), outcome=moved)
+                queue = elsewhere() if moved else queue
+                continue
+            who = {"agent": chance.choice(AGENTS), "offer": f"{call}o{len(mine)}n{number}"}
+            segment("offered", lasting(1), **who)
+            segment("rang", lasting(20), **who, outcome=chance.choice(("no_answer", "no_answer", "declined", "busy")))
+
+    if not exact:
+        line(0.4)
     segment("waited", lasting(60))
     outcome = chance.choice(
-        ("answered",) * 5 + ("abandoned", "abandoned", "transferred", "overflowed", "fallback", "lost_track")
+        ("answered",) * 6 + ("abandoned", "abandoned", "transferred", "overflowed", "fallback", "lost_track", "own")
     )
-    if outcome in ("answered", "transferred") or (outcome == "lost_track" and chance.random() < 0.5):
+    by, target = chance.choice(("caller", "agent", "system")), None
+    if outcome == "own":
+        # An agent's own call, whose place the caller took with whom he joined it (or that caller is nobody we know)
+        outcome, by, target = "transferred", "agent", f"call c{chance.randrange(n + 1):04}"
+        mine[-1]["outcome"] = "joined"
+    elif outcome in ("answered", "transferred") or (outcome == "lost_track" and chance.random() < 0.5):
         agent, offer = chance.choice(AGENTS), f"{call}last"
         whose = {"agent": agent, "offer": offer}
         segment("rang", 0 if exact else lasting(10), **whose, outcome="answered")
@@ -130,23 +150,48 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         for _ in range(chance.choice((0, 0, 0, 1, 2))):
             segment("talked", lasting(200), **whose)
             segment(chance.choice(("held", "consulted")), lasting(60), **whose)
-        if chance.random() < 0.2:
-            # Passed on within our queues: another wait, another conversation, perhaps with the same agent
-            segment("talked", lasting(100), **whose, outcome="escalated", target="queue:support")
+        gone = False
+        for turn in range(chance.choice((0, 0, 1, 1, 2))):
+            # Passed on within our queues: another wait, perhaps with the same agent or in the same queue; or none
+            how = chance.choice(("escalated", "transferred", "joined"))
+            segment("talked", lasting(100), **whose, outcome=how, target="queue:support")
+            queue = chance.choice(QUEUES)
+            whose = {"agent": chance.choice(AGENTS), "offer": f"{call}again{turn}"}
+            if how == "joined" and chance.random() < 0.5:
+                continue
+            line(0.0)
             segment("waited", lasting(30))
-            whose = {"agent": chance.choice(AGENTS), "offer": f"{call}again"}
+            gone = ends and outcome in ("answered", "lost_track") and chance.random() < 0.4
+            if gone:
+                # Not taken again
+                last = chance.choice(("abandoned", "abandoned", "caller_gone", "overflowed", "fallback", "transferred"))
+                last = outcome if outcome == "lost_track" else last
+                if last == "caller_gone":
+                    segment("rang", lasting(5), **whose, outcome=last)
+                mine[-1]["outcome"] = last
+                by = {
+                    "lost_track": "unknown",
+                    "overflowed": "system",
+                    "fallback": "system",
+                    "transferred": "agent",
+                }.get(last, "caller")
+                if last == "transferred" or (by == "system" and chance.random() < 0.5):
+                    outcome, target = "transferred", "sorry,s,1"
+                break
             segment("rang", lasting(5), **whose, outcome="answered")
-        if ends:
+        if ends and not gone:
             transferred = outcome == "transferred"
             how = chance.choice(("transfer", "escalated", "transferred")) if transferred else "caller"
-            target = chance.choice(("queue:support", "1002", "+4930=1")) if transferred else None
+            target = chance.choice(("queue:support", "1002", "+4930=1", "call c0003")) if transferred else None
             segment("talked", lasting(400), **whose, outcome=how, target=target)
-            row["target"] = target
             segment("after", lasting(3))
-        else:
+        elif not gone:
             segment("talked", None, **whose)
+    elif outcome in ("abandoned", "overflowed", "fallback", "lost_track") and ends:
+        mine[-1]["outcome"] = outcome
+    row |= {"queue": queue, "target": target}
     if ends:
-        row |= {"ended_at": at / US, "outcome": outcome, "ended_by": chance.choice(("caller", "agent", "system"))}
+        row |= {"ended_at": at / US, "outcome": outcome, "ended_by": by}
         if row["agent"] and chance.random() < 0.8:
             wrapping = chance.random() < 0.1
             segment("wrapped", None if wrapping else lasting(30), agent=row["agent"], offer=f"{call}last")

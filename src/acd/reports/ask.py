@@ -44,9 +44,13 @@ class Filters:
         pairs = (("queue", self.queue), ("agent", self.agent), ("client", self.client), ("did", self.did))
         return tuple((name, values) for name, values in pairs if values)
 
+    def of(self, rows: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        """Conditions on ``rows``, which have such columns."""
+        return [rows.c[name].in_(values) for name, values in self.given()]
+
     def of_calls(self) -> list[sa.ColumnElement[bool]]:
         """Conditions on ``calls``."""
-        return [calls.c[name].in_(values) for name, values in self.given()]
+        return self.of(calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.states import CallOutcome
+from acd.domain.states import CallOutcome, SegmentKind
 from acd.reports import keys
 from acd.reports.ask import Ask
 from acd.reports.cuts import UNITS, cut
 from acd.reports.database import Database
 from acd.reports.intervals import part_of
 from acd.reports.model import Column, Kind, Row, ratio, seconds
-from acd.reports.sql import micros
-from acd.store.tables import calls
+from acd.reports.sql import lasted, micros
+from acd.reports.stays import TALKING, WAITING
+from acd.store.tables import calls, segments
+from acd.store.times import UtcTime
 
 WITHHELD = ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
 """What stands in place of a number that is not known; compared without regard to case."""
@@ -33,6 +35,7 @@ ABANDONED = (
     Column("queue", "QUEUE", Kind.TEXT, "where the caller gave up"),
     Column("wait_s", "WAITED", Kind.SECONDS, "until the caller hung up"),
     Column("short", "SHORT", Kind.FLAG, "waited less than --short"),
+    Column("after_talk", "HAD TALKED", Kind.FLAG, "gave up in a queue into which the call came after a conversation"),
     Column("tries", "TRIES SINCE", Kind.COUNT, "later calls from the number; none where it is withheld"),
     Column("reached", "REACHED", Kind.FLAG, "a later call from the number was answered; none: withheld"),
     Column("reached_by", "REACHED BY", Kind.TEXT, "by whom"),
@@ -48,6 +51,27 @@ REACHED = next(n for n, column in enumerate(ABANDONED) if column.name == "reache
 
 def _known_number(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     return sa.func.lower(number).not_in(WITHHELD)
+
+
+def _segment(*columns: Any) -> sa.Select[Any]:
+    return sa.select(*columns).where(segments.c.call == calls.c.call).correlate(calls)
+
+
+def _gave_up_again() -> sa.ColumnElement[bool]:
+    """Of ``calls``: the caller had talked, waited again, and hung up."""
+    s = segments.c
+    last = _segment(s.kind).where(s.kind != SegmentKind.WRAPPED).order_by(s.serial.desc()).limit(1).scalar_subquery()
+    waited = sa.and_(
+        calls.c.outcome == CallOutcome.ANSWERED.value, calls.c.ended_by == "caller", calls.c.rewait_us > 0
+    )  # fmt: skip
+    return sa.and_(waited, last.in_(WAITING))
+
+
+def _waited_again_us() -> sa.ColumnElement[Any]:
+    """Of ``calls``: how long the caller waited after the last conversation."""
+    s = segments.c
+    talked = _segment(sa.func.max(s.ended_at, type_=UtcTime())).where(s.kind.in_(TALKING)).scalar_subquery()
+    return lasted(talked, calls.c.ended_at)
 
 
 def abandoned(database: Database, ask: Ask) -> list[Row]:
@@ -68,13 +92,15 @@ def abandoned(database: Database, ask: Ask) -> list[Row]:
         .scalar_subquery()
     )
     known = _known_number(calls.c.caller_number)
+    talked = calls.c.answered_at.is_not(None)
     one = (
         sa.select(
-            calls, known.label("known"), sa.case((known, tries)).label("tries"), sa.case((known, first)).label("reached_in")
+            calls, sa.case((talked, _waited_again_us()), else_=calls.c.wait_us).label("waited_us"),
+            known.label("known"), sa.case((known, tries)).label("tries"), sa.case((known, first)).label("reached_in")
         )
         .where(
             *ask.in_period(calls.c.entered_at), *ask.filters.of_calls(), calls.c.ended_at.is_not(None),
-            calls.c.outcome == CallOutcome.ABANDONED.value, calls.c.answered_at.is_(None),
+            sa.or_(sa.and_(calls.c.outcome == CallOutcome.ABANDONED.value, ~talked), _gave_up_again()),
         )
         .subquery("one")
     )  # fmt: skip
@@ -88,12 +114,13 @@ def abandoned(database: Database, ask: Ask) -> list[Row]:
 
 
 def _abandoned_row(row: Any, ask: Ask) -> Row:
-    short = None if row.wait_us is None else row.wait_us < round(ask.short_s * 1_000_000)
+    short = None if row.waited_us is None else row.waited_us < round(ask.short_s * 1_000_000)
     after = None
     if row.reached_at is not None:
         after = (round(row.reached_at * 1_000_000) - round(row.ended_at * 1_000_000)) / 1_000_000
     return (
-        row.entered_at, row.caller_number, row.caller_name, row.queue, seconds(row.wait_us), short, row.tries,
+        row.entered_at, row.caller_number, row.caller_name, row.queue, seconds(row.waited_us), short,
+        row.answered_at is not None, row.tries,
         row.reached_in is not None if row.known else None, row.reached_by, after, row.reached_at, row.did, row.client,
         row.call,
     )  # fmt: skip

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from acd.domain.errors import ReportError, UnknownNameError
-from acd.reports import agents, callers, callrows, timeline, transfers
+from acd.reports import agents, callers, callrows, measures, timeline, transfers
 from acd.reports.ask import Ask, known, nearest
 from acd.reports.cuts import UNITS
 from acd.reports.database import Database
-from acd.reports.keys import OF_CALLS
+from acd.reports.keys import OF_CALLS, OF_STAYS
 from acd.reports.measures import MEASURES
 from acd.reports.model import Column, Heading, Kind, Report, Row
-from acd.reports.summary import summarize
+from acd.reports.stays import stays
+from acd.reports.summary import Subject, summarize
 
 Made = tuple[tuple[Column, ...], Iterable[Row], Row | None]
 Make = Callable[[Database, Ask, list[str]], Made]
@@ -61,6 +62,10 @@ _SERVICE = (
     ),
     *("wait_p90_s", "longest_wait_s", "aht_s", "transferred", "overflowed", "ronas", "open"),
 )
+_ENTRIES = (
+    *("offered", "answered", "abandoned", "overflowed", "passed_on", "service_level", "service_level_net", "asa_s"),
+    *("abandon_wait_s", "longest_wait_s", "transferred", "fallback", "open"),
+)
 _BRIEF = ("offered", "answered", "abandoned", "service_level", "asa_s", "aht_s")
 
 
@@ -71,6 +76,12 @@ def _summary(database: Database, ask: Ask, notes: list[str]) -> Made:
             f"{unsummed} ended calls have no sums of their segments, so they count as calls, but in no wait or level: "
             "run `acd records verify`"
         )
+    return columns, rows, total
+
+
+def _entries(database: Database, ask: Ask, notes: list[str]) -> Made:
+    subject = Subject(stays(ask), OF_STAYS, measures.OF_STAYS)
+    columns, rows, total, _ = summarize(database, ask, ask.columns, subject)
     return columns, rows, total
 
 
@@ -147,6 +158,11 @@ def _told_by(name: str, title: str, about: str, by: tuple[str, ...]) -> Definiti
 
 _DEFINITIONS = (
     _of_calls("service", "Service level", "Offered, answered, abandoned; service level, waits, handling time.", ("queue",)),
+    Definition(
+        "entries", "Entries into queues", "What became of calls in each queue they came into, one after another.",
+        _entries, (*UNITS, *OF_STAYS), ("queue",), tuple(measure.column for measure in measures.OF_STAYS.values()),
+        _ENTRIES, _RULES,
+    ),
     Definition(
         "agents", "Agents", "Time logged in, occupancy, shrinkage, calls and handling time of agents.", _agents,
         ("agent", *UNITS), ("agent",), tuple(figure.column for figure in agents.FIGURES.values()), agents.DEFAULT,

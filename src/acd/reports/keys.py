@@ -30,6 +30,12 @@ OF_CALLS: dict[str, Column] = {
     "skill": Column("skill", "SKILL", _TEXT, "a call is counted once for each skill it asked for"),
 }
 
+OF_STAYS: dict[str, Column] = {
+    "queue": Column("queue", "QUEUE", _TEXT, "the queue that was entered"),
+    "agent": Column("agent", "AGENT", _TEXT, "who answered there; none: nobody did"),
+    **{name: OF_CALLS[name] for name in ("client", "did", "node")},
+}
+
 _INTERVALS = {
     "15min": "QUARTER HOUR", "30min": "HALF HOUR", "hour": "HOUR", "day": "DAY", "week": "WEEK", "month": "MONTH",
     "weekday": "WEEKDAY", "hour_of_day": "HOUR OF DAY",
@@ -58,14 +64,14 @@ def requirement() -> sa.ColumnElement[str]:
     )
 
 
-def expression_of(name: str, tag: Any) -> sa.ColumnElement[Any]:
-    """The SQL of a key; ``tag`` is the column of the joined tags."""
+def expression_of(name: str, rows: sa.FromClause, tag: Any) -> sa.ColumnElement[Any]:
+    """The SQL of a key of ``rows``; ``tag`` is the column of the joined tags."""
     if name == "tag":
         value: sa.ColumnElement[Any] = tag
         return value
     if name in ("requirement", "skill"):
         return requirement()
-    column: sa.ColumnElement[Any] = calls.c[name]
+    column: sa.ColumnElement[Any] = rows.c[name]
     return column
 
 

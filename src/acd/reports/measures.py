@@ -8,7 +8,7 @@ digit on SQLite, on PostgreSQL, and on paper. ``c`` are a call's columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,6 +74,7 @@ SUMS: dict[str, Callable[[Any, Rules], Expression]] = {
     "overflowed": lambda c, rules: _count(_outcome(c, CallOutcome.OVERFLOWED)),
     "fallback": lambda c, rules: _count(_outcome(c, CallOutcome.FALLBACK)),
     "lost_track": lambda c, rules: _count(_outcome(c, CallOutcome.LOST_TRACK)),
+    "passed_on": lambda c, rules: _count(_outcome(c, CallOutcome.TRANSFERRED)),
     "transferred": lambda c, rules: _count(sa.and_(answered(c), c.outcome == CallOutcome.TRANSFERRED.value)),
     "wait_answered_us": lambda c, rules: _sum(c.wait_us, answered(c)),
     "wait_abandoned_us": lambda c, rules: _sum(c.wait_us, _abandoned(c)),
@@ -173,6 +174,7 @@ _ALL = (
     _counted("abandoned", "ABANDONED", "the caller hung up before an agent answered"),
     _counted("short_abandoned", "SHORT", "abandoned calls that waited less than --short", "short"),
     _counted("overflowed", "OVERFLOW", "sent on by the queue, unanswered"),
+    _counted("passed_on", "PASSED ON", "unanswered, and its place taken by a caller whom the agent joined with it"),
     _counted("fallback", "FALLBACK", "left to the dialplan's fallback, unanswered"),
     _counted("lost_track", "LOST", "unanswered, and their end was not seen"),
     _counted("open", "OPEN", "not over yet: in no other figure"),
@@ -206,3 +208,32 @@ _ALL = (
 )  # fmt: skip
 
 MEASURES: dict[str, Measure] = {measure.column.name: measure for measure in _ALL}
+
+_OF_STAYS = {
+    "offered": "calls that came into the queue",
+    "answered": "an agent of the queue and the caller talked, and that is over",
+    "abandoned": "the caller hung up waiting there, also after a conversation in a queue before",
+    "short_abandoned": "",
+    "overflowed": "sent on by the queue, unanswered: to another queue or out of our hands",
+    "passed_on": "passed on by somebody, unanswered: escalated, transferred, or joined by an agent's phone",
+    "fallback": "",
+    "lost_track": "",
+    "open": "still there: in no other figure",
+    **dict.fromkeys(("service_level", "service_level_net", "service_level_gross", "answered_in_time"), ""),
+    "answer_rate": "",
+    "abandon_rate": "",
+    "asa_s": "mean wait there of answered calls",
+    "abandon_wait_s": "mean wait there of abandoned calls",
+    "longest_wait_s": "the longest wait there, answered or not",
+    **dict.fromkeys((f"wait_p{percent}_s" for percent in PERCENTS), ""),
+    "transferred": "answered there, and passed on by the agent: also to another queue",
+    "transfer_rate": "",
+}
+"""What is told of stays, and what it means where that is not what it means for calls."""
+
+
+def _meaning(measure: Measure, meaning: str) -> Measure:
+    return replace(measure, column=replace(measure.column, meaning=meaning or measure.column.meaning))
+
+
+OF_STAYS: dict[str, Measure] = {name: _meaning(MEASURES[name], meaning) for name, meaning in _OF_STAYS.items()}

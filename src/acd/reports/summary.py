@@ -1,4 +1,5 @@
-"""Calls, counted and added up by whatever tells them apart, in one pass over ``calls`` and its facts.
+"""Calls, counted and added up by whatever tells them apart, in one pass over ``calls`` and its facts; and their stays in
+queues in the same way.
 
 A call belongs to the interval in which it entered, wherever it ends. The total's percentiles are asked for by themselves,
 and all of the total where a call has several rows: with two tags it is one call.
@@ -6,7 +7,8 @@ and all of the total where a call has several rows: with two tags it is one call
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from acd.reports.measures import (
     MEASURES,
     NEEDED,
     SUMS,
+    Measure,
     Rules,
     Sums,
     answered,
@@ -38,12 +41,24 @@ _ZERO = frozenset({"longest_us", *(name for name in SUMS if name.endswith("_us")
 """Sums that are None where there is nothing to add."""
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is counted: ``rows`` with the columns of calls that ``measures`` need and ``keys`` name."""
+
+    rows: sa.FromClause
+    keys: Mapping[str, Column]
+    measures: Mapping[str, Measure]
+
+
+CALLS = Subject(calls, keys.OF_CALLS, MEASURES)
+
+
 class Summary:
     """One such question, being answered."""
 
-    def __init__(self, database: Database, ask: Ask, measures: Sequence[str]) -> None:
-        self._database, self._ask = database, ask
-        self._measures = [MEASURES[name] for name in measures]
+    def __init__(self, database: Database, ask: Ask, measures: Sequence[str], subject: Subject = CALLS) -> None:
+        self._database, self._ask, self._subject = database, ask, subject
+        self._measures = [subject.measures[name] for name in measures]
         needed = dict.fromkeys(need for measure in self._measures for need in measure.needs)
         self._sums = [*(name for name in needed if name in SUMS), *(["unsummed"] if "unsummed" not in needed else [])]
         self._percents = tuple(sorted({percent for measure in self._measures for percent in measure.percents}))
@@ -54,7 +69,7 @@ class Summary:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Keys first."""
-        by = [keys.column_of(name) if name in UNITS else keys.OF_CALLS[name] for name in self._ask.by]
+        by = [keys.column_of(name) if name in UNITS else self._subject.keys[name] for name in self._ask.by]
         return (*by, *(measure.column for measure in self._measures))
 
     def rows(self) -> tuple[list[Row], Row, int]:
@@ -123,7 +138,8 @@ class Summary:
     def sums_statement(self, by: Sequence[str]) -> sa.Select[Any]:
         """What is counted and added, by these keys; none: in all."""
         rules = self._rules()
-        names, one = self._calls(by, [*(calls.c[name] for name in NEEDED), rules.threshold_us.label("threshold_us")])
+        columns = [column for column in self._subject.rows.c if column.name in NEEDED]
+        names, one = self._chosen(by, [*columns, rules.threshold_us.label("threshold_us")])
         judged = Rules(one.c.threshold_us, rules.short_us)
         figures = [SUMS[name](one.c, judged).label(name) for name in self._sums]
         groups = [one.c[name] for name in names]
@@ -132,35 +148,37 @@ class Summary:
     def percentiles_statement(self, by: Sequence[str]) -> sa.Select[Any]:
         """The percentiles by these keys. By itself, for it needs sorting: of few columns, while sums need none and are
         made by several processes at once."""
-        names, one = self._calls(by, [calls.c.wait_us], answered(calls.c), calls.c.wait_us.is_not(None))
+        of = self._subject.rows.c
+        names, one = self._chosen(by, [of.wait_us], answered(of), of.wait_us.is_not(None))
         if not self._database.is_postgres:
             one = sa.select(one, *rank_columns(one.c, [one.c[name] for name in names])).subquery("ranked")
         groups = [one.c[name] for name in names]
         figures = percentile_sums(one.c, self._percents, is_postgres=self._database.is_postgres)
         return sa.select(*groups, *figures).group_by(*groups)
 
-    def _calls(
+    def _chosen(
         self, by: Sequence[str], columns: Sequence[Any], *more: sa.ColumnElement[bool]
     ) -> tuple[list[str], sa.Subquery]:
-        """(names of the keys' columns, the calls asked for, with keys and ``columns``)."""
-        source: sa.FromClause = calls
+        """(names of the keys' columns, the rows asked for, with keys and ``columns``)."""
+        source = rows = self._subject.rows
         picked: list[Any] = []
         tag: Any = None
         if by and self._cuts is not None:
-            source, part = part_of(self._database, self._cuts, source, calls.c.entered_at)
+            source, part = part_of(self._database, self._cuts, source, rows.c.entered_at)
             picked.append(part.label("part"))
         if "tag" in by:
             source, tag = keys.with_tags(source)
-        picked += [keys.expression_of(name, tag).label(f"by_{name}") for name in by if name not in UNITS]
+        picked += [keys.expression_of(name, rows, tag).label(f"by_{name}") for name in by if name not in UNITS]
         names = [column.name for column in picked]
-        where = [*self._ask.in_period(calls.c.entered_at), *self._ask.filters.of_calls(), *more]
+        where = [*self._ask.in_period(rows.c.entered_at), *self._ask.filters.of(rows), *more]
         return names, sa.select(*picked, *columns).select_from(source).where(*where).subquery("one")
 
     def _rules(self) -> Rules:
         def us(given_s: float) -> Any:
             return sa.literal(round(given_s * 1_000_000), sa.BigInteger)
 
-        thresholds = [(calls.c.queue == name, us(given)) for name, given in sorted(self._ask.thresholds_s.items())]
+        queue = self._subject.rows.c.queue
+        thresholds = [(queue == name, us(given)) for name, given in sorted(self._ask.thresholds_s.items())]
         threshold = sa.case(*thresholds, else_=us(self._ask.threshold_s)) if thresholds else us(self._ask.threshold_s)
         return Rules(threshold, us(self._ask.short_s))
 
@@ -174,7 +192,9 @@ class Summary:
         return found
 
 
-def summarize(database: Database, ask: Ask, measures: Sequence[str]) -> tuple[tuple[Column, ...], list[Row], Row, int]:
+def summarize(
+    database: Database, ask: Ask, measures: Sequence[str], subject: Subject = CALLS
+) -> tuple[tuple[Column, ...], list[Row], Row, int]:
     """(columns, rows, total, calls without facts)."""
-    summary = Summary(database, ask, measures)
+    summary = Summary(database, ask, measures, subject)
     return (summary.columns, *summary.rows())
