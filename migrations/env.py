@@ -10,6 +10,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from acd.domain.errors import ConfigurationError
+from acd.store.outbound import tables as _outbound  # noqa: F401 (adds its own to the metadata)
 from acd.store.schema import migration_connection
 from acd.store.tables import compared_on, metadata
 

@@ -19,7 +19,9 @@ from acd.domain.errors import SchemaError, StoreError
 from acd.store import current, downgrade, head, schema, upgrade
 from acd.store.generated import Traffic
 from acd.store.location import locate
+from acd.store.outbound import tables as outbound
 from acd.store.tables import compared_on, metadata
+from acd.store.times import UtcTime
 
 
 def tables_of(database: Database) -> set[str]:
@@ -73,10 +75,11 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
     assert steps == [
         ("acd_0001", "Calls with their segments and decisions, agents with their states, starts"),
         ("acd_0002", "What people say of a call, its sums, configuration revisions, an audit log"),
+        ("acd_0003", "Lists, contacts, do-not-call, attempts, callbacks, what campaigns are doing"),
     ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 2
+    assert len(steps) == 3
 
 
 async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0002", "acd_0001"]
+    assert steps == ["acd_0003", "acd_0002", "acd_0001"]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -104,10 +107,10 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0003")
+    monkeypatch.setattr(schema, "REVISION", "acd_0004")
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0002, this acd needs acd_0003: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0003, this acd needs acd_0004: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -173,7 +176,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0002 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0003 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()
@@ -203,3 +206,27 @@ async def test_the_facts_of_calls_that_were_there_are_filled_in(
     upgrade(database.url, on_progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 31) for done in (7, 14, 21, 28, 31)]
     assert database.rows(metadata.tables["calls"]) == wanted
+
+
+def test_taking_outbound_back_leaves_the_calls(database: Database) -> None:
+    """With a row in every table of it; and up again, empty."""
+    kinds = {sa.Text: "x", sa.JSON: {}, sa.Integer: 1, sa.BigInteger: 1, sa.Float: 0.5, UtcTime: 1_790_000_000.25}
+    engine = locate(database.url).engine()
+    try:
+        with engine.begin() as connection:
+            for table in outbound.TABLES:
+                row = {column.name: kinds[type(column.type)] for column in table.c}
+                connection.execute(sa.insert(table), row)
+    finally:
+        engine.dispose()
+    database.execute("INSERT INTO writers (writer, batch) VALUES ('w', 1)")
+    before = {table.name: database.rows(table) for table in outbound.TABLES}
+    assert all(len(rows) == 1 for rows in before.values())
+    assert before["contacts"][0]["due_at"] == 1_790_000_000.25
+    downgrade(database.url, "acd_0002")
+    left = tables_of(database)
+    assert left.isdisjoint(before)
+    assert database.rows(metadata.tables["writers"]) == [{"writer": "w", "batch": 1}]
+    upgrade(database.url)
+    assert tables_of(database) == left | set(before)
+    assert {table.name: database.rows(table) for table in outbound.TABLES} == dict.fromkeys(before, [])

@@ -1,0 +1,254 @@
+"""What a written telephone number is: where it rings, as E.164, its country, its time zones, its kind; or why it cannot be
+dialled. Pure; the numbering plans are those of Google's libphonenumber (``phonenumbers``).
+
+A list is hostile text. Letters are no digits (``0171 XXXXXXX`` is a blank somebody left, and spelled as a vanity number it
+would ring at a stranger's), two numbers in one cell are not one with an extension, and what costs the caller or takes an
+emergency's place is refused unless it is allowed by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from phonenumbers import (
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+    format_number,
+    is_emergency_number,
+    is_possible_number_with_reason,
+    is_valid_short_number_for_region,
+    national_significant_number,
+    number_type,
+    parse,
+    region_code_for_number,
+)
+from phonenumbers.phonenumberutil import SUPPORTED_REGIONS, NumberParseException, is_number_type_geographical
+from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
+
+WRITTEN_MAX: Final = 250
+"""Characters: longer texts are no number (libphonenumber's own limit)."""
+EXTENSION_MAX: Final = 6
+_PUNCTUATION: Final = frozenset("0123456789+-/() .\u00a0")
+_SHORT_MAX: Final = 6
+_ONE_MIN: Final = 5
+
+
+class Kind(StrEnum):
+    """What sort of line a number is, as far as its digits tell."""
+
+    FIXED = "fixed"
+    MOBILE = "mobile"
+    FIXED_OR_MOBILE = "fixed_or_mobile"
+    TOLL_FREE = "toll_free"
+    PREMIUM = "premium"
+    SHARED_COST = "shared_cost"
+    VOIP = "voip"
+    PERSONAL = "personal"
+    PAGER = "pager"
+    COMPANY = "company"
+    VOICEMAIL = "voicemail"
+
+
+class Fault(StrEnum):
+    """Why a number cannot be dialled."""
+
+    EMPTY = "empty"
+    NO_NUMBER = "no_number"
+    LETTERS = "letters"
+    SEVERAL = "several"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    UNKNOWN_COUNTRY = "unknown_country"
+    NOT_VALID = "not_valid"
+    EMERGENCY = "emergency"
+    SHORT = "short"
+    PREMIUM = "premium"
+
+
+FAULTS: Final[dict[Fault, str]] = {
+    Fault.EMPTY: "there is no number",
+    Fault.NO_NUMBER: "this is no telephone number",
+    Fault.LETTERS: "it has letters where digits should be",
+    Fault.SEVERAL: "these seem to be several numbers: give each a column of its own",
+    Fault.TOO_SHORT: "it is too short for its country",
+    Fault.TOO_LONG: "it is too long for its country",
+    Fault.UNKNOWN_COUNTRY: "its country is not known: write +COUNTRY, or give a default country",
+    Fault.NOT_VALID: "its country gives out no such numbers",
+    Fault.EMERGENCY: "it is an emergency number",
+    Fault.SHORT: "it is a short number of its country's networks",
+    Fault.PREMIUM: "it is a premium-rate number, which costs who calls it",
+}
+"""What is said of each."""
+
+_KINDS: Final = {
+    PhoneNumberType.FIXED_LINE: Kind.FIXED,
+    PhoneNumberType.MOBILE: Kind.MOBILE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: Kind.FIXED_OR_MOBILE,
+    PhoneNumberType.TOLL_FREE: Kind.TOLL_FREE,
+    PhoneNumberType.PREMIUM_RATE: Kind.PREMIUM,
+    PhoneNumberType.SHARED_COST: Kind.SHARED_COST,
+    PhoneNumberType.VOIP: Kind.VOIP,
+    PhoneNumberType.PERSONAL_NUMBER: Kind.PERSONAL,
+    PhoneNumberType.PAGER: Kind.PAGER,
+    PhoneNumberType.UAN: Kind.COMPANY,
+    PhoneNumberType.VOICEMAIL: Kind.VOICEMAIL,
+}
+_LENGTHS: Final = {
+    ValidationResult.TOO_SHORT: Fault.TOO_SHORT,
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: Fault.TOO_SHORT,
+    ValidationResult.TOO_LONG: Fault.TOO_LONG,
+    ValidationResult.INVALID_COUNTRY_CODE: Fault.UNKNOWN_COUNTRY,
+}
+_UNPARSED: Final = {
+    NumberParseException.INVALID_COUNTRY_CODE: Fault.UNKNOWN_COUNTRY,
+    NumberParseException.TOO_SHORT_AFTER_IDD: Fault.TOO_SHORT,
+    NumberParseException.TOO_SHORT_NSN: Fault.TOO_SHORT,
+    NumberParseException.TOO_LONG: Fault.TOO_LONG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialable:
+    """A number that can be dialled. ``number``: E.164 with its ``+``. ``country``: ISO 3166, ``001`` for none. ``zones``:
+    every time zone it may ring in, mostly one, none if nobody knows. ``extension``: to be dialled after the answer."""
+
+    number: str
+    country: str
+    zones: tuple[str, ...]
+    kind: Kind
+    extension: str = ""
+
+    @property
+    def zone(self) -> str | None:
+        """Its time zone, if only one is possible."""
+        return self.zones[0] if len(self.zones) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Undialable:
+    """Why not."""
+
+    fault: Fault
+
+    def __str__(self) -> str:
+        return FAULTS[self.fault]
+
+
+def is_country(region: str) -> bool:
+    """Whether ``DE`` is a country with telephone numbers (ISO 3166, upper case)."""
+    return region in SUPPORTED_REGIONS
+
+
+def countries() -> tuple[str, ...]:
+    """Every country with telephone numbers."""
+    return tuple(sorted(SUPPORTED_REGIONS))
+
+
+def dialable(written: str, region: str | None = None, *, allow: Set[Fault] = frozenset()) -> Dialable | Undialable:
+    """What ``written`` is, in a country (``DE``) whose numbers may be written without ``+``. ``allow`` PREMIUM, and such
+    numbers are no fault. Never raises, whatever the text."""
+    if len(written) > WRITTEN_MAX:
+        return Undialable(Fault.TOO_LONG if any(map(str.isdigit, written)) else Fault.NO_NUMBER)
+    text = written.strip()
+    if not text:
+        return Undialable(Fault.EMPTY)
+    if _PUNCTUATION.issuperset(text):
+        return _judged(text, region, allow)
+    if not any(map(str.isdecimal, text)):
+        return Undialable(Fault.NO_NUMBER)
+    return _spelled(text, region, allow)
+
+
+def zones(number: str) -> tuple[str, ...]:
+    """The time zones in which an E.164 number may ring; none if nobody knows."""
+    found = dialable(number, allow=frozenset({Fault.PREMIUM}))
+    return found.zones if isinstance(found, Dialable) else ()
+
+
+def _spelled(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable:
+    """A text with more in it than digits and punctuation."""
+    found = _judged(text, region, allow)
+    begin = next(place for place, char in enumerate(text) if char.isdecimal())
+    letter = next((place for place in range(begin, len(text)) if text[place].isalpha()), None)
+    if letter is None:
+        return found
+    if isinstance(found, Dialable):
+        # Spelled in letters a number has more digits than were written
+        written = sum(map(str.isdecimal, text))
+        rest = len(found.number) - 1 - _code_length(found.number)
+        if found.extension and written >= rest + len(found.extension):
+            return found
+    if isinstance(found, Undialable) and found.fault is Fault.SEVERAL:
+        return found
+    if any(map(str.isdecimal, text[letter:])):
+        return Undialable(Fault.LETTERS)
+    # "0171 1234567 (private)"
+    head = _judged(text[begin - text[:begin].endswith("+") : letter].rstrip(" (-/"), region, allow)
+    return head if isinstance(head, Dialable) else Undialable(Fault.LETTERS)
+
+
+def _code_length(number: str) -> int:
+    parsed = parse(number)
+    return len(str(parsed.country_code))
+
+
+def _judged(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable:
+    parsed = _parsed(text, region)
+    # 00 is understood everywhere, also where people dial 011
+    if text.startswith("00") and (isinstance(parsed, Fault) or number_type(parsed) == PhoneNumberType.UNKNOWN):
+        parsed = _parsed(f"+{text[2:]}", None)
+    if isinstance(parsed, Fault):
+        return Undialable(Fault.SEVERAL if _has_several(text) else parsed)
+    sort = number_type(parsed)
+    where = region_code_for_number(parsed)
+    kind = _KINDS.get(sort)
+    if kind is None or where is None:
+        return Undialable(Fault.SEVERAL if _has_several(text) else _fault_of(parsed, text, region))
+    if kind is Kind.PREMIUM and Fault.PREMIUM not in allow:
+        return Undialable(Fault.PREMIUM)
+    extension = parsed.extension or ""
+    if len(extension) > EXTENSION_MAX:
+        return Undialable(Fault.SEVERAL)
+    number = format_number(parsed, PhoneNumberFormat.E164).partition(";")[0]
+    code = str(parsed.country_code)
+    digits = number[1:] if is_number_type_geographical(sort, parsed.country_code or 0) else code
+    return Dialable(number, where, _zones(digits[:TIMEZONE_LONGEST_PREFIX]), kind, extension)
+
+
+def _has_several(text: str) -> bool:
+    """For a text that is no number."""
+    parts = re.split(r"[,;/|&]", text)
+    return sum(sum(map(str.isdecimal, part)) >= _ONE_MIN for part in parts) > 1
+
+
+def _parsed(text: str, region: str | None) -> PhoneNumber | Fault:
+    try:
+        return parse(text, region)
+    except NumberParseException as error:
+        return _UNPARSED.get(error.error_type, Fault.NO_NUMBER)
+
+
+def _fault_of(parsed: PhoneNumber, text: str, region: str | None) -> Fault:
+    national = national_significant_number(parsed)
+    if len(national) <= _SHORT_MAX and region is not None and not text.startswith(("+", "00")):
+        if is_emergency_number(national, region):
+            return Fault.EMERGENCY
+        if is_valid_short_number_for_region(parsed, region):
+            return Fault.SHORT
+    return _LENGTHS.get(is_possible_number_with_reason(parsed), Fault.NOT_VALID)
+
+
+@lru_cache(maxsize=65_536)
+def _zones(prefix: str) -> tuple[str, ...]:
+    for length in range(len(prefix), 0, -1):
+        found = TIMEZONE_DATA.get(prefix[:length])
+        if found is not None:
+            return tuple(found)
+    return ()
