@@ -183,7 +183,7 @@ def cut_up(world: World, call: Row) -> list[list[Row]]:
     before = None
     for segment in line(world, call):
         comes = segment["kind"] in WAITING
-        if before is None or (comes and (before["kind"] in TALKING or before["queue"] != segment["queue"])):
+        if before is None or (comes and (before["kind"] not in WAITING or before["queue"] != segment["queue"])):
             found.append([])
         found[-1].append(segment)
         before = segment
@@ -198,7 +198,7 @@ def _became(call: Row, stay: list[Row], *, followed: bool, first_talk: bool) -> 
     """How a stay ended."""
     last = stay[-1]["outcome"]
     if any(s["kind"] in TALKING for s in stay):
-        handed_on = any(s["kind"] in TALKING and s["outcome"] in BY_HAND for s in stay)
+        handed_on = any(s["kind"] not in WAITING and s["outcome"] in BY_HAND for s in stay)
         return "transferred" if handed_on else call["outcome"]
     if followed:
         return "transferred" if last in BY_HAND else "overflowed"
@@ -441,9 +441,10 @@ def passed_on(world: World) -> list[Row]:
             then = mine[place + 1]
             if then["serial"] in begins or s["outcome"] == "joined":
                 last = next((b for b in begins if b > then["serial"]), math.inf)
+                talked = mine[place - 1] if s["kind"] == "after" else s
                 found.append(c | {
                     "kind": within.get(s["outcome"], "overflow to a queue"), "queue": s["queue"],
-                    "target": f"queue {then['queue']}", "agent": s["agent"] if s["kind"] in TALKING else None,
+                    "target": f"queue {then['queue']}", "agent": talked["agent"] if talked["kind"] in TALKING else None,
                     "talk_us": length_us(mine[: place + 1], ("talked",)), "back": True,
                     "wait_us": length_us(mine[: place + 1], WAITING),
                     "again": any(t["kind"] in TALKING for t in mine[place + 1 :] if t["serial"] < last),

@@ -154,7 +154,12 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         for turn in range(chance.choice((0, 0, 1, 1, 2))):
             # Passed on within our queues: another wait, perhaps with the same agent or in the same queue; or none
             how = chance.choice(("escalated", "transferred", "joined"))
-            segment("talked", lasting(100), **whose, outcome=how, target="queue:support")
+            if chance.random() < 0.3:
+                # The agent was heard leaving before it was heard why
+                segment("talked", lasting(100), **whose, outcome="agent")
+                segment("after", lasting(3), outcome=how)
+            else:
+                segment("talked", lasting(100), **whose, outcome=how, target="queue:support")
             queue = chance.choice(QUEUES)
             whose = {"agent": chance.choice(AGENTS), "offer": f"{call}again{turn}"}
             if how == "joined" and chance.random() < 0.5:

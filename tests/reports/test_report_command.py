@@ -18,10 +18,11 @@ from click.testing import CliRunner, Result
 from reportkit import World, fill, make_world
 
 from acd.cli import cli
+from acd.records.trail import entry, insert
 from acd.reports.catalogue import REPORTS
 from acd.store import upgrade
 from acd.store.location import locate
-from acd.store.tables import calls
+from acd.store.tables import audit, calls
 
 Acd = Callable[..., Result]
 
@@ -225,3 +226,42 @@ def test_list_and_help_name_everything(acd: Acd) -> None:
         assert definition.about.split(";")[0][:40] in text
         assert all(column.name in text for column in definition.columns)
     assert "acd report heatmap" in acd("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("report", "kinds"),
+    [
+        ("service", ["calls"]),
+        ("agents", ["calls", "agent_states"]),
+        ("states", ["agent_states"]),
+        ("timeline", ["agent_states"]),
+        ("repeat", ["calls", "callers"]),
+        ("abandoned", ["calls", "callers"]),
+        ("skills", ["calls", "decisions"]),
+        ("calls", ["calls", "callers"]),
+    ],
+)
+def test_what_retention_took_of_the_range_is_announced(
+    acd: Acd, during: list[str], filled: str, world: World, report: str, kinds: list[str]
+) -> None:
+    def told(kept: dict[str, float]) -> tuple[list[str], dict[str, str]]:
+        engine = locate(filled).engine()
+        with engine.begin() as connection:
+            connection.execute(sa.delete(audit))
+            made = entry("service", "retention", "records", {"kept_from": kept}, world.now)
+            insert(connection, made)
+        engine.dispose()
+        found = json.loads(acd(report, *during, "--format", "json").stdout)
+        return [note for note in found["notes"] if "by retention" in note], found["taken_before"]
+
+    every = ("calls", "agent_states", "callers", "decisions", "recordings")
+    inside = (world.from_s + world.to_s) / 2
+    notes, taken = told(dict.fromkeys(every, inside))
+    assert list(taken) == kinds
+    assert {time.strftime("%Y", time.gmtime(inside))} == {at[:4] for at in taken.values()}
+    assert len(notes) == len(kinds)
+    assert all(note.startswith("of before 2") for note in notes)
+    shown = re.sub(r"\s+", " ", acd(report, *during).output)
+    assert notes[0][:40] in shown
+    assert told(dict.fromkeys(every, world.from_s)) == ([], {})
+    assert told({}) == ([], {})

@@ -70,8 +70,8 @@ def _gave_up_again() -> sa.ColumnElement[bool]:
 def _waited_again_us() -> sa.ColumnElement[Any]:
     """Of ``calls``: how long the caller waited after the last conversation."""
     s = segments.c
-    talked = _segment(sa.func.max(s.ended_at, type_=UtcTime())).where(s.kind.in_(TALKING)).scalar_subquery()
-    return lasted(talked, calls.c.ended_at)
+    talked = _segment(sa.func.max(s.ended_at, type_=UtcTime())).where(s.kind.in_((*TALKING, SegmentKind.AFTER)))
+    return lasted(talked.scalar_subquery(), calls.c.ended_at)
 
 
 def abandoned(database: Database, ask: Ask) -> list[Row]:

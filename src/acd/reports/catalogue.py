@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from acd.domain.errors import ReportError, UnknownNameError
+from acd.records.horizon import LATEST, announced, kept_from, taken_of
 from acd.reports import agents, callers, callrows, measures, timeline, transfers
 from acd.reports.ask import Ask, known, nearest
 from acd.reports.cuts import UNITS
@@ -15,6 +16,7 @@ from acd.reports.measures import MEASURES
 from acd.reports.model import Column, Heading, Kind, Report, Row
 from acd.reports.stays import stays
 from acd.reports.summary import Subject, summarize
+from acd.store.times import to_datetime
 
 Made = tuple[tuple[Column, ...], Iterable[Row], Row | None]
 Make = Callable[[Database, Ask, list[str]], Made]
@@ -242,11 +244,34 @@ def make(database: Database, definition: Definition, ask: Ask) -> Report:
         definition.name, definition.title, ask.period.from_s, ask.period.to_s, ask.zone.key, ask.now, by,
         ask.filters.given(), _settings(definition, ask),
     )  # fmt: skip
-    report = Report(heading, made, rows, len(by), total, notes, streamed=definition.streamed)
+    taken = _taken(database, definition, ask)
+    notes += announced(taken, lambda at: f"{to_datetime(at).astimezone(ask.zone):%Y-%m-%d %H:%M}")
+    report = Report(heading, made, rows, len(by), total, notes, streamed=definition.streamed, taken=taken)
     if definition.streamed:
         report.expected = callrows.count(database, ask)
     # Lists choose among the columns they have; the others were told which to make
     return _narrowed(report, columns) if columns and not definition.by else report
+
+
+_STATES_ONLY = frozenset({"states", "timeline"})
+_BESIDES = {
+    "agents": ("agent_states",),
+    "repeat": ("callers",),
+    "abandoned": ("callers",),
+    "calls": ("callers",),
+}
+"""What reports are made of besides calls."""
+
+
+def _taken(database: Database, definition: Definition, ask: Ask) -> dict[str, float]:
+    """What retention has taken of the range, as ``Report.taken``."""
+    kinds: tuple[str, ...] = ("calls", *_BESIDES.get(definition.name, ()))
+    if definition.name in _STATES_ONLY:
+        kinds = ("agent_states",)
+    if "skill" in ask.by:
+        kinds = (*kinds, "decisions")
+    runs = database.rows(LATEST)
+    return taken_of(kept_from(runs[0].detail if runs else None), kinds, ask.period.from_s)
 
 
 def _narrowed(report: Report, names: Sequence[str]) -> Report:

@@ -65,6 +65,8 @@ class Report:
     streamed: bool = False
     expected: int | None = None
     """About how many rows a streamed report has, for a progress bar."""
+    taken: dict[str, float] = field(default_factory=dict)
+    """What retention took of the range: kind (``calls``, ``agent_states``...) -> UTC seconds before which it is gone."""
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)

@@ -36,9 +36,9 @@ _OWN = ("call", "node", "client", "did", "queue", "agent")
 @dataclass(frozen=True, slots=True)
 class Line:
     """The segments, wrap-ups apart, of calls that were in several queues or waited again. ``rows`` has a row each: call,
-    serial, kind, queue, agent, started_at, ended_at, outcome. ``stay`` counts the call's stays from 1; ``waits`` and
-    ``begins`` (a stay) are 0 or 1, and so are ``waited`` of the segment before (null: there is none) and ``then_begins`` of
-    the next; ``then_queue`` is the next one's."""
+    serial, kind, queue, agent (after a conversation: who had it), started_at, ended_at, outcome. ``stay`` counts the call's
+    stays from 1; ``waits`` and ``begins`` (a stay) are 0 or 1, and so are ``waited`` of the segment before (null: there is
+    none) and ``then_begins`` of the next; ``then_queue`` is the next one's."""
 
     rows: sa.CTE
 
@@ -79,7 +79,9 @@ def line_of(chosen: sa.CTE) -> Line:
     window: Any = {"partition_by": s.call, "order_by": s.serial}
     seen = (
         sa.select(
-            *(s[name] for name in names),
+            *(s[name] for name in names if name != "agent"),
+            # A caller may be passed on when the agent was heard leaving before
+            sa.case((s.kind == SegmentKind.AFTER, sa.func.lag(s.agent).over(**window)), else_=s.agent).label("agent"),
             waits.label("waits"),
             sa.func.lag(waits).over(**window).label("waited"),
             sa.func.lag(s.queue).over(**window).label("queue_before"),
@@ -124,7 +126,7 @@ def _stays_of(line: Line) -> sa.Subquery:
             ),
             sa.func.max(sa.func.coalesce(of.then_begins, 0)).label("followed"),
             sa.func.max(of.outcome).filter(ends).label("last"),
-            sa.func.max(sa.case((sa.and_(talks, of.outcome.in_(_BY_HAND)), 1), else_=0)).label("handed_on"),
+            sa.func.max(sa.case((sa.and_(of.waits == 0, of.outcome.in_(_BY_HAND)), 1), else_=0)).label("handed_on"),
         )
         .group_by(of.call, of.stay)
         .subquery("stayed")

@@ -100,7 +100,7 @@ def _within(ask: Ask) -> sa.Select[Any]:
 
     along = sa.select(
         of.call, of.queue, of.stay, of.outcome, of.then_begins, of.then_queue,
-        sa.case((talks, of.agent)).label("agent"),
+        sa.case((of.waits == 0, of.agent)).label("agent"),
         before(of.kind == SegmentKind.TALKED).label("talk_us"), before(of.waits == 1).label("wait_us"),
     ).subquery("along").c  # fmt: skip
     answered = sa.select(of.call, of.stay).where(talks).distinct().subquery("answered").c

@@ -44,5 +44,9 @@ def write_json(report: Report, file: BinaryIO, tick: Callable[[int], None]) -> N
     for n, row in enumerate(ticking(iter(report), tick)):
         file.write((",\n    " if n else "\n    ").encode() + json.dumps(row_object(row)).encode())
     total = None if report.total is None else row_object(report.total)
-    tail = f'\n  ],\n  "total": {json.dumps(total)},\n  "notes": {json.dumps(report.notes)}\n}}\n'
+    taken = {kind: moment(at, ZoneInfo(report.heading.zone)) for kind, at in report.taken.items()}
+    tail = (
+        f'\n  ],\n  "total": {json.dumps(total)},\n  "notes": {json.dumps(report.notes)},'
+        f'\n  "taken_before": {json.dumps(taken)}\n}}\n'
+    )
     file.write(tail.encode())
