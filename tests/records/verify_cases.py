@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,15 @@ from acd.store.location import locate
 
 def wrong(database: Database, **how: Any) -> list[Violation]:
     return list(Verifier(database.url, **how).violations())
+
+
+def configure(database: Database, second: float, *queues: str, packed: bool = False) -> None:
+    """Note a configuration with these queues."""
+    body = {"definition": {"queues": {name: {} for name in queues}}}
+    if packed:
+        body = {"zlib": base64.b64encode(zlib.compress(json.dumps(body["definition"]).encode())).decode()}
+    row = f"('r{second}', {at(second)}, 'start', '{json.dumps(body)}')".replace(":", "\\:")
+    database.execute(f"INSERT INTO revisions (revision, loaded_at, who, detail) VALUES {row}")
 
 
 BROKEN: list[tuple[str, str, str | None]] = [
@@ -80,6 +92,21 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("offer", "UPDATE decisions SET detail = '{\"rule\": \"x\"}' WHERE offer = 'o4'", "c3"),
     ("explained", "DELETE FROM decisions WHERE call = 'c1'", "c1"),
     ("explained", "UPDATE decisions SET kind = 'waits' WHERE call = 'c1'", "c1"),
+    ("wrap", "UPDATE segments SET agent = 'bob' WHERE call = 'c1' AND kind = 'wrapped'", "c1"),
+    ("wrap", "UPDATE segments SET agent = NULL WHERE call = 'c1' AND kind = 'wrapped'", "c1"),
+    ("wrap", "UPDATE segments SET offer = 'o3' WHERE call = 'c1' AND kind = 'wrapped'", "c1"),
+    ("word", "UPDATE agent_states SET state = 'DREAMING' WHERE agent = 'bob' AND state = 'AVAILABLE'", None),
+    ("word", "UPDATE agents SET state = 'talking' WHERE agent = 'bob'", None),
+    ("word", "UPDATE segments SET kind = 'lay' WHERE call = 'c2' AND serial = 1", "c2"),
+    ("word", "UPDATE segments SET outcome = 'answerd' WHERE call = 'c3' AND serial = 3", "c3"),
+    ("word", "UPDATE segments SET outcome = '' WHERE call = 'c5' AND serial = 0", "c5"),
+    ("cause", "UPDATE calls SET cause = 128 WHERE call = 'c2'", "c2"),
+    ("cause", "UPDATE calls SET cause = -1 WHERE call = 'c4'", "c4"),
+    ("queue", "UPDATE calls SET queue = '' WHERE call = 'c2'", "c2"),
+    ("queue", "UPDATE calls SET queue = '' WHERE call = 'c5'", "c5"),
+    ("queue", "UPDATE calls SET queue = 'mian' WHERE call = 'c2'", "c2"),
+    ("queue", "UPDATE segments SET queue = NULL WHERE call = 'c3' AND serial = 2", "c3"),
+    ("queue", "UPDATE segments SET queue = 'mian' WHERE call = 'c3' AND serial = 2", "c3"),
     ("orphan", "UPDATE segments SET call = 'c10' WHERE call = 'c2'", "c10"),
     ("orphan", "UPDATE decisions SET call = 'z10' WHERE call = 'c6'", "z10"),
 ]
@@ -97,6 +124,7 @@ async def test_a_lawful_day_is_found_lawful(database: Database, tmp_path: Path) 
 
 async def test_every_corruption_is_found_by_its_rule(database: Database, tmp_path: Path) -> None:
     await write_day(database, tmp_path)
+    configure(database, 0, "main")
     whole = database.contents()
     missed, elsewhere = [], []
     engine = locate(database.url).engine()
@@ -152,6 +180,33 @@ async def test_only_the_time_that_is_asked_for_is_looked_at(database: Database, 
     assert {one.call for one in wrong(database, since=START + 2)} == {"c6"}
     assert {one.call for one in wrong(database, until=START + 2)} == {"c1"}
     assert {one.call for one in wrong(database, since=START + 2, until=START + 83)} == set()
+
+
+async def test_a_queue_is_looked_for_in_every_configuration_that_was(database: Database, tmp_path: Path) -> None:
+    """Calls from before the first one that was kept are not judged."""
+    await write_day(database, tmp_path)
+    configure(database, 75, "other", packed=True)
+    (found,) = wrong(database)
+    assert (found.rule, found.call) == ("queue", "c5")
+    assert "c5 and 1 more" in found.message
+    assert "'main'" in found.message
+    configure(database, 80, "main", "other", packed=True)
+    configure(database, 90, "new")
+    assert wrong(database) == []
+    configure(database, 0, "old")
+    database.execute("UPDATE segments SET queue = 'mian' WHERE call = 'c1' AND serial = 1")
+    assert [(one.rule, one.call) for one in wrong(database)] == [("queue", "c1")]
+
+
+async def test_who_was_taken_by_no_queue_names_none(database: Database, tmp_path: Path) -> None:
+    day = Day()
+    day.call("c0", 0)
+    day.close("c0", 0, CallOutcome.FALLBACK, "dialplan:sorry,s,1")
+    await write_day(database, tmp_path, day.records)
+    database.execute("UPDATE calls SET queue = ''")
+    assert wrong(database) == []
+    database.execute("UPDATE calls SET outcome = 'overflowed'")
+    assert [one.rule for one in wrong(database)] == ["queue"]
 
 
 async def test_what_retention_took_is_no_contradiction(database: Database, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from acd.domain.states import AgentState, SegmentKind
 from acd.records.call_rules import CONVERSATION, JOINED, RESTART
 from acd.records.rows import IntervalRow, SegmentRow
 from acd.records.violation import Violation
+from acd.records.word_rules import STATES
 
 IN_CALL = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
 FOUND_MAX = 10_000
@@ -51,6 +52,8 @@ class AgentCheck:
                 )
             if row.ended_at is not None and row.ended_at < row.started_at:
                 self._state(f"{row.state} ({row.serial}) ends before it starts")
+            if row.state not in STATES:
+                self._add("word", f"{row.state!r} ({row.serial}) is no state", None)
             if row.state == AgentState.PAUSED and not row.reason:
                 self._add("reason", f"PAUSED ({row.serial}) without a reason", None)
             if row.state in IN_CALL and not row.call:
@@ -72,6 +75,8 @@ class AgentCheck:
             self._state(
                 f"is {self.in_force[1]} ({self.in_force[0]}), the last interval says {last.state} ({last.serial})"
             )
+        if self.in_force[1] not in STATES:
+            self._add("word", f"is {self.in_force[1]!r}, which is no state", None)
         if self.finished and last.state in IN_CALL:
             self._add("state", f"is {last.state} with call {last.call} for ever", last.call)
 

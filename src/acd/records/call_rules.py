@@ -46,6 +46,7 @@ def call_violations(
             yield _wrong("chain", call, f"stretch {segment.serial} ({segment.kind}) ends before it starts")
     yield from _talk(call, line)
     yield from _hold(call, line)
+    yield from _wraps(call, segments)
     yield from _facts(call, segments, line)
     yield from _offers(call, line, explained)
 
@@ -123,6 +124,23 @@ def _hold(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation]:
         if not within or before is None or (before.agent, before.offer) != (segment.agent, segment.offer):
             beside = "nothing" if before is None else f"{before.kind} of {before.agent}"
             yield _wrong("hold", call, f"stretch {segment.serial} ({segment.kind} by {segment.agent}) follows {beside}")
+
+
+def _wraps(call: CallRow, segments: Sequence[SegmentRow]) -> Iterator[Violation]:
+    talked = [segment for segment in segments if segment.kind == SegmentKind.TALKED]
+    for segment in segments:
+        if segment.kind == SegmentKind.WRAPPED and not any(_is_after(segment, talk) for talk in talked):
+            after = f"offer {segment.offer}" if segment.offer else "it"
+            yield Violation(
+                "wrap",
+                f"call {call.call} is wrapped up by {segment.agent}, who did not talk in {after}",
+                *(call.call, segment.agent),
+            )
+
+
+def _is_after(wrap: SegmentRow, talk: SegmentRow) -> bool:
+    """Whether a wrap-up is of this conversation."""
+    return wrap.agent is not None and wrap.agent == talk.agent and wrap.offer in (None, talk.offer)
 
 
 def _facts(call: CallRow, segments: Sequence[SegmentRow], line: Sequence[SegmentRow]) -> Iterator[Violation]:

@@ -50,6 +50,8 @@ class CallRow(NamedTuple):
     offers: int | None
     ronas: int | None
     talks: int | None
+    queue: str
+    cause: int | None
 
 
 class SegmentRow(NamedTuple):
@@ -64,6 +66,7 @@ class SegmentRow(NamedTuple):
     ended_at: int | None
     outcome: str | None
     target: str | None
+    queue: str | None
 
 
 class IntervalRow(NamedTuple):

@@ -21,7 +21,8 @@ from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations
 from acd.records.horizon import Horizon, horizon
 from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns, reading
 from acd.records.violation import Violation
-from acd.store.tables import agent_states, agents, calls, decisions, segments
+from acd.records.word_rules import QueuesNamed, word_violations
+from acd.store.tables import agent_states, agents, calls, decisions, revisions, segments
 
 PIECE = 1000
 """Calls looked at together."""
@@ -66,6 +67,7 @@ class Verifier:
         self._until = None if until is None else round(until * SECOND_US)
         self._progress = progress or (lambda what, done, total: None)
         self.seen = Verified()
+        self._queues = QueuesNamed(None)
 
     def violations(self) -> Iterator[Violation]:
         """Everything that is wrong, as it is found. Raises SchemaError, StoreError."""
@@ -80,7 +82,9 @@ class Verifier:
             raise StoreError(f"the database holds what is no record of acd's: {error}") from error
 
     def _all(self, connection: sa.Connection, known: Horizon) -> Iterator[Violation]:
+        self._queues = QueuesNamed(self._configured_since(connection))
         yield from self._calls(connection, known)
+        yield from self._undefined(connection)
         yield from self._channels(connection)
         yield from self._wraps(connection)
         yield from self._agents(connection, known)
@@ -159,7 +163,9 @@ class Verifier:
         self, call: CallRow, mine: Sequence[SegmentRow], explained: dict[str, frozenset[str]], known: Horizon
     ) -> Iterator[Violation]:
         gone = known.decisions is not None and call.entered_at < known.decisions
-        return call_violations(call, mine, None if gone else explained, finished=self._finished)
+        self._queues.note(call, mine)
+        yield from call_violations(call, mine, None if gone else explained, finished=self._finished)
+        yield from word_violations(call, mine)
 
     def _beside(
         self, table: sa.Table, query: sa.Select[*tuple[Any, ...]], piece: Sequence[CallRow], after: CallRow | None
@@ -204,6 +210,20 @@ class Verifier:
                 yield _from_call(call, "which was on another channel and is not linked to it")
             if source.ended_at is None or source.ended_at > call.entered_at:
                 yield _from_call(call, "which was not over by then")
+
+    # -- queues ------------------------------------------------------------------------------------------------------
+
+    def _configured_since(self, connection: sa.Connection) -> int | None:
+        with connection.begin():
+            return connection.execute(sa.select(sa.func.min(sa.type_coerce(revisions.c.loaded_at, Micros)))).scalar()
+
+    def _undefined(self, connection: sa.Connection) -> Iterator[Violation]:
+        query = sa.select(revisions.c.detail).order_by(revisions.c.loaded_at.desc())
+        with connection.begin():
+            rows = connection.execution_options(yield_per=1).execute(query)
+            with rows:
+                details = (detail for (detail,) in rows if isinstance(detail, dict))
+                yield from self._queues.violations(details)
 
     # -- channels ----------------------------------------------------------------------------------------------------
 

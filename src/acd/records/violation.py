@@ -15,13 +15,16 @@ RULES = {
     "target": "a transferred call says where it went",
     "channel": "a channel is one call at a time",
     "from_call": "what a call came from was on its channel, or linked to it, and was over before",
-    "wrap": "a wrap-up is open only while its agent is in it",
+    "wrap": "a wrap-up is of whoever talked in its offer, and open only while he is in it",
     "state": "an agent's intervals lie end to end, and the last is the state in force",
     "reason": "an interval says why, or in which call, where that is due",
     "overlap": "nobody is on two calls at once",
     "talking": "agents' intervals and calls' stretches tell of the same conversations",
     "offer": "an offer is made to one agent, or to several at once as was decided, for one call",
     "explained": "every offer is explained",
+    "word": "states, kinds and endings are words that there are",
+    "cause": "the cause of a call's end is one of Q.850, 0 to 127",
+    "queue": "calls and stretches name queues that a configuration had",
     "orphan": "what is said of a call is said of one that there is",
 }
 """Every rule by its word."""
