@@ -14,6 +14,7 @@ from storekit import QUICK, Database, settled
 from acd.domain.records import CallAnnotated
 from acd.domain.states import CallOutcome
 from acd.records import retention
+from acd.records.horizon import kept_from
 from acd.records.retention import DAY_S, Policy, Retention, StoppedError
 from acd.records.trail import entry, write_now
 from acd.records.verify import Verifier
@@ -201,3 +202,16 @@ async def test_the_service_writes_meanwhile(
     assert store.state()["spilled"] == 0
     await store.close()
     assert calls_of(database) == ["c5", *(f"n{n}" for n in range(5))]
+
+
+async def test_every_run_says_from_when_on_it_is_whole_and_forgets_no_earlier_one(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also when fewer days were kept before than are now."""
+    await write_day(database, tmp_path)
+    for policy, seconds in ((EVERYTHING, 51), (Policy(calls=10), 60), (Policy(notes=10), 70)):
+        runs(database, tmp_path, policy, seconds).run("me")
+    found = [kept_from(row["detail"]) for row in sorted(database.rows(audit), key=lambda row: row["at"])]
+    assert [{kind: round(at - START) for kind, at in kept.items()} for kept in found[-2:]] == [
+        {"calls": 60, "decisions": 51, "agent_states": 51, "callers": 51}
+    ] * 2

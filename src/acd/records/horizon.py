@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +29,37 @@ class Horizon:
         return max((at for at in (self.calls, self.agent_states, since) if at is not None), default=None)
 
 
+LATEST = sa.select(audit.c.detail).where(audit.c.action == ACTION).order_by(audit.c.at.desc()).limit(1)
+"""The detail of retention's latest run."""
+
+
 def horizon(connection: sa.Connection) -> Horizon:
     """As the latest run of retention left it."""
-    query = sa.select(audit.c.detail).where(audit.c.action == ACTION).order_by(audit.c.at.desc()).limit(1)
-    detail: Any = connection.execute(query).scalar()
+    at = {kind: round(value * SECOND_US) for kind, value in kept_from(connection.execute(LATEST).scalar()).items()}
+    return Horizon(at.get("calls"), at.get("decisions"), at.get("agent_states"))
+
+
+def kept_from(detail: Any) -> dict[str, float]:
+    """Kind -> UTC s before which retention has taken it away, of a run's detail (None: there was none)."""
     kept = detail.get("kept_from") if isinstance(detail, dict) else None
     found = kept if isinstance(kept, dict) else {}
-    at = {kind: round(value * SECOND_US) for kind, value in found.items() if isinstance(value, int | float)}
-    return Horizon(at.get("calls"), at.get("decisions"), at.get("agent_states"))
+    return {kind: float(value) for kind, value in found.items() if isinstance(value, int | float)}
+
+
+def taken_of(kept: Mapping[str, float], kinds: Iterable[str], from_s: float) -> dict[str, float]:
+    """Of ``kinds``, those of which what began after ``from_s`` is not all there any more: kind -> UTC s before which it is
+    gone."""
+    return {kind: kept[kind] for kind in kinds if kind in kept and from_s < kept[kind]}
+
+
+def announced(taken: Mapping[str, float], say: Callable[[float], str]) -> list[str]:
+    """A line a kind that a reader of figures must know. ``say`` writes a moment (UTC s)."""
+    return [f"of before {say(at)} {_GONE[kind]}" for kind, at in taken.items() if kind in _GONE]
+
+
+_GONE = {
+    "calls": "calls were deleted by retention: they are in no figure",
+    "agent_states": "agents' states were deleted by retention: times are shorter than they were, or missing",
+    "callers": "callers' numbers were deleted by retention: who called again, or was reached, is not known",
+    "decisions": "explanations were deleted by retention: what calls asked for is not known",
+}

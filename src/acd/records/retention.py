@@ -14,12 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.records.horizon import ACTION, horizon
+from acd.records.horizon import ACTION, LATEST, kept_from
 from acd.records.recordings import remove_recording
-from acd.records.rows import SECOND_US, reading, writing
+from acd.records.rows import reading, writing
 from acd.records.trail import entry, insert
 from acd.store.tables import agent_states, agents, audit, calls, decisions, segments
 
+KINDS = ("calls", "decisions", "agent_states", "callers")
+"""Of what a run says from when on it is whole: rules and reports ask for it."""
 PIECE = 500
 """Calls, or rows, in one transaction."""
 REST_MIN_S, REST_MAX_S = 0.005, 0.5
@@ -122,20 +124,14 @@ class Retention:
     def _begin(self, connection: sa.Connection, who: str) -> tuple[Any, float]:
         """The entry that says from when on the records are whole; and from when on explanations may be left."""
         with connection.begin():
-            before = horizon(connection)
-            kept: dict[str, float] = {}
-            for kind in ("calls", "decisions", "agent_states"):
-                was = getattr(before, kind)
-                given = [
-                    at for at in (None if was is None else was / SECOND_US, self.limits.get(kind)) if at is not None
-                ]
-                if given:
-                    kept[kind] = max(given)
+            before = kept_from(connection.execute(LATEST).scalar())
+            kinds = [kind for kind in KINDS if kind in before or kind in self.limits]
+            kept = {kind: max(of[kind] for of in (before, self.limits) if kind in of) for kind in kinds}
             made = entry(
                 who, ACTION, "records", {"kept_from": kept, "limits": self.limits, "outcome": "begun"}, self._now
             )
             insert(connection, made)
-        return made, 0.0 if before.decisions is None else before.decisions / SECOND_US - MARGIN_S
+        return made, before["decisions"] - MARGIN_S if "decisions" in before else 0.0
 
     def _pieces(self, connection: sa.Connection, kind: str, limit: float, start: float) -> Iterator[int]:
         """Take away piece by piece; the rows of each."""
