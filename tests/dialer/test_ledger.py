@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.dialer.ledger import PROFILES, SPANS, Ledger, Rule, Slack
+from acd.dialer.ledger import Ledger, Slack
+from acd.domain.dialrules import Rule
 from acd.domain.errors import ConfigurationError
 
 AT_S = datetime(2026, 3, 30, 12, tzinfo=UTC).timestamp()
@@ -146,12 +147,6 @@ def test_unknown_windows_and_empty_rules_are_refused() -> None:
         Ledger((), AT_S)
     with pytest.raises(ConfigurationError, match="false positives"):
         book(false_positive=0.5)
-
-
-def test_profiles_have_windows() -> None:
-    assert {rule.span for profile in PROFILES.values() for rule in profile.rules} <= set(SPANS)
-    assert PROFILES["us"].rules == (Rule("days30", 0.03),)
-    assert PROFILES["ca"].rules == (Rule("month", 0.05),)
 
 
 @settings(max_examples=100, deadline=None)

@@ -4,11 +4,13 @@ Pure: no clock, no chance, no IO; times are UTC seconds, given as arguments. Age
 `Supply` and answers with a count.
 """
 
-from acd.dialer.ledger import PROFILES, Ledger, Profile, Rule
+from acd.dialer.ledger import Ledger
 from acd.dialer.pacing import Decision, Pacer, Power, Preview, Progressive, Why
 from acd.dialer.predictive import Predictive
+from acd.dialer.rules import PROFILES, Profile
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import Busy, Line, Supply
+from acd.domain.dialrules import Rule
 
 __all__ = [
     "PROFILES",

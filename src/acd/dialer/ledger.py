@@ -11,58 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final, Literal
+from typing import Any
 
+from acd.domain.dialrules import Rule, Span
 from acd.domain.errors import ConfigurationError
 
-Span = Literal["day", "days30", "month", "campaign"]
-SPANS: Final[tuple[Span, ...]] = ("day", "days30", "month", "campaign")
 _DAYS_30_S = 30 * 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """At most ``cap`` of the calls that people answered may be abandoned in each window of ``span``: a calendar day, each
-    successive 30 days from the campaign's start, a calendar month, the whole campaign."""
-
-    span: Span
-    cap: float
-
-    def __post_init__(self) -> None:
-        if self.span not in SPANS:
-            raise ConfigurationError(f"a window is one of {', '.join(SPANS)}, not {self.span!r}")
-        if not 0 <= self.cap < 1:
-            raise ConfigurationError(f"the share that may be abandoned must be from 0 to below 1, not {self.cap}")
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The part of a country's rules that pacing needs. The operator is responsible for the law that applies.
-
-    ``connect_s``: an agent must be there so soon after the greeting. ``ring_s``: no line is given up earlier.
-    ``false_positives``: people taken for machines count as abandoned."""
-
-    name: str
-    rules: tuple[Rule, ...]
-    connect_s: float = 2.0
-    ring_s: float = 15.0
-    false_positives: bool = True
-
-
-PROFILES: Final[dict[str, Profile]] = {
-    # 16 CFR 310.4(b)(4): over a campaign of less than 30 days, or each successive 30 days of it
-    "us": Profile("us", (Rule("days30", 0.03),)),
-    # Ofcom, statement on persistent misuse, in force from 1 March 2017: no safe harbour, the rate still told per 24 hours
-    "uk": Profile("uk", (Rule("day", 0.03),)),
-    # AGCOM's code on silent calls: at most 3 in 100, cut within 3 seconds
-    "it": Profile("it", (Rule("day", 0.03),), connect_s=3.0),
-    # CRTC Unsolicited Telecommunications Rules, part IV: 5 % a calendar month
-    "ca": Profile("ca", (Rule("month", 0.05),)),
-    # No figure of their own: the day's 3 % is kept as good practice
-    "nl": Profile("nl", (Rule("day", 0.03),)),
-    "pl": Profile("pl", (Rule("day", 0.03),)),
-    "br": Profile("br", (Rule("day", 0.03),)),
-}
 
 
 @dataclass(slots=True)

@@ -104,8 +104,8 @@ USUAL_RETRIES: Final[Mapping[AttemptOutcome, Retry]] = MappingProxyType(
         AttemptOutcome.CONGESTION: Retry(600.0, 3, backoff=2.0),
         AttemptOutcome.FAILED: Retry(600.0, 3, backoff=2.0),
         AttemptOutcome.DECLINED: Retry(24 * HOUR_S, 1),
-        AttemptOutcome.INVALID: Retry(0.0, 1, same_number=False),
-        AttemptOutcome.FAX: Retry(0.0, 1, same_number=False),
+        AttemptOutcome.INVALID: Retry(0.0, 10, same_number=False),
+        AttemptOutcome.FAX: Retry(0.0, 10, same_number=False),
         AttemptOutcome.UNKNOWN: Retry(24 * HOUR_S, 1),
     }
 )

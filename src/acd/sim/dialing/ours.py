@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from acd.dialer import Ledger, Rule
 from acd.dialer.durations import Durations
-from acd.dialer.ledger import Ledger, Rule
 from acd.dialer.pacing import Decision, Pacer
 from acd.dialer.statistics import Statistics
 from acd.sim.dialing.hall import Hall
