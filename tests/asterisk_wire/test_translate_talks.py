@@ -8,6 +8,8 @@ colleague's leg. Every event comes 10 ms after the one before.
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from acd.asterisk.translate import Translator
@@ -146,3 +148,41 @@ def test_joined_with_a_phone_that_rings() -> None:
 def test_a_caller_who_is_gone_by_then_takes_nobodys_place() -> None:
     events = told(f"{BEGIN}; ask s 1001 101; join a s; hangup c; hangup a; hangup s")
     assert events[2:] == ["CallEnded@6 c", "CallEnded@8 s"]
+
+
+ENDS = ("join a s", "leave B1 c", "leave B1 a", "hangup a", "hangup s")
+
+
+@pytest.mark.parametrize(
+    "order", [one for one in permutations(ENDS) if one.index("leave B1 a") < one.index("hangup a")]
+)
+def test_joined_with_a_queue_in_whatever_order_that_is_told(order: tuple[str, ...]) -> None:
+    """Each channel's thread tells its own; the caller is never taken for one who was sent away."""
+    events = told(f"{BEGIN}; ask s 1001 101; {'; '.join(order)}")
+    kinds = [line.split("@")[0] for line in events]
+    (joined,) = [line for line in events if line.startswith("CallJoined")]
+    assert joined.split()[1:] == ["c", "s"]
+    assert "CallTransferred" not in kinds
+    assert not [line for line in events if line.startswith("CallEnded") and line.endswith(" c")]
+    assert kinds.count("TalkEnded") <= 1
+
+
+MOVES = ("leave B1 a", "hangup a", "leave B1 c", "leave B2 s", "enter B2 c", "join a s")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        one
+        for one in permutations(MOVES)
+        if one.index("leave B1 a") < one.index("hangup a")
+        and one.index("leave B1 c") < one.index("enter B2 c") < one.index("join a s")
+    ],
+)
+def test_joined_with_who_talks_in_whatever_order_that_is_told(order: tuple[str, ...]) -> None:
+    events = told(f"{BEGIN}; {CONSULT}; {'; '.join(order)}; hangup s; hangup b; hangup c")
+    joined = [line for line in events if line.startswith("CallJoined")]
+    assert [line.split()[1:] for line in joined] == [["c", "s"]]
+    assert not [line for line in events if line.startswith("CallTransferred")]
+    ends = [line.split(" ", 1)[1] for line in events if line.startswith("TalkEnded")]
+    assert ends[-1] == "offer-s agent"

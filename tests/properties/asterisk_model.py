@@ -190,11 +190,13 @@ class AsteriskModel:
         own = channel.own
         return own is not None and self.channels.get(own.name) is own and own.call is not None and own.on_line
 
-    def join(self, channel: Channel, at: float) -> None:
+    def join(self, channel: Channel, at: float, *, heard_first: bool = False) -> None:
         """The agent's phone hands the caller over to its own call: he stands in its place, bearing its variables; in a
-        bridge already he keeps his own."""
+        bridge already he keeps his own. ``heard_first``: that they left their bridge is told before it is told why."""
         own = channel.own
         assert own is not None
+        if heard_first and channel.offer is not None:
+            self.tell(ev.TalkEnded(at, channel.offer, "caller"))
         self._release_phones(channel, at)
         del self.channels[own.name]
         if own.phase is not Phase.TALKING:

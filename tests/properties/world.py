@@ -217,7 +217,7 @@ class World:
         # What is under way to either channel finds another one there, or none
         self.tainted[model.node] |= bool(model.outbox)
         self.tainted[model.node] |= any(c.channel in (own.name, channel.name) for c in self.wire[model.node])
-        model.join(channel, self.utc)
+        model.join(channel, self.utc, heard_first=self.choose(2) == 1)
 
     def agent_sends_caller_back(self) -> None:
         channel = self.pick(Phase.TALKING)

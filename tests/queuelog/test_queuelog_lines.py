@@ -74,6 +74,14 @@ CONNECT = "8|u-c|sales|ann|CONNECT|8|o1|3"
             id="passed on to another queue",
         ),
         pytest.param(
+            [*RANG, ("talked", 8, 30, "ann", "o1", "caller"), ("after", 30, 30, None, None, "joined"),
+             ("waited", 30, 33, None, None, "abandoned", "help")],
+            {"by": "caller"},
+            [CONNECT, "30|u-c|sales|ann|BLINDTRANSFER|help|queue|8|22|1", "30|u-c|help|NONE|ENTERQUEUE||+49|1",
+             "33|u-c|help|NONE|ABANDON|1|1|3"],
+            id="passed on, and the agent was heard leaving before",
+        ),
+        pytest.param(
             [*RANG, ("talked", 8, 30, "ann", "o1"), ("after", 30, 30.1)],
             {"ends": "lost_track", "by": "unknown"},
             [CONNECT, "30|u-c|sales|ann|COMPLETECALLER|8|22|1"],

@@ -83,6 +83,7 @@ _OF_NO_LEG = frozenset({"", "ANSWER", "CANCEL"})
 _OF_LEGS = frozenset({"BUSY", "CHANUNAVAIL", "NOANSWER", "CONGESTION"})
 _UNIQUE = re.compile(r"-[0-9a-fA-F]+$")
 _MAX_TRACKED = 100_000
+_MAX_PAST = 256
 
 
 def phone_state(state: str) -> PhoneState | None:
@@ -165,6 +166,8 @@ class Translator:
         """per device: whose conversation it is in"""
         self._consults: dict[str, OfferTrack] = {}
         """per channel of a call that an agent's phone makes meanwhile: his conversation"""
+        self._past: dict[str, OfferTrack] = {}
+        """per leg or consultation of ours that has hung up lately: its conversation, for AttendedTransfer may come last"""
         self._moving: dict[str, tuple[str, float]] = {}
         """per channel of such a call: which caller takes its place as soon as it hangs up, and since when"""
         self._warned = False
@@ -214,6 +217,7 @@ class Translator:
         """Forget everything: what follows is a fresh look at the node."""
         self._talking.clear()
         self._consults.clear()
+        self._past.clear()
         self._moving.clear()
         self.callers.clear()
         self.legs.clear()
@@ -263,7 +267,10 @@ class Translator:
         track.legs.add(leg)
         track.devices[leg] = dialled_device(message.get("DestChannel", ""), message.get("DialString", ""))
         self.legs[leg] = track
-        self.caller_is_ours(caller).offer = offer
+        waits = self.caller_is_ours(caller)
+        if waits.offer != offer and waits.offer in self.offers and self.offers[waits.offer].over:
+            del self.offers[waits.offer]
+        waits.offer = offer
 
     def _dial_state(self, message: Message, at: float) -> None:
         leg = message.get("DestUniqueid", "")
@@ -387,7 +394,7 @@ class Translator:
 
     def _joined(self, track: OfferTrack, channel: str, other: OfferTrack, at: float) -> None:
         """The caller of ``track``, ``channel``, talks with the agent of ``other`` from now on."""
-        if track.over or other.over:
+        if track.joined or other.over:
             return
         left = track.left[1] if track.left is not None else at
         into = self._takes_place(track, channel, other.caller)
@@ -398,6 +405,7 @@ class Translator:
         """Whatever was bound to the caller ``into`` is bound to ``channel``."""
         track.over = track.joined = True
         self._falls_silent(track)
+        self.offers.pop(track.offer, None)
         taken = self.callers[into].offer if into in self.callers else None
         if into in self.callers:
             self.callers[into].offer = None
@@ -425,8 +433,11 @@ class Translator:
 
     def _hangup(self, message: Message, at: float) -> None:
         channel, cause = message.get("Uniqueid", ""), message.get("Cause", "")
-        if self._consults and (consulting := self._consults.pop(channel, None)) is not None and not consulting.over:
-            self._submit(ev.ConsultEnded(at, consulting.offer))
+        if self._consults and (consulting := self._consults.pop(channel, None)) is not None:
+            if channel in self.callers:
+                self._is_past(channel, consulting)
+            if not consulting.over:
+                self._submit(ev.ConsultEnded(at, consulting.offer))
         track = self.legs.pop(channel, None)
         if track is not None:
             self.leg_bridges.pop(channel, None)
@@ -435,7 +446,9 @@ class Translator:
             self._leg_over(track, channel, cause, at)
             if track.answered_by == channel:
                 self._talk_over(track, "agent", at)
-                self.offers.pop(track.offer, None)
+                if track.caller not in self.callers or self.callers[track.caller].offer != track.offer:
+                    self.offers.pop(track.offer, None)
+                self._is_past(channel, track)
             return
         caller = self.callers.pop(channel, None)
         if caller is not None or "ChanVariable(acd_call)" in message:
@@ -447,6 +460,11 @@ class Translator:
                 self._submit(ev.CallJoined(joins[1], self.node, joins[0], channel))
                 return
             self._submit(ev.CallEnded(at, self.node, channel, int(cause) if cause.isdigit() else None))
+
+    def _is_past(self, channel: str, track: OfferTrack) -> None:
+        if len(self._past) >= _MAX_PAST:
+            self._past.pop(next(iter(self._past)))
+        self._past[channel] = track
 
     # -- the dialplan's own words ----------------------------------------------------------------------------------------
 
@@ -490,7 +508,7 @@ class Translator:
         if message.get("Result") == "Success":
             first, second = message.get("OrigTransfererUniqueid", ""), message.get("SecondTransfererUniqueid", "")
             for leg, into in ((first, second), (second, first)):
-                track = self.legs.get(leg)
+                track = self.legs.get(leg) or self._past.get(leg)
                 if track is not None and (track.joined or self._moves_into(track, into, at)):
                     return
             # Whom he talks to now; its connected line is still the agent. Not yet in a bridge, it is the connected line of
@@ -505,10 +523,16 @@ class Translator:
     def _moves_into(self, track: OfferTrack, into: str, at: float) -> bool:
         """Whether the caller of ``track`` takes the place of ``into``, a call of his agent's into a queue of ours, where
         it waits or rings: Asterisk puts him on that channel's spot, which is done as soon as what is left hangs up."""
-        place = self.callers.get(into)
-        if place is None or place.bridge is not None or into == track.caller or track.over:
+        if into == track.caller or track.caller not in self.callers:
             return False
-        self._moving[into] = track.caller, at
+        left, place = track.left[1] if track.left is not None else at, self.callers.get(into)
+        if place is None and self._past.get(into) is track:
+            self._takes_place(track, track.caller, into)
+            self._submit(ev.CallJoined(left, self.node, track.caller, into))
+            return True
+        if place is None or place.bridge is not None:
+            return False
+        self._moving[into] = track.caller, left
         self._takes_place(track, track.caller, into)
         return True
 

@@ -7,7 +7,8 @@ offered also depends on the phone, whose state is tracked apart. A match makes t
 way to Asterisk), RINGING once the phone is known to ring, TALKING once both legs are in one bridge, WRAP_UP until the
 queue's wrap-up time is over, then AVAILABLE again. Whatever was asked for in mid-call (pause, log-out) takes effect
 after it. A **call** WAITs, is OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From
-TALKING it is back to WAITING when it is passed on to another queue: one call, with a conversation more.
+TALKING it is back to WAITING when it is passed on to another queue: one call, with a conversation more; from AFTER too,
+where the agent was heard leaving before it was heard why.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ CALL_TRANSITIONS: dict[CallState, frozenset[CallState]] = {
     _C.WAITING: frozenset({_C.OFFERED, _C.TALKING, _C.ENDED}),
     _C.OFFERED: frozenset({_C.WAITING, _C.TALKING, _C.ENDED}),
     _C.TALKING: frozenset({_C.AFTER, _C.WAITING, _C.ENDED}),
-    _C.AFTER: frozenset({_C.ENDED}),
+    _C.AFTER: frozenset({_C.WAITING, _C.ENDED}),
     _C.ENDED: frozenset(),
 }
 

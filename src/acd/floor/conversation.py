@@ -135,21 +135,30 @@ def _count_talk(floor: Floor, call: Call, at: float) -> None:
 def pass_on(floor: Floor, call: Call, queue: QueueDefinition, at: float, now: Instant, how: str) -> None:
     """The caller of a conversation waits again, in ``queue``: the same call, with its history and rank. The agent wraps
     up, and does not get it again. ``how``: ``escalated`` or ``transferred``."""
-    assert call.offer is not None
-    offer, before = floor.offers[call.offer], call.queue
+    offer, before, agent = _leave(floor, call, at), call.queue, call.agent
     talked_s = round(max(0.0, at - call.talk_at), 3)
     floor.ledger.decide(call, at, how, {"from": before.name, "to": queue.name, "talked_s": talked_s})
-    _count_talk(floor, call, at)
-    exclusion.exclude(floor, call, offer.agent, how, now)
+    if agent is not None:
+        exclusion.exclude(floor, call, agent, how, now)
     _wait_again(call, queue, now)
     at = floor.ledger.turn(call, SegmentKind.WAITED, at, how)
     call.place = replace(call.place, queue=queue.name, queue_joined_at=at)
-    _agent_done(floor, call, offer, before, at, now)
+    if offer is not None:
+        _agent_done(floor, call, offer, before, at, now)
     floor.counts[queue.name].offered += 1
     if queue.name != before.name:
         floor.emit(rec.CallMoved(call.call, queue.name))
     floor.arm_max_wait(call, now)
     line.settle(floor, call, at, now, how, fresh=True)
+
+
+def _leave(floor: Floor, call: Call, at: float) -> Offer | None:
+    """The conversation of ``call`` ends: its offer, whose agent is still to be let go; None if that has happened."""
+    if call.state is CallState.AFTER:
+        return None
+    assert call.offer is not None
+    _count_talk(floor, call, at)
+    return floor.offers[call.offer]
 
 
 def _wait_again(call: Call, queue: QueueDefinition, now: Instant) -> None:
@@ -172,7 +181,7 @@ def send_away(floor: Floor, call: Call, to: ToDialplan, at: float, now: Instant)
 def call_transferred(floor: Floor, event: ev.CallTransferred, now: Instant) -> None:
     """The agent's phone has sent the caller out of our contexts."""
     call = floor.by_channel.get((event.node, event.channel))
-    if call is not None and call.state in (CallState.TALKING, CallState.AFTER):
+    if call is not None and call.state in _WITH_AGENT:
         floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
 
 
@@ -182,21 +191,23 @@ def call_joined(floor: Floor, event: ev.CallJoined, now: Instant) -> None:
     other = floor.by_channel.get((event.node, event.into))
     if call is other:
         return
-    joins = call is not None and other is not None and call.state is CallState.TALKING
+    joins = call is not None and other is not None and call.state in _WITH_AGENT
     if joins and other is not None and call is not None and other.state in JOINABLE:
         join(floor, call, other, event.at, now)
         return
     if other is not None:
         floor.caller_gone(other, None, event.at, now)
-    elif call is not None and call.state is CallState.TALKING and call.queue.name in floor.definition.queues:
+    elif call is not None and call.state in _WITH_AGENT and call.queue.name in floor.definition.queues:
         # We had sent that one on, which has found nobody there: at least nobody is lost
         pass_on(floor, call, call.queue, event.at, now, "transferred")
         return
-    if call is not None and call.state in (CallState.TALKING, CallState.AFTER):
+    if call is not None and call.state in _WITH_AGENT:
         target = "another call" if other is None else f"call {other.call}"
         floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=target)
 
 
+_WITH_AGENT = (CallState.TALKING, CallState.AFTER)
+"""What his caller is doing when an agent passes him on. AFTER, if the agent was heard leaving before it was heard why."""
 JOINABLE = (CallState.WAITING, CallState.OFFERED, CallState.TALKING)
 """What an agent's own call may be doing when he joins his caller with it."""
 
@@ -204,9 +215,8 @@ JOINABLE = (CallState.WAITING, CallState.OFFERED, CallState.TALKING)
 def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None:
     """The caller of ``call`` takes the place of the caller of ``other``, who was his agent: he waits, is offered or talks
     where ``other`` did. ``other`` is over; whoever it was offered to or talked with goes on with ``call``."""
-    assert call.offer is not None
-    offer, theirs = floor.offers[call.offer], floor.offers.get(other.offer or "")
-    before, queue, state = call.queue, other.queue, other.state
+    offer, theirs = _leave(floor, call, at), floor.offers.get(other.offer or "")
+    before, queue, state, agent = call.queue, other.queue, other.state, call.agent
     freed: tuple[str, ...] = ()
     floor.matcher.unwait(other.call)
     if theirs is not None and not theirs.rang and not theirs.answered:
@@ -219,7 +229,6 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
     detail: dict[str, Any] = {"from": before.name, "to": queue.name, "call": other.call, "found": str(state)}
     if theirs is not None and theirs.others:
         detail["agents"] = list(theirs.agents)
-    _count_talk(floor, call, at)
     _close_consult(floor, other, call, at, now)
     _wait_again(call, queue, now)
     call.agent, call.offer = (theirs.agent, theirs.offer) if theirs is not None else (None, None)
@@ -232,10 +241,12 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
     floor.ledger.decide(call, at, "joined", detail)
     if queue.name != before.name:
         floor.emit(rec.CallMoved(call.call, queue.name))
-    exclusion.exclude(floor, call, offer.agent, "transferred", now)
+    if agent is not None:
+        exclusion.exclude(floor, call, agent, "transferred", now)
     if theirs is not None:
         _take_over(floor, call, theirs, at, now)
-    _agent_done(floor, call, offer, before, at, now)
+    if offer is not None:
+        _agent_done(floor, call, offer, before, at, now)
     if theirs is None:
         floor.arm_max_wait(call, now)
         if not arrivals.rehome(floor, call, at, now):

@@ -124,7 +124,7 @@ class Story:
         over = row["ended_at"] is not None
         for place in range(self._told, len(segments)):
             segment = segments[place]
-            following = segments[place + 1] if place + 1 < len(segments) else None
+            following = _way_on(segments, place)
             if self._begun < place:
                 yield from self._begin(place, segment, segments, decisions)
                 self._begun = place
@@ -197,6 +197,15 @@ class Story:
         if outcome in ("agent", "caller"):
             return Talked(at, self.call, agent, outcome)
         return Talked(at, self.call, agent, "agent" if row["ended_by"] == "agent" else "caller")
+
+
+def _way_on(segments: Sequence[Row], place: int) -> Row | None:
+    """What came of the stretch at ``place``: the next one; but if the caller was passed on only after the agent was heard
+    leaving, where he was passed on to."""
+    behind = segments[place + 1 : place + 3]
+    if len(behind) == 2 and segments[place]["kind"] in _TALKING and behind[0]["kind"] == SegmentKind.AFTER:
+        return behind[1]
+    return behind[0] if behind else None
 
 
 def _is_told(segment: Row, following: Row | None) -> bool:
