@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +22,9 @@ from reportkit import World, fill, make_world
 
 from acd.cli import cli
 from acd.records.trail import entry, insert
+from acd.domain.errors import StoreError
 from acd.reports.catalogue import REPORTS
+from acd.reports.database import open_database
 from acd.store import upgrade
 from acd.store.location import locate
 from acd.store.tables import audit, calls
@@ -139,6 +144,11 @@ def test_filters_and_thresholds_count(acd: Acd, during: list[str]) -> None:
         (["service", "--from", "1970", "--by", "15min"], 2, "at most 40000 can be told apart"),
         (["service", "--zone", "Europe/Berln"], 2, "nearest: Europe/Berlin"),
         (["service", "--threshold", "soon"], 2, "write 20s, or QUEUE=20s"),
+        (["service", "--threshold", "sale=10s"], 4, "there is no queue named 'sale' (nearest: sales)"),
+        (["service", "--threshold", "=10s"], 4, "there is no queue named ''"),
+        (["service", "-o", "made.xls"], 2, "made.xls ends in .xls, which says no format"),
+        (["service", "-o", "made.jsn"], 2, "(nearest: .json): one of .json, .csv"),
+        (["service", "-o", "made"], 2, "made has no ending that says a format"),
         (["service", "--short", "-1s"], 2, "is no duration"),
         (["service", "--format", "xls"], 2, "'table', 'json', 'csv', 'parquet', 'html'"),
         (["service", "-o", "/nowhere/at/all.csv"], 2, "cannot be written: No such file or directory"),
@@ -149,6 +159,59 @@ def test_what_is_wrong_is_named(acd: Acd, arguments: list[str], code: int, said:
     assert said in result.stderr, result.stderr
     assert result.exit_code == code
     assert result.stdout == ""
+
+
+def test_a_full_disk_is_not_the_databases_fault(filled: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "acd",
+        "report",
+        "calls",
+        "--from",
+        "2026-01-01",
+        "--format",
+        "csv",
+        "--url",
+        filled,
+    ]
+    with Path("/dev/full").open("wb") as full:
+        made = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[-1] == "acd: standard output could not be written: No space left on device"
+
+
+def test_no_room_for_sorting_is_said(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise sa.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with open_database(filled) as database:
+        monkeypatch.setattr(sa.Connection, "execute", full)
+        with pytest.raises(StoreError, match="no room for what SQLite sorts .* SQLITE_TMPDIR"):
+            database.rows(sa.select(calls))
+        monkeypatch.undo()
+
+
+def test_whoever_reads_may_stop_reading(filled: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "acd",
+        "report",
+        "calls",
+        "--from",
+        "2026-01-01",
+        "--format",
+        "csv",
+        "--url",
+        filled,
+    ]
+    read, write = os.pipe()
+    os.close(read)
+    made = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    os.close(write)
+    assert made.returncode == 0, made.stderr
+    assert "Broken pipe" not in made.stderr
 
 
 def test_errors_as_json(acd: Acd) -> None:

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from acd.cli.report_values import moment, range_text
 from acd.domain.errors import ReportError
 from acd.reports.cuts import UNITS, cut, shown
+from acd.reports.model import Heading, Report
 from acd.reports.moments import Period, begin_of, find_zone, machine_zone, period, span
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -173,7 +175,37 @@ def test_every_unit_is_shown_to_people() -> None:
     cuts = {
         unit: cut(Period(at("2026-11-21 10:20"), at("2026-11-21 10:25")), BERLIN, [unit]).labels[0][0] for unit in UNITS
     }
-    assert {unit: shown(label, unit) for unit, label in cuts.items()} == {
+    assert {unit: shown(label, unit, BERLIN) for unit, label in cuts.items()} == {
         "15min": "Sat 2026-11-21 10:15", "30min": "Sat 2026-11-21 10:00", "hour": "Sat 2026-11-21 10:00",
         "day": "Sat 2026-11-21", "week": "2026-W47", "month": "2026-11", "weekday": "Sat", "hour_of_day": "10:00",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "names"),
+    [
+        ("Europe/Berlin", "2026-10-25", ["01:00 +02:00", "02:00 +02:00", "02:00 +01:00", "03:00 +01:00"]),
+        ("Europe/Berlin", "2026-03-29", ["01:00 +01:00", "03:00 +02:00", "04:00 +02:00", "05:00 +02:00"]),
+        ("Australia/Lord_Howe", "2026-04-05", ["01:00 +11:00", "01:30 +10:30", "02:00 +10:30", "03:00 +10:30"]),
+        ("America/Havana", "2026-11-01", ["00:00 -05:00", "01:00 -05:00", "02:00 -05:00", "03:00 -05:00"]),
+        ("Asia/Beirut", "2026-03-29", ["02:00 +03:00", "03:00 +03:00", "04:00 +03:00", "05:00 +03:00"]),
+        ("Europe/Berlin", "2026-10-26", ["01:00", "02:00", "03:00", "04:00"]),
+        ("Europe/Berlin", "2026-10-24", ["01:00", "02:00", "03:00", "04:00"]),
+    ],
+)
+def test_hours_of_a_day_on_which_clocks_are_changed_are_told_apart(zone: str, day: str, names: list[str]) -> None:
+    where = ZoneInfo(zone)
+    labels = [text for (text,) in cut(span(day, where, NOW), where, ["hour"]).labels]
+    people = [shown(text, "hour", where) for text in labels]
+    assert len(set(people)) == len(people)
+    assert [name.split(" ", 2)[2] for name in people[1:5]] == names
+
+
+def test_a_time_that_comes_twice_has_its_offset() -> None:
+    assert moment(at("2026-10-25 02:30"), BERLIN) == "2026-10-25 02:30:00 +02:00"
+    assert moment(at("2026-10-25 02:30") + 3600, BERLIN) == "2026-10-25 02:30:00 +01:00"
+    assert moment(at("2026-10-25 03:30"), BERLIN) == "2026-10-25 03:30:00"
+    heading = Heading("x", "X", at("2026-10-25 02:15"), at("2026-10-25 02:15") + 3600, "Europe/Berlin", NOW)
+    assert range_text(Report(heading, (), [])) == (
+        "Sun 2026-10-25 02:15 +02:00 to Sun 2026-10-25 02:15 +01:00, Europe/Berlin"
+    )

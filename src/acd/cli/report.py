@@ -6,6 +6,7 @@ It reads the database itself, and only reads, so it works beside the service and
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -22,12 +23,13 @@ from acd.cli.console import cell, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.domain.errors import ConfigurationError, ReportError
 from acd.reports import catalogue
-from acd.reports.ask import SERVICE_LEVEL_S, SHORT_S, WITHIN_DAYS, Ask, Filters
+from acd.reports.ask import SERVICE_LEVEL_S, SHORT_S, WITHIN_DAYS, Ask, Filters, nearest
 from acd.reports.catalogue import REPORTS, Definition
 from acd.reports.model import Report
 
 FORMATS = ("table", "json", "csv", "parquet", "html")
-SUFFIXES = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".html": "html", ".htm": "html"}
+SUFFIXES = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".html": "html", ".htm": "html",
+            ".txt": "table"}  # fmt: skip
 
 EPILOG = """\
 Times: today, yesterday, this-week, last-week, this-month, last-month, this-year, last-year; -7d, -2w (whole days ago),
@@ -265,6 +267,8 @@ def _run(
     catalogue.checked(definition, ask.by, ask.columns)
     with open_database(url or _configured()) as database:
         check_names(database, ask.filters, floor.names)
+        judged = [queue for queue, equals, _ in (text.rpartition("=") for text in threshold) if equals]
+        check_names(database, Filters(queue=tuple(judged)), floor.names)
         _write(catalogue.make(database, definition, ask), shape, output)
 
 
@@ -277,7 +281,15 @@ def _format(kind: str | None, output: Path | None) -> str:
         return kind
     if options().json:
         return "json"
-    return SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table"
+    if output is None:
+        return "table"
+    ending = output.suffix.lower()
+    if ending not in SUFFIXES:
+        what = f"ends in {ending}, which says no format" if ending else "has no ending that says a format"
+        near = nearest(ending, SUFFIXES)
+        hint = f" (nearest: {near})" if near else ""
+        raise ReportError(f"{say.clean(output.name)} {what}{hint}: one of {', '.join(SUFFIXES)}, or add --format")
+    return SUFFIXES[ending]
 
 
 def _configured() -> str:
@@ -342,8 +354,14 @@ def _write(report: Report, shape: str, output: Path | None) -> None:
         raise ReportError("Parquet is nothing for a screen: name a file with -o")
     with _progress(report) as tick:
         if output is None:
-            _write_to(report, shape, sys.stdout.buffer, tick)
-            sys.stdout.buffer.flush()
+            try:
+                _write_to(report, shape, sys.stdout.buffer, tick)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                # Whoever reads has seen enough; nothing is left to flush into the pipe at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except OSError as error:
+                raise ReportError(f"standard output could not be written: {error.strerror or error}") from error
         else:
             from acd.reports.files import new_file
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from acd.cli import text as say
 from acd.domain.states import AgentState
-from acd.reports.cuts import shown
+from acd.reports.cuts import comes_twice, offset_of, shown
 from acd.reports.model import Column, Kind, Report
 
 NUMBERS = frozenset({Kind.COUNT, Kind.SHARE, Kind.SECONDS})
@@ -36,8 +36,13 @@ def length(seconds: float) -> str:
 
 
 def moment(at: float, zone: ZoneInfo) -> str:
-    """``2026-11-21 10:15:03`` in the report's zone."""
-    return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
+    """``2026-11-21 10:15:03`` in the report's zone, with its offset if the clock shows that twice."""
+    return _clock(datetime.fromtimestamp(at, zone), "%Y-%m-%d %H:%M:%S")
+
+
+def _clock(at: datetime, how: str) -> str:
+    text = at.strftime(how)
+    return f"{text} {offset_of(at)}" if comes_twice(at) else text
 
 
 def value_text(value: Any, column: Column, zone: ZoneInfo) -> str:
@@ -56,7 +61,7 @@ def value_text(value: Any, column: Column, zone: ZoneInfo) -> str:
         case Kind.FLAG:
             return "yes" if value else "no"
         case Kind.INTERVAL:
-            return shown(value, column.name)
+            return shown(value, column.name, zone)
     return say.clean(_STATE_WORDS.get(value, value) if column.name == "state" else value)
 
 
@@ -76,7 +81,7 @@ def range_text(report: Report) -> str:
     if midnight:
         last = datetime.fromtimestamp(heading.to_s - 1, zone)
         return f"{begin:%a %Y-%m-%d} to {last:%a %Y-%m-%d}, {heading.zone}"
-    return f"{begin:%a %Y-%m-%d %H:%M} to {end:%a %Y-%m-%d %H:%M}, {heading.zone}"
+    return f"{_clock(begin, '%a %Y-%m-%d %H:%M')} to {_clock(end, '%a %Y-%m-%d %H:%M')}, {heading.zone}"
 
 
 def about(report: Report) -> list[str]:

@@ -149,11 +149,26 @@ def cut(period: Period, zone: ZoneInfo, units: Sequence[str]) -> Cuts:
     return Cuts(tuple(borders), period.to_s, tuple(place[label] for label in found), tuple(labels))
 
 
-def shown(label: str, unit: str) -> str:
-    """A label as people read it: the date with its day of the week, the time of day with an offset only in JSON and
-    files."""
+def shown(label: str, unit: str, zone: ZoneInfo) -> str:
+    """A label as people read it: the date with its day of the week, the time of day; with the offset from UTC on days on
+    which clocks are changed, for there a time of day may come twice or not at all."""
     if unit in _STEPS_S:
-        return datetime.fromisoformat(label).strftime("%a %Y-%m-%d %H:%M")
+        at = datetime.fromisoformat(label)
+        text = at.strftime("%a %Y-%m-%d %H:%M")
+        midnight = datetime(at.year, at.month, at.day, tzinfo=zone)
+        following = (at.replace(tzinfo=None) + timedelta(days=1)).date()
+        end = datetime(following.year, following.month, following.day, tzinfo=zone, fold=1)
+        return text if midnight.utcoffset() == end.utcoffset() else f"{text} {offset_of(at)}"
     if unit == "day":
         return datetime.fromisoformat(label).replace(tzinfo=UTC).strftime("%a %Y-%m-%d")
     return f"{label}:00" if unit == "hour_of_day" else label
+
+
+def offset_of(at: datetime) -> str:
+    """Of an aware time: ``+02:00``."""
+    return at.isoformat()[-6:]
+
+
+def comes_twice(at: datetime) -> bool:
+    """Whether the clock shows this time (aware, of a ZoneInfo) twice."""
+    return at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()

@@ -79,7 +79,11 @@ class Database:
         )
 
     def _failed(self, error: BaseException) -> StoreError:
-        return StoreError(f"the records in {self._location} cannot be read: {first_line(error)}")
+        text = first_line(error)
+        if not self.is_postgres and "disk is full" in text:
+            # It only reads: what has no room is what it sorts
+            text = "there is no room for what SQLite sorts on the way; SQLITE_TMPDIR names another directory for it"
+        return StoreError(f"the records in {self._location} cannot be read: {text}")
 
 
 @contextmanager
@@ -91,14 +95,26 @@ def open_database(url: str) -> Iterator[Database]:
         raise missing(location)
     engine = _engine(location)
     try:
-        with engine.connect() as connection:
-            check(connection, location)
-            connection.rollback()
+        with _connected(engine, location) as connection:
+            # What fails behind this is said by whoever reads, or has nothing to do with the database
             yield Database(connection, location)
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"{location}: {first_line(error)}") from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _connected(engine: sa.Engine, location: Location) -> Iterator[sa.Connection]:
+    try:
+        connection = engine.connect()
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"{location}: {first_line(error)}") from error
+    with connection:
+        try:
+            check(connection, location)
+            connection.rollback()
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"{location}: {first_line(error)}") from error
+        yield connection
 
 
 def _engine(location: Location) -> sa.Engine:
