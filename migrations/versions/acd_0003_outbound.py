@@ -103,6 +103,7 @@ def _contacts() -> None:
         sa.Column("rank", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("due_at", _time()),
+        sa.Column("position", sa.Integer),
         sa.Column("callback", sa.BigInteger),
         sa.Column("callback_agent", sa.Text),
         sa.Column("claimed_epoch", sa.Integer),

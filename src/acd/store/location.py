@@ -60,6 +60,22 @@ class Location:
         sa.event.listen(engine.sync_engine, "connect", _query_only if readers else _writing)
         return engine
 
+    def outbound_engine(self, *, connections: int, query_s: float) -> AsyncEngine:
+        """An engine that reads and writes in short transactions, from the service, with that many connections."""
+        pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": query_s}
+        if self.path is None:
+            arguments: dict[str, Any] = {"application_name": "acd dialling", "connect_timeout": 5}
+            if "options" not in self.url.query:
+                arguments["options"] = f"-c statement_timeout={int(query_s * 1000)}"
+            return create_async_engine(self.url, connect_args=arguments, pool_pre_ping=True, **pool)
+        arguments = {"timeout": query_s, "uri": True, "isolation_level": None}
+        url = _uri(self.path).set(drivername="sqlite+aiosqlite")
+        engine = create_async_engine(url, connect_args=arguments, **pool)
+        sa.event.listen(engine.sync_engine, "connect", _writing)
+        # Two that read and then write would fail rather than wait for each other
+        sa.event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+
     def engine(self) -> sa.Engine:
         """A synchronous engine, for migrations."""
         if self.path is None:

@@ -106,6 +106,7 @@ contacts = Table(
     Column("rank", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("due_at", UtcTime),
+    Column("position", Integer),
     Column("callback", BigInteger),
     Column("callback_agent", Text),
     Column("claimed_epoch", Integer),
@@ -122,7 +123,8 @@ contacts = Table(
     # All of a list, page by page
     Index("ix_contacts_list", "list", "contact"),
 )
-"""``state``: new, due (``due_at`` says when), in_flight (taken by the life ``claimed_epoch``), done, blocked."""
+"""``state``: new, due (``due_at`` says when), in_flight (taken by the life ``claimed_epoch``), done, blocked.
+``position``: of the number to be tried next."""
 
 contact_numbers = Table(
     "contact_numbers",

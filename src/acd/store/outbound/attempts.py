@@ -1,0 +1,337 @@
+"""Attempts: committed before anything is dialled, settled exactly once, and what is known of those before.
+
+`record` is one transaction with the claim's mark, the callback that is kept and the ledger; it asks do-not-call once more,
+so that an opt-out counts from the moment it is stored. `settle` is one transaction with what becomes of the contact, the
+opt-out if there was one, and the ledger: done twice, it does nothing the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.campaigns import AttemptOutcome
+from acd.domain.errors import MisuseError
+from acd.store.outbound import donotcall
+from acd.store.outbound.bulk import insert_many, pieces
+from acd.store.outbound.campaigns import Window, save_ledger
+from acd.store.outbound.contacts import NumberState, State
+from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.tables import IS_IN_FLIGHT, IS_OPEN, attempts, callbacks, contact_numbers, contacts
+
+_COLUMNS = (
+    "attempt", "campaign", "list", "contact", "position", "number", "mode", "caller_id", "trunk", "node", "callback",
+    "committed_at", "facts",
+)  # fmt: skip
+_DEAD = frozenset({AttemptOutcome.INVALID, AttemptOutcome.FAX})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One that is about to be made. ``number``: E.164; ``facts``: what the gate saw, JSON-able; ``client``: whose
+    do-not-call list holds, too."""
+
+    attempt: str
+    campaign: str
+    contact: int
+    number: str
+    mode: str
+    caller_id: str
+    trunk: str
+    node: str
+    callback: int | None = None
+    client: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """``recorded``: the ids of attempts that may be dialled now. ``do_not_call``: attempts that may not, for their numbers
+    are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold."""
+
+    recorded: tuple[str, ...]
+    do_not_call: tuple[str, ...] = ()
+    unclaimed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The contact is due again, at ``number`` (None: its first)."""
+
+    due_at: float
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The contact is not dialled again: DONE or BLOCKED."""
+
+    state: State = State.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What an attempt came to. ``after``: what becomes of the contact; None: it stays in flight, for another attempt
+    follows at once. ``opt_out``: the scope of the do-not-call entry that it makes."""
+
+    attempt: str
+    outcome: AttemptOutcome
+    ended_at: float
+    after: Again | Over | None
+    dialled_at: float | None = None
+    rang_at: float | None = None
+    answered_at: float | None = None
+    cause: int | None = None
+    call: str | None = None
+    agent: str | None = None
+    opt_out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An attempt of before."""
+
+    attempt: str
+    campaign: str
+    contact: int
+    number: str
+    committed_at: float
+    outcome: str | None
+
+
+@dataclass(slots=True)
+class History:
+    """What is known of a contact and a number, by whatever campaign: the attempts since the asked-for time, oldest first,
+    and when the last abandonment was and the last conversation with an agent, however long ago."""
+
+    of_contact: list[Seen] = field(default_factory=list)
+    of_number: list[Seen] = field(default_factory=list)
+    abandoned_at: float | None = None
+    served_at: float | None = None
+
+
+def record(
+    connection: sa.Connection,
+    made: Sequence[Attempt],
+    epoch: int,
+    now: float,
+    sealed: Sealed,
+    *,
+    hashed: bool = False,
+    ledgers: Mapping[str, Sequence[Window]] | None = None,
+) -> Recorded:
+    """Make attempts durable before they are dialled, in this transaction, with their campaigns' ``ledgers`` as they are
+    with these lines in flight. Whoever is not to be called is blocked. ``hashed``: numbers are kept as hashes here."""
+    lists, places = _held(connection, made, epoch)
+    unclaimed = tuple(one.attempt for one in made if (one.contact, one.number) not in places)
+    mine = [one for one in made if (one.contact, one.number) in places]
+    refused = _refused(connection, mine, sealed, now)
+    if refused:
+        ids = [one.contact for one in mine if one.attempt in refused]
+        blocked = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
+        connection.execute(
+            sa.update(contacts).where(contacts.c.contact.in_(ids)).values(blocked | {"callback_agent": None})
+        )
+        promised = callbacks.c.contact.in_(ids), sa.text(IS_OPEN)
+        connection.execute(sa.update(callbacks).where(*promised).values(ended_at=now, outcome="missed"))
+    good = [one for one in mine if one.attempt not in refused]
+    rows = [
+        (
+            one.attempt, one.campaign, lists[one.contact], one.contact, places[one.contact, one.number],
+            sealed(one.number) if hashed else one.number, one.mode, one.caller_id, one.trunk, one.node, one.callback, now,
+            dict(one.facts),
+        )
+        for one in good
+    ]  # fmt: skip
+    insert_many(connection, attempts, _COLUMNS, rows)
+    for some in pieces([one.contact for one in good]):
+        tried = {"attempts": contacts.c.attempts + 1, "last_at": now, "last_outcome": None}
+        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(tried))
+    for one in good:
+        if one.callback is not None:
+            kept = callbacks.c.callback == one.callback, sa.text(IS_OPEN)
+            connection.execute(
+                sa.update(callbacks).where(*kept).values(ended_at=now, outcome="kept", attempt=one.attempt)
+            )
+    for campaign, windows in (ledgers or {}).items():
+        save_ledger(connection, campaign, windows, now)
+    return Recorded(tuple(one.attempt for one in good), tuple(refused), unclaimed)
+
+
+def _held(
+    connection: sa.Connection, made: Sequence[Attempt], epoch: int
+) -> tuple[dict[int, str], dict[tuple[int, str], int]]:
+    """Of contacts that this life has claimed: their lists, and the places of their numbers."""
+    ids = [one.contact for one in made]
+    if len(set(ids)) != len(ids):
+        raise MisuseError("two attempts at one contact at once")
+    lists: dict[int, str] = {}
+    places: dict[tuple[int, str], int] = {}
+    for some in pieces(ids):
+        mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT)
+        query = sa.select(contacts.c.contact, contacts.c.list).where(*mine)
+        if connection.dialect.name == "postgresql":
+            query = query.with_for_update()
+        lists |= {row.contact: row.list for row in connection.execute(query)}
+        numbers = sa.select(contact_numbers).where(contact_numbers.c.contact.in_(some))
+        for row in connection.execute(numbers.order_by(contact_numbers.c.position.desc())):
+            if row.contact in lists:
+                places[row.contact, row.number] = row.position
+    busy: set[int] = set()
+    for some in pieces(ids):
+        query = sa.select(attempts.c.contact).where(attempts.c.contact.in_(some), attempts.c.ended_at.is_(None))
+        busy.update(connection.execute(query).scalars())
+    return lists, {key: place for key, place in places.items() if key[0] not in busy}
+
+
+def _refused(connection: sa.Connection, mine: Sequence[Attempt], sealed: Sealed, now: float) -> list[str]:
+    by_scopes: dict[tuple[str, ...], list[Attempt]] = {}
+    for one in mine:
+        by_scopes.setdefault(donotcall.scopes_of(one.campaign, one.client), []).append(one)
+    refused: list[str] = []
+    for scopes, some in by_scopes.items():
+        hits = donotcall.look_up(connection, [one.number for one in some], scopes, sealed, now)
+        refused += [one.attempt for one in some if one.number in hits]
+    return refused
+
+
+def progress(connection: sa.Connection, attempt: str, /, **at: float | str) -> bool:
+    """Note ``dialled_at``, ``rang_at``, ``answered_at`` (UTC s), ``call``, ``agent`` of one that is in flight; whether it
+    was."""
+    mine = attempts.c.attempt == attempt, sa.text(IS_OPEN)
+    return connection.execute(sa.update(attempts).where(*mine).values(at)).rowcount == 1
+
+
+def settle(
+    connection: sa.Connection,
+    ended: Sequence[Settled],
+    sealed: Sealed,
+    *,
+    hashed: bool = False,
+    ledgers: Mapping[str, Sequence[Window]] | None = None,
+    by: str = "service",
+) -> tuple[str, ...]:
+    """Note what attempts came to, in this transaction, with their campaigns' ``ledgers`` as they are then (the caller's
+    figures, whatever was settled before). The ids of those that were open until now."""
+    settled: list[str] = []
+    latest = 0.0
+    for one in ended:
+        latest = max(latest, one.ended_at)
+        if _close(connection, one):
+            settled.append(one.attempt)
+            _follow(connection, one, sealed, hashed=hashed, by=by)
+    for campaign, windows in (ledgers or {}).items():
+        save_ledger(connection, campaign, windows, latest)
+    return tuple(settled)
+
+
+def _close(connection: sa.Connection, one: Settled) -> bool:
+    later = ("dialled_at", "rang_at", "answered_at", "cause", "call", "agent")
+    known = {name: value for name in later if (value := getattr(one, name)) is not None}
+    mine = attempts.c.attempt == one.attempt, sa.text(IS_OPEN)
+    values = {**known, "ended_at": one.ended_at, "outcome": one.outcome.value}
+    return connection.execute(sa.update(attempts).where(*mine).values(values)).rowcount == 1
+
+
+def _follow(connection: sa.Connection, one: Settled, sealed: Sealed, *, hashed: bool, by: str) -> None:
+    columns = (attempts.c.contact, attempts.c.position, attempts.c.campaign, attempts.c.number)
+    made = connection.execute(sa.select(*columns).where(attempts.c.attempt == one.attempt)).one()
+    here = contact_numbers.c.contact == made.contact
+    if one.outcome in _DEAD:
+        place = here, contact_numbers.c.position == made.position
+        connection.execute(sa.update(contact_numbers).where(*place).values(state=NumberState.BAD))
+    if one.opt_out is not None:
+        entry = Entry(made.number, one.opt_out, f"attempt:{one.attempt}", "opted out", one.ended_at, by)
+        donotcall.add(connection, [entry], sealed)
+    mine = contacts.c.contact == made.contact
+    values: dict[str, Any] = {"last_outcome": one.outcome.value}
+    if one.after is not None:
+        mine = mine & sa.text(IS_IN_FLIGHT)
+        values |= {"claimed_epoch": None, "claimed_at": None, "position": None, **_after(connection, one.after, made)}
+    connection.execute(sa.update(contacts).where(mine).values(values))
+
+
+def _after(connection: sa.Connection, after: Again | Over, made: Any) -> dict[str, Any]:
+    promised = sa.select(callbacks).where(callbacks.c.contact == made.contact, sa.text(IS_OPEN)).order_by("due_at")
+    callback = connection.execute(promised.limit(1)).first()
+    if callback is not None:
+        # Promised while the attempt lasted: it comes before what the rules would do
+        return {
+            "state": State.DUE, "due_at": callback.due_at, "callback": callback.callback, "callback_agent": callback.agent,
+        }  # fmt: skip
+    none = {"callback": None, "callback_agent": None}
+    if isinstance(after, Over):
+        return {"state": after.state, "due_at": None, **none}
+    position = None
+    if after.number is not None:
+        here = contact_numbers.c.contact == made.contact, contact_numbers.c.number == after.number
+        position = connection.execute(sa.select(sa.func.min(contact_numbers.c.position)).where(*here)).scalar()
+    return {"state": State.DUE, "due_at": after.due_at, "position": position, **none}
+
+
+def in_flight(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Every attempt that is not settled, by whichever life it was committed: what a start must clear up."""
+    query = sa.select(attempts).where(sa.text(IS_OPEN)).order_by(attempts.c.attempt)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def histories(
+    connection: sa.Connection, pairs: Sequence[tuple[int, str]], since: float, sealed: Sealed
+) -> dict[tuple[int, str], History]:
+    """What the gate asks of contacts and the numbers (E.164) that are to be dialled. Numbers are known again whether they
+    were kept as they are or as hashes."""
+    found: dict[tuple[int, str], History] = {pair: History() for pair in pairs}
+    by_contact: dict[int, list[History]] = {}
+    by_number: dict[str, list[History]] = {}
+    for pair, history in found.items():
+        by_contact.setdefault(pair[0], []).append(history)
+        for form in (pair[1], sealed(pair[1])):
+            by_number.setdefault(form, []).append(history)
+    for some in pieces(list(by_contact)):
+        for seen in _seen(connection, attempts.c.contact.in_(some), since):
+            for history in by_contact[seen.contact]:
+                history.of_contact.append(seen)
+    for texts in pieces(list(by_number)):
+        for seen in _seen(connection, attempts.c.number.in_(texts), since):
+            for history in by_number[seen.number]:
+                history.of_number.append(seen)
+    _last(connection, attempts.c.contact, by_contact)
+    _last(connection, attempts.c.number, by_number)
+    return found
+
+
+def _seen(connection: sa.Connection, which: sa.ColumnElement[bool], since: float) -> list[Seen]:
+    columns = (attempts.c[name] for name in ("attempt", "campaign", "contact", "number", "committed_at", "outcome"))
+    query = sa.select(*columns).where(which, attempts.c.committed_at >= since).order_by(attempts.c.committed_at)
+    return [Seen(*row) for row in connection.execute(query)]
+
+
+def _last(connection: sa.Connection, column: sa.Column[Any], of: Mapping[Any, Sequence[History]]) -> None:
+    ends = {AttemptOutcome.ABANDONED.value: "abandoned_at", AttemptOutcome.ANSWERED.value: "served_at"}
+    for some in pieces(list(of)):
+        query = sa.select(column, attempts.c.outcome, sa.func.max(attempts.c.ended_at).label("at"))
+        query = query.where(column.in_(some), attempts.c.outcome.in_(ends)).group_by(column, attempts.c.outcome)
+        for key, outcome, at in connection.execute(query):
+            for history in of[key]:
+                before = getattr(history, ends[outcome])
+                setattr(history, ends[outcome], at if before is None else max(before, at))
+
+
+def made_of(connection: sa.Connection, contact: int, limit: int = 100) -> list[dict[str, Any]]:
+    """A contact's attempts, the latest first."""
+    query = (
+        sa.select(attempts).where(attempts.c.contact == contact).order_by(attempts.c.committed_at.desc()).limit(limit)
+    )
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def last_serial(connection: sa.Connection, epoch: int) -> int:
+    """The serial of the last attempt of a life; 0 if it made none."""
+    of = sa.select(sa.func.max(attempts.c.attempt)).where(
+        attempts.c.attempt >= f"{epoch:06d}", attempts.c.attempt < f"{epoch + 1:06d}"
+    )
+    last = connection.execute(of).scalar()
+    return int(last[6:]) if last else 0

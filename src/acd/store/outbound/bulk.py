@@ -1,0 +1,91 @@
+"""Many rows at once, and numbers that are given out once: what differs between the two databases.
+
+PostgreSQL takes rows by COPY, SQLite by one prepared statement: each several times as fast as statements of SQLAlchemy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import JSON, Table
+
+from acd.store.backend import dumps
+from acd.store.outbound.tables import counters
+from acd.store.times import UtcTime, to_datetime, to_text
+
+IN_MAX = 1000
+"""Values in one question."""
+
+_T = TypeVar("_T")
+
+
+def pieces(values: Sequence[_T], most: int = IN_MAX) -> Iterator[Sequence[_T]]:
+    """The values, so many at a time."""
+    for start in range(0, len(values), most):
+        yield values[start : start + most]
+
+
+def take(connection: sa.Connection, name: str, count: int = 1) -> int:
+    """The first of ``count`` numbers that nobody else has, or had. Others wait for this transaction's end."""
+    if not count:
+        return 0
+    query = sa.text(
+        "INSERT INTO counters (name, last) VALUES (:name, :count) ON CONFLICT (name) "
+        "DO UPDATE SET last = counters.last + :count RETURNING last"
+    ).columns(counters.c.last)
+    return int(connection.execute(query, {"name": name, "count": count}).scalar_one()) - count + 1
+
+
+def insert_many(
+    connection: sa.Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    ignore: bool = False,
+) -> None:
+    """Insert rows; times are UTC s, JSON anything that is. ``ignore``: rows whose key is there change nothing."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    makers = [(place, make) for place, name in enumerate(columns) if (make := _maker(table, name, is_sqlite))]
+    encoded = (_encoded(row, makers) for row in rows)
+    quote = connection.dialect.identifier_preparer.quote
+    names = ", ".join(quote(name) for name in columns)
+    if is_sqlite:
+        verb = "INSERT OR IGNORE" if ignore else "INSERT"
+        values = list(encoded)
+        if values:
+            marks = ", ".join("?" * len(columns))
+            connection.exec_driver_sql(f"{verb} INTO {quote(table.name)} ({names}) VALUES ({marks})", values)
+        return
+    raw: Any = connection.connection.driver_connection
+    target = quote(table.name)
+    if ignore:
+        target = "incoming_rows"
+        connection.exec_driver_sql(
+            f"CREATE TEMP TABLE {target} ON COMMIT DROP AS SELECT {names} FROM {quote(table.name)} LIMIT 0"
+        )
+    with raw.cursor() as cursor, cursor.copy(f"COPY {target} ({names}) FROM STDIN") as copy:
+        for row in encoded:
+            copy.write_row(row)
+    if ignore:
+        connection.exec_driver_sql(
+            f"INSERT INTO {quote(table.name)} ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING"
+        )
+        connection.exec_driver_sql(f"DROP TABLE {target}")
+
+
+def _maker(table: Table, name: str, is_sqlite: bool) -> Callable[[Any], Any] | None:
+    kind = table.c[name].type
+    if isinstance(kind, UtcTime):
+        return to_text if is_sqlite else to_datetime
+    return dumps if isinstance(kind, JSON) else None
+
+
+def _encoded(row: Sequence[Any], makers: Sequence[tuple[int, Callable[[Any], Any]]]) -> tuple[Any, ...]:
+    values = list(row)
+    for place, make in makers:
+        if values[place] is not None:
+            values[place] = make(values[place])
+    return tuple(values)

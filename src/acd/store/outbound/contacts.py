@@ -1,0 +1,238 @@
+"""Contacts and their numbers: made, found, changed, taken away. Functions within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from acd.domain.campaigns import Contact, ContactNumber
+from acd.domain.errors import RefusedError, UnknownNameError
+from acd.store.outbound.bulk import insert_many, pieces, take
+from acd.store.outbound.tables import callbacks, contact_numbers, contacts
+
+
+class State(StrEnum):
+    """Of a contact's work."""
+
+    NEW = "new"
+    DUE = "due"
+    IN_FLIGHT = "in_flight"
+    DONE = "done"
+    BLOCKED = "blocked"
+
+
+class NumberState(StrEnum):
+    """Of a number."""
+
+    OK = "ok"
+    BAD = "bad"
+
+
+class NewNumber(NamedTuple):
+    """``number``: E.164; ``kind``: as ContactNumber's; ``zone``: None where several are possible."""
+
+    number: str
+    kind: str = "other"
+    zone: str | None = None
+    extension: str = ""
+
+
+@dataclass(slots=True)
+class NewContact:
+    """A contact to be; fields as those of Contact. ``rank``: lower ones are dialled earlier."""
+
+    numbers: Sequence[NewNumber]
+    key: str = ""
+    name: str = ""
+    zone: str | None = None
+    country: str | None = None
+    region: str | None = None
+    language: str | None = None
+    consent_at: float | None = None
+    consent_until: float | None = None
+    customer_until: float | None = None
+    best: tuple[int, int] | None = None
+    rank: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+_COLUMNS = (
+    "contact", "list", "import", "key", "name", "zone", "country", "region", "language", "consent_at", "consent_until",
+    "customer_until", "best_from", "best_to", "fields", "changed_at", "rank", "state", "attempts",
+)  # fmt: skip
+_NUMBER_COLUMNS = ("contact", "position", "number", "kind", "zone", "extension", "state")
+WORK = ("state", "due_at", "position", "callback", "callback_agent", "attempts", "last_at", "last_outcome")
+EDITABLE = (
+    "key", "name", "zone", "country", "region", "language", "consent_at", "consent_until", "customer_until", "best_from",
+    "best_to", "fields", "rank",
+)  # fmt: skip
+
+
+def add(
+    connection: sa.Connection, of_list: str, found: Sequence[NewContact], now: float, *, imported: int | None = None
+) -> int:
+    """Insert contacts; the first one's number, the others' follow it."""
+    first = take(connection, "contacts", len(found))
+    rows = (
+        (
+            number, of_list, imported, one.key, one.name, one.zone, one.country, one.region, one.language, one.consent_at,
+            one.consent_until, one.customer_until, *(one.best or (None, None)), dict(one.fields), now, one.rank, "new", 0,
+        )
+        for number, one in enumerate(found, first)
+    )  # fmt: skip
+    insert_many(connection, contacts, _COLUMNS, rows)
+    numbers = ((contact, *row) for contact, one in enumerate(found, first) for row in _number_rows(one.numbers))
+    insert_many(connection, contact_numbers, _NUMBER_COLUMNS, numbers)
+    return first
+
+
+def _number_rows(numbers: Iterable[NewNumber]) -> Iterable[tuple[Any, ...]]:
+    return ((place, one.number, one.kind, one.zone, one.extension, "ok") for place, one in enumerate(numbers))
+
+
+def taken_numbers(
+    connection: sa.Connection, numbers: Sequence[str], lists: Sequence[str]
+) -> dict[str, tuple[int, str, str]]:
+    """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for some in pieces(numbers):
+        query = (
+            sa.select(contact_numbers.c.number, contacts.c.contact, contacts.c.list, contacts.c.state)
+            .join(contacts, contacts.c.contact == contact_numbers.c.contact)
+            .where(contact_numbers.c.number.in_(some), contacts.c.list.in_(lists))
+        )
+        for row in connection.execute(query):
+            known = found.get(row.number)
+            if known is None or row.contact < known[0]:
+                found[row.number] = (row.contact, row.list, row.state)
+    return found
+
+
+def taken_keys(connection: sa.Connection, keys: Sequence[str], of_list: str) -> dict[str, int]:
+    """Which of these keys a contact of the list has: key -> contact."""
+    found: dict[str, int] = {}
+    for some in pieces(keys):
+        query = sa.select(contacts.c.key, contacts.c.contact).where(
+            contacts.c.list == of_list, contacts.c.key.in_(some), sa.text("key <> ''")
+        )
+        for row in connection.execute(query):
+            found[row.key] = min(row.contact, found.get(row.key, row.contact))
+    return found
+
+
+def rows_of(connection: sa.Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Everything kept of contacts, with their ``"numbers"``, in the order of ``ids``; those that are not there are left
+    out."""
+    found: dict[int, dict[str, Any]] = {}
+    for some in pieces(ids):
+        for row in connection.execute(sa.select(contacts).where(contacts.c.contact.in_(some))):
+            found[row.contact] = {**row._mapping, "numbers": []}
+        query = sa.select(contact_numbers).where(contact_numbers.c.contact.in_(some))
+        for row in connection.execute(query.order_by(contact_numbers.c.contact, contact_numbers.c.position)):
+            if row.contact in found:
+                found[row.contact]["numbers"].append({key: row._mapping[key] for key in _NUMBER_COLUMNS[1:]})
+    return [found[one] for one in ids if one in found]
+
+
+def contact_of(row: Mapping[str, Any]) -> Contact:
+    """A row of `rows_of` as the dialler knows it, without numbers that are nobody's."""
+    numbers = tuple(
+        ContactNumber(one["number"], one["kind"], one["zone"])
+        for one in row["numbers"]
+        if one["state"] != NumberState.BAD
+    )
+    best = None if row["best_from"] is None or row["best_to"] is None else (row["best_from"], row["best_to"])
+    same = ("contact", "list", "key", "name", "zone", "country", "region", "language")
+    times = ("consent_at", "consent_until", "customer_until")
+    return Contact(**{name: row[name] for name in (*same, *times)}, numbers=numbers, best=best, fields=row["fields"])
+
+
+def by_number(connection: sa.Connection, number: str, limit: int = 100) -> list[int]:
+    """Contacts that have a number (E.164), the latest first."""
+    query = sa.select(contact_numbers.c.contact).where(contact_numbers.c.number == number).distinct()
+    return list(connection.execute(query.order_by(contact_numbers.c.contact.desc()).limit(limit)).scalars())
+
+
+def one(connection: sa.Connection, contact: int) -> dict[str, Any]:
+    """Everything kept of a contact, as `rows_of`. Raises UnknownNameError."""
+    rows = rows_of(connection, [contact])
+    if not rows:
+        raise UnknownNameError("contact", str(contact))
+    return rows[0]
+
+
+def edit(connection: sa.Connection, contact: int, changes: Mapping[str, Any], now: float) -> None:
+    """Change what is known of a contact (EDITABLE). Raises UnknownNameError."""
+    assert set(changes) <= set(EDITABLE)
+    values = {**changes, "changed_at": now}
+    if not connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values)).rowcount:
+        raise UnknownNameError("contact", str(contact))
+
+
+def set_numbers(connection: sa.Connection, contact: int, numbers: Sequence[NewNumber], now: float) -> None:
+    """Give a contact these numbers, in this order, in place of those it has. Raises UnknownNameError, RefusedError."""
+    state = connection.execute(_locked(connection, contact)).scalar_one_or_none()
+    if state is None:
+        raise UnknownNameError("contact", str(contact))
+    if state == State.IN_FLIGHT:
+        raise RefusedError(f"contact {contact} is being dialled: try again in a minute")
+    connection.execute(sa.delete(contact_numbers).where(contact_numbers.c.contact == contact))
+    insert_many(connection, contact_numbers, _NUMBER_COLUMNS, ((contact, *row) for row in _number_rows(numbers)))
+    connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(changed_at=now, position=None))
+
+
+def set_state(connection: sa.Connection, contact: int, state: State, now: float, due_at: float | None = None) -> None:
+    """Have a contact dialled anew (NEW), at ``due_at`` (DUE), or no more (DONE, BLOCKED): then an open callback ends.
+    Raises UnknownNameError, RefusedError while it is being dialled."""
+    was = connection.execute(_locked(connection, contact)).scalar_one_or_none()
+    if was is None:
+        raise UnknownNameError("contact", str(contact))
+    if was == State.IN_FLIGHT:
+        raise RefusedError(f"contact {contact} is being dialled: try again in a minute")
+    mine = callbacks.c.contact == contact, callbacks.c.ended_at.is_(None)
+    connection.execute(sa.update(callbacks).where(*mine).values(ended_at=now, outcome="cancelled"))
+    values = {"state": state, "due_at": due_at, "callback": None, "callback_agent": None, "changed_at": now}
+    connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values))
+
+
+def _locked(connection: sa.Connection, contact: int) -> sa.Select[Any]:
+    query = sa.select(contacts.c.state).where(contacts.c.contact == contact)
+    return query.with_for_update() if connection.dialect.name == "postgresql" else query
+
+
+def move(connection: sa.Connection, ids: Sequence[int], to: str, now: float) -> int:
+    """Move contacts into another list, with their history; those being dialled stay. How many went."""
+    count = 0
+    for some in pieces(ids):
+        mine = contacts.c.contact.in_(some), contacts.c.state != State.IN_FLIGHT
+        moved = sa.update(contacts).where(*mine).values(list=to, changed_at=now)
+        count += connection.execute(moved).rowcount
+    return count
+
+
+def remove(connection: sa.Connection, ids: Sequence[int]) -> int:
+    """Take contacts away with their numbers and callbacks, but for those being dialled; attempts stay. How many went."""
+    count = 0
+    for some in pieces(ids):
+        free = sa.select(contacts.c.contact).where(contacts.c.contact.in_(some), contacts.c.state != State.IN_FLIGHT)
+        if connection.dialect.name == "postgresql":
+            free = free.with_for_update()
+        gone = list(connection.execute(free).scalars())
+        for table in (contact_numbers, callbacks):
+            connection.execute(sa.delete(table).where(table.c.contact.in_(gone)))
+        count += connection.execute(sa.delete(contacts).where(contacts.c.contact.in_(gone))).rowcount
+    return count
+
+
+def counts(connection: sa.Connection, of_list: str) -> dict[str, int]:
+    """How many contacts of a list are in each state."""
+    query = sa.select(contacts.c.state, sa.func.count()).where(contacts.c.list == of_list).group_by(contacts.c.state)
+    found: defaultdict[str, int] = defaultdict(int)
+    for state, number in connection.execute(query):
+        found[state] = number
+    return {state.value: found[state.value] for state in State}

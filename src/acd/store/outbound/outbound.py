@@ -1,0 +1,158 @@
+"""The service's way to what dialling keeps: every method is one transaction on a connection of its own.
+
+Commits are durable before a method returns. Nothing here is retried and nothing goes into the spill: while the database is
+away nobody is dialled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.domain.campaigns import CampaignState
+from acd.domain.errors import StoreError
+from acd.store.location import first_line, locate
+from acd.store.outbound import attempts, callbacks, campaigns, contacts, donotcall, listed, work
+from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
+from acd.store.outbound.campaigns import Standing, Window
+from acd.store.outbound.contacts import NewContact, State
+from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.work import Claimed, Kind
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+Ledgers = Mapping[str, Sequence[Window]]
+
+
+class Outbound:
+    """``sealed`` makes of a number (E.164) what stands in its place; with ``hashed`` it is kept so in attempts.
+    ``connections``: at most so many at once. Every method raises StoreError when the database is away or slow."""
+
+    def __init__(
+        self, url: str, sealed: Sealed, *, hashed: bool = False, connections: int = 2, query_s: float = 10.0
+    ) -> None:
+        location = locate(url)
+        self._name, self._sealed, self._hashed = str(location), sealed, hashed
+        self._engine: AsyncEngine = location.outbound_engine(connections=connections, query_s=query_s)
+
+    async def _do(self, work: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work, *args, **kwargs)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"what dialling keeps in {self._name} cannot be used now: {first_line(error)}") from error
+
+    async def open(self) -> None:
+        """Check the key of hashed do-not-call entries. Raises StoreError."""
+        await self._do(donotcall.check_seal, self._sealed)
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._engine.dispose()
+
+    # -- work --------------------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, lists: Sequence[str], wanted: Mapping[Kind, int], now: float, epoch: int, *, agents: Sequence[str] = ()
+    ) -> list[Claimed]:
+        """`work.claim`."""
+        return await self._do(work.claim, lists, wanted, now, epoch, agents=agents)
+
+    async def release(self, ids: Sequence[int], epoch: int, due_at: float | None = None) -> int:
+        """`work.release`."""
+        return await self._do(work.release, ids, epoch, due_at)
+
+    async def block(self, ids: Sequence[int], epoch: int, now: float, state: State = State.BLOCKED) -> int:
+        """`work.block`."""
+        return await self._do(work.block, ids, epoch, now, state)
+
+    async def recover(self, epoch: int) -> int:
+        """`work.recover`."""
+        return await self._do(work.recover, epoch)
+
+    async def waiting(self, lists: Sequence[str], now: float) -> dict[Kind, float | None]:
+        """`work.waiting`."""
+        return await self._do(work.waiting, lists, now)
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    async def record(self, made: Sequence[Attempt], epoch: int, now: float, ledgers: Ledgers | None = None) -> Recorded:
+        """`attempts.record`: dial those it gives back, and only those."""
+        return await self._do(attempts.record, made, epoch, now, self._sealed, hashed=self._hashed, ledgers=ledgers)
+
+    async def progress(self, attempt: str, **at: float | str) -> bool:
+        """`attempts.progress`."""
+        return await self._do(attempts.progress, attempt, **at)
+
+    async def settle(self, ended: Sequence[Settled], ledgers: Ledgers | None = None) -> tuple[str, ...]:
+        """`attempts.settle`."""
+        return await self._do(attempts.settle, ended, self._sealed, ledgers=ledgers)
+
+    async def in_flight(self) -> list[dict[str, Any]]:
+        """`attempts.in_flight`."""
+        return await self._do(attempts.in_flight)
+
+    async def histories(self, pairs: Sequence[tuple[int, str]], since: float) -> dict[tuple[int, str], History]:
+        """`attempts.histories`."""
+        return await self._do(attempts.histories, pairs, since, self._sealed)
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    async def do_not_call(self, numbers: Sequence[str], scopes: Sequence[str], now: float) -> dict[str, list[Entry]]:
+        """`donotcall.look_up`."""
+        return await self._do(donotcall.look_up, numbers, scopes, self._sealed, now)
+
+    async def opt_out(self, entries: Sequence[Entry]) -> int:
+        """`donotcall.add`: holds for every attempt that is recorded from now on."""
+        return await self._do(donotcall.add, entries, self._sealed)
+
+    async def promise(self, contact: int, due_at: float, by: str, now: float, **more: Any) -> int:
+        """`callbacks.promise`."""
+        return await self._do(callbacks.promise, contact, due_at, by, now, **more)
+
+    async def cancel(self, contact: int, now: float) -> bool:
+        """`callbacks.cancel`."""
+        return await self._do(callbacks.cancel, contact, now)
+
+    async def callbacks(self, *, agent: str | None = None, until: float | None = None) -> list[dict[str, Any]]:
+        """`callbacks.open_ones`."""
+        return await self._do(callbacks.open_ones, agent=agent, until=until)
+
+    async def contact(self, contact: int) -> dict[str, Any]:
+        """`contacts.one`."""
+        return await self._do(contacts.one, contact)
+
+    async def add(self, of_list: str, found: Sequence[NewContact], now: float) -> int:
+        """`contacts.add`. Raises UnknownNameError when there is no such list."""
+        return await self._do(_add, of_list, found, now)
+
+    # -- campaigns ---------------------------------------------------------------------------------------------------
+
+    async def states(self) -> dict[str, Standing]:
+        """`campaigns.states`."""
+        return await self._do(campaigns.states)
+
+    async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now: float) -> None:
+        """`campaigns.set_state`."""
+        await self._do(campaigns.set_state, campaign, state, by, reason, now)
+
+    async def save_statistics(self, campaign: str, statistics: Mapping[str, Any], now: float) -> None:
+        """`campaigns.save_statistics`."""
+        await self._do(campaigns.save_statistics, campaign, statistics, now)
+
+    async def save_ledger(self, campaign: str, windows: Sequence[Window], now: float) -> None:
+        """`campaigns.save_ledger`."""
+        await self._do(campaigns.save_ledger, campaign, windows, now)
+
+    async def ledger(self, campaign: str, *, latest: bool = True) -> list[Window]:
+        """`campaigns.ledger`."""
+        return await self._do(campaigns.ledger, campaign, latest=latest)
+
+
+def _add(connection: sa.Connection, of_list: str, found: Sequence[NewContact], now: float) -> int:
+    listed.get(connection, of_list)
+    return contacts.add(connection, of_list, found, now)

@@ -1,0 +1,212 @@
+"""The contacts to be dialled next: taken by one life of the service, given back, and found again after a crash.
+
+A claim reads a range of an index for each kind of work and list, however many contacts there are, and marks what it takes in
+the same transaction: on SQLite it is alone in it, on PostgreSQL it passes over rows that another one holds. A claimed
+contact bears the epoch of the life that took it; a later life gives back what an earlier one took and never committed an
+attempt for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.campaigns import Contact
+from acd.store.outbound import contacts as of
+from acd.store.outbound.bulk import pieces
+from acd.store.outbound.contacts import State
+from acd.store.outbound.tables import (
+    IS_AGENT_CALLBACK,
+    IS_IN_FLIGHT,
+    IS_NEW,
+    IS_OPEN,
+    IS_QUEUE_CALLBACK,
+    IS_RETRY,
+    attempts,
+    callbacks,
+    contacts,
+)
+
+
+class Kind(StrEnum):
+    """Of work, in the order in which it is taken."""
+
+    CALLBACK = "callback"
+    QUEUE_CALLBACK = "queue_callback"
+    RETRY = "retry"
+    NEW = "new"
+
+
+_IS = {Kind.CALLBACK: IS_AGENT_CALLBACK, Kind.QUEUE_CALLBACK: IS_QUEUE_CALLBACK, Kind.RETRY: IS_RETRY, Kind.NEW: IS_NEW}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One contact to dial. ``number``: the one whose turn it is (E.164); ``due_at``: since when (new ones: None);
+    ``order``: its rank; ``agent``: whom a personal callback was promised to."""
+
+    contact: Contact
+    kind: Kind
+    number: str
+    due_at: float | None
+    order: int
+    attempts: int
+    last_outcome: str | None
+    last_at: float | None
+    callback: int | None = None
+    agent: str | None = None
+
+
+def claim(
+    connection: sa.Connection,
+    lists: Sequence[str],
+    wanted: Mapping[Kind, int],
+    now: float,
+    epoch: int,
+    *,
+    agents: Sequence[str] = (),
+) -> list[Claimed]:
+    """Take up to so many contacts of each kind that are due, from ``lists``: callbacks and retries by the time they have
+    been due, new ones by list, rank and number. Personal callbacks are those of ``agents``. A contact without a number left
+    is blocked and not given."""
+    if not lists:
+        return []
+    kinds: dict[int, Kind] = {}
+    for kind in Kind:
+        if wanted.get(kind, 0) > 0:
+            kinds |= dict.fromkeys(_next(connection, kind, lists, wanted[kind], now, agents), kind)
+    if not kinds:
+        return []
+    ids = list(kinds)
+    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now}
+    for some in pieces(ids):
+        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(mark))
+    asked_for = _asked_for(connection, ids)
+    taken, empty = [], []
+    for row in of.rows_of(connection, ids):
+        contact = of.contact_of(row)
+        number = _number(row, contact, asked_for.get(row["callback"]))
+        if number is None:
+            empty.append(contact.contact)
+            continue
+        kind = kinds[contact.contact]
+        more = {"callback": row["callback"], "agent": row["callback_agent"]}
+        last = {"attempts": row["attempts"], "last_outcome": row["last_outcome"], "last_at": row["last_at"]}
+        taken.append(Claimed(contact, kind, number, row["due_at"], row["rank"], **last, **more))
+    for some in pieces(empty):
+        none = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None}
+        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(none))
+    return taken
+
+
+def _next(
+    connection: sa.Connection, kind: Kind, lists: Sequence[str], most: int, now: float, agents: Sequence[str]
+) -> list[int]:
+    """Contacts of a kind in their order."""
+    is_kind = sa.text(_IS[kind])
+    if kind is Kind.NEW:
+        found: list[int] = []
+        for name in lists:
+            if len(found) < most:
+                query = sa.select(contacts.c.contact).where(is_kind, contacts.c.list == name)
+                query = query.order_by(contacts.c.rank, contacts.c.contact).limit(most - len(found))
+                found += connection.execute(_unheld(connection, query)).scalars()
+        return found
+    # One range each, so that no list is sorted for the sake of its first few
+    ranges: list[tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]]
+    if kind is Kind.CALLBACK:
+        ranges = [(contacts.c.callback_agent == agent, contacts.c.list.in_(lists)) for agent in agents]
+    else:
+        ranges = [(contacts.c.list == name, sa.true()) for name in lists]
+    due: list[tuple[float, int]] = []
+    for first, second in ranges:
+        query = sa.select(contacts.c.contact, contacts.c.due_at).where(is_kind, first, second, contacts.c.due_at <= now)
+        query = query.order_by(contacts.c.due_at, contacts.c.contact).limit(most)
+        due += [(row.due_at, row.contact) for row in connection.execute(_unheld(connection, query))]
+    return [contact for _, contact in sorted(due)[:most]]
+
+
+def _unheld(connection: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
+    if connection.dialect.name == "postgresql":
+        return query.with_for_update(skip_locked=True)
+    return query
+
+
+def _asked_for(connection: sa.Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Numbers at which callbacks were asked for: callback -> number."""
+    found: dict[int, str] = {}
+    for some in pieces(ids):
+        query = sa.select(callbacks.c.callback, callbacks.c.number)
+        query = query.where(callbacks.c.contact.in_(some), sa.text(IS_OPEN), callbacks.c.number.is_not(None))
+        found |= {row.callback: row.number for row in connection.execute(query)}
+    return found
+
+
+def _number(row: Mapping[str, Any], contact: Contact, asked_for: str | None) -> str | None:
+    good = [one.number for one in contact.numbers]
+    if asked_for in good:
+        return asked_for
+    at = [one["number"] for one in row["numbers"] if one["position"] == row["position"]]
+    return at[0] if at and at[0] in good else next(iter(good), None)
+
+
+def release(connection: sa.Connection, ids: Sequence[int], epoch: int, due_at: float | None = None) -> int:
+    """Give contacts back that were claimed by this life and have no attempt open: as they were, or, where the gate refused
+    them until then, due at ``due_at``. How many."""
+    count = 0
+    for some in pieces(ids):
+        mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
+        count += connection.execute(sa.update(contacts).where(*mine).values(_back(due_at))).rowcount
+    return count
+
+
+def block(connection: sa.Connection, ids: Sequence[int], epoch: int, now: float, state: State = State.BLOCKED) -> int:
+    """Dial contacts no more that this life claimed, for the gate refused them for good: callbacks promised to them are
+    missed. How many."""
+    count = 0
+    for some in pieces(ids):
+        mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
+        values = {"state": state, "claimed_epoch": None, "claimed_at": None, "callback": None, "callback_agent": None}
+        ended = list(connection.execute(sa.select(contacts.c.contact).where(*mine)).scalars())
+        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(ended)).values(values))
+        promised = callbacks.c.contact.in_(ended), sa.text(IS_OPEN)
+        connection.execute(sa.update(callbacks).where(*promised).values(ended_at=now, outcome="missed"))
+        count += len(ended)
+    return count
+
+
+def recover(connection: sa.Connection, epoch: int) -> int:
+    """Give back what lives other than ``epoch`` claimed and never committed an attempt for. How many."""
+    theirs = sa.text(IS_IN_FLIGHT), contacts.c.claimed_epoch != epoch, ~_has_attempt()
+    return connection.execute(sa.update(contacts).where(*theirs).values(_back(None))).rowcount
+
+
+def _has_attempt() -> sa.ColumnElement[bool]:
+    return sa.exists().where(attempts.c.contact == contacts.c.contact, attempts.c.ended_at.is_(None))
+
+
+def _back(due_at: float | None) -> dict[str, Any]:
+    back: dict[str, Any] = {"claimed_epoch": None, "claimed_at": None}
+    if due_at is None:
+        return back | {"state": sa.case((contacts.c.due_at.is_(None), "new"), else_="due")}
+    return back | {"state": "due", "due_at": due_at}
+
+
+def waiting(connection: sa.Connection, lists: Sequence[str], now: float) -> dict[Kind, float | None]:
+    """For each kind but personal callbacks, since when the first contact is due, or when it will be; new ones: ``now``.
+    None: there is none."""
+    found: dict[Kind, float | None] = {}
+    for kind in (Kind.QUEUE_CALLBACK, Kind.RETRY):
+        firsts = [
+            sa.select(contacts.c.due_at).where(sa.text(_IS[kind]), contacts.c.list == name).order_by(contacts.c.due_at)
+            for name in lists
+        ]
+        times = [at for query in firsts if (at := connection.execute(query.limit(1)).scalar()) is not None]
+        found[kind] = min(times, default=None)
+    fresh = (sa.select(contacts.c.contact).where(sa.text(IS_NEW), contacts.c.list == name).limit(1) for name in lists)
+    found[Kind.NEW] = now if any(connection.execute(query).first() for query in fresh) else None
+    return found
