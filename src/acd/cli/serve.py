@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -51,6 +50,7 @@ from acd.domain.events import MemoryRestored, NodeResynced
 from acd.domain.states import AgentState
 from acd.engine import Engine, LagMonitor, RecordsWatch
 from acd.engine.engine import system_clock
+from acd.engine.heap import keep_what_there_is
 from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
 from acd.records.seal import load_seal
@@ -371,9 +371,7 @@ async def run(settings: Settings, floor: FloorDefinition, base: Path) -> None:
     service = Service(settings, floor, base)
     try:
         await service.start()
-        # What was imported and defined stays for ever: the collector need not look at it amid calls
-        gc.collect()
-        gc.freeze()
+        keep_what_there_is()
         while not stop.is_set():
             await woken.wait()
             woken.clear()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from acd.domain.definition import SelectionWeights
-from acd.domain.requirement import NOBODY
+from acd.domain.requirement import NOBODY, Requirement
 from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.routing.index import Prospect
@@ -25,12 +25,18 @@ def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trig
     """Before the agents' states change: the stage in force, the candidates, and what spoke for the chosen ones."""
     queue, need = call.queue, call.requirement
     chosen = agents[0]
+    best: list[dict[str, Any]] = []
+    if call.kept_for is None:
+        best = floor.matcher.best_terms(queue.name, exclusion.wanted(call, need), BEST, at)
+    terms = next((found for found in best if found["agent"] == chosen.name), None)
+    if terms is None:
+        terms = floor.matcher.terms(chosen.name, queue.name, need, at)
     detail: dict[str, Any] = {
         "rule": queue.agent_selection if call.kept_for is None else "preferred",
         "trigger": trigger,
         "queue": queue.name,
         "call_wait_s": round(at - (call.place.queue_joined_at if call.talked else call.place.joined_at), 3),
-        "chosen": _agent(floor, chosen, at, call),
+        "chosen": _agent(floor, chosen, terms, need),
     }
     if call.kept_for is None:
         detail["requirement"] = wanted_by(call)
@@ -39,11 +45,10 @@ def explain_offer(floor: Floor, call: Call, agents: list[Agent], at: float, trig
     if len(agents) > 1:
         detail["agents"] = [agent.name for agent in agents]
     if call.kept_for is None:
-        best = floor.matcher.agents_for(queue.name, exclusion.wanted(call, need), BEST)
         if queue.agent_selection == "weighted":
             weights = queue.weights or _USUAL
             detail["weights"] = {name: weight for name in _WEIGHTS if (weight := getattr(weights, name))}
-        detail["best"] = [floor.matcher.terms(name, queue.name, need, at) for name in best]
+        detail["best"] = best
     if floor.matcher.is_waiting(call.call):
         score = floor.matcher.call_score(call.call, chosen.name, at)
         detail["call_score"] = {name: round(value, 3) for name, value in score._asdict().items() if value}
@@ -96,10 +101,10 @@ def _candidates(floor: Floor, call: Call) -> dict[str, Any]:
     return {**counted, "excluded": excluded} if excluded else counted
 
 
-def _agent(floor: Floor, agent: Agent, at: float, call: Call) -> dict[str, Any]:
-    need, has = call.requirement, floor.matcher.skills_of(agent.name)
+def _agent(floor: Floor, agent: Agent, terms: dict[str, Any], need: Requirement) -> dict[str, Any]:
+    has = floor.matcher.skills_of(agent.name)
     return {
-        **floor.matcher.terms(agent.name, call.queue.name, need, at),
+        **terms,
         "work_today_s": round(agent.counts.work_today_s, 3),
         "skills": {skill: has[skill] for skill in sorted(need.skills) if skill in has},
     }

@@ -19,7 +19,7 @@ from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import PAUSE_DECLINED, PAUSE_RONA, AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor import callers, exclusion
 from acd.floor.calls import Call
-from acd.floor.explain import explain_wait, wanted_by
+from acd.floor.explain import BEST, explain_wait, wanted_by
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ def free_agents(floor: Floor, call: Call) -> list[str]:
     if call.kept_for is not None:
         return [call.kept_for] if floor.matcher.is_free(call.kept_for) else []
     need = exclusion.wanted(call, call.requirement)
-    return floor.matcher.agents_for(call.queue.name, need, call.queue.ring_agents)
+    ring = call.queue.ring_agents
+    # As many as the explanation names, so that these are looked for once
+    return floor.matcher.agents_for(call.queue.name, need, max(ring, BEST))[:ring]
 
 
 def stand(floor: Floor, call: Call, at: float, now: Instant) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from acd.domain.errors import UnknownNameError
 from acd.domain.requirement import Requirement
 from acd.routing.crew import UNKNOWN, Agent, Crew
-from acd.routing.lanes import CallClass, Lanes, Queue
+from acd.routing.lanes import CallClass, Candidates, Lanes, Queue
 from acd.routing.line import CallKey, Line
 from acd.routing.policies import CallSelection, QueuePolicy, shares
 from acd.routing.selection import RoundRobin, Selections
@@ -51,15 +51,20 @@ class Board:
         self._calls: dict[str, Call] = {}
         self._lanes = Lanes()
         self._spare: dict[CallClass, None] = {}
+        self._asked: CallClass | None = None  # which of these was asked for last, so nothing stands behind it
         self._naming: dict[str, dict[CallClass, None]] = {}  # per skill: the classes that name it
         self._held_mask = 0  # the agents some call is held for
         self._offers = 0
+        # The latest answers about a class, until something of agents or policies changes: an event asks more than once
+        self._ranked: tuple[CallClass, int, list[Agent]] | None = None
+        self._counted: tuple[CallClass, Candidates] | None = None
 
     # -- agents ------------------------------------------------------------------------------------------------------
 
     def set_agent(self, agent: str, skills: Mapping[str, int], queues: Mapping[str, int]) -> None:
         """``agent`` has these skills (proficiency 0-100) and serves these queues (-> preference) from now on, whatever
         he does. New ones cannot be offered a call until ``free``."""
+        self._ranked = self._counted = None
         who = self._crew.agents.get(agent)
         if who is None:
             who, grown = self._crew.hire(agent)
@@ -102,6 +107,7 @@ class Board:
 
     def free(self, agent: str, *, idle_since: float, serial: int = 0, occupied_s: float = 0.0) -> None:
         """``agent`` can be offered a call. ``occupied_s``: his work today; ``serial`` breaks ties of ``idle_since``."""
+        self._ranked = self._counted = None
         who = self._crew.agent(agent)
         if who.is_free:
             self._selections.remove(who)
@@ -112,6 +118,7 @@ class Board:
 
     def unfree(self, agent: str, reason: str = UNKNOWN) -> None:
         """``agent`` cannot be offered a call, for ``reason`` (one of a few words: counted in ``candidates``)."""
+        self._ranked = self._counted = None
         who = self._crew.agent(agent)
         if who.is_free:
             self._selections.remove(who)
@@ -120,18 +127,23 @@ class Board:
     def offered(self, agent: str, queue: str) -> None:
         """Note that ``agent`` was offered a call of ``queue``, for round robin. Nothing if he is not in it."""
         who, of = self._crew.agent(agent), self._queue(queue)
-        if queue in who.queues:
-            self._offers += 1
-            if of.turns is not None:
-                of.turns.leave(who)
+        if queue not in who.queues:
+            return
+        self._offers += 1
+        turns = of.turns
+        if turns is None:
             of.offered[agent] = self._offers
-            if of.turns is not None:
-                of.turns.join(who)
+        else:
+            self._ranked = None
+            turns.leave(who)
+            of.offered[agent] = self._offers
+            turns.join(who)
 
     # -- queues and policies -----------------------------------------------------------------------------------------
 
     def set_queue(self, queue: str, policy: QueuePolicy) -> None:
         """``queue`` is matched by ``policy`` from now on, whoever waits in it."""
+        self._ranked = self._counted = None
         found = self._queues.get(queue)
         if found is None:
             found = self._queues[queue] = Queue(queue, policy)
@@ -152,6 +164,7 @@ class Board:
 
     def remove_queue(self, queue: str) -> list[str]:
         """Forget ``queue``. The calls that waited in it wait no more and are returned in order, to be placed anew."""
+        self._ranked = self._counted = None
         found = self._queue(queue)
         keys = [key for call_class in found.classes.values() for key in call_class.line]
         calls = [key[2] for key in sorted([*keys, *found.held])]
@@ -220,7 +233,8 @@ class Board:
         """``call`` waits in ``queue`` for an agent who meets ``requirement``, and nowhere else. Call it again to put it
         elsewhere. ``threshold_s``: the service level of the queue; ``serial`` breaks ties of ``joined_at``."""
         of = self._queue(queue)
-        self.unwait(call)
+        if call in self._calls:
+            self.unwait(call)
         entry = self._calls[call] = Call(of, joined_at, serial, priority, threshold_s)
         key = entry.key = self._key(call, entry)
         call_class = entry.call_class = self._class(of, requirement)
@@ -316,10 +330,11 @@ class Board:
     def _class(self, queue: Queue, requirement: Requirement) -> CallClass:
         found = queue.classes.get(requirement.text)
         if found is not None:
-            if not found.line:
+            if found is not self._asked and not found.line:
                 # Asked for is used: the one longest unused goes first
                 self._spare.pop(found, None)
                 self._spare[found] = None
+                self._asked = found
         else:
             mask = self._crew.members.get(queue.name, 0) & self._crew.mask_of(requirement)
             found = CallClass(queue, requirement, mask, self._crew.flags_of(mask))
@@ -332,12 +347,14 @@ class Board:
     def _keep_spare(self, call_class: CallClass) -> None:
         """No call of ``call_class`` waits: one may soon, but not of all those that ever were."""
         self._spare[call_class] = None
+        self._asked = call_class
         if len(self._spare) > CLASSES_SPARE_MAX:
             self._forget(next(iter(self._spare)))
 
     def _forget(self, call_class: CallClass) -> None:
         """No call of ``call_class`` waits, and none is expected."""
-        del self._spare[call_class], call_class.queue.classes[call_class.requirement.text]
+        del self._spare[call_class]
+        call_class.queue.forget(call_class)
         for skill in call_class.requirement.skills:
             naming = self._naming[skill]
             del naming[call_class]
@@ -346,6 +363,7 @@ class Board:
 
     def _settle(self) -> None:
         """Bring the masks of the classes up to date with skills and memberships that changed."""
+        self._ranked = self._counted = None
         crew = self._crew
         touched: dict[CallClass, None] = {}
         for skill in crew.stale_skills:
@@ -363,7 +381,4 @@ class Board:
         """The agents of ``mask`` may serve ``call_class``."""
         call_class.mask, call_class.size = mask, mask.bit_count()
         call_class.flags = self._crew.flags_of(mask)
-        if call_class.line:
-            # Lanes hold the flags, too
-            call_class.queue.leave(call_class.line.first)
-            call_class.queue.enter(call_class)
+        call_class.queue.renew(call_class)

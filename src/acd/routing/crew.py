@@ -6,8 +6,7 @@ cost hardly depends on how many agents there are. Knows no calls and no order am
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from acd.domain.errors import UnknownNameError
@@ -28,14 +27,14 @@ UNKNOWN: Final = "unknown"
 class Agent:
     """One agent, as matching sees him. Only the crew and the matcher write here.
 
-    ``queues``: queue -> preference. ``idle_since``, ``serial`` and ``occupied_s`` hold while ``is_free``. ``pick`` takes
-    the byte out of a class's flags that holds his bit, which is ``low`` there.
+    ``queues``: queue -> preference. ``idle_since``, ``serial`` and ``occupied_s`` hold while ``is_free``. ``octet``:
+    the byte of a class's flags that holds his bit, which is ``low`` there.
     ``held``: the keys of the calls that wait for him alone, sorted, per queue. ``lanes``: where his calls are, with the
     highest of his preferences there in seconds, and each if they differ; the matcher's, worked out at its ``layout``.
     """
 
     __slots__ = (
-        *("held", "idle_since", "index", "is_free", "lanes", "layout", "low", "name", "occupied_s", "pick"),
+        *("held", "idle_since", "index", "is_free", "lanes", "layout", "low", "name", "occupied_s", "octet"),
         *("queues", "reason", "serial", "skills"),
     )
 
@@ -43,7 +42,7 @@ class Agent:
         self.name = name
         self.index = index
         self.low = 1 << (index & 7)
-        self.pick: Callable[[bytes], int] = itemgetter(index >> 3)
+        self.octet = index >> 3
         self.skills: Mapping[str, int] = {}
         self.queues: Mapping[str, int] = {}
         self.is_free = False
@@ -59,6 +58,10 @@ class Agent:
     def bit(self) -> int:
         """His bit in masks. Made when asked for: ten thousand of them would not fit into a processor's cache."""
         return 1 << self.index
+
+
+_NOBODY: Final = Agent("", -1)
+"""Stands where the next new agent will."""
 
 
 class _Skill:
@@ -95,7 +98,7 @@ class Crew:
         self.stale_skills: set[str] = set()
         self.stale_queues: set[str] = set()
         self.stale = False
-        self._at: list[Agent | None] = []
+        self.by_bit: list[Agent] = []  # by index; who is gone stands nowhere else, and no mask has his bit
         self._spare: list[int] = []
         self._skills: dict[str, _Skill] = {}
         self.version = 0  # grows whenever somebody's skills change, somebody comes or goes
@@ -110,14 +113,12 @@ class Crew:
 
     def of_bit(self, mask: int) -> Agent:
         """The agent with the highest bit of ``mask``, which has one."""
-        found = self._at[mask.bit_length() - 1]
-        assert found is not None, "no mask holds the bit of an agent who is gone"
-        return found
+        return self.by_bit[mask.bit_length() - 1]
 
     def of_bits(self, mask: int) -> Iterator[Agent]:
         """The agents of ``mask``, one after the other: for masks of a few."""
         while mask:
-            agent = self.of_bit(mask)
+            agent = self.by_bit[mask.bit_length() - 1]
             mask ^= 1 << agent.index
             yield agent
 
@@ -125,13 +126,13 @@ class Crew:
 
     def hire(self, name: str) -> tuple[Agent, bool]:
         """A new agent without queues and skills; true if everybody's flags must be made anew (there are more now)."""
-        index = self._spare.pop() if self._spare else len(self._at)
+        index = self._spare.pop() if self._spare else len(self.by_bit)
         agent = self.agents[name] = Agent(name, index)
         grown = index >= self.capacity
-        if index == len(self._at):
-            self._at.append(agent)
+        if index == len(self.by_bit):
+            self.by_bit.append(agent)
         else:
-            self._at[index] = agent
+            self.by_bit[index] = agent
         if grown:
             self.capacity *= 2
         self.everyone |= agent.bit
@@ -145,7 +146,7 @@ class Crew:
         self.count(agent, None)
         self.free ^= agent.bit
         del self.agents[agent.name]
-        self._at[agent.index] = None
+        self.by_bit[agent.index] = _NOBODY
         self._spare.append(agent.index)
         self.everyone ^= agent.bit
         self.version += 1
@@ -192,21 +193,23 @@ class Crew:
 
     def count(self, agent: Agent, reason: str | None) -> None:
         """From now on ``agent`` cannot be offered a call for ``reason``, and for no other; or he can (``None``)."""
-        bit = 1 << agent.index
+        bit, reasons = 1 << agent.index, self.reasons
         if agent.is_free:
             self.free ^= bit
         else:
-            left = self.reasons[agent.reason] ^ bit
+            old = agent.reason
+            left = reasons[old] ^ bit
             if left:
-                self.reasons[agent.reason] = left
+                reasons[old] = left
             else:
-                del self.reasons[agent.reason]
-        agent.is_free = reason is None
+                del reasons[old]
         if reason is None:
+            agent.is_free = True
             self.free |= bit
         else:
+            agent.is_free = False
             agent.reason = reason
-            self.reasons[reason] = self.reasons.get(reason, 0) | bit
+            reasons[reason] = reasons.get(reason, 0) | bit
 
     # -- masks -------------------------------------------------------------------------------------------------------
 
@@ -257,5 +260,5 @@ class Crew:
         return sums
 
     def flags_of(self, mask: int) -> bytes:
-        """``mask`` as bytes, eight agents each, from which any agent's is taken quickly."""
+        """``mask`` as bytes, eight agents each."""
         return mask.to_bytes(self.capacity >> 3, "little")

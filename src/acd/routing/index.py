@@ -17,23 +17,13 @@ from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement
 from acd.routing.board import Board
 from acd.routing.crew import Agent
-from acd.routing.lanes import OWN_LANES_MAX, CallClass, Lane, Queue
+from acd.routing.lanes import OWN_LANES_MAX, CallClass, Candidates, Lane, Queue
 from acd.routing.line import CallKey
 from acd.routing.policies import score
 
 NOT_IN: Final = "not in the queue"
 """Why an agent may not serve a call of a queue that he is not in."""
 _mask_of: Final = attrgetter("mask")
-
-
-class Candidates(NamedTuple):
-    """How many agents there are for a call: ``members`` of its queue, ``able`` ones among them, ``free`` ones of these,
-    and the others by what keeps them (``blocked``). Members who are not able lack a skill."""
-
-    members: int
-    able: int
-    free: int
-    blocked: dict[str, int]
 
 
 class CallScore(NamedTuple):
@@ -93,13 +83,19 @@ class Matcher(Board):
         return [entry.agent.name] if entry.agent is not None and entry.agent.is_free and count > 0 else []
 
     def _best_agents(self, call_class: CallClass, count: int) -> list[Agent]:
+        known = self._ranked
+        if known is not None and known[0] is call_class and known[1] >= count:
+            return known[2][:count]
         wanted = call_class.mask & self._crew.free
         if not wanted or count < 1:
             return []
-        who = self._crew.of_bit(wanted)
-        if wanted == who.bit:
-            return [who]
-        return call_class.queue.selection.ranked(call_class, wanted, count)
+        index = wanted.bit_length() - 1
+        if wanted == 1 << index:
+            found = [self._crew.by_bit[index]]
+        else:
+            found = call_class.queue.selection.ranked(call_class, wanted, count)
+        self._ranked = call_class, count, found
+        return found
 
     # -- an agent wants a call ---------------------------------------------------------------------------------------
 
@@ -110,20 +106,22 @@ class Matcher(Board):
         who = self._crew.agent(agent)
         if who.layout != self._lanes.layout:
             self._lay_out(who)
-        pick, is_his, best_s, best = who.pick, who.low.__and__, -inf, None
+        octet, is_his, best_s, best = who.octet, who.low.__and__, -inf, None
         for lane, bonus_s, bonuses_s in who.lanes:
-            if not lane.keys:
+            keys = lane.keys
+            if not keys:
                 continue
-            bias, rate = self._bias(lane), lane.rate
-            if score(bias, rate, now, lane.keys[0][0], bonus_s) < best_s:
+            bias, rate = 0.0 if lane.biased is None else self._bias(lane), lane.rate
+            if score(bias, rate, now, keys[0][0], bonus_s) < best_s:
                 continue
             if bonuses_s is not None:
                 best_s, best = self._best_preferred(lane, who, now, bonus_s, bonuses_s, best_s, best)
                 continue
             # Heads come by key, so the first that he may serve is the best of the lane
-            head = next(compress(lane.heads, map(is_his, map(pick, lane.flags))), None)
-            if head is not None:
-                key = head.line.first
+            start = octet * lane.width
+            flag_at = lane.rows[start : start + lane.width].__getitem__
+            key = next(compress(keys, map(is_his, map(flag_at, lane.columns))), None)
+            if key is not None:
                 mine = score(bias, rate, now, key[0], bonus_s)
                 if mine > best_s or (mine == best_s and (best is None or key < best)):
                     best_s, best = mine, key
@@ -163,7 +161,9 @@ class Matcher(Board):
         preferences could lift a call.
         """
         bias, rate = self._bias(lane), lane.rate
-        for head in compress(lane.heads, map(who.low.__and__, map(who.pick, lane.flags))):
+        start = who.octet * lane.width
+        flag_at = lane.rows[start : start + lane.width].__getitem__
+        for head in compress(lane.heads, map(who.low.__and__, map(flag_at, lane.columns))):
             key = head.line.first
             if score(bias, rate, now, key[0], bonus_max_s) < best_s:
                 break
@@ -241,17 +241,28 @@ class Matcher(Board):
         return None if call_class is None else self._candidates(call_class)
 
     def _candidates(self, call_class: CallClass) -> Candidates:
+        known = self._counted
+        if known is not None and known[0] is call_class:
+            return known[1]
         mask, size, crew = call_class.mask, call_class.size, self._crew
-        rest = size - (free := (mask & crew.free).bit_count())
-        blocked = {}
-        for reason, those in crew.reasons.items():
+        wanted = mask & crew.free
+        free = wanted.bit_count() if wanted else 0
+        rest, reasons = size - free, crew.reasons
+        blocked: dict[str, int] = {}
+        left = len(reasons)
+        for reason, those in reasons.items():
             if not rest:
                 break
-            count = (mask & those).bit_count()
-            if count:
-                blocked[reason] = count
+            left -= 1
+            # Everybody is free or kept by one reason, so who is left is kept by the last
+            if not left:
+                blocked[reason] = rest
+            elif here := mask & those:
+                blocked[reason] = count = here.bit_count()
                 rest -= count
-        return Candidates(call_class.queue.members, size, free, blocked)
+        found = Candidates(call_class.queue.members, size, free, blocked)
+        self._counted = call_class, found
+        return found
 
     def everyone_for(self, queue: str, requirement: Requirement) -> dict[str, str]:
         """Every member of ``queue`` and why he cannot be offered a call that needs ``requirement``; empty if he can.
@@ -271,9 +282,22 @@ class Matcher(Board):
         """What the agent selection of ``queue`` compares of a free ``agent``: ``{"agent", "idle_s"}`` and, by selection,
         ``points``, ``skill_count``, ``offers_ago`` (None: never offered one of the queue) or ``occupied_s``; of weighted
         ones all but the last offer, as far as their weights are above 0, and ``score``, the weighted sum."""
-        who, of = self._crew.agent(agent), self._queue(queue)
-        idle_s = max(0.0, now - who.idle_since)
-        found: dict[str, Any] = {"agent": agent, "idle_s": round(idle_s, 3)}
+        return self._terms(self._crew.agent(agent), self._queue(queue), requirement, now)
+
+    def best_terms(self, queue: str, requirement: Requirement, count: int, now: float) -> list[dict[str, Any]]:
+        """The ``terms`` of each of ``agents_for(queue, requirement, count)``, best first."""
+        if self._crew.stale:
+            self._settle()
+        of = self._queue(queue)
+        return [
+            self._terms(who, of, requirement, now) for who in self._best_agents(self._class(of, requirement), count)
+        ]
+
+    def _terms(self, who: Agent, of: Queue, requirement: Requirement, now: float) -> dict[str, Any]:
+        idle_s = now - who.idle_since
+        if idle_s < 0.0:
+            idle_s = 0.0
+        found: dict[str, Any] = {"agent": who.name, "idle_s": round(idle_s, 3)}
         kind = of.policy.agent_selection
         if kind == "longest_idle":
             return found
@@ -284,7 +308,7 @@ class Matcher(Board):
         elif kind == "least_skilled":
             found["skill_count"] = len(who.skills)
         elif kind == "round_robin":
-            last = of.offered.get(agent)
+            last = of.offered.get(who.name)
             found["offers_ago"] = None if last is None else self._offers - last
         else:
             weights = of.policy.weights or _USUAL

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from acd.domain.requirement import Requirement
 from acd.routing.line import CallKey, Line
@@ -19,6 +19,16 @@ from acd.routing.selection import RoundRobin, Selection
 
 OWN_LANES_MAX: Final = 8
 """Agents of up to so many queues look into the lane of each; others into those that queues share."""
+
+
+class Candidates(NamedTuple):
+    """How many agents there are for a call: ``members`` of its queue, ``able`` ones among them, ``free`` ones of these,
+    and the others by what keeps them (``blocked``). Members who are not able lack a skill."""
+
+    members: int
+    able: int
+    free: int
+    blocked: dict[str, int]
 
 
 class Queue:
@@ -66,6 +76,19 @@ class Queue:
         if self.common is not None:
             self.common.leave(key)
 
+    def renew(self, call_class: CallClass) -> None:
+        """The flags of a class of this queue are others than before."""
+        self.lane.renew(call_class)
+        if self.common is not None:
+            self.common.renew(call_class)
+
+    def forget(self, call_class: CallClass) -> None:
+        """A class of this queue, which has no calls, is no more."""
+        del self.classes[call_class.requirement.text]
+        self.lane.forget(call_class)
+        if self.common is not None:
+            self.common.forget(call_class)
+
     def first(self) -> CallKey | None:
         """The key of the call that is first in line, whoever may serve it."""
         lines = [call_class.line for call_class in self.classes.values()]
@@ -97,10 +120,11 @@ class Lane:
     """Heads of classes whose scores grow at one ``rate``, sorted by key.
 
     ``biased``: the one queue whose length counts besides, if the call selection is of that kind. ``users``: how many
-    queues share it.
+    queues share it. ``rows``: the flags of its classes, those of the same eight agents side by side, so that one agent's
+    lie together in memory; every class has a column of them, ``width`` of which make a row. ``columns``: of each head.
     """
 
-    __slots__ = ("biased", "flags", "heads", "keys", "rate", "users")
+    __slots__ = ("_column_of", "_spare", "biased", "columns", "heads", "keys", "rate", "rows", "users", "width")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -108,27 +132,66 @@ class Lane:
         self.users = 0
         self.keys: list[CallKey] = []
         self.heads: list[CallClass] = []
-        self.flags: list[bytes] = []
+        self.columns: list[int] = []
+        self.rows = bytearray()
+        self.width = 0
+        self._column_of: dict[CallClass, int] = {}
+        self._spare: list[int] = []
 
     def enter(self, call_class: CallClass) -> None:
         """Take in a class, which has a head."""
+        column = self._column_of.get(call_class)
+        if column is None:
+            column = self._new_column(call_class)
         key = call_class.line.first
         at = bisect_left(self.keys, key)
         self.keys.insert(at, key)
         self.heads.insert(at, call_class)
-        self.flags.insert(at, call_class.flags)
+        self.columns.insert(at, column)
 
     def leave(self, key: CallKey) -> None:
         """Let the class go whose head is, or was, ``key``."""
         at = bisect_left(self.keys, key)
         assert self.keys[at] == key, f"no class has the head {key}"
-        del self.keys[at], self.heads[at], self.flags[at]
+        del self.keys[at], self.heads[at], self.columns[at]
 
     def clear(self) -> None:
         """Let all go."""
         self.keys.clear()
         self.heads.clear()
-        self.flags.clear()
+        self.columns.clear()
+
+    def _new_column(self, call_class: CallClass) -> int:
+        if not self._spare:
+            self._widen(len(call_class.flags))
+        column = self._column_of[call_class] = self._spare.pop()
+        self.renew(call_class)
+        return column
+
+    def _widen(self, height: int) -> None:
+        """Twice as many columns."""
+        old, rows, width = self.width, self.rows, self.width * 2 or 1
+        self.rows = bytearray(max(len(rows) // old if old else 0, height) * width)
+        for column in range(old):
+            of_old = rows[column::old]
+            self.rows[column : len(of_old) * width : width] = of_old
+        self._spare += range(old, width)
+        self.width = width
+
+    def renew(self, call_class: CallClass) -> None:
+        """The flags of ``call_class`` are others than before, or more."""
+        column = self._column_of.get(call_class)
+        if column is not None:
+            missing = len(call_class.flags) * self.width - len(self.rows)
+            if missing > 0:
+                self.rows += bytes(missing)
+            self.rows[column :: self.width] = call_class.flags
+
+    def forget(self, call_class: CallClass) -> None:
+        """``call_class``, which has no head, will have none here."""
+        column = self._column_of.pop(call_class, None)
+        if column is not None:
+            self._spare.append(column)
 
 
 class Lanes:
@@ -177,6 +240,8 @@ class Lanes:
         if old is not None:
             for call_class in queue.lane.heads:
                 old.leave(call_class.line.first)
+            for call_class in queue.classes.values():
+                old.forget(call_class)
             old.users -= 1
             if not old.users:
                 del self._common[old.rate]

@@ -1,6 +1,6 @@
 """Agents in an order that does not change while they stand in it, searched by a mask of those who are wanted.
 
-Kept as blocks of some hundred agents, each with the mask of its members: a block without anybody wanted is passed with
+Kept as blocks of some dozen agents, each with the mask of its members: a block without anybody wanted is passed with
 one AND, and of one with a few the bits are read. So even the one agent in ten thousand who stands last is found within
 microseconds, and nothing that grows with the agents is ever moved. Which order it is, is the caller's business: an order
 is a function from agent to key.
@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from acd.routing.crew import Agent, Crew
 
-BLOCK: Final = 128
+BLOCK: Final = 64
 """Agents a block; one is split beyond twice as many, and down to a quarter it joins a neighbour that has room."""
-FEW: Final = 4
+FEW: Final = 6
 """Of up to so many wanted agents in a block the bits are read; more are met soon enough by going along the block."""
 
 Key = tuple[Any, ...]
@@ -43,16 +43,25 @@ class _Block:
         return mask
 
     def add(self, key: Key, agent: Agent) -> None:
-        at = bisect_left(self.keys, key)
-        self.keys.insert(at, key)
+        keys = self.keys
+        index = agent.index
+        if not keys or key > keys[-1]:
+            keys.append(key)
+            self.agents.append(agent)
+            self.places.append(index >> 3)
+            self.lows.append(agent.low)
+            return
+        at = bisect_left(keys, key)
+        keys.insert(at, key)
         self.agents.insert(at, agent)
-        self.places.insert(at, agent.index >> 3)
+        self.places.insert(at, index >> 3)
         self.lows.insert(at, agent.low)
 
     def remove(self, key: Key, agent: Agent) -> None:
-        at = bisect_left(self.keys, key)
-        assert self.agents[at] is agent, f"{agent.name} does not stand where his key {key} says"
-        del self.keys[at], self.agents[at], self.places[at], self.lows[at]
+        keys, agents = self.keys, self.agents
+        at = bisect_left(keys, key)
+        assert agents[at] is agent, f"{agent.name} does not stand where his key {key} says"
+        del keys[at], agents[at], self.places[at], self.lows[at]
 
     def split(self) -> _Block:
         """Give up the upper half."""
@@ -81,9 +90,9 @@ class AgentOrder:
     def __init__(self, crew: Crew, key_of: Callable[[Agent], Key]) -> None:
         self.key_of = key_of
         self._crew = crew
-        self._blocks: list[_Block] = []
-        self._firsts: list[Key] = []  # of each block: no key is smaller, and none of the block before is as large
-        self._masks: list[int] = []  # the agents of each block
+        self._blocks = [_Block([], [])]
+        self._firsts: list[Key] = [()]  # of each block: no key is smaller, and none of the block before is as large
+        self._masks = [0]  # the agents of each block
 
     def __iter__(self) -> Iterator[Agent]:
         return (agent for block in self._blocks for agent in block.agents)
@@ -92,17 +101,17 @@ class AgentOrder:
         """Put ``agent`` in his place; he is not in it yet."""
         key = self.key_of(agent)
         at = bisect_right(self._firsts, key) - 1
-        if at < 0:
-            if not self._blocks:
-                self._insert(0, _Block([key], [agent]))
-                return
-            at, self._firsts[0] = 0, key
-        block = self._blocks[at]
-        block.add(key, agent)
-        self._masks[at] |= agent.bit
-        if len(block.keys) > 2 * BLOCK:
-            upper = block.split()
-            self._insert(at + 1, upper)
+        block, last = self._blocks[at], len(self._blocks) - 1
+        if len(block.keys) < 2 * BLOCK:
+            block.add(key, agent)
+            self._masks[at] |= 1 << agent.index
+        elif at == last and key > block.keys[-1]:
+            # Most come last: so blocks are filled, and nobody is moved
+            self._insert(at + 1, _Block([key], [agent]))
+        else:
+            block.add(key, agent)
+            self._masks[at] |= 1 << agent.index
+            self._insert(at + 1, block.split())
             self._masks[at] ^= self._masks[at + 1]
 
     def remove(self, agent: Agent) -> None:
@@ -111,12 +120,12 @@ class AgentOrder:
         at = bisect_right(self._firsts, key) - 1
         block = self._blocks[at]
         block.remove(key, agent)
-        if not block.keys:
-            self._delete(at)
-            return
-        self._masks[at] ^= agent.bit
-        if len(block.keys) < BLOCK // 4:
-            self._join(at)
+        self._masks[at] ^= 1 << agent.index
+        if len(block.keys) < BLOCK // 4 and len(self._blocks) > 1:
+            if block.keys:
+                self._join(at)
+            else:
+                self._delete(at)
 
     def _join(self, at: int) -> None:
         """Join the block ``at`` with a neighbour that has room."""
@@ -135,17 +144,30 @@ class AgentOrder:
 
     def _delete(self, at: int) -> None:
         del self._blocks[at], self._firsts[at], self._masks[at]
+        self._firsts[0] = ()
 
     def first(self, wanted: int, limit: int = 1, flags: bytes | None = None) -> list[Agent]:
         """The first ``limit`` agents of the mask ``wanted``. ``flags``: of a class that is ``wanted``."""
         found: list[Agent] = []
-        for at in compress(count(), map(wanted.__and__, self._masks)):
-            here = wanted & self._masks[at]
-            if here.bit_count() <= FEW:
-                found += sorted(self._crew.of_bits(here), key=self.key_of)
+        masks, by_bit = self._masks, self._crew.by_bit
+        for at in compress(count(), map(wanted.__and__, masks)):
+            rest = wanted & masks[at]
+            index = rest.bit_length() - 1
+            rest ^= 1 << index
+            if not rest:
+                found.append(by_bit[index])
             else:
-                flags = flags or self._crew.flags_of(wanted)
-                found += islice(self._blocks[at].along(flags), limit - len(found))
+                some = [by_bit[index]]
+                while rest and len(some) < FEW:
+                    index = rest.bit_length() - 1
+                    rest ^= 1 << index
+                    some.append(by_bit[index])
+                if rest:
+                    flags = flags or self._crew.flags_of(wanted)
+                    found += islice(self._blocks[at].along(flags), limit - len(found))
+                else:
+                    some.sort(key=self.key_of)
+                    found += some
             if len(found) >= limit:
                 break
         return found[:limit]

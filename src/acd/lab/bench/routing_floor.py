@@ -1,7 +1,8 @@
 """A made-up floor for ``acd.lab.bench.routing``: agents, queues, calls, and what happens on it, event by event.
 
-What an event does with the matcher is what the floor does, and nothing else: each decision takes its counts by reason,
-the best three and the score. Sizes, seeds and mix are fixed, so that two runs ask the same questions.
+What an event does with the matcher is what the floor does, question for question, and nothing else: each decision takes
+its counts by reason, the best three with their terms, and the score. Sizes, seeds and mix are fixed, so that two runs ask
+the same questions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement, all_of, any_of, at_least
+from acd.engine.heap import keep_what_there_is
 from acd.routing.index import Matcher
 from acd.routing.policies import CallSelection, QueuePolicy
 
@@ -27,6 +29,9 @@ one agent is edited."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+BEST: Final = 3
+"""So many are asked for, as the floor does for its explanations."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class MadeUpFloor:
         self._talking: deque[str] = deque()
         for n in range(case.agents):
             self._hire(f"a{n}")
+        # As ``acd serve`` does once its floor is known, before calls come
+        keep_what_there_is()
         self._fill()
 
     def _requirement(self) -> Requirement:
@@ -154,20 +161,28 @@ class MadeUpFloor:
 
     def _arrive(self, call: str, queue: str, requirement: Requirement, now: float) -> str | None:
         m = self._matcher
-        best = m.agents_for(queue, requirement, 3)
-        m.candidates(queue, requirement)
-        for name in best:
-            m.terms(name, queue, requirement, now)
+        best = m.agents_for(queue, requirement, BEST)[:1]
         if best:
-            self._reserve(best[0], queue)
+            self._offer(call, queue, requirement, best[0], now)
             return best[0]
+        m.candidates(queue, requirement)  # whether there is anybody at all
+        m.candidates(queue, requirement)  # why it waits
         priority = 5 if self._calls % 50 == 0 else 0
         m.wait(call, queue, requirement, joined_at=now, serial=self._calls, priority=priority, threshold_s=20.0)
         return None
 
-    def _reserve(self, agent: str, queue: str) -> None:
-        self._matcher.unfree(agent, "RESERVED")
-        self._matcher.offered(agent, queue)
+    def _offer(self, call: str, queue: str, requirement: Requirement, agent: str, now: float) -> None:
+        """Explain the offer, and make it."""
+        m = self._matcher
+        best = m.best_terms(queue, requirement, BEST, now)
+        assert best[0]["agent"] == agent
+        m.skills_of(agent)
+        if m.is_waiting(call):
+            m.call_score(call, agent, now)
+        m.candidates(queue, requirement)
+        m.unwait(call)
+        m.offered(agent, queue)
+        m.unfree(agent, "RESERVED")
 
     def _freed(self, name: str) -> None:
         now = self._now()
@@ -181,13 +196,8 @@ class MadeUpFloor:
         m.free(name, idle_since=now, serial=self._cycle, occupied_s=now % 20_000)
         call = m.call_for(name, now)
         if call is not None:
-            m.call_score(call, name, now)
             queue, requirement = self._types[self._type_of[call]]
-            for best in m.agents_for_call(call, 3):
-                m.terms(best, queue, requirement, now)
-            m.candidates_for_call(call)
-            m.unwait(call)
-            self._reserve(name, self._types[self._type_of[call]][0])
+            self._offer(call, queue, requirement, name, now)
         return call
 
     def _somebody(self) -> str | None:
@@ -218,14 +228,11 @@ class MadeUpFloor:
     def _relax(self, call: str, queue: str, requirement: Requirement) -> str | None:
         m = self._matcher
         m.wait(call, queue, requirement, joined_at=m.joined_at(call), serial=int(call), threshold_s=20.0)
-        best = m.agents_for_call(call, 3)
-        m.candidates_for_call(call)
+        best = m.agents_for(queue, requirement, BEST)[:1]
         if not best:
+            m.candidates(queue, requirement)  # whether there is anybody at all
             return None
-        for name in best:
-            m.terms(name, queue, requirement, self._now())
-        m.unwait(call)
-        self._reserve(best[0], queue)
+        self._offer(call, queue, requirement, best[0], self._now())
         return best[0]
 
     def _edited(self) -> None:
@@ -236,7 +243,8 @@ class MadeUpFloor:
         call = self._timed("skill edited", self._edit, name, self._now())
         if call is not None:
             self._matcher.unwait(call)
-            self._reserve(name, self._types[self._type_of.pop(call)][0])
+            self._matcher.offered(name, self._types[self._type_of.pop(call)][0])
+            self._matcher.unfree(name, "RESERVED")
             self._ringing.append(name)
 
     def _edit(self, name: str, now: float) -> str | None:
