@@ -66,7 +66,8 @@ def test_blocks_keep_their_size() -> None:
     assert len(order._blocks) <= 2 * (100 // (orders.BLOCK // 4) + 1)
     for agent in everybody[:100]:
         order.remove(agent)
-    assert list(order) == [] and len(order._blocks) == 1
+    assert list(order) == []
+    assert len(order._blocks) == 1
     assert order.first(0) == []
 
 

@@ -16,7 +16,6 @@ from typing import Final, ParamSpec, TypeVar
 
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement, all_of, any_of, at_least
-from acd.engine.heap import keep_what_there_is
 from acd.routing.index import Matcher
 from acd.routing.policies import CallSelection, QueuePolicy
 
@@ -70,8 +69,6 @@ class MadeUpFloor:
         self._talking: deque[str] = deque()
         for n in range(case.agents):
             self._hire(f"a{n}")
-        # As ``acd serve`` does once its floor is known, before calls come
-        keep_what_there_is()
         self._fill()
 
     def _requirement(self) -> Requirement:
