@@ -17,6 +17,12 @@ RANG = [
     ("offered", 5, 5.5, "ann", "o1"),
     ("rang", 5.5, 8, "ann", "o1", "answered"),
 ]
+AGAIN = [*RANG, ("talked", 8, 30, "ann", "o1", "escalated")]
+PASSED = [
+    "8|u-c|sales|ann|CONNECT|8|o1|3",
+    "30|u-c|sales|ann|BLINDTRANSFER|help|queue|8|22|1",
+    "30|u-c|help|NONE|ENTERQUEUE||+49|1",
+]
 CONNECT = "8|u-c|sales|ann|CONNECT|8|o1|3"
 
 
@@ -87,6 +93,48 @@ CONNECT = "8|u-c|sales|ann|CONNECT|8|o1|3"
             [CONNECT, "30|u-c|sales|ann|COMPLETECALLER|8|22|1"],
             id="nobody knows who hung up",
         ),
+        pytest.param(
+            [("entered", 0, 0.1), ("waited", 0.1, 90, None, None, "lost_track")],
+            {"ends": "lost_track", "by": "unknown"},
+            ["90|u-c|sales|NONE|EXITWITHTIMEOUT|1|1|90"],
+            id="nobody knows what became of who waited",
+        ),
+        pytest.param(
+            [*RANG[:3], ("rang", 5.5, 9, "ann", "o1", "lost_track")],
+            {"ends": "lost_track", "by": "unknown"},
+            ["9|u-c|sales|NONE|EXITWITHTIMEOUT|1|1|9"],
+            id="nobody knows what became of who rang",
+        ),
+        pytest.param(
+            [*AGAIN, ("waited", 30, 40, None, None, "lost_track", "help")],
+            {"ends": "lost_track", "by": "unknown"},
+            [*PASSED, "40|u-c|help|NONE|EXITWITHTIMEOUT|1|1|10"],
+            id="nobody knows what became of who had talked and waited again",
+        ),
+        pytest.param(
+            [*AGAIN, ("waited", 30, 40, None, None, "abandoned", "help")],
+            {},
+            [*PASSED, "40|u-c|help|NONE|ABANDON|1|1|10"],
+            id="gives up after a conversation",
+        ),
+        pytest.param(
+            [*AGAIN, ("waited", 30, 40, None, None, "fallback", "help")],
+            {"ends": "transferred", "by": "system", "target": "sorry,s,1"},
+            [*PASSED, "40|u-c|help|NONE|EXITWITHTIMEOUT|1|1|10"],
+            id="left to the dialplan after a conversation",
+        ),
+        pytest.param(
+            [*AGAIN, ("waited", 30, 40, None, None, "transferred", "help")],
+            {"ends": "transferred", "by": "agent", "target": "sorry,s,1"},
+            [*PASSED, "40|u-c|help|NONE|WITHDRAW|1|1|10|transferred"],
+            id="sent away by hand after a conversation",
+        ),
+        pytest.param(
+            [("entered", 0, 0.1), ("waited", 0.1, 12, None, None, "joined")],
+            {"ends": "transferred", "by": "agent", "target": "call x"},
+            ["12|u-c|sales|NONE|WITHDRAW|1|1|12|joined"],
+            id="an agent's own call, joined while it waits",
+        ),
     ],
 )  # fmt: skip
 def test_a_call(tmp_path: Path, steps: list, end: dict, lines: list[str]) -> None:
@@ -116,6 +164,16 @@ def test_a_queue_that_keeps_a_call_no_longer(tmp_path: Path, cause: str, event: 
         "60|u-c|help|NONE|ENTERQUEUE||+49|1",
         "90|u-c|help|NONE|EXITWITHTIMEOUT|1|1|30",
     ]
+
+
+def test_a_queue_that_sends_on_who_had_talked(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.write(
+        *call("c", *AGAIN, ("waited", 30, 40, None, None, "overflowed", "help"), by="system"),
+        decided("c", 30, "escalated", to="help"),
+        decided("c", 40, "overflowed", cause="nobody"),
+    )
+    assert lines_of(log_of(records)) == [*ENTERED, *PASSED, "40|u-c|help|NONE|EXITEMPTY|1|1|10"]
 
 
 def test_a_call_passed_on_while_it_waits_is_withdrawn(tmp_path: Path) -> None:

@@ -197,7 +197,8 @@ def _needs_decisions(call: Row, line: Sequence[Row]) -> bool:
     """Whether it left a queue, or rang where nobody answered: only then do its decisions matter, which are large."""
     queues = {segment["queue"] for segment in line}
     missed = any(segment["outcome"] in MISSED for segment in line)
-    return missed or len(queues) > 1 or call["outcome"] == CallOutcome.OVERFLOWED
+    sent_on = call["outcome"] == CallOutcome.OVERFLOWED or call["ended_by"] == "system"
+    return missed or len(queues) > 1 or sent_on
 
 
 def _some(names: Iterable[str]) -> Iterator[list[str]]:

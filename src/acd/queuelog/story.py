@@ -82,7 +82,7 @@ class Talked(Moment):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Moment):
-    """The call is over. ``outcome`` is a CallOutcome."""
+    """The call is over. ``outcome`` is a CallOutcome: what became of its last wait, if it waited."""
 
     outcome: str
     why: str = ""
@@ -134,8 +134,7 @@ class Story:
             self._told = place + 1
         if over and not self.over:
             self.over = True
-            why = _left(decisions, row["ended_at"]) if row["outcome"] == CallOutcome.OVERFLOWED else ""
-            yield Ended(row["ended_at"], self.call, row["outcome"], why)
+            yield Ended(row["ended_at"], self.call, *_last_wait(row, segments, decisions))
 
     def _begin(self, place: int, segment: Row, segments: Sequence[Row], decisions: Any) -> Iterator[Moment]:
         kind, at, queue = segment["kind"], segment["started_at"], segment["queue"] or ""
@@ -212,6 +211,24 @@ def _is_told(segment: Row, following: Row | None) -> bool:
     """Whether what follows a segment says already what it was the end of. A conversation before the last moments of a call
     was a transfer if the call turns out to be transferred, whoever left the bridge first."""
     return following is not None and not (segment["kind"] in _TALKING and following["kind"] == SegmentKind.AFTER)
+
+
+def _last_wait(row: Row, segments: Sequence[Row], decisions: Sequence[Row]) -> tuple[str, str]:
+    """(outcome, why) of a call that ended while it waited. If it was answered in a queue before, its own outcome tells only
+    that."""
+    outcome = row["outcome"]
+    if outcome == CallOutcome.OVERFLOWED:
+        return outcome, _left(decisions, row["ended_at"])
+    if outcome not in (CallOutcome.ANSWERED, CallOutcome.TRANSFERRED) or not segments:
+        return outcome, ""
+    last = segments[-1]["outcome"]
+    if row["ended_by"] == "caller":
+        return CallOutcome.ABANDONED, ""
+    if row["ended_by"] == "agent":
+        return CallOutcome.OVERFLOWED, "joined" if last == "joined" else "transferred"
+    if last == CallOutcome.FALLBACK:
+        return CallOutcome.FALLBACK, ""
+    return CallOutcome.OVERFLOWED, _left(decisions, row["ended_at"])
 
 
 def _left(decisions: Sequence[Row], at: float) -> str:

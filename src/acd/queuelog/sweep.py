@@ -112,12 +112,12 @@ class Sweep:
         return self._line(moment, stay, f"COMPLETE{moment.how.upper()}", figures, moment.agent)
 
     def _ended(self, moment: Ended, stay: _Stay) -> Line:
-        if moment.outcome in (CallOutcome.OVERFLOWED, CallOutcome.FALLBACK):
+        if moment.outcome in (CallOutcome.OVERFLOWED, CallOutcome.FALLBACK, CallOutcome.LOST_TRACK):
             return self._leaves(moment, stay, moment.why)
         return self._line(moment, stay, "ABANDON", self._place(moment, stay))
 
     def _leaves(self, moment: Moment, stay: _Stay, why: str) -> Line:
-        if why in ("escalated", "transferred"):
+        if why in ("escalated", "transferred", "joined"):
             return self._line(moment, stay, "WITHDRAW", (*self._place(moment, stay), why))
         event = "EXITEMPTY" if why == Cause.NOBODY else "EXITWITHTIMEOUT"
         return self._line(moment, stay, event, self._place(moment, stay))
