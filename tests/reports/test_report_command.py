@@ -21,8 +21,8 @@ from click.testing import CliRunner, Result
 from reportkit import World, fill, make_world
 
 from acd.cli import cli
-from acd.records.trail import entry, insert
 from acd.domain.errors import StoreError
+from acd.records.trail import entry, insert
 from acd.reports.catalogue import REPORTS
 from acd.reports.database import open_database
 from acd.store import upgrade
@@ -187,7 +187,7 @@ def test_no_room_for_sorting_is_said(filled: str, monkeypatch: pytest.MonkeyPatc
 
     with open_database(filled) as database:
         monkeypatch.setattr(sa.Connection, "execute", full)
-        with pytest.raises(StoreError, match="no room for what SQLite sorts .* SQLITE_TMPDIR"):
+        with pytest.raises(StoreError, match=r"no room for what SQLite sorts .* SQLITE_TMPDIR"):
             database.rows(sa.select(calls))
         monkeypatch.undo()
 
