@@ -148,6 +148,8 @@ def test_the_campaigns_own_hours() -> None:
 
 def test_the_next_moment_is_one_that_everything_allows() -> None:
     """The campaign opens at 6 in Berlin, people there may be called from 8 on."""
+    late = OpeningHours(ZoneInfo("Europe/Berlin"), (((600, 660),),) * 7, {})
+    assert refused(ask(terms(schedule=late), now_s=at("2026-06-10T22:00"))) == ("hours", at("2026-06-11T10:00"))
     early = OpeningHours(ZoneInfo("Europe/Berlin"), (((360, 540),),) * 7, {})
     assert refused(ask(terms(schedule=early))) == ("schedule", at("2026-06-11T08:00"))
 

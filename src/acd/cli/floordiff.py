@@ -20,10 +20,11 @@ from acd.domain.definition import (
     ToQueue,
     ToVoicemail,
 )
+from acd.domain.dialrules import CallingHours, Rules
 from acd.domain.expression import Expression
 from acd.domain.hours import WEEKDAYS, OpeningHours, Range
 
-PARTS = ("queues", "agents", "entry_points", "callers", "hours")
+PARTS = ("queues", "agents", "entry_points", "callers", "hours", "campaigns", "trunks", "caller_ids")
 """Fields of a floor that hold things by name."""
 
 _NO_SETTING = frozenset({*PARTS, "skills", "revision"})
@@ -57,10 +58,13 @@ def differences(old: FloorDefinition, new: FloorDefinition) -> dict[str, Any]:
 
 def _changes(old: Any, new: Any, without: frozenset[str] = _DERIVED) -> dict[str, Any]:
     """``{field: {"from", "to"}}`` of two of a kind."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
-        if before != after and field.name not in without and not field.name.startswith("_"):
+        if isinstance(before, Rules | CallingHours) and type(before) is type(after):
+            # A figure that has changed, not all of them
+            found |= {f"{field.name}.{name}": change for name, change in _changes(before, after).items()}
+        elif before != after and field.name not in without and not field.name.startswith("_"):
             tell = _TELL.get((type(old), field.name), told)
             found[field.name] = {"from": tell(before), "to": tell(after)}
     if "pin_hash" in found:
@@ -96,6 +100,10 @@ def _exceptions(exceptions: Mapping[date, tuple[Range, ...]]) -> dict[str, str]:
     return {str(day): _ranges(ranges) for day, ranges in exceptions.items()}
 
 
+def _day(ranges: tuple[Range, ...] | None) -> str:
+    return "as usual" if ranges is None else _ranges(ranges)
+
+
 def _ranges(ranges: tuple[Range, ...]) -> str:
     """``08:00-12:00, 13:00-17:00``, or ``closed``."""
     shown = ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in ranges)
@@ -105,6 +113,9 @@ def _ranges(ranges: tuple[Range, ...]) -> str:
 _TELL: dict[tuple[type, str], Callable[[Any], Any]] = {
     (OpeningHours, "week"): _week,
     (OpeningHours, "exceptions"): _exceptions,
+    (CallingHours, "week"): _week,
+    (CallingHours, "holiday"): _day,
+    (CallingHours, "eve"): _day,
 }
 
 
@@ -141,4 +152,7 @@ _NOUNS: Mapping[str, tuple[str, str]] = {
     "entry_points": ("entry point", "entry points"),
     "callers": ("known caller", "known callers"),
     "hours": ("opening hours", "opening hours"),
+    "campaigns": ("campaign", "campaigns"),
+    "trunks": ("trunk", "trunks"),
+    "caller_ids": ("set of caller IDs", "sets of caller IDs"),
 }

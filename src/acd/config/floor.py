@@ -16,6 +16,7 @@ from typing import Any
 
 from acd.config.agent_reader import AGENT_KEYS, AgentReader
 from acd.config.callers_reader import CALLER_KEYS, ENTRY_KEYS, CallersReader
+from acd.config.campaign_reader import CampaignReader, check_campaigns
 from acd.config.context import DAY_S, Context
 from acd.config.fields import Section, described
 from acd.config.files import read_text
@@ -52,13 +53,16 @@ TOP_KEYS = (
     "breaker",
     "call_selection",
     "callback",
+    "caller_ids",
     "callers",
+    "campaigns",
     "cool_down_s",
     "dispositions",
     "fallback",
     "hours",
     "pause_reasons",
     "preference_s",
+    "trunks",
     "voicemail",
 )
 BREAKER_KEYS = ("failures", "within", "probe", "group")
@@ -144,6 +148,7 @@ class _FloorReader:
         agents = {key.text: agent_reader.agent(key, node) for key, node in people}
         agents_are_right = problems.errors == before
         callers = CallersReader(context, top)
+        outbound = CampaignReader(context, top, hours)
         definition = FloorDefinition(
             queues=MappingProxyType(queues),
             agents=MappingProxyType(agents),
@@ -159,6 +164,9 @@ class _FloorReader:
             callers=MappingProxyType(callers.callers()),
             breaker=self._breaker(),
             dispositions=dispositions_of(top),
+            campaigns=MappingProxyType(outbound.campaigns),
+            trunks=MappingProxyType(outbound.trunks),
+            caller_ids=MappingProxyType(outbound.caller_ids),
         )
         check_cycles(queues, queue_reader.sections, problems)
         check_shares(definition, top, queue_reader.sections)
@@ -168,6 +176,7 @@ class _FloorReader:
         # what is merely odd is said when nothing is wrong
         if not problems.any_error:
             check_staffing(definition, queue_reader.sections, agent_reader.keys, problems)
+            check_campaigns(definition, outbound)
             if not definition.entry_points:
                 problems.warning(top.line, top.column, "no entry_points: every call takes the fallback")
         return definition

@@ -27,8 +27,8 @@ def read_hours(problems: Problems, key: Scalar, node: Node) -> OpeningHours:
     """The opening hours that ``node`` says, under the name at ``key``. Notes what is wrong."""
     section = Section(problems, node, f"hours {show(key.text)}", HOURS_KEYS, at=key)
     errors = problems.errors
-    zone = _zone(section)
-    week = _week(section)
+    zone = read_zone(section)
+    week = read_week(section, "week")
     exceptions = _exceptions(section)
     if problems.errors == errors and not any(week) and not any(exceptions.values()):
         section.wrong(
@@ -37,7 +37,8 @@ def read_hours(problems: Problems, key: Scalar, node: Node) -> OpeningHours:
     return OpeningHours(zone, week, MappingProxyType(exceptions))
 
 
-def _zone(section: Section) -> tzinfo:
+def read_zone(section: Section) -> tzinfo:
+    """The time zone at ``time_zone``, which must be there; UTC after noting what is wrong."""
     node = section.require("time_zone", "where the clock hangs, such as Europe/Berlin")
     name = section.text_of(node, "time_zone") if node is not None else None
     if node is None or name is None:
@@ -58,29 +59,30 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _week(section: Section) -> tuple[tuple[Range, ...], ...]:
+def read_week(section: Section, at: str) -> tuple[tuple[Range, ...], ...]:
+    """The ranges of the days of the week in the map at key ``at``, which must be there."""
     days: dict[str, tuple[Range, ...]] = {}
     lines: dict[str, int] = {}
-    if section.require("week", "the days and times, such as {mon-fri: 08:00-18:00}") is None:
+    if section.require(at, "the days and times, such as {mon-fri: 08:00-18:00}") is None:
         return ((),) * len(WEEKDAYS)
-    for key, node in section.entries_of("week"):
-        ranges = _ranges(section, key.text, node)
-        for day in _days(section, key):
+    for key, node in section.entries_of(at):
+        ranges = read_ranges(section, key.text, node)
+        for day in _days(section, key, at):
             if day in days:
-                section.wrong(key, f"{day} stands twice in week of {section.label}; first in line {lines[day]}")
+                section.wrong(key, f"{day} stands twice in {at} of {section.label}; first in line {lines[day]}")
             days.setdefault(day, ranges)
             lines.setdefault(day, key.line)
     return tuple(days.get(day, ()) for day in WEEKDAYS)
 
 
-def _days(section: Section, key: Scalar) -> list[str]:
+def _days(section: Section, key: Scalar, at: str) -> list[str]:
     """``mon``, ``mon-fri`` or ``mon,wed`` as days."""
     found: list[str] = []
     for part in key.text.lower().split(","):
         first, dash, last = (word.strip()[:3] for word in part.partition("-"))
         if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
             section.wrong(
-                key, f"{show(key.text)} in week of {section.label} is no day; write mon, mon-fri or mon,wed,sat"
+                key, f"{show(key.text)} in {at} of {section.label} is no day; write mon, mon-fri or mon,wed,sat"
             )
             return []
         start, end = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
@@ -97,7 +99,7 @@ def _exceptions(section: Section) -> dict[date, tuple[Range, ...]]:
             day = date.fromisoformat(key.text) if _DATE.fullmatch(key.text) else None
         except ValueError:
             day = None
-        ranges = _ranges(section, key.text, node)
+        ranges = read_ranges(section, key.text, node)
         if day is None:
             section.wrong(key, f"{show(key.text)} in exceptions of {section.label} is no date; write it as 2026-12-24")
         elif len(found) == MAX_LIST_ITEMS:
@@ -108,7 +110,7 @@ def _exceptions(section: Section) -> dict[date, tuple[Range, ...]]:
     return found
 
 
-def _ranges(section: Section, what: str, node: Node) -> tuple[Range, ...]:
+def read_ranges(section: Section, what: str, node: Node) -> tuple[Range, ...]:
     """``08:00-18:00``, a list of such, or ``closed``."""
     if isinstance(node, Scalar) and node.text == CLOSED:
         return ()

@@ -27,7 +27,7 @@ KINDS = (
 )
 
 _EXTEN = re.compile(r"[A-Za-z0-9+*#_.-]{1,79}", re.ASCII)
-_SOUND = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,119}", re.ASCII)
+SOUND = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,119}", re.ASCII)
 
 
 class Places:
@@ -63,7 +63,7 @@ class Places:
         if colon and kind == "dialplan":
             return self._dialplan(section, node, key, rest)
         if colon and kind == "message":
-            if _SOUND.fullmatch(rest) and ".." not in rest:
+            if SOUND.fullmatch(rest) and ".." not in rest:
                 return ToMessage(rest)
             section.wrong(
                 node,

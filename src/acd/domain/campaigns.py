@@ -73,12 +73,14 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True)
 class CallerIds:
-    """A set of numbers (E.164) that calls may be shown to come from, each verified: the operator has the right to it
-    and somebody answers it. In the operator's order. ``local``: the one most like the called number is shown."""
+    """A set of numbers (E.164) that calls may be shown to come from, in the operator's order. ``verified``: number ->
+    the date (``2026-03-01``) on which somebody made sure that the operator has the right to it and that it is answered;
+    all of them have one. ``local``: the one most like the called number is shown."""
 
     name: str
     numbers: tuple[str, ...]
     local: bool = True
+    verified: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Retry:
     same_number: bool = True
 
 
+RATIO: Final = 1.5
+ATTEMPTS: Final = 6
+NUMBER_ATTEMPTS: Final = 3
+"""Where the operator says nothing."""
 HOUR_S: Final = 3_600.0
 USUAL_RETRIES: Final[Mapping[AttemptOutcome, Retry]] = MappingProxyType(
     {
@@ -148,14 +154,14 @@ class Campaign:
     hours: str | None = None
     zone: str = "UTC"
     client: str | None = None
-    ratio: float = 1.5
+    ratio: float = RATIO
     ring_s: float = 25.0
     connect_s: float = 2.0
     message: str | None = None
     amd: bool = False
     amd_s: float = 5.0
-    attempts: int = 6
-    number_attempts: int = 3
+    attempts: int = ATTEMPTS
+    number_attempts: int = NUMBER_ATTEMPTS
     retries: Mapping[AttemptOutcome, Retry] = field(default_factory=lambda: USUAL_RETRIES)
     mix: Mix = Mix()
     priority: int = 0

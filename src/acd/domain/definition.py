@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from acd.domain.attributes import Value
+from acd.domain.campaigns import CallerIds, Campaign, Trunk
 from acd.domain.expression import Expression, at_least_all
 from acd.domain.hours import OpeningHours
 
@@ -281,6 +282,7 @@ class FloorDefinition:
     ``ageing_s``: one step of priority is worth so many seconds of waiting; ``preference_s``: so is one step of an agent's
     preference among queues. ``callers`` by ``number_key``: ask ``known_caller``. ``breaker``: ``None`` = off.
     ``dispositions``: what a call may be said to have come to, in queues that have no such words of their own.
+    ``campaigns``, ``trunks``, ``caller_ids``: outbound, each by name.
     """
 
     queues: Mapping[str, QueueDefinition]
@@ -298,6 +300,9 @@ class FloorDefinition:
     callers: Mapping[str, KnownCaller] = field(default_factory=_nothing)
     breaker: BreakerDefinition | None = BreakerDefinition()
     dispositions: tuple[str, ...] = ()
+    campaigns: Mapping[str, Campaign] = field(default_factory=_nothing)
+    trunks: Mapping[str, Trunk] = field(default_factory=_nothing)
+    caller_ids: Mapping[str, CallerIds] = field(default_factory=_nothing)
 
     def dispositions_of(self, queue: str) -> tuple[str, ...]:
         """What a call of ``queue`` may be said to have come to; none: any word."""

@@ -1,0 +1,352 @@
+"""One campaign of floor.yaml -> Campaign: what it dials, how, and by whose rules, checked against the floor.
+
+What the profile forbids is an error, unless ``rules:`` say otherwise, and that they do is then a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping as Mapping_
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from acd.config.context import DAY_S, PRIORITY_LIMIT, Context
+from acd.config.fields import MAX_TEXT_CHARS, Section, described
+from acd.config.hours_reader import read_zone
+from acd.config.places import SOUND
+from acd.config.problems import show
+from acd.config.rules_reader import read_rules
+from acd.config.trunk_reader import read_caller_ids, read_trunk
+from acd.config.yaml_lines import Mapping, Node, Scalar
+from acd.dialer.windows import both
+from acd.domain.campaigns import (
+    ATTEMPTS,
+    NUMBER_ATTEMPTS,
+    RATIO,
+    USUAL_RETRIES,
+    AttemptOutcome,
+    CallerIds,
+    Campaign,
+    Mix,
+    Mode,
+    Retry,
+    Trunk,
+)
+from acd.domain.dialrules import Rules
+from acd.domain.hours import OpeningHours
+
+if TYPE_CHECKING:
+    from acd.domain.definition import FloorDefinition
+
+CAMPAIGN_KEYS = (
+    "amd",
+    "attempts",
+    "caller_ids",
+    "cap",
+    "client",
+    "connect",
+    "hours",
+    "lists",
+    "message",
+    "mix",
+    "mode",
+    "number_attempts",
+    "priority",
+    "profile",
+    "queue",
+    "ratio",
+    "retry",
+    "ring",
+    "rules",
+    "time_zone",
+    "trunk",
+    "weight",
+)
+RETRY_KEYS = ("after", "backoff", "longest", "most", "number")
+MIX_KEYS = ("callbacks", "queue_callbacks", "retries", "new")
+AMD_KEYS = ("within",)
+#: Nobody is called again after these.
+FINAL = (AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT)
+_OVER_DIAL = (Mode.POWER, Mode.PREDICTIVE)
+_RING_S, _AMD_S = 25.0, 5.0
+_NUMBERS = ("same", "next")
+_RETRY_MAX_S = 90 * DAY_S
+
+
+class CampaignReader:
+    """Reads trunks, sets of caller IDs and campaigns. ``sections``: where each campaign stands."""
+
+    def __init__(self, context: Context, top: Section, hours: Mapping_[str, OpeningHours]) -> None:
+        self._context, self._top, self._hours = context, top, hours
+        self.sections: dict[str, Section] = {}
+        self.trunks: dict[str, Trunk] = {
+            key.text: read_trunk(context, key, node) for key, node in self._named("trunks", "trunk")
+        }
+        self.caller_ids: dict[str, CallerIds] = {
+            key.text: read_caller_ids(context, key, node)
+            for key, node in self._named("caller_ids", "set of caller IDs")
+        }
+        self.campaigns: dict[str, Campaign] = {
+            key.text: self._campaign(key, node) for key, node in self._named("campaigns", "campaign")
+        }
+        self._warn_of_twins()
+
+    def _named(self, key: str, what: str) -> list[tuple[Scalar, Node]]:
+        return [(name, node) for name, node in self._top.entries_of(key) if self._top.name_ok(name, what)]
+
+    def _campaign(self, key: Scalar, node: Node) -> Campaign:
+        context = self._context
+        section = Section(context.problems, node, f"campaign {show(key.text)}", CAMPAIGN_KEYS, at=key)
+        self.sections[key.text] = section
+        errors = context.problems.errors
+        mode = self._mode(section)
+        queue = self._one_of(section, "queue", context.queues, "the queue whose agents serve it", "queues")
+        trunk = self._one_of(section, "trunk", self.trunks, "the way out", "trunks")
+        shown = self._one_of(
+            section, "caller_ids", self.caller_ids, "the set of numbers that it may show", "caller_ids"
+        )
+        profile, rules, changed = read_rules(section)
+        hours = self._hours_of(section)
+        amd_s = self._amd_s(section)
+        ratio = section.number("ratio", 1, 20)
+        if ratio is not None and mode is not Mode.POWER:
+            self._warn(section, "ratio", f"ratio of {section.label} is never used: it needs mode: power")
+        weight = section.number("weight", 0.001, 1_000)
+        campaign = Campaign(
+            name=key.text,
+            mode=mode,
+            queue=queue,
+            trunk=trunk,
+            caller_ids=shown,
+            rules=self._capped(section, rules),
+            lists=self._lists(section),
+            profile=profile.name,
+            changed=changed,
+            hours=hours,
+            zone=self._zone(section, hours),
+            client=section.client(),
+            ratio=RATIO if ratio is None else ratio,
+            ring_s=section.duration("ring", max(_RING_S, rules.ring_s), 1, 120),
+            connect_s=section.duration("connect", rules.connect_s, 0, 30),
+            message=self._message(section),
+            amd=amd_s is not None,
+            amd_s=_AMD_S if amd_s is None else amd_s,
+            attempts=section.whole("attempts", ATTEMPTS, 1, 1_000),
+            number_attempts=section.whole("number_attempts", NUMBER_ATTEMPTS, 1, 1_000),
+            retries=self._retries(section),
+            mix=self._mix(section),
+            priority=section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT),
+            weight=1.0 if weight is None else weight,
+        )
+        if context.problems.errors == errors:
+            self._check_figures(section, campaign)
+        return campaign
+
+    # -- single keys ---------------------------------------------------------------------------------------------------
+
+    def _mode(self, section: Section) -> Mode:
+        if section.require("mode", f"one of {', '.join(Mode)}") is None:
+            return Mode.PREVIEW
+        words = tuple(mode.value for mode in Mode)
+        chosen = section.choice("mode", words, Mode.PREVIEW.value)
+        return Mode(chosen) if chosen in words else Mode.PREVIEW
+
+    def _one_of(self, section: Section, key: str, right: Collection[str], what: str, where: str) -> str:
+        node = section.require(key, what)
+        text = section.text_of(node, key) if node is not None else None
+        if text is None or not isinstance(node, Scalar):
+            return ""
+        return text if section.known(node, _WHAT[where], right, where) else ""
+
+    def _hours_of(self, section: Section) -> str | None:
+        node = section.get("hours")
+        text = section.text_of(node, "hours") if node is not None else None
+        if text is None or not isinstance(node, Scalar):
+            return None
+        return text if section.known(node, "hours", self._hours, "hours") else None
+
+    def _zone(self, section: Section, hours: str | None) -> str:
+        """By whose days abandonments are counted: the campaign's own, else that of its hours."""
+        if section.get("time_zone") is None and hours is not None:
+            return str(self._hours[hours].time_zone)
+        return str(read_zone(section))
+
+    def _lists(self, section: Section) -> tuple[str, ...]:
+        return tuple(item.text for item in section.items_of("lists") if section.name_ok(item, "list"))
+
+    def _message(self, section: Section) -> str | None:
+        node = section.get("message")
+        text = section.text_of(node, "message") if node is not None else None
+        if node is None or text is None:
+            return None
+        if SOUND.fullmatch(text) and ".." not in text and len(text) <= MAX_TEXT_CHARS:
+            return text
+        section.wrong(
+            node,
+            f"message of {section.label}: {show(text)} is no sound; write its name as Playback takes it, without the "
+            "ending, for example custom/who-called",
+        )
+        return None
+
+    def _amd_s(self, section: Section) -> float | None:
+        """How long Asterisk's AMD may take; ``None``: it is off."""
+        node = section.get("amd")
+        if node is None:
+            return None
+        if isinstance(node, Mapping):
+            part = Section(section.problems, node, f"amd of {section.label}", AMD_KEYS)
+            return part.duration("within", _AMD_S, 0.1, 10)
+        return _AMD_S if section.flag("amd", False) else None
+
+    def _capped(self, section: Section, rules: Rules) -> Rules:
+        """With the campaign's own cap, which may only be lower."""
+        cap, node = section.number("cap", 0.001, 0.5), section.get("cap")
+        if cap is None or node is None:
+            return rules
+        if cap > rules.cap:
+            section.wrong(
+                node,
+                f"cap of {section.label} is {cap:.1%}, above the {rules.cap:.1%} of its rules; if the law allows it, write "
+                f"rules: {{caps: {{{rules.caps[0].span}: {cap:g}}}}}",
+            )
+            return rules
+        return replace(rules, caps=tuple(replace(rule, cap=min(rule.cap, cap)) for rule in rules.caps))
+
+    def _retries(self, section: Section) -> Mapping_[AttemptOutcome, Retry]:
+        found = dict(USUAL_RETRIES)
+        known = {outcome.value: outcome for outcome in AttemptOutcome if outcome not in FINAL}
+        for key, node in section.entries_of("retry"):
+            if key.text in tuple(FINAL):
+                section.wrong(
+                    key,
+                    f"retry of {section.label}: nobody is called again by itself after {key.text}; arrange a callback",
+                )
+                continue
+            if key.text not in known:
+                section.wrong(
+                    key,
+                    f"retry of {section.label}: no attempt comes to {show(key.text)}{section.hint(key.text, known)}",
+                )
+                continue
+            outcome = known[key.text]
+            usual = USUAL_RETRIES[outcome]
+            if isinstance(node, Scalar) and node.text == "never":
+                found[outcome] = replace(usual, most=0)
+                continue
+            if not isinstance(node, Mapping):
+                section.wrong(
+                    node,
+                    f"retry of {section.label}: {key.text} must be never, or a map such as {{after: 30m, most: 3}}, not "
+                    f"{described(node)}",
+                )
+                continue
+            part = Section(section.problems, node, f"retry after {key.text} of {section.label}", RETRY_KEYS, at=key)
+            backoff = part.number("backoff", 1, 100)
+            number = part.choice("number", _NUMBERS, "same" if usual.same_number else "next")
+            found[outcome] = Retry(
+                after_s=part.duration("after", usual.after_s, 0, _RETRY_MAX_S),
+                most=part.whole("most", usual.most, 0, 100),
+                backoff=usual.backoff if backoff is None else backoff,
+                longest_s=part.duration("longest", usual.longest_s, 0, _RETRY_MAX_S),
+                same_number=number == "same",
+            )
+        return MappingProxyType(found)
+
+    def _mix(self, section: Section) -> Mix:
+        node = section.get("mix")
+        if node is None:
+            return Mix()
+        part = Section(section.problems, node, f"mix of {section.label}", MIX_KEYS)
+        usual = Mix()
+        weights = {key: part.number(key, 0, 1_000_000) for key in MIX_KEYS}
+        return Mix(**{key: getattr(usual, key) if value is None else value for key, value in weights.items()})
+
+    # -- what fits together --------------------------------------------------------------------------------------------
+
+    def _check_figures(self, section: Section, campaign: Campaign) -> None:
+        rules, by = campaign.rules, f"profile {campaign.profile}"
+        if campaign.ring_s < rules.ring_s:
+            self._error(
+                section,
+                "ring",
+                f"ring of {section.label} is {campaign.ring_s:g} s, {by} asks for {rules.ring_s:g} s at least before a "
+                f"line is given up; if the law allows it, write rules: {{ring: {campaign.ring_s:g}s}}",
+            )
+        if campaign.connect_s > rules.connect_s:
+            self._error(
+                section,
+                "connect",
+                f"connect of {section.label} is {campaign.connect_s:g} s, by {by} an agent must be there within "
+                f"{rules.connect_s:g} s; if the law allows it, write rules: {{connect: {campaign.connect_s:g}s}}",
+            )
+        elif campaign.amd and campaign.amd_s > campaign.connect_s:
+            self._error(
+                section,
+                "amd",
+                f"amd of {section.label} takes up to {campaign.amd_s:g} s, but an agent must be there within "
+                f"{campaign.connect_s:g} s; write amd: {{within: {campaign.connect_s:g}s}} at most, and set amd.conf so, "
+                "or do without",
+            )
+        if campaign.mode in _OVER_DIAL and rules.message and campaign.message is None:
+            self._error(
+                section,
+                "mode",
+                f"{section.label} may abandon people, and {by} wants them to hear who called: it needs message: the "
+                "name of a sound, such as custom/who-called",
+            )
+        if campaign.hours is not None:
+            self._check_hours(section, campaign)
+
+    def _check_hours(self, section: Section, campaign: Campaign) -> None:
+        """The campaign's hours against those at which people who live by its own clock may be called."""
+        assert campaign.hours is not None
+        own = self._hours[campaign.hours]
+        days = zip(own.week, campaign.rules.hours.week, strict=True)
+        if any(both(mine, law) for mine, law in days):
+            return
+        if str(own.time_zone) == campaign.zone and not any(own.exceptions.values()):
+            self._error(
+                section,
+                "hours",
+                f"{section.label} never opens: hours {campaign.hours} and the calling hours of profile {campaign.profile} "
+                f"have no time in common in {campaign.zone}; write the time_zone of the people called, or other hours",
+            )
+
+    def _warn_of_twins(self) -> None:
+        seen: dict[tuple[str | None, str], str] = {}
+        for key, _ in self._top.entries_of("trunks"):
+            trunk = self.trunks.get(key.text)
+            if trunk is None:
+                continue
+            first = seen.setdefault((trunk.node, trunk.dial), trunk.name)
+            if first != trunk.name:
+                self._context.problems.warning(
+                    key.line,
+                    key.column,
+                    f"trunk {show(trunk.name)} dials as {show(first)} does: each counts its lines by itself",
+                )
+
+    def _error(self, section: Section, key: str, message: str) -> None:
+        place = section.get(key) or section
+        section.problems.error(place.line, place.column, message)
+
+    def _warn(self, section: Section, key: str, message: str) -> None:
+        place = section.key(key) or section
+        section.problems.warning(place.line, place.column, message)
+
+
+_WHAT = {"queues": "queue", "trunks": "trunk", "caller_ids": "set of caller IDs"}
+
+
+def check_campaigns(floor: FloorDefinition, reader: CampaignReader) -> None:
+    """Warn of campaigns that would dial nobody."""
+    served = {queue for agent in floor.agents.values() for queue in agent.queues}
+    for campaign in floor.campaigns.values():
+        section = reader.sections[campaign.name]
+        if campaign.queue not in served:
+            message = f"{section.label} has no agents: nobody is in queue {campaign.queue}, so it dials nobody"
+            section.problems.warning(section.line, section.column, message)
+        if not campaign.lists:
+            message = f"{section.label} names no lists: it dials callbacks only"
+            section.problems.warning(section.line, section.column, message)
