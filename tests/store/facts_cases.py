@@ -103,6 +103,27 @@ async def test_a_call_of_every_kind_of_segment_adds_up_in_any_batches(database: 
         await backend.close()
 
 
+async def test_a_wrap_up_that_ends_makes_its_own_sum_and_no_other(database: Database) -> None:
+    """All others were made when the call ended. Where its beginning is not known any more, all are made."""
+    records, wraps = whole_call()
+    for forgotten in (False, True):
+        database.empty()
+        backend = locate(database.url).backend()
+        number = await apply(backend, 1, records)
+        database.execute("UPDATE calls SET talk_us = 7")
+        if forgotten:
+            await backend.close()
+            backend = locate(database.url).backend()
+        number = await apply(backend, number, wraps[:1])
+        assert facts(database) == {**EXPECTED, "wrap_us": None, "talk_us": EXPECTED["talk_us"] if forgotten else 7}
+        number = await apply(backend, number, wraps[1:])
+        assert facts(database)["wrap_us"] == (27 + 28) * 1_000_000
+        # Told again, it is no wrap-up whose beginning is known
+        await apply(backend, number, wraps[1:])
+        assert facts(database) == {**EXPECTED, "wrap_us": (27 + 28) * 1_000_000}
+        await backend.close()
+
+
 async def test_a_call_that_goes_on_after_its_end_is_counted_anew(database: Database, tmp_path: Path) -> None:
     """A life ends the call with the restart; the caller was there all the time, and the next one ends it again."""
     records, wraps = whole_call()

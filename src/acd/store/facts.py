@@ -1,12 +1,14 @@
 """The facts of a call: sums over its segments, kept in its own row so that reports need not read the segments.
 
-They are made anew from the database, in the transaction of every batch that touches an ended call or one of its
-segments: a function of what is stored, so it does not matter in which order, how often and in which batches that came.
-Whole microseconds throughout. A sum is null while one of its segments lasts, and all of them are until the call has
-ended.
+They are made from the database, once in the transaction that ends the call, and again in that of every batch that touches
+one of its segments later (a wrap-up's end: its sum alone). A function of what is stored, so it does not matter in which
+order, how often and in which batches that came. Whole microseconds throughout. A sum is null while one of its segments
+lasts, and all of them are until the call has ended.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from acd.domain.states import OfferOutcome, SegmentKind
 from acd.store.operations import BY_NAME, Batch
@@ -25,6 +27,8 @@ Waiting counts as ``wait_us`` before the first conversation and as ``rewait_us``
 _WHEN = {"wait_us": " AND fresh", "rewait_us": " AND NOT fresh"}
 _FRESH = "serial < coalesce(min(serial) FILTER (WHERE kind = 'talked') OVER (), 2147483647) AS fresh"
 
+_WRAPS = f"kind = '{SegmentKind.WRAPPED}'"
+
 FACTS = (*SUMS, "offers", "ronas", "talks")
 """The columns of ``calls``, in the order of the statements. ``offers``: distinct offers. ``ronas``: those that ended
 unanswered, once for each agent the segments name. ``talks``: conversations; a hold does not begin a new one."""
@@ -32,12 +36,41 @@ unanswered, once for each agent the segments name. ``talks``: conversations; a h
 _ENDED_AT = {name: BY_NAME[name].columns.index("ended_at") for name in ("calls", "calls_patch")}
 
 
-def touched(batch: Batch) -> list[str]:
-    """The calls whose facts may be others once the batch is stored. Most have not ended; the statements pass over them."""
-    found = {row[0]: None for name in ("segments", "segments_patch") for row in batch.rows.get(name, ())}
-    for name, place in _ENDED_AT.items():
-        found.update((row[0], None) for row in batch.rows.get(name, ()) if row[place] is not None)
-    return list(found)
+_SEGMENT_KIND = BY_NAME["segments"].columns.index("kind")
+_SEGMENT_ENDED_AT = BY_NAME["segments"].columns.index("ended_at")
+_WRAPS_MAX = 20_000
+
+
+class Touched:
+    """Which calls' facts may be others once batches are stored. Most of them have not ended; the statements pass over those.
+
+    A wrap-up ends some time after its call, whose other sums have been made by then: where only wrap-ups are touched,
+    only their sum is made anew. The rows that end one do not say what it is, so it is remembered from its beginning;
+    where that is forgotten, all sums are made.
+    """
+
+    def __init__(self) -> None:
+        self._wraps: dict[tuple[str, int], None] = {}
+
+    def of(self, batches: Iterable[Batch]) -> tuple[list[str], list[str]]:
+        """Calls of which all sums are to be made, and those of which only ``wrap_us``."""
+        whole: dict[str, None] = {}
+        wraps: dict[str, None] = {}
+        for batch in batches:
+            for row in batch.rows.get("segments", ()):
+                whole[row[0]] = None
+                if row[_SEGMENT_KIND] == SegmentKind.WRAPPED and row[_SEGMENT_ENDED_AT] is None:
+                    self._wraps[row[0], row[1]] = None
+            for row in batch.rows.get("segments_patch", ()):
+                (whole if self._wraps.pop((row[0], row[1]), _UNKNOWN) is _UNKNOWN else wraps)[row[0]] = None
+            for name, place in _ENDED_AT.items():
+                whole.update((row[0], None) for row in batch.rows.get(name, ()) if row[place] is not None)
+        while len(self._wraps) > _WRAPS_MAX:
+            del self._wraps[next(iter(self._wraps))]
+        return list(whole), [call for call in wraps if call not in whole]
+
+
+_UNKNOWN = object()
 
 
 def _listed(kinds: tuple[SegmentKind, ...]) -> str:
@@ -64,10 +97,25 @@ def _counts(pair: str) -> list[str]:
     ]
 
 
+_POSTGRES_SUM = "(extract(epoch FROM sum(length) {}) * 1000000)::bigint"
+
+
+def postgres_wraps() -> str:
+    """$1: an array of calls, of which only ``wrap_us`` is made."""
+    total = _POSTGRES_SUM.format("")
+    return (
+        "UPDATE calls AS t SET wrap_us = f.wrap_us "
+        "FROM unnest($1::text[]) AS p (call) JOIN calls AS c ON c.call = p.call AND c.ended_at IS NOT NULL "
+        f"CROSS JOIN LATERAL (SELECT CASE WHEN count(*) = count(length) THEN coalesce({total}, 0) END AS wrap_us "
+        f"FROM (SELECT ended_at - started_at AS length FROM segments WHERE call = c.call AND {_WRAPS}) AS s) AS f "
+        "WHERE t.call = c.call AND t.wrap_us IS DISTINCT FROM f.wrap_us"
+    )
+
+
 def postgres_statement() -> str:
     """$1: an array of calls."""
     columns = [
-        *_sums("(extract(epoch FROM sum(length) {}) * 1000000)::bigint"),
+        *_sums(_POSTGRES_SUM),
         *_counts("(quote_nullable(offer) || quote_nullable(agent))"),
     ]
     facts = ", ".join(f"{column} AS {name}" for name, column in zip(FACTS, columns, strict=True))
@@ -82,14 +130,25 @@ def postgres_statement() -> str:
     )
 
 
+_SECOND = "strftime('%s', substr({0}, 1, 19)) * 1000000 + substr({0}, 21, 6)"
+_SQLITE_LENGTH = f"({_SECOND.format('ended_at')}) - ({_SECOND.format('started_at')})"
+
+
+def sqlite_wraps() -> str:
+    """?1: a call, of which only ``wrap_us`` is made."""
+    return (
+        "UPDATE calls SET wrap_us = (SELECT CASE WHEN count(*) = count(ended_at) "
+        f"THEN coalesce(sum({_SQLITE_LENGTH}), 0) END FROM segments WHERE call = ?1 AND {_WRAPS}) "
+        "WHERE call = ?1 AND ended_at IS NOT NULL"
+    )
+
+
 def sqlite_statement() -> str:
     """?1: a call. Times are text; seconds and microseconds are whole numbers, apart from each other."""
-    second = "strftime('%s', substr({0}, 1, 19)) * 1000000 + substr({0}, 21, 6)"
-    length = f"({second.format('ended_at')}) - ({second.format('started_at')})"
     columns = [*_sums("sum(length) {}"), *_counts("quote(offer) || quote(agent)")]
     return (
         f"UPDATE calls SET ({', '.join(FACTS)}) = (SELECT {', '.join(columns)} FROM "
         # The limit keeps SQLite from working out the length anew for every column
-        f"(SELECT kind, agent, offer, outcome, {length} AS length, {_FRESH} FROM segments WHERE call = ?1 LIMIT -1)) "
-        "WHERE call = ?1 AND ended_at IS NOT NULL"
+        f"(SELECT kind, agent, offer, outcome, {_SQLITE_LENGTH} AS length, {_FRESH} "
+        "FROM segments WHERE call = ?1 LIMIT -1)) WHERE call = ?1 AND ended_at IS NOT NULL"
     )

@@ -96,7 +96,7 @@ def statement() -> str:
 
 
 _STATEMENT = statement()
-_FACTS = facts.postgres_statement()
+_FACTS, _WRAPS = facts.postgres_statement(), facts.postgres_wraps()
 _EMPTY = {operation.name: ["{}"] * len(operation.columns) for operation in OPERATIONS}
 _DETAILS = {
     operation.name: frozenset(n for n, name in enumerate(operation.columns) if operation.kind(name) == "json")
@@ -155,6 +155,7 @@ class PostgresBackend:
         self._name = name
         self._connection: AsyncConnection[Any] | None = None
         self._cut = False
+        self._touched = facts.Touched()
 
     async def connect(self, within_s: float) -> None:
         await self.close()
@@ -180,9 +181,9 @@ class PostgresBackend:
         assert self._connection is not None
         encoded = [(_STATEMENT, await encode(batch)) for batch in batches]
         # A statement sees nothing of what is done within it, and these are sums over what all of them did
-        touched = list(dict.fromkeys(call for batch in batches for call in facts.touched(batch)))
-        if touched:
-            encoded.append((_FACTS, [array(touched)]))
+        for sql, calls in zip((_FACTS, _WRAPS), self._touched.of(batches), strict=True):
+            if calls:
+                encoded.append((sql, [array(calls)]))
         self._cut = False
         # Cancelling a query asks the server, which may be frozen; cutting the line needs nobody's help.
         watchdog = asyncio.get_running_loop().call_later(within_s, self._cut_line, self._connection)

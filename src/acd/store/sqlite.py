@@ -65,7 +65,7 @@ def statement(operation: Operation) -> str:
 
 
 _STATEMENTS = {operation.name: statement(operation) for operation in OPERATIONS}
-_FACTS = facts.sqlite_statement()
+_FACTS, _WRAPS = facts.sqlite_statement(), facts.sqlite_wraps()
 _TIMES = {
     operation.name: tuple(n for n, name in enumerate(operation.columns) if operation.kind(name) == "time")
     for operation in OPERATIONS
@@ -91,7 +91,7 @@ def _encode_rows(name: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     return encoded
 
 
-async def encode(batch: Batch) -> Encoded:
+async def encode(batch: Batch, touched: facts.Touched) -> Encoded:
     """A batch as (statement, rows) pairs. Raises UnstorableError."""
     breather, parts = Breather(), []
     try:
@@ -101,7 +101,9 @@ async def encode(batch: Batch) -> Encoded:
                 encoded += _encode_rows(name, rows[start : start + _ROWS_A_SLICE])
                 await breather.rest()
             parts.append((_STATEMENTS[name], encoded))
-        parts.append((_FACTS, [(call,) for call in facts.touched(batch)]))
+        for sql, calls in zip((_FACTS, _WRAPS), touched.of([batch]), strict=True):
+            if calls:
+                parts.append((sql, [(call,) for call in calls]))
     except _ENCODING_ERRORS as error:
         raise UnstorableError(f"a record cannot be stored: {error}") from error
     return batch.writer, batch.number, parts
@@ -138,12 +140,13 @@ class SqliteBackend:
         self._connection: sqlite3.Connection | None = None
         self._busy_s = 0.0
         self._file = (0, 0)
+        self._touched = facts.Touched()
 
     async def connect(self, within_s: float) -> None:
         await self._in_thread(lambda: self._reconnect(within_s), within_s)
 
     async def apply(self, batches: Sequence[Batch], within_s: float) -> None:
-        encoded = [await encode(batch) for batch in batches]
+        encoded = [await encode(batch, self._touched) for batch in batches]
         await self._in_thread(lambda: self._apply(encoded, within_s), within_s)
 
     def abort(self) -> None:
