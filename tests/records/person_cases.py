@@ -134,10 +134,20 @@ async def test_hashed_numbers_are_found_too(database: Database, tmp_path: Path) 
     await write_all(database, tmp_path)
     sealed = seal(tmp_path).of("+491711234567")
     database.execute(f"UPDATE calls SET caller_number = '{sealed}', caller_name = '' WHERE call = 'c6'")
+    database.execute(f"UPDATE calls SET disposition = 'ring {sealed}', target = '{sealed}@out' WHERE call = 'c2'")
+    database.execute(f"UPDATE segments SET target = '{sealed}' WHERE call = 'c2' AND serial = 1")
     somebody = who(database, tmp_path)
-    assert somebody.find().own == ["c1", "c3", "c4", "c6"]
-    somebody.erase(somebody.find(), "me")
+    found = somebody.find()
+    assert found.own == ["c1", "c3", "c4", "c6"]
+    assert found.mentions["segments"] == [("c2", 1)]
+    somebody.erase(found, "me")
     assert sealed not in json.dumps(database.contents())
+    row = next(row for row in database.contents()["calls"] if row["call"] == "c2")
+    assert (row["disposition"], row["target"]) == ("ring [erased]", "[erased]@out")
+    # Who was erased stays told by the hash
+    assert sealed in json.dumps(database.rows(audit))
+    again = who(database, tmp_path)
+    assert sum(again.find().counts().values()) == 0
 
 
 @pytest.mark.parametrize(

@@ -215,3 +215,16 @@ async def test_every_run_says_from_when_on_it_is_whole_and_forgets_no_earlier_on
     assert [{kind: round(at - START) for kind, at in kept.items()} for kept in found[-2:]] == [
         {"calls": 60, "decisions": 51, "agent_states": 51, "callers": 51}
     ] * 2
+
+
+async def test_numbers_go_from_what_was_said_with_the_callers(database: Database, tmp_path: Path) -> None:
+    day = Day()
+    day.records.append(CallAnnotated("c1", "back to 0171 1234567", None, ("vip", "+491711234567")))
+    day.records.append(CallAnnotated("c2", "sold", None, ("late",)))
+    await write_day(database, tmp_path)
+    await write_day(database, tmp_path, day.records)
+    runs(database, tmp_path, Policy(callers=10), 82).run("me")
+    rows = {row["call"]: (row["disposition"], row["tags"]) for row in database.contents()["calls"]}
+    assert rows["c1"] == ("back to [erased]", ["vip", "[erased]"])
+    assert rows["c2"] == ("sold", ["late"])
+    assert rows["c6"] == (None, None)

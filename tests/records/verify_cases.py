@@ -239,3 +239,12 @@ async def test_what_is_no_time_is_an_error_that_says_so(database: Database, tmp_
         database.execute("UPDATE segments SET started_at = 'yesterday' WHERE call = 'c2'")
         with pytest.raises(StoreError, match="no record of acd's"):
             wrong(database)
+
+
+async def test_a_configuration_that_cannot_be_read_may_have_had_any_queue(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    configure(database, 0, "other")
+    assert [one.rule for one in wrong(database)] == ["queue"]
+    row = f"('x', {at(10)}, 'start', '{{\"zlib\"\\: \"AAAA\"}}')"
+    database.execute(f"INSERT INTO revisions (revision, loaded_at, who, detail) VALUES {row}")
+    assert wrong(database) == []

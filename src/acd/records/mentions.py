@@ -16,12 +16,13 @@ _BETWEEN = r"[\s().,/\\-]{0,3}"
 
 
 class Mention:
-    """Finds one number. ``canonical`` is what all its spellings have in common; ``core`` its last digits.
+    """Finds one number. ``canonical`` is what all its spellings have in common; ``core`` its last digits. ``sealed`` is what
+    may stand in its place.
 
     Raises ConfigurationError on what is no number.
     """
 
-    def __init__(self, number: str, numbering: Numbering) -> None:
+    def __init__(self, number: str, numbering: Numbering, sealed: str = "") -> None:
         self.numbering, self.canonical = numbering, numbering.canonical(number)
         if len(self.canonical) < DIGITS_MIN or not (self.canonical.isascii() and self.canonical.isdigit()):
             raise ConfigurationError(f"{number!r} is no telephone number: write at least {DIGITS_MIN} digits")
@@ -31,7 +32,8 @@ class Mention:
             rest = self.canonical.removeprefix(code)
             spelled.append(_spaced(prefix + rest))
             spelled.append(rf"(?:\+|00)?{_spaced(code)}{_BETWEEN}\(?{prefix}\)?{_BETWEEN}{_spaced(rest)}")
-        self.pattern = rf"(?<![0-9])(?:{'|'.join(spelled)})(?![0-9])"
+        self.sealed = sealed
+        self.pattern = rf"(?<![0-9])(?:{'|'.join(spelled)})(?![0-9])" + (f"|{re.escape(sealed)}" if sealed else "")
         self._in_text = re.compile(self.pattern)
         self._in_bytes = re.compile(self.pattern.encode("ascii"))
         self.core = self.canonical[-CORE:]

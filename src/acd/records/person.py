@@ -55,8 +55,9 @@ class Person:
 
     def __init__(self, url: str, number: str, seal: Seal, recordings: Path, progress: Progress | None = None) -> None:
         self._url, self._recordings = url, recordings
-        self.mention = Mention(number, seal.numbering)
         self.sealed = seal.of(number)
+        self.mention = Mention(number, seal.numbering)
+        self._sealed_too = Mention(number, seal.numbering, self.sealed)
         self._progress = progress or (lambda what, done, total: None)
 
     # -- finding -----------------------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ class Person:
             for row in page:
                 if row.caller_number == self.sealed or self.mention.is_it(row.caller_number):
                     self._own(row, found)
-                elif any(map(self.mention.in_text, (row.target, row.disposition, row.notes, *(row.tags or ())))):
+                elif any(map(self._sealed_too.in_text, (row.target, row.disposition, row.notes, *(row.tags or ())))):
                     mentioned.append((row.call,))
             done += len(page)
             self._progress("calls", done, max(total, done))
@@ -117,11 +118,15 @@ class Person:
         text = sa.cast(column, sa.Text)
         like = "%" + "%".join(self.mention.core) + "%"
         with connection.begin():
-            rows = connection.execution_options(yield_per=PAGE).execute(sa.select(*key, column).where(text.like(like)))
+            mention = self._of_table(table)
+            wanted: list[sa.ColumnElement[bool]] = [text.like(like)]
+            if mention.sealed:
+                wanted.append(text.contains(mention.sealed, autoescape=True))
+            rows = connection.execution_options(yield_per=PAGE).execute(sa.select(*key, column).where(sa.or_(*wanted)))
             with rows:
                 for row in rows:
                     value = row[-1]
-                    if self.mention.scrubbed(value) != value:
+                    if mention.scrubbed(value) != value:
                         yield tuple(row[:-1]), value
 
     # -- telling -----------------------------------------------------------------------------------------------------
@@ -191,6 +196,10 @@ class Person:
                 insert(connection, entry(who, "person_erased", self.sealed, {"rows": dict(done)}))
         return done
 
+    def _of_table(self, table: sa.Table) -> Mention:
+        """Who did what to whom stays told by the hash, as do known callers of former configurations."""
+        return self.mention if table in (revisions, audit) else self._sealed_too
+
     def _delete(self, name: str) -> bool:
         return remove_recording(self._recordings, name)
 
@@ -216,7 +225,8 @@ class Person:
         if row is None:
             return 0
         old = dict(row._mapping)
-        new = {name: self.mention.scrubbed(value, names) for name, value in old.items()}
+        mention = self._of_table(table)
+        new = {name: mention.scrubbed(value, names) for name, value in old.items()}
         changed = {name: value for name, value in new.items() if value != old[name]}
         if changed:
             connection.execute(sa.update(table).where(*_of(table, key)).values(changed))

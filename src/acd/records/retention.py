@@ -14,7 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from acd.domain.numbers import replaced
 from acd.records.horizon import ACTION, LATEST, kept_from
+from acd.records.mentions import ERASED
 from acd.records.recordings import remove_recording
 from acd.records.rows import reading, writing
 from acd.records.trail import entry, insert
@@ -226,11 +228,23 @@ class Retention:
 
 
 def anonymise(connection: sa.Connection, names: list[str]) -> None:
-    """Take from these calls who called; everything that is counted stays."""
+    """Take from these calls who called, also where it was said of them; everything that is counted stays."""
     blank = {"caller_number": "", "caller_name": "", "notes": None}
     connection.execute(sa.update(calls).where(calls.c.call.in_(names)).values(blank))
+    said = calls.c.disposition.is_not(None) | calls.c.tags.is_not(None)
+    query = sa.select(calls.c.call, calls.c.disposition, calls.c.tags).where(calls.c.call.in_(names), said)
+    for row in connection.execute(query).all():
+        disposition = None if row.disposition is None else replaced(row.disposition, _erased)
+        tags = None if row.tags is None else [replaced(tag, _erased) for tag in row.tags]
+        if (disposition, tags) != (row.disposition, row.tags):
+            changed = sa.update(calls).where(calls.c.call == row.call).values(disposition=disposition, tags=tags)
+            connection.execute(changed)
     given = decisions.c.call.in_(names) & (decisions.c.kind == "attributes")
     connection.execute(sa.update(decisions).where(given).values(detail={}))
+
+
+def _erased(_: str) -> str:
+    return ERASED
 
 
 _HAS: dict[str, tuple[sa.ColumnElement[bool], ...]] = {

@@ -68,7 +68,11 @@ class QueuesNamed:
         unknown = dict(self.named)
         if unknown:
             for detail in details:
-                for queue in queues_of(detail):
+                had = queues_of(detail)
+                if had is None:
+                    # It may have had any
+                    return
+                for queue in had:
                     unknown.pop(queue, None)
                 if not unknown:
                     break
@@ -77,8 +81,8 @@ class QueuesNamed:
             yield Violation("queue", f"call {call}{others}: no configuration had a queue {queue!r}", call)
 
 
-def queues_of(detail: Mapping[str, Any]) -> Iterable[str]:
-    """The queues of a kept configuration; none if it cannot be read."""
+def queues_of(detail: Mapping[str, Any]) -> list[str] | None:
+    """The queues of a kept configuration; None if it cannot be read."""
     try:
         if "zlib" in detail:
             text = zlib.decompressobj().decompress(base64.b64decode(detail["zlib"]), INFLATED_MAX)
@@ -87,4 +91,4 @@ def queues_of(detail: Mapping[str, Any]) -> Iterable[str]:
             definition = detail["definition"]
         return list(definition["queues"])
     except (KeyError, TypeError, ValueError, zlib.error):
-        return ()
+        return None
