@@ -29,37 +29,165 @@ def contents(path: Path) -> list[str]:
     return [text.split("|")[1] for text in path.read_text().splitlines()]
 
 
+def begun(path: Path, hold_s: float = 600.0) -> LogFile:
+    log = LogFile(path, hold_s)
+    if log.upto is None:
+        log.begin(T)
+    return log
+
+
 def test_what_was_written_behind_the_position_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "queue_log"
-    first = LogFile(path)
-    assert first.upto is None
-    assert first.append([line(1), line(2)], T + 2) == 2
+    first = begun(path)
+    assert first.append([line(1), line(2)], T + 2, 0.0) == 2
     first.close()
     # It ended after writing these, the last one in part, and before it could say so
     with path.open("a") as file:
         file.write(f"{line(3)}\n{line(3)}\n{str(line(4))[:9]}")
     again = LogFile(path)
-    assert again.upto == T + 2
-    assert again.append([line(3), line(3), line(3), line(4)], T + 4) == 2
+    assert again.upto == T
+    # It ends once more before it has come to all that stands there
+    assert again.append([line(1), line(2), line(3)], T + 3, 0.0) == 0
     again.close()
+    third = LogFile(path)
+    assert third.append([line(1), line(2), line(3), line(3), line(3), line(4)], T + 4, 0.0) == 2
+    third.close()
     assert path.read_text() == "".join(f"{line(n)}\n" for n in (1, 2, 3, 3, 3, 4))
-    assert LogFile(path).upto == T + 4
+
+
+def test_the_place_to_go_on_from_follows_at_a_distance(tmp_path: Path) -> None:
+    path = tmp_path / "queue_log"
+    log = begun(path, hold_s=100.0)
+    for n in range(1, 500):
+        log.append([line(n)], T + n, float(n))
+    log.close()
+    again = LogFile(path, hold_s=100.0)
+    # A hundred seconds of records, and of looking, behind
+    assert again.upto is not None
+    assert T + 499 - 211 <= again.upto <= T + 499 - 200
+    assert again.append([line(n) for n in range(int(again.upto - T) + 1, 501)], T + 500, 500.0) == 1
+    again.close()
+    assert contents(path) == [f"u{n}" for n in range(1, 501)]
+
+
+def test_records_that_leap_ahead_do_not_take_the_place_with_them(tmp_path: Path) -> None:
+    """A service comes back after days: what it has to add from before is looked for as long as it may take."""
+    path = tmp_path / "queue_log"
+    log = begun(path, hold_s=100.0)
+    log.append([line(1)], T + 1, 0.0)
+    log.append([line(50)], T + 50, 1000.0)
+    log.append([line(90_000)], T + 90_000, 2000.0)
+    log.append([], T + 90_000, 2099.0)
+    assert LogFile(path, hold_s=100.0).upto == T
+    log.append([], T + 90_000, 2101.0)
+    log.close()
+    assert LogFile(path, hold_s=100.0).upto == T + 50
+
+
+def test_what_places_in_line_are_told_does_not_make_another_line(tmp_path: Path) -> None:
+    path = tmp_path / "queue_log"
+    log = begun(path)
+    log.append([Line(T + 1, "u", "sales", "NONE", "ENTERQUEUE", ("", "+49", 1))], T + 1, 0.0)
+    log.close()
+    again = LogFile(path)
+    assert again.append([Line(T + 1, "u", "sales", "NONE", "ENTERQUEUE", ("", "+49", 2))], T + 1, 0.0) == 0
+    pauses = [Line(T + 1, "NONE", "sales", who, "PAUSE", ("",)) for who in ("ann", "bob")]
+    assert again.append(pauses, T + 1, 0.0) == 2
+    again.close()
+    third = LogFile(path)
+    assert third.append([*pauses, Line(T + 1, "NONE", "sales", "cem", "PAUSE", ("",))], T + 1, 0.0) == 1
+    third.close()
 
 
 def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "queue_log"
-    log = LogFile(path)
-    log.append([line(1)], T + 1)
+    log = begun(path)
+    log.append([line(1)], T + 1, 0.0)
     path.rename(tmp_path / "queue_log.1")
-    log.append([line(2)], T + 2)
+    log.append([line(2)], T + 2, 0.0)
     log.close()
     assert contents(path) == ["u2"]
     path.rename(tmp_path / "queue_log.2")
     path.write_text(f"{line(3)}\n")
     again = LogFile(path)
-    again.append([line(3), line(4)], T + 4)
+    assert again.upto == T
+    again.append([line(n) for n in range(1, 5)], T + 4, 0.0)
     again.close()
     assert contents(path) == ["u3", "u4"]
+    path.rename(tmp_path / "queue_log.3")
+    third = LogFile(path)
+    third.append([line(n) for n in range(1, 6)], T + 5, 0.0)
+    third.close()
+    assert contents(path) == ["u5"]
+
+
+@pytest.mark.parametrize("how", ["packed", "cut off"])
+def test_where_what_was_written_is_gone_the_log_goes_on_behind_it(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "queue_log"
+    log = begun(path)
+    log.append([line(1), line(2)], T + 2, 0.0)
+    log.close()
+    if how == "packed":
+        (tmp_path / "queue_log.1.gz").write_bytes(b"packed")
+        path.unlink()
+    else:
+        os.truncate(path, 0)
+    again = LogFile(path)
+    assert again.upto == T + 2
+    again.append([line(3)], T + 3, 0.0)
+    again.close()
+    assert contents(path) == ["u3"]
+
+
+def test_a_record_that_becomes_durable_late_is_not_missed(tmp_path: Path) -> None:
+    """The log is stopped; what was in the spill comes into the database behind what the log has told, and changes places."""
+    records, path = Records(tmp_path), tmp_path / "queue_log"
+
+    def follow(begin: float, looks: int = 8) -> None:
+        file = LogFile(path)
+        if file.upto is None:
+            file.begin(T + begin)
+        assert file.upto is not None
+        log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), file.upto)
+        for lines, upto in log.caught_up():
+            file.append(lines, upto, 0.0)
+        for clock in range(looks):
+            file.append(log.new(float(clock)), log.upto, float(clock))
+        file.close()
+
+    waits = {"ends": "abandoned"}
+    records.write(
+        *call("a", ("entered", 0, 1), ("waited", 1, 9), **waits),
+        *call("late", ("entered", 3, 4), ("waited", 4, 40), ends="abandoned", priority=9)[:2],
+        *call("b", ("entered", 5, 6), ("waited", 6, 30), **waits),
+        records.agent("ann", 1, "AVAILABLE"),
+    )
+    follow(-10)
+    records.write(*call("c", ("entered", 100, 101), ("waited", 101, 130), **waits))
+    follow(-10)
+    missing = call("gone", ("entered", 2, 3), ("waited", 3, 35), ends="abandoned", priority=9)
+    records.write(*missing, records.agent("ann", 90, "PAUSED", "lunch"))
+    for _ in range(3):
+        follow(-10)
+    told = [text.split("|") for text in path.read_text().splitlines()]
+    whole = [text.split("|") for text in lines_of(log_of(records))]
+
+    def key(row: list[str]) -> tuple[str, ...]:
+        return tuple(row[1:5])
+
+    assert sorted(map(key, told)) == sorted(map(key, whole))
+    assert sum(row[1] == "u-gone" for row in told) == 3
+    assert sum(row[4] == "PAUSE" for row in told) == 2
+
+
+def test_a_call_that_becomes_known_late_is_told_while_the_log_goes_on(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    log, told = log_of(records), list[str]()
+    records.write(*call("c", ("entered", 400, 401), ("waited", 401, 430), ends="abandoned"))
+    told += [str(line) for clock in range(5) for line in log.new(float(clock))]
+    records.write(*call("late", ("entered", 10, 11), ("waited", 11, 20), ends="abandoned"))
+    told += [str(line) for clock in range(5, 9) for line in log.new(float(clock))]
+    assert [text.split("|")[1] for text in told] == ["u-c"] * 3 + ["u-late"] * 3
 
 
 def test_a_damaged_position_is_named(tmp_path: Path) -> None:
@@ -68,7 +196,8 @@ def test_a_damaged_position_is_named(tmp_path: Path) -> None:
         LogFile(tmp_path / "log")
 
 
-def test_a_log_taken_up_anywhere_is_the_log_of_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hold_s", [0.0, 20.0, 600.0])
+def test_a_log_taken_up_anywhere_is_the_log_of_all(tmp_path: Path, hold_s: float) -> None:
     """However often the writer is ended, at whatever moment, lines are neither lost nor doubled."""
     records = Records(tmp_path)
     for n in range(40):
@@ -87,19 +216,22 @@ def test_a_log_taken_up_anywhere_is_the_log_of_all(tmp_path: Path) -> None:
     assert len(whole) > 200
     path = tmp_path / "log"
     for cut in range(5, 200, 13):
-        file = LogFile(path)
-        begin = T - 10 if file.upto is None else file.upto
-        log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), begin)
+        file = LogFile(path, hold_s)
+        if file.upto is None:
+            file.begin(T - 10)
+        assert file.upto is not None
+        log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), file.upto)
         for lines, upto in log.pieces(T + cut):
-            file.append(lines, upto)
+            file.append(lines, upto, float(cut))
         file.close()
         if cut % 2:
             # The position is that of a moment ago: the end came between the two
             before = (tmp_path / "log.position").read_text()
-            file = LogFile(path)
-            log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), T + cut)
+            file = LogFile(path, hold_s)
+            assert file.upto is not None
+            log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), file.upto)
             for lines, upto in log.pieces(T + cut + 2):
-                file.append(lines, upto)
+                file.append(lines, upto, float(cut))
             file.close()
             (tmp_path / "log.position").write_text(before)
     written = [f"{int(a) - int(T)}|{b}" for a, b in (text.split("|", 1) for text in path.read_text().splitlines())]

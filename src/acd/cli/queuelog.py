@@ -168,7 +168,10 @@ def _follow(source: Source, members: Members, file: Path, since: float | None, i
 
     target = None if file == Path("-") else LogFile(file)
     begin = target.upto if target is not None and target.upto is not None else since
-    log = Log(source, members, time.time() if begin is None else begin)
+    begin = time.time() if begin is None else begin
+    if target is not None and target.upto is None:
+        target.begin(begin)
+    log = Log(source, members, begin)
     for piece, upto in log.caught_up():
         _put(piece, upto, target)
     try:
@@ -190,6 +193,6 @@ def _follow(source: Source, members: Members, file: Path, since: float | None, i
 
 def _put(lines: list[Any], upto: float, target: LogFile | None) -> None:
     if target is not None:
-        target.append(lines, upto)
+        target.append(lines, upto, time.monotonic())
     elif lines:
         _print(iter(lines))

@@ -15,8 +15,9 @@ from acd.queuelog.sweep import Sweep
 Understand = Callable[[Mapping[str, Any]], Mapping[str, Member]]
 """From what is kept of a configuration to its agents. Raises AcdError on one that cannot be read."""
 
-_LATE_S = 60.0
-"""A call that begins and ends between two looks is found if it entered at most so long before one that is known."""
+_LATE_S = 600.0
+"""A call that begins and ends between two looks, or becomes known late, is found if it entered at most so long before one
+that is known."""
 _STRETCH_S = 86_400.0
 _AGENTS_STRETCH_S = 4 * 3600.0
 """What agents did is read for so long at once: a look into each agent's life has its price."""

@@ -1,80 +1,167 @@
 """The file a log is written to, and how far it has come: every line once, whatever ends the program between two of them.
 
-Beside FILE stands FILE.position: up to which time its lines are complete, and how long the file was then. What follows
-behind that length was written just before the end: it is compared with what would be written next, and left alone.
+Beside FILE stands FILE.position. It names a time some way back (``HOLD_S``), how long the file was then, and the time up to
+which all is written. Taken up again, the log is made anew from the earlier time on and compared with what the file got
+since: so a record that was behind others when it became durable is not missed, and no line is written twice.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from acd.domain.errors import ConfigurationError, StoreError
-from acd.queuelog.lines import Line
+from acd.queuelog.lines import NONE, Line
+
+HOLD_S = 600.0
+"""A record may become durable so much later than younger ones, by its own time and by the time of whoever looks."""
+_CHECKPOINTS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """All lines behind ``upto`` stand behind ``size`` bytes of the file with that inode, and in files begun since."""
+
+    upto: float
+    size: int
+    inode: int
+
+
+def identity(text: str) -> str:
+    """What a line tells of, without what may be told otherwise if a record becomes known later, such as places in line."""
+    at, uniqueid, queue, agent, event = [*text.split("|", 5), "", "", "", "", ""][:5]
+    return "|".join((at, uniqueid, queue, agent if uniqueid == NONE else "", event))
 
 
 class LogFile:
-    """A log that grows. ``upto`` is the time of the position, None for a log that begins."""
+    """A log that grows. ``upto`` is the time to go on from, None for a log that begins: then `begin` says it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hold_s: float = HOLD_S) -> None:
         self.path = path
+        self._hold_s = hold_s
         self._position = path.with_name(path.name + ".position")
         self.upto: float | None = None
         self._there: Counter[str] = Counter()
+        self._there_upto = -math.inf
+        """Up to which time lines were there that may not have come yet."""
         self._file: BinaryIO | None = None
-        size = self._read_position()
-        if self.upto is not None:
-            self._read_tail(size)
+        self._kept: _Place | None = None
+        self._files: list[int] = []
+        """The inodes of all files that lines behind the kept place stand in."""
+        self._last: tuple[float, int] | None = None
+        self._ahead: deque[tuple[_Place, list[float]]] = deque()
+        """Places that come after the kept one; each with the moment at which the log had come far enough behind it."""
+        self._read_position()
 
-    def _read_position(self) -> int:
+    # -- taking up ---------------------------------------------------------------------------------------------------
+
+    def _read_position(self) -> None:
         try:
             found = json.loads(self._position.read_text())
-            self.upto, size, inode = float(found["upto"]), int(found["size"]), int(found["inode"])
+            last = float(found["upto"]), int(found["size"])
+            kept = _Place(**found["since"])
+            files = [int(inode) for inode in found["files"]]
+            if not all(isinstance(value, int | float) for value in asdict(kept).values()) or files[0] != kept.inode:
+                raise ValueError("what stands in it does not fit together")
         except FileNotFoundError:
-            return 0
-        except (ValueError, KeyError, TypeError) as error:
+            return
+        except (ValueError, LookupError, TypeError) as error:
             raise ConfigurationError(
                 f"{self._position} is damaged ({error}): delete it and say with --from where the log shall go on"
             ) from error
-        with suppress(OSError):
-            now = self.path.stat()
-            # Another file of that name has been begun since: all of it is behind the position
-            return size if now.st_ino == inode and now.st_size >= size else 0
-        return 0
+        self._last = last
+        tails = self._tails(kept, files)
+        if tails is None:
+            # Part of what was written is out of sight: go on behind it
+            now = self._stat()
+            same = now is not None and now.st_ino == files[-1] and now.st_size >= last[1]
+            kept = _Place(last[0], last[1] if same else 0, now.st_ino if now is not None else 0)
+            files, tails = [kept.inode], [(self.path, kept.size)]
+        self.upto, self._kept, self._files = kept.upto, kept, files
+        for path, start in tails:
+            self._read_tail(path, start)
 
-    def _read_tail(self, start: int) -> None:
+    def _stat(self) -> os.stat_result | None:
+        with suppress(FileNotFoundError):
+            return self.path.stat()
+        return None
+
+    def _tails(self, kept: _Place, files: list[int]) -> list[tuple[Path, int]] | None:
+        """The files with all that was written behind ``kept``, and where in each that begins; None if one is gone."""
+        named: dict[int, Path] = {}
+        with suppress(OSError):
+            for path in self.path.parent.iterdir():
+                if path.name.startswith(self.path.name) and path.is_file():
+                    named[path.stat().st_ino] = path
+        now = self._stat()
+        if any(inode not in named for inode in files):
+            return None
+        assert self._last is not None
+        found = [(named[inode], kept.size if n == 0 else 0) for n, inode in enumerate(files)]
+        sizes = [path.stat().st_size for path, _ in found]
+        if sizes[0] < kept.size or sizes[-1] < self._last[1]:
+            # Cut off, not moved away
+            return None
+        if now is not None and now.st_ino not in files:
+            found.append((self.path, 0))
+        return found
+
+    def _read_tail(self, path: Path, start: int) -> None:
         try:
-            with self.path.open("r+b") as file:
+            with path.open("r+b" if path == self.path else "rb") as file:
                 file.seek(start)
                 tail = file.read()
                 whole = tail.rfind(b"\n") + 1
-                if whole < len(tail):
+                if whole < len(tail) and path == self.path:
                     file.truncate(start + whole)
         except FileNotFoundError:
             return
-        self._there = Counter(tail[:whole].decode("utf-8", "replace").splitlines())
+        for text in tail[:whole].decode("utf-8", "replace").splitlines():
+            self._there[identity(text)] += 1
+            with suppress(ValueError):
+                self._there_upto = max(self._there_upto, int(text.partition("|")[0]) + 1.0)
 
-    def append(self, lines: Iterable[Line], upto: float) -> int:
-        """Write lines, and that all up to ``upto`` are there; how many were new. Raises StoreError."""
+    def begin(self, upto: float) -> None:
+        """The log begins: all up to that time is no part of it. Raises StoreError."""
+        try:
+            now = os.fstat(self._opened().fileno())
+            self._kept, self._files = _Place(upto, now.st_size, now.st_ino), [now.st_ino]
+            self._keep(now, upto)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
+        self.upto = upto
+
+    # -- going on ----------------------------------------------------------------------------------------------------
+
+    def append(self, lines: Iterable[Line], upto: float, now: float) -> int:
+        """Write lines, and that all up to ``upto`` are there; how many were new. ``now``: any clock in seconds that goes on
+        evenly. Raises StoreError."""
         fresh = []
-        for line in map(str, lines):
-            if self._there[line] > 0:
-                self._there[line] -= 1
+        for text in map(str, lines):
+            whose = identity(text)
+            if self._there[whose] > 0:
+                self._there[whose] -= 1
             else:
-                fresh.append(line)
+                fresh.append(text)
+        if upto >= self._there_upto:
+            self._there.clear()
         try:
             file = self._opened()
             if fresh:
-                file.write("".join(line + "\n" for line in fresh).encode("utf-8", "replace"))
+                file.write("".join(text + "\n" for text in fresh).encode("utf-8", "replace"))
                 file.flush()
                 os.fsync(file.fileno())
-            if fresh or upto != self.upto:
-                self._keep(file, upto)
+            stat = os.fstat(file.fileno())
+            moved = self._advance(_Place(upto, stat.st_size, stat.st_ino), now)
+            if fresh or moved or self._last is None or upto != self._last[0]:
+                self._keep(stat, upto)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
         return len(fresh)
@@ -89,15 +176,37 @@ class LogFile:
         self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640), "ab")  # noqa: SIM115
         return self._file
 
-    def _keep(self, file: BinaryIO, upto: float) -> None:
-        now = os.fstat(file.fileno())
+    def _advance(self, here: _Place, now: float) -> bool:
+        """Note the place, and whether the one to go on from has changed."""
+        if self._kept is None:
+            self._kept, self._files = here, [here.inode]
+        if here.inode not in self._files:
+            self._files.append(here.inode)
+        # Before that, lines that are to come stand in the file already
+        if here.upto >= self._there_upto:
+            newest = self._ahead[-1][0].upto if self._ahead else self._kept.upto
+            if here.upto >= newest + min(_CHECKPOINTS_S, self._hold_s):
+                self._ahead.append((here, []))
+        before = self._kept
+        for place, passed in self._ahead:
+            if not passed and here.upto >= place.upto + self._hold_s:
+                passed.append(now)
+        while self._ahead and self._ahead[0][1] and now >= self._ahead[0][1][0] + self._hold_s:
+            self._kept = self._ahead.popleft()[0]
+        while self._files[0] != self._kept.inode:
+            self._files.pop(0)
+        return self._kept != before
+
+    def _keep(self, now: os.stat_result, upto: float) -> None:
+        assert self._kept is not None
+        found: dict[str, Any] = {"upto": upto, "size": now.st_size, "since": asdict(self._kept), "files": self._files}
         fresh = self._position.with_name(self._position.name + ".new")
         with fresh.open("w") as position:
-            json.dump({"upto": upto, "size": now.st_size, "inode": now.st_ino}, position)
+            json.dump(found, position)
             position.flush()
             os.fsync(position.fileno())
         fresh.replace(self._position)
-        self.upto = upto
+        self._last = upto, now.st_size
 
     def close(self) -> None:
         """Let go of it."""
