@@ -46,6 +46,7 @@ def test_against_a_sorted_list(seed: int, block: int, monkeypatch: pytest.Monkey
         wanted = r.sample(inside, min(len(inside), r.choice([0, 1, 5, 100])))
         best = sorted(wanted, key=by_idle)[:3]
         assert order.first(mask_of(wanted), 3) == best
+        assert order.first(mask_of(wanted), 3, many=True) == best
         if step % 100 == 0:
             assert list(order) == sorted(inside, key=by_idle)
             assert order.first(mask_of(inside), 1_000) == sorted(inside, key=by_idle)

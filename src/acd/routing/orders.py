@@ -146,11 +146,18 @@ class AgentOrder:
         del self._blocks[at], self._firsts[at], self._masks[at]
         self._firsts[0] = ()
 
-    def first(self, wanted: int, limit: int = 1, flags: bytes | None = None) -> list[Agent]:
-        """The first ``limit`` agents of the mask ``wanted``. ``flags``: of a class that is ``wanted``."""
+    def first(self, wanted: int, limit: int = 1, flags: bytes | None = None, *, many: bool = False) -> list[Agent]:
+        """The first ``limit`` agents of the mask ``wanted``. ``flags``: of a class that is ``wanted``; ``many``: there
+        are some in about every block."""
         found: list[Agent] = []
         masks, by_bit = self._masks, self._crew.by_bit
         for at in compress(count(), map(wanted.__and__, masks)):
+            if many:
+                flags = flags or self._crew.flags_of(wanted)
+                found += islice(self._blocks[at].along(flags), limit - len(found))
+                if len(found) >= limit:
+                    break
+                continue
             rest = wanted & masks[at]
             index = rest.bit_length() - 1
             rest ^= 1 << index

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import Requirement
 from acd.routing.crew import Agent, Crew
-from acd.routing.orders import AgentOrder, Key
+from acd.routing.orders import BLOCK, AgentOrder, Key
 from acd.routing.policies import WEIGHT_DIGITS, QueuePolicy, point_factor, standing
 from acd.routing.slices import Digits, added, ascending, complement, descending, times, write
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FEW: Final = 8
 """So many agents are compared one by one; more are looked for in order."""
+MANY: Final = 6
+"""Where more of a block's agents than these are able, going along it is quicker than reading bits."""
 COSTS_MAX: Final = 1_024
 """How many sets of skills have their costs remembered, per set of weights."""
 
@@ -62,12 +64,13 @@ def by_occupied(agent: Agent) -> Key:
 class InOrder:
     """Whoever comes first in an order of all the free."""
 
-    def __init__(self, order: AgentOrder) -> None:
+    def __init__(self, order: AgentOrder, crew: Crew) -> None:
         self.add, self.remove = order.add, order.remove
-        self._order = order
+        self._order, self._crew = order, crew
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        return self._order.first(wanted, limit, call_class.flags)
+        many = call_class.size * BLOCK > MANY * len(self._crew.agents)
+        return self._order.first(wanted, limit, call_class.flags, many=many)
 
 
 class _Narrowed:
@@ -199,7 +202,7 @@ class Selections:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self.idle = AgentOrder(crew, by_idle)
-        self._shared: dict[object, Selection] = {"longest_idle": InOrder(self.idle)}
+        self._shared: dict[object, Selection] = {"longest_idle": InOrder(self.idle, crew)}
         self._told: list[Selection] = list(self._shared.values())
         self._users: dict[str, object] = {}
 
@@ -227,7 +230,7 @@ class Selections:
 
     def _made(self, policy: QueuePolicy) -> Selection:
         if policy.agent_selection == "least_occupied":
-            return InOrder(AgentOrder(self._crew, by_occupied))
+            return InOrder(AgentOrder(self._crew, by_occupied), self._crew)
         if policy.agent_selection == "most_proficient":
             return MostProficient(self._crew, self.idle)
         if policy.agent_selection == "least_skilled":
@@ -240,7 +243,7 @@ class Selections:
             at = standing(weights, agent.idle_since, len(agent.skills), agent.occupied_s)
             return at, agent.idle_since, agent.serial, agent.name
 
-        return InOrder(AgentOrder(self._crew, by_standing))
+        return InOrder(AgentOrder(self._crew, by_standing), self._crew)
 
     def _free(self) -> Iterator[Agent]:
         return iter(self.idle)
