@@ -2,6 +2,8 @@
 PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO_S ?= 60
+# So many tests at a time; those with real calls mostly wait
+TEST_WORKERS ?= 2
 
 .PHONY: demo test check bench setup lock clean
 
@@ -13,7 +15,7 @@ demo: setup
 
 test: setup
 	@$(BIN)/acd lab install asterisk sipp postgresql chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check --no-cache .
