@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, tzinfo
 from typing import Any
 
+from acd.domain.campaignlines import without_lines
 from acd.domain.definition import (
     FloorDefinition,
     HangUp,
@@ -37,7 +38,9 @@ def differences(old: FloorDefinition, new: FloorDefinition) -> dict[str, Any]:
 
     ``{"skills": {"added": [name], "removed": [name]}, "settings": {field: change}}``, and for each of ``PARTS``
     ``{"added": [name], "removed": [name], "changed": {name: {field: change}}}``; a change is ``{"from", "to"}``.
+    What follows from campaigns (their waiting lines, their agents) is not told.
     """
+    old, new = without_lines(old), without_lines(new)
     found: dict[str, Any] = {
         "skills": {
             "added": [skill for skill in new.skills if skill not in old.skills],

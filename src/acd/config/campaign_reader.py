@@ -90,6 +90,7 @@ class CampaignReader:
         self.campaigns: dict[str, Campaign] = {
             key.text: self._campaign(key, node) for key, node in self._named("campaigns", "campaign")
         }
+        self._check_names()
         self._warn_of_twins()
 
     def _named(self, key: str, what: str) -> list[tuple[Scalar, Node]]:
@@ -312,6 +313,16 @@ class CampaignReader:
                 f"{section.label} never opens: hours {campaign.hours} and the calling hours of profile {campaign.profile} "
                 f"have no time in common in {campaign.zone}; write the time_zone of the people called, or other hours",
             )
+
+    def _check_names(self) -> None:
+        """A campaign has a waiting line of its own, which bears its name."""
+        for key, _ in self._top.entries_of("campaigns"):
+            if key.text in self._context.queues:
+                self._top.wrong(
+                    key,
+                    f"campaign {show(key.text)} is called as a queue is; each has a waiting line of its own name, so choose "
+                    "another",
+                )
 
     def _warn_of_twins(self) -> None:
         seen: dict[tuple[str | None, str], str] = {}

@@ -26,6 +26,7 @@ from acd.config.places import Places
 from acd.config.problems import Problem, Problems, show
 from acd.config.queue_reader import QUEUE_KEYS, QueueReader, dispositions_of
 from acd.config.yaml_lines import Mapping, Node, Scalar, compose
+from acd.domain.campaignlines import with_lines
 from acd.domain.definition import CALL_SELECTIONS, BreakerDefinition, FloorDefinition, HangUp
 from acd.domain.expression import RESERVED, Expression
 from acd.domain.states import PAUSE_DEFAULT, SYSTEM_PAUSE_REASONS
@@ -99,6 +100,7 @@ def parse_floor(text: str, problems: Problems) -> LoadedFloor:
         raise AssertionError("unreachable: an error was noted above")
     definition = _FloorReader(problems, root, text.splitlines()).read()
     problems.raise_if_any_error()
+    definition = with_lines(definition)
     return LoadedFloor(replace(definition, revision=revision_of(definition)), tuple(problems.sorted()))
 
 

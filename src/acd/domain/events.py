@@ -25,7 +25,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class CallArrived(Event):
     """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before;
-    ``variables`` are attributes that the dialplan gave it."""
+    ``variables`` are attributes that the dialplan gave it. ``campaign``: whose call it is that was answered: it enters that
+    one's line, whatever the DID (the number that was shown)."""
 
     node: str
     channel: str
@@ -38,6 +39,7 @@ class CallArrived(Event):
     place: Place | None = None
     answered: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

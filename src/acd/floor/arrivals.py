@@ -32,7 +32,8 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     if floor.unrecorded and event.call is None:
         _turn_away(floor, event)
         return
-    home = entry(floor, event.did, event.caller_number)
+    own = floor.definition.queues.get(event.campaign) if event.campaign in floor.definition.campaigns else None
+    home = (own, own.priority) if own is not None else entry(floor, event.did, event.caller_number)
     if home is None:
         _unrouted(floor, event)
         return
@@ -116,7 +117,8 @@ def attributes_of(floor: Floor, did: str, caller: str, place: Place) -> dict[str
     """What expressions may ask of a call: of its entry point, of its caller's history and of him if he is known, and what
     was set on it. Of the same name the later counts."""
     definition = floor.definition
-    found = definition.entry_points.get(did) or definition.entry_points.get("*")
+    called = place.queue in definition.campaigns
+    found = None if called else definition.entry_points.get(did) or definition.entry_points.get("*")
     known, last_agent = definition.known_caller(caller), callers.last_agent(floor, caller)
     attributes: dict[str, Value] = {
         "did": did[:200],

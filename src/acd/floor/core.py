@@ -258,7 +258,8 @@ class Floor:
     def emit_opened(self, call: Call, from_call: str | None = None) -> None:
         """Write down that ``call`` became ours; ``from_call``: what its channel was before."""
         entry_points = self.definition.entry_points
-        entered = entry_points.get(call.did) or entry_points.get("*")
+        called = call.queue.name in self.definition.campaigns
+        entered = None if called else entry_points.get(call.did) or entry_points.get("*")
         self.emit(
             rec.CallOpened(
                 call=call.call,
