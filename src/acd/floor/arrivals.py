@@ -32,7 +32,8 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     if floor.unrecorded and event.call is None:
         _turn_away(floor, event)
         return
-    own = floor.definition.queues.get(event.campaign) if event.campaign in floor.definition.campaigns else None
+    ours = event.campaign is not None and event.campaign in floor.definition.campaigns
+    own = floor.definition.queues.get(event.campaign or "") if ours else None
     home = (own, own.priority) if own is not None else entry(floor, event.did, event.caller_number)
     if home is None:
         _unrouted(floor, event)
