@@ -9,11 +9,13 @@ tables are a pure function of that, so they are thrown away and made again as on
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import itemgetter, mul
 
 from acd.dialer.durations import LONGEST_S
-from acd.dialer.odds import NOTHING, Moments, at_most, coin, counts, missing, none_left, shortfall
+from acd.dialer.odds import NOTHING, Moments, at_most_of, coin, counts, missing, none_left, shortfall
 from acd.dialer.rings import BIN_S, BINS, RingCurve
 from acd.dialer.statistics import PACES, USUAL, Statistics
 from acd.dialer.supply import Line, Supply
@@ -21,6 +23,9 @@ from acd.dialer.supply import Line, Supply
 NORMAL_FROM = 10.0
 """Variance from which on the normal distribution is near enough."""
 _RATE_STEP = 0.02
+Columns = tuple[list[float], list[float], list[float]]
+"""Mean, variance and third central moment of the coin of each row."""
+_SEGMENT = itemgetter(1)
 
 
 def _row_ages() -> tuple[int, ...]:
@@ -51,13 +56,12 @@ class Tables:
         self._horizons_s = tuple(max(0, round(look * BIN_S + grace_s)) for look in ring.looks)
         self._talk, self._wrap = statistics.talk_curve, statistics.wrap_curve
         self._steps = statistics.steps
-        self.moments: list[list[complex]] = [[] for _ in ring.looks]
-        """Mean + i variance of each row; rows of all sections lie behind one another."""
-        self.thirds: list[list[float]] = [[] for _ in ring.looks]
+        self.agents: list[Columns] = [([], [], []) for _ in ring.looks]
+        """Of each look; rows of all sections lie behind one another."""
         self._sections: dict[tuple[int, int] | int, int] = {}
         self.talk_at: dict[str, int] = {}
         self.wrap_at: dict[str, int] = {}
-        self._lines: dict[int, tuple[list[list[complex]], list[list[float]]]] = {}
+        self._lines: dict[int, list[Columns]] = {}
 
     def talking(self, agent: str) -> int:
         """Where the rows of an agent who talks begin."""
@@ -82,11 +86,10 @@ class Tables:
         return at
 
     def _add(self, chances: list[list[float]]) -> int:
-        at = len(self.moments[0])
-        for look, column in enumerate(chances):
-            coins = list(map(coin, column))
-            self.moments[look].extend(complex(mean, variance) for mean, variance, _ in coins)
-            self.thirds[look].extend(third for _, _, third in coins)
+        at = len(self.agents[0][0])
+        for columns, column in zip(self.agents, chances, strict=True):
+            for values, more in zip(columns, _columns(column), strict=True):
+                values.extend(more)
         return at
 
     def _wrap_chances(self, step: int) -> list[list[float]]:
@@ -107,19 +110,39 @@ class Tables:
             columns.append(column)
         return columns
 
-    def lines(self, rate: float) -> tuple[list[list[complex]], list[list[float]], float]:
+    def lines(self, rate: float) -> tuple[list[Columns], float]:
         """Rows by ring age in half seconds, and the rate they are made for: ``rate``, rounded to a fiftieth of itself."""
         key = round(math.log(rate) / _RATE_STEP)
         near = min(0.999, math.exp(key * _RATE_STEP))
         found = self._lines.get(key)
         if found is None:
-            moments, thirds = [], []
-            for look in self.looks:
-                coins = [coin(self.ring.answers(near, age, look)) for age in range(BINS + 1)]
-                moments.append([complex(mean, variance) for mean, variance, _ in coins])
-                thirds.append([third for _, _, third in coins])
-            found = self._lines[key] = (moments, thirds)
-        return (*found, near)
+            found = self._lines[key] = [
+                _columns([self.ring.answers(near, age, look) for age in range(BINS + 1)]) for look in self.looks
+            ]
+        return found, near
+
+
+def _columns(chances: Sequence[float]) -> Columns:
+    means, variances, thirds = zip(*map(coin, chances), strict=True)
+    return list(means), list(variances), list(thirds)
+
+
+def _totals(looks: list[Columns], rows: list[int]) -> list[Moments]:
+    """The sums of these rows, at each look."""
+    # Many are alike: rows are seconds and half seconds
+    often = Counter(rows)
+    if len(often) < 2:
+        return [Moments(*(sum(column[row] for row in rows) for column in columns)) for columns in looks]
+    pick, times = itemgetter(*often), list(often.values())
+    return [
+        Moments(
+            # Floats from the start: sum() is several times as fast then
+            sum(map(mul, times, pick(means)), 0.0),
+            sum(map(mul, times, pick(variances)), 0.0),
+            sum(map(mul, times, pick(thirds)), 0.0),
+        )
+        for means, variances, thirds in looks
+    ]
 
 
 def _stretched(curve: Sequence[float], pace: float) -> Sequence[float]:
@@ -140,22 +163,16 @@ class Forecast:
     def __init__(self, tables: Tables, supply: Supply, statistics: Statistics, now_s: float) -> None:
         rows = _agent_rows(tables, supply, now_s)
         self.rate, self.rests_on = statistics.answer_rate.rate(now_s, supply.segment)
-        moments, thirds, near = tables.lines(self.rate)
-        grouped = _line_rows(tables, supply.ringing, statistics, now_s, supply.segment, (moments, thirds))
+        own, near = tables.lines(self.rate)
+        grouped = _line_rows(tables, supply.ringing, statistics, now_s, supply.segment, own)
         self._stock = supply.idle - supply.waiting
         # The rate is not known for sure, and errs for all lines at once
         self._spread = (1.0 - near) / (near * self.rests_on)
         self._new = [coin(tables.ring.answers(near, 0, look)) for look in tables.looks]
-        self._frees: list[Moments] = []
-        self._taken: list[Moments] = []
-        for look in range(len(tables.looks)):
-            both = sum(map(tables.moments[look].__getitem__, rows), 0j)
-            self._frees.append(Moments(both.real, both.imag, sum(map(tables.thirds[look].__getitem__, rows))))
-            taken = NOTHING
-            for (means, skews), ages in grouped:
-                both = sum(map(means[look].__getitem__, ages), 0j)
-                taken = taken.plus(Moments(both.real, both.imag, sum(map(skews[look].__getitem__, ages))))
-            self._taken.append(taken)
+        self._frees = _totals(tables.agents, rows)
+        self._taken = [NOTHING] * len(tables.looks)
+        for columns, ages in grouped:
+            self._taken = [one.plus(more) for one, more in zip(self._taken, _totals(columns, ages), strict=True)]
         self._pmfs: list[list[float]] = []
         self._uptos: list[list[float]] = []
         self._risks: dict[int, float] = {}
@@ -179,14 +196,19 @@ class Forecast:
         if found is not None:
             return found
         others = lines - 1
-        chances: list[float] = []
+        total, uptos, stock, spread = 0.0, self._uptos, self._stock, self._spread
         for look, (free, taken, new) in enumerate(zip(self._frees, self._taken, self._new, strict=True)):
-            answered = taken.plus(new, others)
-            if self._uptos:
-                chances.append(none_left(self._stock, self._uptos[look], answered))
-            else:
-                chances.append(at_most(0.0, self._left(free, answered)))
-        found = self._risks[lines] = sum(chances) / len(chances)
+            if uptos:
+                total += none_left(stock, uptos[look], taken.plus(new, others))
+                continue
+            answered = taken[0] + others * new[0]
+            total += at_most_of(
+                0.0,
+                stock + free[0] - answered,
+                free[1] + taken[1] + others * new[1] + spread * answered * answered,
+                free[2] - taken[2] - others * new[2],
+            )
+        found = self._risks[lines] = total / len(self._new)
         return found
 
     def shortfall(self, lines: int) -> tuple[float, float]:
@@ -226,21 +248,14 @@ def _line_rows(
     statistics: Statistics,
     now_s: float,
     segment: str,
-    own: tuple[list[list[complex]], list[list[float]]],
-) -> list[tuple[tuple[list[list[complex]], list[list[float]]], list[int]]]:
+    own: list[Columns],
+) -> list[tuple[list[Columns], list[int]]]:
     """Ages in half seconds, by the table of their segment."""
-    by_segment: dict[str, list[int]] = {segment: []}
-    for dialled_s, of in ringing:
-        age = int((now_s - dialled_s) / BIN_S)
-        ages = by_segment.get(of)
-        if ages is None:
-            ages = by_segment[of] = []
-        ages.append(age if 0 <= age <= BINS else 0 if age < 0 else BINS)
     grouped = []
-    for of, ages in by_segment.items():
-        if of == segment:
-            grouped.append((own, ages))
-        else:
-            moments, thirds, _ = tables.lines(statistics.answer_rate.rate(now_s, of)[0])
-            grouped.append(((moments, thirds), ages))
+    for of in sorted(set(map(_SEGMENT, ringing))):
+        ages = [int((now_s - dialled_s) / BIN_S) for dialled_s, named in ringing if named == of]
+        if min(ages) < 0 or max(ages) > BINS:
+            ages = [min(BINS, max(0, age)) for age in ages]
+        table = own if of == segment else tables.lines(statistics.answer_rate.rate(now_s, of)[0])[0]
+        grouped.append((table, ages))
     return grouped

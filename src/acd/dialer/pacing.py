@@ -132,6 +132,8 @@ class Forecaster:
 
 def within_ledger(forecast: Forecast, slack: Slack, covered: int, wanted: int) -> int:
     """The most lines, ``covered`` at least and ``wanted`` at most, whose people in flight the slack covers."""
+    if wanted > covered and slack.covers(*forecast.shortfall(wanted)):
+        return wanted
     return most(covered, wanted, lambda lines: slack.covers(*forecast.shortfall(lines)))
 
 
