@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -105,6 +106,7 @@ async def test_a_life_without_the_database_is_in_it_when_it_is_back(
     """Two lives begin without it, one after the other; what was open before them ends where they begin, once."""
     await first_life(database, tmp_path)
     monkeypatch.setattr("time.time", lambda: T + 100)
+    before = (tmp_path / "agents.json").read_text()
     back: list[object] = []
     async with away(database):
         second = store_of(database, tmp_path)
@@ -131,6 +133,8 @@ async def test_a_life_without_the_database_is_in_it_when_it_is_back(
         assert second.state()["state"] == "spilling"
         await second.close()
 
+        # As when it was killed: what the spill knows of agents is newer than what stands beside it
+        (tmp_path / "agents.json").write_text(before)
         third = store_of(database, tmp_path)
         monkeypatch.setattr("time.time", lambda: T + 200)
         memory = await third.open(on_return=back.append)
@@ -166,6 +170,7 @@ async def test_a_life_without_the_database_is_in_it_when_it_is_back(
         "new-wait": ("abandoned", T + 230),
     }
     assert [row["wait_us"] is None for row in rows.values()] == [False] * 4
+    assert {row["call"] for row in database.rows(segments) if row["outcome"] == "restart"} == {"old-talk", "old-wait"}
     numbers = {}
     for row in database.rows(agent_states):
         numbers.setdefault(row["agent"], []).append((row["serial"], row["state"]))
@@ -192,16 +197,22 @@ async def test_what_was_settled_is_settled_once(
         second = store_of(database, tmp_path)
         await second.open(on_return=lambda callers: None)
         await settled(second, second.write([state("bob", 1, T + 50, A.LOGGED_OUT)]))
+        (path,) = (tmp_path / "spill").glob("spill-*")
+        first_line = path.read_bytes()
+        await settled(second, second.write([state("bob", 2, T + 60, A.AVAILABLE)]))
         await second.close()
     (life,) = (tmp_path / "spill").glob("life-*")
-    lines = {path: path.read_bytes() for path in (tmp_path / "spill").glob("spill-*")}
+    lines = {path: path.read_bytes()}
+    # The first of two lines had come to the database
+    path.write_bytes(first_line)
     monkeypatch.setattr("acd.store.alone.Lives.clear", lambda lives: None)
     third = store_of(database, tmp_path)
     await third.open()
     await third.close()
     assert '"bases":{' in life.read_text()
-    rows, stretches = database.rows(agent_states), database.rows(segments)
-    assert [row["state"] for row in rows if row["agent"] == "bob"] == ["AVAILABLE", "LOGGED_OUT"]
+    stretches = database.rows(segments)
+    bob = [row["state"] for row in database.rows(agent_states) if row["agent"] == "bob"]
+    assert bob == ["AVAILABLE", "LOGGED_OUT"]
     for path, data in lines.items():
         path.write_bytes(data)
     fourth = store_of(database, tmp_path)
@@ -209,7 +220,10 @@ async def test_what_was_settled_is_settled_once(
     assert fourth.state()["replayed"] > 0
     assert fourth.state()["refused"] == 0
     await fourth.close()
-    assert (database.rows(agent_states), database.rows(segments)) == (rows, stretches)
+    bob = [row["state"] for row in database.rows(agent_states) if row["agent"] == "bob"]
+    assert bob == ["AVAILABLE", "LOGGED_OUT", "AVAILABLE"]
+    assert database.rows(segments) == stretches
+    assert violations(database) == []
 
 
 async def test_rows_whose_numbers_nobody_knows_are_set_aside(database: Database, tmp_path: Path) -> None:
@@ -292,3 +306,94 @@ async def test_agents_are_kept_beside_the_service(database: Database, tmp_path: 
     await second.close()
     assert (tmp_path / "agents.json").read_text() == text
     assert {row["agent"] for row in database.rows(agents)} == {"ann", "bob", "cid"}
+
+
+async def test_wrap_ups_that_nobody_knows_end_and_those_in_the_spill_go_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrapping(call: str, agent: str, at: float, offer: str, first_serial: int) -> list[Record]:
+        return [
+            *talk(call, agent, at, offer, first_serial),
+            SegmentClosed(call, 2, at + 5),
+            SegmentOpened(call, 3, S.WRAPPED, at + 5, "sales", agent, offer),
+            CallClosed(call, at + 5, CallOutcome.ANSWERED, "caller", 16),
+            state(agent, first_serial + 2, at + 5, A.WRAP_UP, call),
+        ]
+
+    first = store_of(database, tmp_path)
+    await first.open()
+    first.write([state("ann", 1, T, A.AVAILABLE), *wrapping("one", "ann", T + 10, "o1", 2)])
+    await first.close()
+    monkeypatch.setattr("time.time", lambda: T + 100)
+    async with away(database):
+        second = store_of(database, tmp_path)
+        memory = await second.open(on_return=lambda callers: None)
+        assert [(one.agent, one.state) for one in memory.agents] == [("ann", A.WRAP_UP)]
+        assert memory.wraps == ()
+        second.write(
+            [
+                state("ann", 1, T + 101, A.AVAILABLE),
+                state("bob", 1, T + 101, A.AVAILABLE),
+                *wrapping("two", "bob", T + 110, "o2", 2),
+            ]
+        )
+        await second.close()
+        monkeypatch.setattr("time.time", lambda: T + 200)
+        third = store_of(database, tmp_path)
+        memory = await third.open(on_return=lambda callers: None)
+        assert [(one.call, one.serial, one.agent) for one in memory.wraps] == [("two", 3, "bob")]
+        assert memory.calls == ()
+        third.write([SegmentClosed("two", 3, T + 210), state("bob", 1, T + 210, A.AVAILABLE)])
+    await until(lambda: third.state()["state"] == "ok")
+    await third.close()
+    ends = {
+        (row["call"], row["outcome"]): row["ended_at"] for row in database.rows(segments) if row["kind"] == "wrapped"
+    }
+    assert ends == {("one", "restart"): T + 100, ("two", None): T + 210}
+    assert [row["wrap_us"] for row in database.rows(calls)] == [85_000_000, 95_000_000]
+    assert violations(database) == []
+
+
+async def test_who_is_otherwise_than_the_database_knows_is_so_from_the_beginning(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept beside the service may be older or newer than what the database had, or lost."""
+    await first_life(database, tmp_path)
+    kept = [row for row in json.loads((tmp_path / "agents.json").read_text()) if row["agent"] != "ann"]
+    bob = next(row for row in kept if row["agent"] == "bob")
+    (tmp_path / "agents.json").write_text(json.dumps([{**bob, "state": "PAUSED", "reason": "lunch"}]))
+    monkeypatch.setattr("time.time", lambda: T + 100)
+    async with away(database):
+        second = store_of(database, tmp_path)
+        memory = await second.open(on_return=lambda callers: None)
+        assert [(one.agent, one.state, one.reason) for one in memory.agents] == [("bob", A.PAUSED, "lunch")]
+        second.write([state("bob", 1, T + 150, A.AVAILABLE)])
+    await until(lambda: second.state()["state"] == "ok")
+    await second.close()
+    found: dict[str, list[tuple[str, float]]] = {}
+    for row in database.rows(agent_states):
+        found.setdefault(row["agent"], []).append((row["state"], row["started_at"] - T))
+    assert found["bob"] == [("AVAILABLE", 0), ("PAUSED", 100), ("AVAILABLE", 150)]
+    assert found["ann"][-2:] == [("TALKING", 12), ("LOGGED_OUT", 100)]
+    assert found["cid"][-1] == ("LOGGED_OUT", 30)
+    assert violations(database) == []
+
+
+async def test_what_another_machine_took_up_meanwhile_is_left_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await first_life(database, tmp_path / "here")
+    monkeypatch.setattr("time.time", lambda: T + 100)
+    async with away(database):
+        second = store_of(database, tmp_path / "here")
+        await second.open(on_return=lambda callers: None)
+        await settled(second, second.write([opened("ours", T + 110)]))
+        await second.close()
+    other = store_of(database, tmp_path / "there")
+    await other.open()
+    await settled(other, other.write([opened("theirs", T + 120)], soon=True))
+    await other.close()
+    third = store_of(database, tmp_path / "here")
+    memory = await third.open()
+    assert [call.call for call in memory.calls] == ["ours", "theirs"]
+    await third.close()

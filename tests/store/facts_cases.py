@@ -118,6 +118,11 @@ async def test_a_wrap_up_that_ends_makes_its_own_sum_and_no_other(database: Data
         assert facts(database) == {**EXPECTED, "wrap_us": None, "talk_us": EXPECTED["talk_us"] if forgotten else 7}
         number = await apply(backend, number, wraps[1:])
         assert facts(database)["wrap_us"] == (27 + 28) * 1_000_000
+        more = [SegmentOpened("c", 60, K.AFTER, T + 90_000, "sales")]
+        number = await apply(backend, number, more)
+        number = await apply(backend, number, [SegmentClosed("c", 60, T + 90_002)])
+        assert facts(database)["after_us"] == 2_000_001
+        database.execute("DELETE FROM segments WHERE serial = 60")
         # Told again, it is no wrap-up whose beginning is known
         await apply(backend, number, wraps[1:])
         assert facts(database) == {**EXPECTED, "wrap_us": (27 + 28) * 1_000_000}
