@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from acd.domain.states import AgentState, OfferOutcome, SegmentKind
 from acd.reports import keys
 from acd.reports.ask import Ask
+from acd.reports.conversations import is_coarse, of_everybody
 from acd.reports.cuts import UNITS, cut
 from acd.reports.database import Database
-from acd.reports.intervals import overlap, part_of
+from acd.reports.intervals import part_of, split
 from acd.reports.model import Column, Kind, Row, mean_s, ratio, seconds
 from acd.reports.sql import earlier, lasted, later
 from acd.store.tables import agent_states, agents, segments
@@ -118,31 +119,52 @@ class Intervals:
         same keys add up."""
         ask = self._ask
         end_s = min(ask.period.to_s, max(ask.now, ask.period.from_s))
-        whole = self._database.is_postgres and not ask.filters.agent
-        found = (
-            [states_in_force(ask), states_begun(ask, end_s)] if whole else [states_within(self._database, ask, end_s)]
-        )
-        for within in found:
-            yield from self._database.rows(self._spent(within, end_s, by))
+        if not self._database.is_postgres or ask.filters.agent:
+            found = [self._spent(states_within(self._database, ask, end_s), end_s, by)]
+        else:
+            found = [self._spent(states_in_force(ask), end_s, by), self._spent_begun(end_s, by)]
+        for statement in found:
+            yield from self._database.rows(statement)
+
+    def _spent_begun(self, end_s: float, by: Sequence[str]) -> sa.Select[Any]:
+        """Of everybody's states that began within the period, on PostgreSQL."""
+        if self.cuts is not None and "agent" not in by:
+            return self._spent(states_begun(self._ask, end_s), end_s, by)
+        # Whether there is such an agent is asked of the sums: of every row it takes as long as adding it
+        sums = self._spent(states_begun(self._ask, end_s, known=False), end_s, tuple({*by, "agent"})).subquery("sums")
+        groups = [column for column in sums.c if column.name in (*by, "state", "part")]
+        total = sa.cast(sa.func.sum(sums.c.us), sa.BigInteger).label("us")
+        return sa.select(*groups, total).join_from(sums, agents, agents.c.agent == sums.c.agent).group_by(*groups)
 
     def _spent(self, within: Within, end_s: float, by: Sequence[str]) -> sa.Select[Any]:
         last = sa.literal(end_s, UtcTime())
         begins = later(within.c.started_at, sa.literal(self._ask.period.from_s, UtcTime()), type_=UtcTime())
         ends = earlier(sa.func.coalesce(within.c.ended_at, last), last, type_=UtcTime())
-        source, where = within.source, [begins < ends]
-        picked: list[Any] = [*(within.c[name] for name in by), within.c.state]
+        keys_of = [*(within.c[name] for name in by), within.c.state]
         if self.cuts is None:
-            length = lasted(begins, ends)
+            found = [sa.select(*keys_of, lasted(begins, ends).label("length")).select_from(within.source)]
         else:
-            cut_up = overlap(self._database, self.cuts, source, begins, ends)
-            source, where = cut_up.source, [*where, *cut_up.where]
-            length = lasted(cut_up.begins, cut_up.ends)
-            picked.append(cut_up.part.label("part"))
-        rows = sa.select(*picked, length.label("length")).select_from(source).where(*where).subquery("spent")
+            found = [
+                sa.select(*keys_of, one.part.label("part"), lasted(one.begins, one.ends).label("length"))
+                .select_from(one.source)
+                .where(*one.where)
+                for one in split(self._database, self.cuts, within.source, begins, ends)
+            ]
+        rows = sa.union_all(*(one.where(begins < ends) for one in found)).subquery("spent")
         groups = [column for column in rows.c if column.name != "length"]
         return sa.select(*groups, sa.func.sum(rows.c.length).label("us")).group_by(*groups)
 
-    def conversations(self, *, by_agent: bool) -> sa.Select[Any]:
+    def conversations(self, *, by_agent: bool) -> Iterator[Any]:
+        """Rows with some of _COUNTED, by part and perhaps agent; several of the same keys add up."""
+        database, ask = self._database, self._ask
+        if database.is_postgres and not ask.filters.agent and is_coarse(ask):
+            found = of_everybody(database, ask, self.cuts, PASSED_ON, by_agent=by_agent)
+        else:
+            found = [self._stretches(by_agent=by_agent), self._resumed(by_agent=by_agent)]
+        for statement in found:
+            yield from database.rows(statement)
+
+    def _stretches(self, *, by_agent: bool) -> sa.Select[Any]:
         """What segments say of agents, by part and perhaps agent: the sums of _COUNTED; ``conversations`` with those that
         only went on (`resumed`)."""
         s = segments.c
@@ -167,9 +189,10 @@ class Intervals:
             count(sa.and_(~rang, r.outcome.in_(PASSED_ON))).label("transfers"),
         )
 
-    def resumed(self, *, by_agent: bool) -> sa.Select[Any]:
-        """How often (``resumed``) an agent talked on in a conversation that had begun, by part and perhaps agent. A hold or
-        consultation of the agent's ends when he does, so only calls with such a one are looked at."""
+    def _resumed(self, *, by_agent: bool) -> sa.Select[Any]:
+        """How often an agent talked on in a conversation that had begun, as so many ``conversations`` less, by part and
+        perhaps agent. A hold or consultation of the agent's ends when he does, so only calls with such a one are looked
+        at."""
         held, talk = segments.alias("held").c, segments.alias("talk").c
         # As in the index, word for word: SQLite uses it for nothing else
         kinds: sa.ColumnElement[Any] = sa.literal_column("('" + "', '".join(_HELD) + "')")
@@ -185,7 +208,7 @@ class Intervals:
             .subquery("talks")
         )
         rows = self._of_agents(talks, by_agent, where=[talks.c.nth > 1])
-        return self._grouped(rows, sa.func.count().label("resumed"))
+        return self._grouped(rows, (-sa.func.count()).label("conversations"))
 
     def _of_agents(
         self, of: sa.FromClause, by_agent: bool, *columns: sa.ColumnElement[Any], where: Sequence[Any] = ()
@@ -243,11 +266,12 @@ def states_within(database: Database, ask: Ask, end_s: float) -> Within:
     return Within(begun.join(mine, sa.true()), mine.c)
 
 
-def states_begun(ask: Ask, end_s: float) -> Within:
-    """The states that began within the period, up to ``end_s``, found by time on the whole table."""
+def states_begun(ask: Ask, end_s: float, *, known: bool = True) -> Within:
+    """The states that began within the period, up to ``end_s``, found by time on the whole table; ``known``: of agents that
+    there are."""
     s = agent_states.c
     rows = sa.select(agent_states).where(s.started_at >= ask.period.from_s, s.started_at < end_s).subquery("begun")
-    return Within(rows.join(agents, agents.c.agent == rows.c.agent), rows.c)
+    return Within(rows.join(agents, agents.c.agent == rows.c.agent) if known else rows, rows.c)
 
 
 def states_in_force(ask: Ask) -> Within:
@@ -277,12 +301,10 @@ def figures(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[C
 
     for row in intervals.states(*by):
         groups[key(row)][_STATES[AgentState(row.state)]] += int(row.us)
-    for row in database.rows(intervals.conversations(by_agent=bool(by))):
+    for row in intervals.conversations(by_agent=bool(by)):
         sums = groups[key(row)]
         for name in _COUNTED:
-            sums[name] += int(row._mapping[name] or 0)
-    for row in database.rows(intervals.resumed(by_agent=bool(by))):
-        groups[key(row)]["conversations"] -= row.resumed
+            sums[name] += int(row._mapping.get(name) or 0)
     total = _nothing()
     for sums in groups.values():
         for name, value in sums.items():
