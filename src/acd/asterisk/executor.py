@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Protocol
 
@@ -21,6 +21,9 @@ from acd.domain.states import OfferOutcome
 
 _MAX_VALUE_BYTES = 1_000
 """Of a line's 1,022 the header's name takes some."""
+
+CONNECT_CONTEXT = "acd-connect"
+"""Where an answered outbound line is sent for its first agent: acd-offer behind a deadline of the dialplan's own."""
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +57,11 @@ def dial_string(phones: tuple[str, ...]) -> str:
     return "&".join(parts)
 
 
-def variables_of(command: ChannelCommand, *, fresh: bool = False) -> dict[str, str]:
+def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool = False) -> dict[str, str]:
     """The channel variables that carry ``command`` to the dialplan; ``acd_next`` is not among them.
 
     Few, since each costs Asterisk some 50 us; on a ``fresh`` channel what the dialplan takes for granted is left out.
+    ``unserved``: an outbound line that no agent has talked to yet, which acd-connect gives ``acd_left`` seconds.
     """
     values = {"acd_call": command.call, "acd_place": command.place}
     if isinstance(command, HoldCall | MarkCall | OfferCall) and not (fresh and command.hold == "default"):
@@ -67,8 +71,10 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False) -> dict[str, s
     if isinstance(command, OfferCall):
         values["acd_agent"] = command.agent
         held = not fresh
-        ring_s = max(1.0, command.ring_timeout_s)
-        values["acd_dial"] = f"{dial_string(tuple(command.phones))},{ring_s:.0f},{dial_options(command, held=held)}"
+        ring = f"{max(1.0, command.ring_timeout_s):.0f}"
+        if unserved:
+            ring = f"${{IF($[${{acd_left}} < {ring}]?${{acd_left}}:{ring})}}"
+        values["acd_dial"] = f"{dial_string(tuple(command.phones))},{ring},{dial_options(command, held=held)}"
     return values
 
 
@@ -91,6 +97,9 @@ class NodeExecutor:
         self._submit = submit
         self._clock = clock
         self._waiting: dict[str, Answer] = {}
+        self.lines: Mapping[str, object] = {}
+        """outbound lines of ours; ``unserved``: those that no agent has talked to yet"""
+        self.unserved: Set[str] = frozenset()
 
     def expect(self, channel: str, answer: Answer) -> None:
         """Let ``answer`` have the variables with which to answer the AGI session of ``channel``, in place of any other."""
@@ -116,9 +125,16 @@ class NodeExecutor:
 
     def _place(self, command: HoldCall | OfferCall) -> None:
         offer = command.offer if isinstance(command, OfferCall) else None
-        target = ("acd-hold", "s") if offer is None else ("acd-offer", offer)
         answer = self._waiting.pop(command.channel, None)
-        values = variables_of(command, fresh=answer is not None)
+        unserved = command.channel in self.unserved
+        if unserved:
+            target = ("acd-wait", "s") if offer is None else (CONNECT_CONTEXT, offer)
+        else:
+            target = ("acd-hold", "s") if offer is None else ("acd-offer", offer)
+        values = variables_of(command, fresh=answer is not None, unserved=unserved)
+        if not unserved and command.channel in self.lines:
+            # From its first agent on it is a call like any other
+            values["acd_deadline"] = ""
         if answer is not None:
             values["acd_next"] = f"{target[0]},{target[1]},1"
             answer(values)
@@ -134,12 +150,13 @@ class NodeExecutor:
         goto = f"{to.context},{to.exten},{to.priority}" if isinstance(to, ToDialplan) else ""
         sound = to.sound if isinstance(to, ToMessage) else ""
         values = {"acd_goto": goto, "acd_sound": sound} if sound else {"acd_goto": goto}
+        context = "acd-message" if sound and command.channel in self.unserved else "acd-leave"
         answer = self._waiting.pop(command.channel, None)
         if answer is not None:
-            answer({**values, "acd_next": "acd-leave,s,1"})
+            answer({**values, "acd_next": f"{context},s,1"})
             return
         setvars = self._setvars(command.channel, values)
-        self._send(command.channel, None, [*setvars, self._redirect(command.channel, "acd-leave", "s")])
+        self._send(command.channel, None, [*setvars, self._redirect(command.channel, context, "s")])
 
     def _setvars(self, channel: str, values: dict[str, str]) -> list[tuple[str, Fields]]:
         """All variables in one action if it is not too long: ARRAY() sets several; no value of ours holds a quote or

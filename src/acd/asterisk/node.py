@@ -22,10 +22,12 @@ from typing import Any
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.executor import NodeExecutor
+from acd.asterisk.outbound import NodeOutbound
 from acd.asterisk.snapshot import read_channels
 from acd.asterisk.translate import WANTED, Translator, phone_state
 from acd.domain.errors import AcdError, AmiAuthenticationError, AsteriskError, AsteriskUnsuitableError
 from acd.domain.events import Event, NodeLost, NodeResynced
+from acd.domain.outbound import OutboundSink
 from acd.domain.states import PhoneState
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ NEEDED_MODULES = (
     "func_dialplan",
 )
 NEEDED_CONTEXTS = ("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave")
+OUTBOUND_CONTEXTS = ("acd-out", "acd-wait", "acd-connect", "acd-message")
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
@@ -74,7 +77,7 @@ class NodeSettings:
 
 class Node:
     """Runs for ever once started. ``submit`` gets events, ``alarm(kind, detail)`` what a person should know; ``devices``
-    are the phones whose states matter."""
+    are the phones whose states matter; ``outbound`` is told of dialled lines, where any are dialled."""
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Node:
         submit: Callable[[Event], None],
         alarm: Callable[[str, str], None],
         devices: Callable[[], Iterable[str]] = tuple,
+        outbound: OutboundSink | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
@@ -117,6 +121,8 @@ class Node:
             tls=settings.tls,
         )
         self.executor = NodeExecutor(self.name, self.calls, submit, clock)
+        self.outbound = NodeOutbound(self.name, self.calls, outbound, clock)
+        self.executor.lines, self.executor.unserved = self.outbound.lines.lines, self.outbound.lines.unserved
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -176,6 +182,7 @@ class Node:
     def _on_event(self, message: Message) -> None:
         if self._buffer is None:
             self.translator.feed(message)
+            self.outbound.feed(message)
         elif len(self._buffer) < MAX_BUFFERED:
             self._buffer.append(message)
         else:
@@ -197,6 +204,7 @@ class Node:
         if self._synced.is_set():
             self._synced.clear()
             self._submit(NodeLost(self._clock(), self.name))
+            self.outbound.lost()
         self._set("down", reason)
         self._wake.set()
 
@@ -292,7 +300,7 @@ class Node:
                 f"Asterisk lacks {', '.join(missing)}: load them (modules.conf), or install the package that has them"
             )
         absent = []
-        for context in NEEDED_CONTEXTS:
+        for context in (*NEEDED_CONTEXTS, *(OUTBOUND_CONTEXTS if self.outbound.sink is not None else ())):
             answer = await session.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({context})"),))
             if answer.get("Value") != "1":
                 absent.append(context)
@@ -334,12 +342,15 @@ class Node:
             steady = {d: s for d, s in phones.items() if self._phones.get(d) is s and heard.get(d, 0.0) < at - 1.0}
             self._phones, phones = phones, steady
         self._submit(NodeResynced(at, self.name, seen, phones, margin_s, restarted, hosts))
+        self.outbound.look(at, channels, first=first, margin_s=margin_s)
         if first:
             self._restarted = False
             kept, self._buffer = self._buffer or [], None
             for message in kept:
                 self.translator.feed(message)
+                self.outbound.feed(message)
             self._synced.set()
+            self.outbound.back()
 
     async def _hosts(self, session: AmiSession) -> dict[str, str]:
         """From where our PJSIP phones are registered."""

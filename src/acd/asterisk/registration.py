@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from acd.asterisk.agi.request import AgiRequest, Ending
 from acd.asterisk.ami.quietlog import QuietLog
+from acd.asterisk.executor import CONNECT_CONTEXT
 from acd.asterisk.node import Node
 from acd.asterisk.translate import OFFER_CONTEXT, plain_name
 from acd.domain.attributes import MAX_ATTRIBUTES, fault_of
@@ -42,7 +43,7 @@ class Registration:
         """Register the call; the floor's answer, within the same turn of the loop as a rule, becomes its variables.
         Without an answer the dialplan holds the caller anyway."""
         name, entered, call, place, attributes = (*request.args, "", "", "", "", "")[:5]
-        node = self._node(name)
+        node = self.node_of(name)
         if node is None or not request.uniqueid:
             text = "an AGI session of %s names the node %r and the channel %r: no such node is connected"
             self._quiet.say(logging.ERROR, "unknown node", text, request.remote, name[:80], request.uniqueid[:80])
@@ -84,6 +85,11 @@ class Registration:
         self._register(request, node, arrived)
         return Ending.LATER
 
+    def admit(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending:
+        """Let an outbound line become a call of the floor's, whose answer becomes its variables."""
+        self._register(request, node, arrived)
+        return Ending.LATER
+
     def _register(self, request: AgiRequest, node: Node, arrived: CallArrived) -> None:
         channel = arrived.channel
         node.translator.arrives(channel, arrived.channel_name, arrived.did, self._clock())
@@ -117,10 +123,10 @@ class Registration:
             return
         # Redirected amid the session: events tell. Anything else: the caller is on hold now
         context, offer, *_ = values["acd_next"].split(",")
-        if context == OFFER_CONTEXT and not request.hung_up:
+        if context in (OFFER_CONTEXT, CONNECT_CONTEXT) and not request.hung_up:
             self._submit(OfferFailed(self._clock(), offer, OfferOutcome.LOST_TRACK, f"AGI: {error}"))
 
-    def _node(self, name: str) -> Node | None:
+    def node_of(self, name: str) -> Node | None:
         """The node of that name. One we never reached does not know its name; if it is the only one, it is that one."""
         if not name and len(self._nodes) == 1:
             return next(iter(self._nodes.values()))

@@ -12,8 +12,10 @@ from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_n
 from acd.domain.events import Phase, SeenCall
 from acd.domain.place import Place
 
-_HELD_CONTEXTS = frozenset({"acd-hold", "acd-register", "acd-arrive", "acd-inbound"})
-_OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback"}
+_HELD_CONTEXTS = frozenset(
+    {"acd-hold", "acd-register", "acd-arrive", "acd-inbound", "acd-out", "acd-wait", "acd-connect"}
+)
+_OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback", "acd-message"}
 
 
 def read_channels(channels: Sequence[Message], translator: Translator, *, prime: bool) -> tuple[SeenCall, ...]:

@@ -41,6 +41,7 @@ WANTED = frozenset(
         "AttendedTransfer",
         "Hold",
         "Unhold",
+        "OriginateResponse",
     }
 )
 """The only events we read; the samples' event filter names the same."""

@@ -161,8 +161,8 @@ class AttemptOptedOut(AttemptEvent):
 class AttemptOver(AttemptEvent):
     """The line is gone. The attempt's end. ``cause``: the Q.850 cause, if known.
 
-    ``answered``: somebody or something had answered; then ``outcome`` is ``None``, for what it came to others know better.
-    ``outcome`` is ``None`` as well where nobody learnt it: it was gone at a look, after events were missed.
+    ``answered``: somebody or something had answered; then ``outcome`` is ``None``, for what it came to others know better
+    (but ``fax`` where a fax was heard). ``outcome`` is ``None`` as well where nobody learnt it, as after events were missed.
     """
 
     outcome: AttemptOutcome | None
@@ -184,7 +184,7 @@ class SeenAttempt:
 class OutboundSeen(OutboundEvent):
     """All of our lines on a node, of whatever life, at every look: the first after a connection was made (``first``), and
     every half minute. Each is followed from now on as if it had been placed by this life. Attempts of this life that are
-    not among them are told as over before this."""
+    gone are told as over right after this, by what Asterisk still says of them, if anything."""
 
     attempts: tuple[SeenAttempt, ...]
     first: bool

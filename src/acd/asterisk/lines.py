@@ -1,0 +1,351 @@
+"""The lines that were dialled on one node: from Asterisk's events to what became of each attempt, in whatever order they
+come.
+
+DialBegin, DialState, DialEnd, OriginateResponse and Hangup of an attempt bear its id (the channel's Uniqueid). None of
+them is sure to come before another: a line is over once it has hung up and it is known whether it was answered, or once
+Originate has failed and no channel was heard of. What is not heard within ``PATIENCE_S`` of the rest is done without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from acd.asterisk.ami.messages import Message
+from acd.domain import outbound as out
+from acd.domain.campaigns import AttemptOutcome
+
+PATIENCE_S = 0.5
+MAX_LINES = 50_000
+
+_NO_ANSWER_CAUSES = frozenset({18, 19, 20})
+_INVALID_CAUSES = frozenset({1, 22, 28})
+_CONGESTION_CAUSES = frozenset({34, 38, 41, 42, 44, 46, 47})
+_OF_NO_CAUSE = frozenset({None, 0, 16, 26, 31})
+_REASON_TIMEOUT = "3"
+_HELD = frozenset({"acd-wait", "acd-hold", "acd-register"})
+
+Tell = Callable[[out.OutboundEvent], None]
+Later = Callable[[float, Callable[[], None]], object]
+
+
+@dataclass(slots=True)
+class Line:
+    """What is known of one attempt. ``exists``: its channel was heard of; ``status``: how DialEnd says dialling ended;
+    ``response``, ``reason``: of OriginateResponse; ``gone_at``: when it hung up; ``failed_at``: when Originate failed;
+    ``heard_at``: the last event; ``served``: an agent talked to it; ``taken_back``: we hang it up."""
+
+    attempt: str
+    sent_at: float
+    heard_at: float
+    placed: bool = False
+    exists: bool = False
+    rang: bool = False
+    answered: bool = False
+    classified: out.Verdict | None = None
+    status: str = ""
+    response: str = ""
+    reason: str = ""
+    cause: int | None = None
+    gone_at: float | None = None
+    failed_at: float | None = None
+    served: bool = False
+    taken_back: bool = False
+    waiting: bool = False
+
+
+class Lines:
+    """``feed`` a message; what it means goes to ``tell``, in order. ``later(seconds, what)`` calls ``what`` once.
+
+    ``unserved``: attempts that were answered and that no agent has talked to yet; the executor asks it."""
+
+    def __init__(self, node: str, tell: Tell, *, clock: Callable[[], float], later: Later) -> None:
+        self.node = node
+        self._tell = tell
+        self._clock = clock
+        self._later = later
+        self.lines: dict[str, Line] = {}
+        self.unserved: set[str] = set()
+        self._missing: dict[str, Line] = {}
+        self._handlers: dict[str, Callable[[Line, Message, float], None]] = {
+            "DialBegin": self._dial_begin,
+            "DialState": self._dial_state,
+            "DialEnd": self._dial_end,
+            "OriginateResponse": self._response,
+            "BridgeEnter": self._bridge_enter,
+            "Hangup": self._hangup,
+        }
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def open(self, attempt: str) -> Line | None:
+        """Follow an attempt that is about to be sent; None if one of that id is followed already, or there are too
+        many."""
+        if attempt in self.lines or len(self.lines) >= MAX_LINES:
+            return None
+        now = self._clock()
+        line = self.lines[attempt] = Line(attempt, now, now)
+        return line
+
+    def placed(self, attempt: str) -> None:
+        """Asterisk has taken it."""
+        line = self.lines.get(attempt)
+        if line is not None:
+            self._is_placed(line, self._clock())
+
+    def refused(self, attempt: str, detail: str) -> None:
+        """It was not taken, or never sent: its end."""
+        line = self.lines.get(attempt)
+        if line is not None and not line.placed:
+            self._forget(line)
+            self._tell(out.AttemptRefused(self._clock(), self.node, attempt, detail[:200]))
+
+    def taken_back(self, attempt: str) -> None:
+        """We hang it up."""
+        line = self.lines.get(attempt)
+        if line is not None:
+            line.taken_back = True
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def feed(self, message: Message) -> None:
+        """Take one event; those of other channels do nothing."""
+        name = message.get("Event", "")
+        if name == "UserEvent":
+            self._user_event(message)
+            return
+        handler = self._handlers.get(name)
+        if handler is None:
+            return
+        line = self.lines.get(message.get("DestUniqueid" if name.startswith("Dial") else "Uniqueid", ""))
+        if line is None or message.get("Privilege", "call,all") != "call,all":
+            return
+        at = self._at(message)
+        line.heard_at = self._clock()
+        self._is_placed(line, at)
+        handler(line, message, at)
+        self._settle(line)
+
+    def _at(self, message: Message) -> float:
+        stamp = message.get("Timestamp")
+        return self._clock() if stamp is None else float(stamp)
+
+    def _dial_begin(self, line: Line, message: Message, at: float) -> None:
+        line.exists = True
+
+    def _dial_state(self, line: Line, message: Message, at: float) -> None:
+        line.exists = True
+        if message.get("DialStatus") in ("RINGING", "PROGRESS"):
+            self._rings(line, at)
+
+    def _dial_end(self, line: Line, message: Message, at: float) -> None:
+        line.exists = True
+        line.status = message.get("DialStatus", "")
+        if line.status == "ANSWER":
+            self._is_answered(line, message.get("DestChannel", ""), at)
+
+    def _response(self, line: Line, message: Message, at: float) -> None:
+        line.response, line.reason = message.get("Response", ""), message.get("Reason", "")
+        if line.response == "Success":
+            self._is_answered(line, message.get("Channel", ""), at)
+        elif line.failed_at is None:
+            line.failed_at = at
+
+    def _bridge_enter(self, line: Line, message: Message, at: float) -> None:
+        self._is_answered(line, message.get("Channel", ""), at)
+        line.served = True
+        self.unserved.discard(line.attempt)
+
+    def _hangup(self, line: Line, message: Message, at: float) -> None:
+        cause = message.get("Cause", "")
+        line.exists = True
+        line.cause = int(cause) if cause.isascii() and cause.isdigit() else None
+        if line.gone_at is None:
+            line.gone_at = at
+
+    def _user_event(self, message: Message) -> None:
+        """The dialplan's own words. They may come after the line's end."""
+        attempt, name = message.get("Uniqueid", ""), message.get("UserEvent")
+        if not out.ATTEMPT.fullmatch(attempt) or name not in ("AcdMessage", "AcdOptOut", "AcdFax"):
+            return
+        at, line = self._at(message), self.lines.get(attempt)
+        if line is not None:
+            self._is_placed(line, at)
+            self._is_answered(line, message.get("Channel", ""), at)
+        if name == "AcdMessage":
+            self._tell(out.AttemptMessage(at, self.node, attempt, message.get("Played") == "yes"))
+        elif name == "AcdOptOut":
+            self._tell(out.AttemptOptedOut(at, self.node, attempt, message.get("Key", "")[:1]))
+        elif line is not None:
+            self.classified(attempt, at, out.Verdict.FAX, "")
+
+    # -- the question ------------------------------------------------------------------------------------------------
+
+    def asks(self, attempt: str, channel_name: str, at: float) -> None:
+        """A line asks what becomes of it, so it was answered, whether or not that was heard."""
+        line = self.lines.get(attempt)
+        if line is None:
+            line = self.open(attempt)
+        if line is not None:
+            self._is_placed(line, at)
+            self._is_answered(line, channel_name, at)
+
+    def classified(self, attempt: str, at: float, verdict: out.Verdict, detail: str) -> None:
+        """Who answered is known; told once, but a fax may be heard late."""
+        line = self.lines.get(attempt)
+        if line is None or line.classified in (verdict, out.Verdict.FAX):
+            return
+        if line.classified is None or verdict is out.Verdict.FAX:
+            line.classified = verdict
+            self._tell(out.AttemptClassified(at, self.node, attempt, verdict, detail[:80]))
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+
+    def look(self, at: float, channels: Sequence[Message], *, first: bool, margin_s: float) -> None:
+        """Compare with all channels (CoreShowChannel items) as they were at ``at``. What is followed and not there is over,
+        unless it was heard of later than ``at - margin_s``; after the ``first`` look only once ``looked`` is called."""
+        seen = [(found, channel) for channel in channels if (found := seen_attempt(channel, at)) is not None]
+        there = {one.attempt for one, _ in seen}
+        for one, channel in seen:
+            self._take_up(one, channel, at)
+        gone = [line for line in self.lines.values() if line.attempt not in there and line.heard_at < at - margin_s]
+        self._tell(out.OutboundSeen(at, self.node, tuple(one for one, _ in seen), first))
+        self._missing = {line.attempt: line for line in gone}
+        if not first:
+            self.looked()
+
+    def looked(self) -> None:
+        """Whatever Asterisk had said before the look was fed: what was missing in it is over."""
+        missing, self._missing = self._missing, {}
+        for line in missing.values():
+            if self.lines.get(line.attempt) is line:
+                self._is_over(line, self._clock(), "it was gone at a look")
+
+    def _take_up(self, one: out.SeenAttempt, channel: Message, at: float) -> None:
+        line = self.lines.get(one.attempt)
+        if line is None:
+            line = self.open(one.attempt)
+            if line is None:
+                return
+            line.placed = True
+        line.exists, line.heard_at = True, max(line.heard_at, at)
+        self._is_placed(line, at)
+        if one.state is out.SeenState.RINGING:
+            self._rings(line, at)
+            return
+        self._is_answered(line, channel.get("Channel", ""), at)
+        if one.state is out.SeenState.TALKING or channel.get("Context") == "acd-hold":
+            line.served = True
+            self.unserved.discard(line.attempt)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _is_placed(self, line: Line, at: float) -> None:
+        if not line.placed:
+            line.placed = True
+            self._tell(out.AttemptPlaced(at, self.node, line.attempt, max(0.0, self._clock() - line.sent_at)))
+
+    def _rings(self, line: Line, at: float) -> None:
+        if not line.rang and not line.answered:
+            line.rang = True
+            self._tell(out.AttemptRang(at, self.node, line.attempt))
+
+    def _is_answered(self, line: Line, channel_name: str, at: float) -> None:
+        if not line.answered:
+            line.answered = line.exists = True
+            if line.gone_at is None:
+                self.unserved.add(line.attempt)
+            self._tell(out.AttemptAnswered(at, self.node, line.attempt, channel_name))
+
+    def _settle(self, line: Line) -> None:
+        """Tell the end as soon as it is known, or wait a little for what tells it."""
+        if line.gone_at is not None:
+            if line.answered or line.status or line.response:
+                self._is_over(line, line.gone_at, "")
+            else:
+                self._wait(line)
+        elif line.failed_at is not None and not line.answered:
+            self._wait(line)
+
+    def _wait(self, line: Line) -> None:
+        if not line.waiting:
+            line.waiting = True
+            self._later(PATIENCE_S, lambda: self._waited(line))
+
+    def _waited(self, line: Line) -> None:
+        line.waiting = False
+        if self.lines.get(line.attempt) is not line:
+            return
+        if line.gone_at is not None:
+            self._is_over(line, line.gone_at, "")
+        elif line.failed_at is not None and not line.exists:
+            self._is_over(line, line.failed_at, "")
+        # Else its channel is about to go: the hang-up says why, or a look finds it gone
+
+    def _is_over(self, line: Line, at: float, detail: str) -> None:
+        self._forget(line)
+        outcome, said = (None, detail) if detail else judge_line(line)
+        if line.classified is out.Verdict.FAX:
+            outcome = AttemptOutcome.FAX
+        self._tell(out.AttemptOver(at, self.node, line.attempt, outcome, line.cause, said, line.answered))
+
+    def _forget(self, line: Line) -> None:
+        self.lines.pop(line.attempt, None)
+        self.unserved.discard(line.attempt)
+
+
+def judge_line(line: Line) -> tuple[AttemptOutcome | None, str]:
+    """What an attempt came to whose line is gone, and in words by what. Of one that was answered, nothing."""
+    said = f"dial status {line.status or 'none'}, reason {line.reason or 'none'}, cause {line.cause}"
+    if line.answered:
+        return None, said
+    if not line.exists:
+        return AttemptOutcome.FAILED, "Asterisk made no channel: no such trunk, or nowhere to reach it"
+    if line.reason == _REASON_TIMEOUT:
+        # A trunk from which not even a ringing comes has not rung anybody
+        return (AttemptOutcome.NO_ANSWER, said) if line.rang else (AttemptOutcome.FAILED, f"nothing rang; {said}")
+    if line.cause == 17 or (line.status == "BUSY" and line.cause in _OF_NO_CAUSE):
+        return AttemptOutcome.BUSY, said
+    if line.cause == 21:
+        return AttemptOutcome.DECLINED, said
+    if line.cause in _INVALID_CAUSES:
+        return AttemptOutcome.INVALID, said
+    if line.cause in _CONGESTION_CAUSES or (line.status == "CONGESTION" and line.cause in _OF_NO_CAUSE):
+        return AttemptOutcome.CONGESTION, said
+    if line.cause in _NO_ANSWER_CAUSES:
+        return AttemptOutcome.NO_ANSWER, said
+    if line.cause not in _OF_NO_CAUSE:
+        return AttemptOutcome.FAILED, said
+    if line.taken_back or line.status == "NOANSWER":
+        return AttemptOutcome.NO_ANSWER if line.rang else None, f"taken back; {said}" if line.taken_back else said
+    return None, f"nothing more was heard of it; {said}"
+
+
+def seen_attempt(channel: Message, at: float) -> out.SeenAttempt | None:
+    """The attempt whose line ``channel`` (a CoreShowChannel item) is, if it is one."""
+    attempt = channel.get("Uniqueid", "")
+    if not out.ATTEMPT.fullmatch(attempt):
+        return None
+    context = channel.get("Context", "")
+    if channel.get("ChannelState") != "6" and channel.get("ChannelStateDesc") != "Up":
+        state = out.SeenState.RINGING
+    elif channel.get("BridgeId"):
+        state = out.SeenState.TALKING
+    elif context in ("acd-message", "acd-leave"):
+        state = out.SeenState.MESSAGE
+    elif context in _HELD or context == "acd-offer":
+        state = out.SeenState.WAITING
+    elif context == "acd-out" or channel.get("Application") == "AppDial2":
+        state = out.SeenState.ASKING
+    else:
+        state = out.SeenState.ELSEWHERE
+    return out.SeenAttempt(attempt, state, at - _seconds(channel.get("Duration", "")))
+
+
+def _seconds(duration: str) -> float:
+    """``00:01:05`` in seconds; 0 for anything else."""
+    parts = duration.split(":")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return 0.0
+    hours, minutes, seconds = map(int, parts)
+    return hours * 3600.0 + minutes * 60.0 + seconds
