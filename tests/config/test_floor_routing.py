@@ -296,12 +296,14 @@ def with_examples() -> str:
 
 def test_the_examples_of_the_sample_are_right() -> None:
     floor = parse(with_examples())
-    assert {*floor.queues} == {"sales", "support", "billing", "service"}
+    assert {*floor.queues} - {*floor.campaigns} == {"sales", "support", "billing", "service"}
     assert len(floor.queues["service"].stages) == 3
     assert floor.agents["erik"].skill_validity
     assert floor.entry_points["4930555450"].attributes == {"language": "german"}
     assert floor.known_caller("0049 170 5550100") is not None
     assert floor.hours["office"].exceptions
+    assert floor.campaigns["spring"].rules.cap == 0.02
+    assert floor.trunks["carrier"].device("+4930") == "PJSIP/+4930@carrier"
 
 
 def test_examples_of_what_has_a_default_say_it() -> None:
@@ -311,7 +313,15 @@ def test_examples_of_what_has_a_default_say_it() -> None:
 
 
 def test_every_key_stands_in_the_sample() -> None:
-    from acd.config import agent_reader, callers_reader, floor, hours_reader, queue_reader
+    from acd.config import (
+        agent_reader,
+        callers_reader,
+        campaign_reader,
+        floor,
+        hours_reader,
+        queue_reader,
+        trunk_reader,
+    )
 
     text = with_examples()
     keys = {
@@ -325,6 +335,12 @@ def test_every_key_stands_in_the_sample() -> None:
         *callers_reader.ENTRY_KEYS,
         *callers_reader.CALLER_KEYS,
         *hours_reader.HOURS_KEYS,
+        *trunk_reader.TRUNK_KEYS,
+        *trunk_reader.CALLER_ID_KEYS,
+        *campaign_reader.CAMPAIGN_KEYS,
+        *campaign_reader.RETRY_KEYS,
+        *campaign_reader.MIX_KEYS,
+        *campaign_reader.AMD_KEYS,
     }
     shown = set(re.findall(r"(?<![\w-])([a-z_]+):", text)) | set(re.findall(r"`([a-z_]+)`", text))
     # a PIN in plain text gives a warning, so the sample has none

@@ -148,6 +148,24 @@ def test_the_search_finds_the_greatest_allowed(limit: int) -> None:
     assert most(9, 5, lambda n: True) == 9
 
 
+@pytest.mark.parametrize("limit", [0, 1, 5, 37, 1_000])
+def test_a_guess_changes_how_often_is_asked_and_nothing_else(limit: int) -> None:
+    for guess in (0, 1, 7, 30, 2_000):
+        for top in range(0, 60, 7):
+            assert most(2, limit, lambda n, top=top: n <= top, guess) == max(2, min(limit, top))
+    asked: list[int] = []
+    assert most(0, 1_000, lambda n: asked.append(n) or n <= 300, 299) == 300
+    assert len(asked) <= 4
+
+
+def test_the_guess_is_near() -> None:
+    given = supply(12, talking=[n * 3.0 for n in range(160)], wrapping=[n * 1.0 for n in range(60)], ringing=[9.0] * 60)
+    forecast = Forecast(TABLES, given, TAUGHT, NOW_S)
+    lines_ = PREDICTIVE.decide(given, TAUGHT, ROOM, NOW_S).lines
+    assert lines_ > 20
+    assert forecast.guess(threshold_of(TAUGHT, ROOM.slack(NOW_S))) == pytest.approx(lines_, rel=0.2)
+
+
 # -- at every supply ---------------------------------------------------------------------------------------------------
 
 

@@ -260,7 +260,7 @@ class CampaignReader:
             return Mix()
         part = Section(section.problems, node, f"mix of {section.label}", MIX_KEYS)
         usual = Mix()
-        weights = {key: part.number(key, 0, 1_000_000) for key in MIX_KEYS}
+        weights = {key: part.number(key, 0, 10_000) for key in MIX_KEYS}
         return Mix(**{key: getattr(usual, key) if value is None else value for key, value in weights.items()})
 
     # -- what fits together --------------------------------------------------------------------------------------------
@@ -325,6 +325,8 @@ class CampaignReader:
                 )
 
     def _warn_of_twins(self) -> None:
+        if self._context.problems.any_error:
+            return
         seen: dict[tuple[str | None, str], str] = {}
         for key, _ in self._top.entries_of("trunks"):
             trunk = self.trunks.get(key.text)

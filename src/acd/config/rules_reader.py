@@ -55,11 +55,14 @@ def read_rules(campaign: Section) -> tuple[Profile, Rules, tuple[str, ...]]:
     section = Section(
         campaign.problems, node, f"rules of {campaign.label}", tuple(RULE_FIGURES), at=campaign.key("rules")
     )
+    errors = campaign.problems.errors
     changes = _changes(section, profile.rules)
     rules = replace(profile.rules, **changes)
     changed = tuple(figure for figure in dict.fromkeys(RULE_FIGURES.values()) if figure in changes)
-    for figure in looser(profile.rules, rules):
-        key = next((key for key, of in RULE_FIGURES.items() if of == figure and section.get(key) is not None), None)
+    # What could not be read stands at its loosest
+    for figure in looser(profile.rules, rules) if campaign.problems.errors == errors else ():
+        keys = [key for key, of in RULE_FIGURES.items() if of == figure and section.get(key) is not None]
+        key = figure if figure in keys else next(iter(keys), None)
         place = section.key(key) if key is not None else None
         campaign.problems.warning(
             place.line if place else section.line,
@@ -129,8 +132,9 @@ def _short_calls(section: Section, usual: ShortCalls | None) -> ShortCalls | Non
 
 def _hours(section: Section, usual: CallingHours) -> CallingHours:
     """Days that are not named are closed, as in opening hours; special days of the profile stay."""
+    errors = section.problems.errors
     week = read_week(section, "hours") if section.get("hours") is not None else usual.week
-    if section.get("hours") is not None and not any(week) and section.is_map("hours"):
+    if section.problems.errors == errors and not any(week):
         place = section.key("hours") or section
         section.problems.error(place.line, place.column, f"hours of {section.label} never open: nobody could be called")
     return CallingHours(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from acd.config.context import Context
 from acd.config.fields import Section, described
 from acd.config.problems import show
-from acd.config.yaml_lines import Mapping, Node, Scalar
+from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.domain.campaigns import NUMBER_PLACE, CallerIds, Trunk
 from acd.domain.devices import DEVICE, TECHNOLOGIES
 
@@ -82,7 +82,7 @@ def read_caller_ids(context: Context, key: Scalar, node: Node) -> CallerIds:
         entries = [(number, date_) for number, date_ in section.entries_of("numbers")]
     elif numbers is not None:
         entries = [(number, None) for number in section.items_of("numbers")]
-        if not entries and not context.problems.any_error:
+        if isinstance(numbers, Sequence) and not numbers.items:
             section.wrong(numbers, f"numbers of {section.label} is empty: calls need a number to come from")
     for number, when in entries:
         if not _E164.fullmatch(number.text):

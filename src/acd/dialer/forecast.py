@@ -1,9 +1,9 @@
 """What the next seconds bring: agents who come free, lines that are answered, and the chance that they do not match.
 
 A line dialled now is answered, if at all, after some ring time; we look at five quantiles of it. At each, X = idle -
-waiting + agents free by then (and within the grace that a person may be kept) - lines answered by then. Each agent and each
-line is an independent coin whose chance comes from a table by stage and age, made of what `Statistics` has published. The
-tables are a pure function of that, so they are thrown away and made again as one likes.
+waiting + agents free by then (and within the grace that a person may be kept) - lines answered by then. Each agent and
+each line is an independent coin whose chance comes from a table by stage and age, made of what `Statistics` has
+published. The tables are a pure function of that, so they are thrown away and made again as one likes.
 """
 
 from __future__ import annotations
@@ -210,6 +210,24 @@ class Forecast:
             )
         found = self._risks[lines] = total / len(self._new)
         return found
+
+    def guess(self, risk: float) -> int:
+        """About how many new lines have this risk, as if normally distributed, by the look that leaves fewest agents."""
+        tail = math.sqrt(-2.0 * math.log(min(0.5, 2.0 * risk)))
+        # Within a few hundredths (Hastings 1955, Approximations for Digital Computers, sheet 67)
+        z = tail - (2.30753 + 0.27061 * tail) / (1.0 + tail * (0.99229 + 0.04481 * tail))
+        least = math.inf
+        for free, taken, new in zip(self._frees, self._taken, self._new, strict=True):
+            if new.mean <= 0.0:
+                continue
+            left, variance = self._stock + free.mean - taken.mean, free.variance + taken.variance
+            lines = 0.0
+            for _ in range(3):
+                answered = taken.mean + lines * new.mean
+                spread = math.sqrt(variance + lines * new.variance + self._spread * answered * answered)
+                lines = max(0.0, (left - z * spread) / new.mean)
+            least = min(least, lines)
+        return max(1, int(least)) if least < math.inf else 1
 
     def shortfall(self, lines: int) -> tuple[float, float]:
         """Mean and variance of the people who get no agent, with ``lines`` new ones, among all in flight."""

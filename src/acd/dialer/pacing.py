@@ -137,19 +137,30 @@ def within_ledger(forecast: Forecast, slack: Slack, covered: int, wanted: int) -
     return most(covered, wanted, lambda lines: slack.covers(*forecast.shortfall(lines)))
 
 
-def most(least: int, limit: int, allowed: Callable[[int], bool]) -> int:
-    """The greatest number up to ``limit`` that is allowed, if fewer always are when more are; else ``least``."""
-    if limit <= least or not allowed(least + 1):
+def most(least: int, limit: int, allowed: Callable[[int], bool], guess: int | None = None) -> int:
+    """The greatest number up to ``limit`` that is allowed, if fewer always are when more are; else ``least``. ``guess``:
+    where to begin to look, which saves questions when it is near."""
+    if limit <= least:
         return least
-    low, step = least + 1, 1
-    while low < limit:
-        tried = min(limit, low + step)
-        if not allowed(tried):
-            high = tried
-            break
-        low, step = tried, step * 2
+    low, high = least, limit + 1
+    tried = least + 1 if guess is None else min(limit, max(least + 1, guess))
+    step = 1
+    if allowed(tried):
+        low = tried
+        while low < limit:
+            tried = min(limit, low + step)
+            if not allowed(tried):
+                high = tried
+                break
+            low, step = tried, step * 2
     else:
-        return limit
+        high = tried
+        while high > least + 1:
+            tried = max(least + 1, high - step)
+            if allowed(tried):
+                low = tried
+                break
+            high, step = tried, step * 2
     while high - low > 1:
         middle = (low + high) // 2
         if allowed(middle):

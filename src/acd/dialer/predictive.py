@@ -45,7 +45,8 @@ class Predictive:
             return Decision(covered, now_s + LOOK_S, Why("ledger", covered, covered, slack=slack))
         forecast = self._forecaster.forecast(supply, statistics, now_s)
         threshold = threshold_of(statistics, slack)
-        wanted = most(covered, limit, lambda lines: forecast.risk(lines) <= threshold)
+        guess = forecast.guess(threshold)
+        wanted = most(covered, limit, lambda lines: forecast.risk(lines) <= threshold, guess)
         lines = within_ledger(forecast, slack, covered, wanted)
         because: Because = "ledger" if lines < wanted else "lines" if lines == limit else "risk"
         if lines == covered and lines > 0 and because == "risk":

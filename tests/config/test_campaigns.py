@@ -1,0 +1,143 @@
+"""What right campaigns, trunks and caller IDs of floor.yaml mean, and what a change of them looks like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from types import MappingProxyType
+
+from acd.cli.floordiff import differences, summary
+from acd.config.floor import LoadedFloor, parse_floor
+from acd.config.problems import Problems
+from acd.dialer.rules import PROFILES
+from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Mix, Mode, Retry, Trunk
+from acd.domain.dialrules import Rule, ShortCalls
+
+TEXT = """\
+queues: {sales: {}}
+agents: {anna: {number: 1, phones: [PJSIP/1], queues: [sales]}}
+entry_points: {"1": sales}
+hours: {office: {time_zone: America/New_York, week: {mon-fri: 09:00-17:00}}}
+trunks:
+  carrier: {dial: "PJSIP/{number}@carrier", node: pbx2, calls_per_s: 2.5, lines: 10, plus: false}
+  plain: {dial: "IAX2/peer/{number}"}
+caller_ids:
+  berlin: {verified: 2026-03-01, numbers: ["+4930555100", "+4930555101"], local: false}
+  other: {numbers: {"+12125550100": 2026-04-01}}
+campaigns:
+  spring:
+    mode: power
+    ratio: 2.5
+    queue: sales
+    trunk: carrier
+    caller_ids: berlin
+    lists: [one, two]
+    hours: office
+    profile: us
+    message: custom/who-called
+    cap: 0.02
+    connect: 1500ms
+    amd: {within: 1.4s}
+    attempts: 4
+    number_attempts: 2
+    retry: {busy: {after: 10m, most: 2, backoff: 1.5, longest: 2h, number: next}, machine: never}
+    mix: {new: 5}
+    priority: 3
+    weight: 0.5
+    client: acme
+  plain: {mode: progressive, queue: sales, trunk: carrier, caller_ids: other, lists: one, time_zone: Europe/Rome}
+"""
+
+
+def load(text: str = TEXT) -> LoadedFloor:
+    return parse_floor(
+        text.replace("1500ms", "1.5s").replace("IAX2/peer/{number}", "IAX2/{number}@peer"), Problems("f")
+    )
+
+
+def test_everything_at_once() -> None:
+    loaded = load()
+    assert loaded.warnings == ()
+    floor = loaded.definition
+    assert floor.trunks["carrier"] == Trunk("carrier", "PJSIP/{number}@carrier", "pbx2", 2.5, 10, plus=False)
+    assert floor.trunks["carrier"].device("+4930555") == "PJSIP/4930555@carrier"
+    assert floor.trunks["plain"] == Trunk("plain", "IAX2/{number}@peer")
+    berlin = floor.caller_ids["berlin"]
+    assert (berlin.numbers, berlin.local) == (("+4930555100", "+4930555101"), False)
+    assert berlin.verified == {"+4930555100": "2026-03-01", "+4930555101": "2026-03-01"}
+    assert floor.caller_ids["other"].verified == {"+12125550100": "2026-04-01"}
+    spring = floor.campaigns["spring"]
+    assert (spring.mode, spring.ratio, spring.queue, spring.trunk) == (Mode.POWER, 2.5, "sales", "carrier")
+    assert (spring.lists, spring.hours, spring.zone) == (("one", "two"), "office", "America/New_York")
+    assert (spring.profile, spring.changed, spring.rules.caps) == ("us", (), (Rule("days30", 0.02),))
+    assert replace(spring.rules, caps=PROFILES["us"].rules.caps) == PROFILES["us"].rules
+    assert (spring.connect_s, spring.amd, spring.amd_s, spring.ring_s) == (1.5, True, 1.4, 25.0)
+    assert (spring.attempts, spring.number_attempts) == (4, 2)
+    assert spring.retries[AttemptOutcome.BUSY] == Retry(600.0, 2, 1.5, 7_200.0, same_number=False)
+    assert spring.retries[AttemptOutcome.MACHINE].most == 0
+    assert spring.retries[AttemptOutcome.FAX] == USUAL_RETRIES[AttemptOutcome.FAX]
+    assert (spring.mix, spring.priority, spring.weight, spring.client) == (Mix(new=5.0), 3, 0.5, "acme")
+
+
+def test_without_a_profile_the_strictest_rules_hold() -> None:
+    plain = load().definition.campaigns["plain"]
+    assert (plain.profile, plain.rules, plain.zone) == ("strict", PROFILES["strict"].rules, "Europe/Rome")
+    assert plain.retries == USUAL_RETRIES
+    assert (plain.amd, plain.message, plain.connect_s, plain.hours) == (False, None, 2.0, None)
+
+
+def test_every_figure_can_be_changed() -> None:
+    rules = (
+        "rules: {caps: {day: 0.04, month: 0.05}, connect: 3s, ring: 10s, cool_down: 24h, number_day: 9, number_week: none, "
+        "contact_day: 5, contact_week: 6, customer_days: 30, consent: true, message: false, false_positives: false, "
+        "agent_lifts_cool_down: true, agent_after_abandonment: true, short_calls: {within: 5s, share: 0.5, calls: 100}, "
+        "hours: {mon-fri: [08:00-12:00, 13:00-22:00]}, holidays: 10:00-12:00, eves: closed}"
+    )
+    loaded = load(TEXT.replace("time_zone: Europe/Rome", f"time_zone: Europe/Rome, profile: nl, {rules}"))
+    found = loaded.definition.campaigns["plain"].rules
+    assert found.caps == (Rule("day", 0.04), Rule("month", 0.05))
+    assert (found.connect_s, found.ring_s, found.cool_down_s) == (3.0, 10.0, 86_400.0)
+    assert (found.number_day, found.number_week, found.contact_day, found.contact_week) == (9, None, 5, 6)
+    assert (found.customer_days, found.consent, found.message, found.false_positives) == (30, True, False, False)
+    assert (found.agent_lifts_cool_down, found.agent_after_abandonment) == (True, True)
+    assert found.short_calls == ShortCalls(5.0, 0.5, 100)
+    assert found.hours.week == (((480, 720), (780, 1_320)),) * 5 + ((), ())
+    assert (found.hours.holiday, found.hours.eve) == (((600, 720),), ())
+    assert found.hours.special == PROFILES["nl"].rules.hours.special
+    said = [warning.message.partition(" of ")[0] for warning in loaded.warnings]
+    assert said == [
+        "caps",
+        "connect",
+        "ring",
+        "number_day",
+        "number_week",
+        "contact_day",
+        "message",
+        "false_positives",
+        "hours",
+    ]
+
+
+def test_figures_can_be_lifted_in_words() -> None:
+    rules = "rules: {customer_days: none, short_calls: none, holidays: as usual, eves: as usual}"
+    found = load(TEXT.replace("time_zone: Europe/Rome", f"time_zone: Europe/Rome, profile: it, {rules}"))
+    hours = found.definition.campaigns["plain"].rules.hours
+    assert (hours.holiday, hours.eve) == (None, None)
+    assert found.definition.campaigns["plain"].changed == ("customer_days", "hours", "short_calls")
+
+
+def test_a_change_is_told_figure_by_figure() -> None:
+    one = load().definition
+    other = load(TEXT.replace("profile: us", "profile: ca").replace("lines: 10", "lines: 20")).definition
+    assert one.revision != other.revision
+    found = differences(one, other)
+    assert found["trunks"]["changed"] == {"carrier": {"lines": {"from": 10, "to": 20}}}
+    changed = found["campaigns"]["changed"]["spring"]
+    assert changed["profile"] == {"from": "us", "to": "ca"}
+    assert changed["rules.caps"]["to"] == [{"span": "month", "cap": 0.02}]
+    assert changed["rules.hours.week"]["to"]["sat"] == "10:00-18:00"
+    assert "rules.connect_s" not in changed
+    gone = replace(one, campaigns=MappingProxyType({}), caller_ids=MappingProxyType({}))
+    assert "2 campaigns removed" in summary(differences(one, gone))
+    assert "2 sets of caller IDs removed" in summary(differences(one, gone))
+    assert date.fromisoformat(one.caller_ids["berlin"].verified["+4930555100"]) == date(2026, 3, 1)
