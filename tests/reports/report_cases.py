@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import brute
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, World, fill, make_world
+from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, World, fill, make_world, us
 
 from acd.reports import catalogue
 from acd.reports.agents import FIGURES
@@ -171,6 +172,33 @@ def test_a_hold_across_the_beginning_or_the_end_begins_no_conversation(report_ur
         report = made(report_url, world, "agents", by=("agent",), columns=("conversations",))
         expected = brute.agent_figures(world, ("agent",), (), ())
         assert by_key(report) == {key: (found["conversations"],) for key, found in expected.items()}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["across a day's border", "across the range's end"])
+def test_a_conversation_across_a_border_belongs_to_both_sides(report_url: str, whole: bool) -> None:
+    world = make_world(3, size=200)
+    known = {row["agent"] for row in world.states}
+    across = [
+        row for row in world.calls
+        if row["talks"] == 1 and row["hold_us"] and row["wrap_us"] is not None and row["agent"] in known
+    ]  # fmt: skip
+    midnight = brute.whole_days(world)[-1].timestamp()
+    for call in across:
+        mine = brute.line(world, call) + [
+            row for row in world.segments if row["call"] == call["call"] and row["kind"] == "wrapped"
+        ]
+        first = next(row for row in mine if row["kind"] == "talked")
+        moved = us(midnight) - us(first["ended_at"]) + 1
+        for row in (call, *mine):
+            for name in ("entered_at", "answered_at", "started_at", "ended_at"):
+                if row.get(name) is not None:
+                    row[name] = (us(row[name]) + moved) / 1_000_000
+    assert len(across) > 5
+    world.from_s, world.to_s = midnight - 86_400, midnight + 3600 * whole
+    names = ("conversations", "aht_s", "talk_s", "hold_s", "wrap_s", "ronas", "declines", "transfers")
+    report = made(report_url, world, "agents", by=("agent", "day"), columns=names)
+    expected = brute.agent_figures(world, ("agent", "day"), ("day",), ())
+    assert by_key(report) == {key: tuple(found[name] for name in names) for key, found in expected.items()}
 
 
 @EVERY
