@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
 
+from click.testing import CliRunner
+
 from acd.cli.floordiff import differences, summary
+from acd.cli.main import cli
+from acd.config import write_samples
+from acd.config.campaign_reader import unknown_nodes
 from acd.config.floor import LoadedFloor, parse_floor
 from acd.config.problems import Problems
 from acd.dialer.rules import PROFILES
@@ -141,3 +148,30 @@ def test_a_change_is_told_figure_by_figure() -> None:
     assert "2 campaigns removed" in summary(differences(one, gone))
     assert "2 sets of caller IDs removed" in summary(differences(one, gone))
     assert date.fromisoformat(one.caller_ids["berlin"].verified["+4930555100"]) == date(2026, 3, 1)
+
+
+def test_nodes_of_trunks_stand_in_acd_toml() -> None:
+    floor = load().definition
+    assert unknown_nodes(floor, ["pbx1", "pbx2"]) == [
+        "trunk 'plain' needs node: there are several in acd.toml (pbx1, pbx2)"
+    ]
+    assert unknown_nodes(floor, ["pbx2"]) == []
+    assert unknown_nodes(floor, ["pbx3"]) == [
+        "trunk 'carrier': acd.toml has no node 'pbx2' under asterisk (nearest right name: pbx3)"
+    ]
+
+
+def test_check_looks_at_both_files(tmp_path: Path) -> None:
+    write_samples(tmp_path)
+    extra = TEXT[TEXT.index("trunks:") :].replace("1500ms", "1.5s").replace("IAX2/peer/{number}", "IAX2/{number}@peer")
+    with (tmp_path / "floor.yaml").open("a") as file:
+        file.write(TEXT.splitlines()[3] + "\n" + extra)
+    checked = CliRunner().invoke(cli, ["--json", "--config", str(tmp_path / "acd.toml"), "check"])
+    found = json.loads(checked.output)
+    assert (checked.exit_code, found["ok"], found["campaigns"], found["queues"]) == (1, False, 2, 3)
+    assert "no node 'pbx2'" in found["problems"][0]["message"]
+    text = (tmp_path / "floor.yaml").read_text().replace("node: pbx2, ", "")
+    (tmp_path / "floor.yaml").write_text(text)
+    checked = CliRunner().invoke(cli, ["--config", str(tmp_path / "acd.toml"), "check"])
+    assert checked.exit_code == 0, checked.output
+    assert "3 queues, 4 agents, 4 entry points, 2 campaigns" in checked.output

@@ -34,11 +34,13 @@ def check() -> None:
     floor_file = settings.settings.floor.file if settings else floor_file_of(config)
     floor, floor_problems = _floor(floor_file)
     problems += floor_problems
+    between = _between(floor_file, settings, floor)
+    problems += between
     if given.json:
         print_json(_report(config, floor_file, settings, floor, problems))
     else:
         emit(make_console(given), *_lines(config, floor_file, settings, floor, problems))
-    if settings is None or floor is None:
+    if settings is None or floor is None or between:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
@@ -62,6 +64,17 @@ def _floor(floor_file: Path) -> tuple[LoadedFloor | None, list[Problem]]:
     return loaded, list(loaded.warnings)
 
 
+def _between(floor_file: Path, settings: LoadedSettings | None, floor: LoadedFloor | None) -> list[Problem]:
+    """What is wrong between two files that are right by themselves."""
+    if settings is None or floor is None:
+        return []
+    from acd.config import Problem
+    from acd.config.campaign_reader import unknown_nodes
+
+    said = unknown_nodes(floor.definition, settings.settings.asterisk)
+    return [Problem(str(floor_file), None, None, message) for message in said]
+
+
 def floor_file_of(config: Path) -> Path:
     """Where the floor would be if acd.toml were right: its mistakes must not hide those of the floor."""
     try:
@@ -78,17 +91,19 @@ def _report(
     floor: LoadedFloor | None,
     problems: list[Problem],
 ) -> dict[str, Any]:
-    """``{"ok", "config", "floor", "revision", "nodes", "queues", "agents", "entry_points", "problems": [...]}``."""
+    """``{"ok", "config", "floor", "revision", "nodes", "queues", "agents", "entry_points", "campaigns",
+    "problems": [...]}``."""
     definition = floor.definition if floor else None
     return {
-        "ok": settings is not None and floor is not None,
+        "ok": settings is not None and floor is not None and not any(p.severity == "error" for p in problems),
         "config": str(config),
         "floor": str(floor_file),
         "revision": definition.revision if definition else None,
         "nodes": sorted(settings.settings.asterisk) if settings else None,
-        "queues": len(definition.queues) if definition else None,
+        "queues": len(definition.queues) - len(definition.campaigns) if definition else None,
         "agents": len(definition.agents) if definition else None,
         "entry_points": len(definition.entry_points) if definition else None,
+        "campaigns": len(definition.campaigns) if definition else None,
         "problems": [problem.as_json() for problem in problems],
     }
 
@@ -106,13 +121,14 @@ def _lines(
         lines.append(Text(f"{say.clean(config)}: good: {say.clean(nodes)}", style="green"))
     if floor is not None:
         what = floor.definition
-        counts = ", ".join(
-            (
-                say.counted(len(what.queues), "queue"),
-                say.counted(len(what.agents), "agent"),
-                say.counted(len(what.entry_points), "entry point"),
-            )
-        )
+        counted = [
+            say.counted(len(what.queues) - len(what.campaigns), "queue"),
+            say.counted(len(what.agents), "agent"),
+            say.counted(len(what.entry_points), "entry point"),
+        ]
+        if what.campaigns:
+            counted.append(say.counted(len(what.campaigns), "campaign"))
+        counts = ", ".join(counted)
         lines.append(Text(f"{say.clean(floor_file)}: good: {counts}; revision {what.revision}", style="green"))
     errors = sum(problem.severity == "error" for problem in problems)
     if problems:

@@ -15,7 +15,7 @@ from acd.config.context import DAY_S, PRIORITY_LIMIT, Context
 from acd.config.fields import MAX_TEXT_CHARS, Section, described
 from acd.config.hours_reader import read_zone
 from acd.config.places import SOUND
-from acd.config.problems import show
+from acd.config.problems import nearest, show
 from acd.config.rules_reader import read_rules
 from acd.config.trunk_reader import read_caller_ids, read_trunk
 from acd.config.yaml_lines import Mapping, Node, Scalar
@@ -363,3 +363,17 @@ def check_campaigns(floor: FloorDefinition, reader: CampaignReader) -> None:
         if not campaign.lists:
             message = f"{section.label} names no lists: it dials callbacks only"
             section.problems.warning(section.line, section.column, message)
+
+
+def unknown_nodes(floor: FloorDefinition, nodes: Collection[str]) -> list[str]:
+    """What is wrong with the nodes that trunks name, where acd.toml has these ``nodes``: a sentence each."""
+    found = []
+    for trunk in floor.trunks.values():
+        if trunk.node is None:
+            if len(nodes) > 1:
+                listed = ", ".join(sorted(nodes))
+                found.append(f"trunk {show(trunk.name)} needs node: there are several in acd.toml ({listed})")
+        elif trunk.node not in nodes:
+            hint = nearest(trunk.node, nodes)
+            found.append(f"trunk {show(trunk.name)}: acd.toml has no node {show(trunk.node)} under asterisk{hint}")
+    return found
