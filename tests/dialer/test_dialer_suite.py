@@ -14,11 +14,12 @@ from acd.cli.sim import sim
 from acd.dialer import Predictive
 from acd.sim.chance import Exponential, Streams
 from acd.sim.dialing.baselines import Unlearned
+from acd.sim.dialing.bound import limit
 from acd.sim.dialing.contacts import PERSON, Contacts
 from acd.sim.dialing.hall import Day, Hall
 from acd.sim.dialing.ours import Ours
 from acd.sim.dialing.scene import CASES, Rings, Scene, lifelike, markov
-from acd.sim.dialing.suite import OURS, PROGRESSIVE, Cell, Run, contenders, dialler, figures, judge
+from acd.sim.dialing.suite import OURS, PROGRESSIVE, REFERENCE, Cell, Run, contenders, dialler, figures, judge
 
 HOUR_S = 3600.0
 
@@ -49,6 +50,23 @@ def test_predictive_is_far_ahead_of_progressive(predictive_days: list[Day]) -> N
     more = [a.utilisation - b.utilisation for a, b in zip(predictive_days, plain, strict=True)]
     assert min(more) > 0.03
     assert sum(more[1:]) / 2 > 0.06
+
+
+@pytest.mark.parametrize(
+    ("case", "most", "least"), [("b", 0.797, 0.97), ("r1", 0.811, 0.97)], ids=["lifelike", "exact limit"]
+)
+def test_five_agents_on_a_whole_day(case: str, most: float, least: float) -> None:
+    """The targets where they cost seconds: of what a dialler with all distributions had, of what no dialler can exceed."""
+    cell = Cell(case, 5, 0.3)
+    scene = replace(cell.scene, days=1)
+    hall = Hall(scene, 1, 0, dialler(OURS, scene))
+    days = [hall.run(number) for number in range(2)]
+    exact = limit(5, 0.3).utilisation if case == "r1" else REFERENCE[5, 0.3]
+    assert exact == pytest.approx(most, abs=0.001)
+    assert days[1].utilisation >= least * exact
+    assert sum(day.abandoned for day in days) <= 0.03 * sum(day.answered for day in days)
+    if case == "b":
+        assert max(day.abandonment for day in days) <= 0.03
 
 
 def test_the_same_seed_gives_the_same_days(predictive_days: list[Day]) -> None:
