@@ -8,17 +8,21 @@ from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
+import pytest
 from click.testing import CliRunner
 
 from acd.cli.floordiff import differences, summary
 from acd.cli.main import cli
+from acd.cli.revisiondetail import definition_of, detail_of
 from acd.config import write_samples
 from acd.config.campaign_reader import unknown_nodes
 from acd.config.floor import LoadedFloor, parse_floor
 from acd.config.problems import Problems
 from acd.dialer.rules import PROFILES
 from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Mix, Mode, Retry, Trunk
+from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule, ShortCalls
+from acd.engine.codec import decode, encode
 
 TEXT = """\
 queues: {sales: {}}
@@ -175,3 +179,13 @@ def test_check_looks_at_both_files(tmp_path: Path) -> None:
     checked = CliRunner().invoke(cli, ["--config", str(tmp_path / "acd.toml"), "check"])
     assert checked.exit_code == 0, checked.output
     assert "3 queues, 4 agents, 4 entry points, 2 campaigns" in checked.output
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_floor_with_campaigns_is_journalled_and_kept_with_its_revision(profile: str) -> None:
+    text = TEXT.replace("profile: us", f"profile: {profile}").replace("mode: power\n    ratio: 2.5", "mode: preview")
+    floor = load(text.replace("    cap: 0.02\n", "")).definition
+    assert floor.campaigns["spring"].profile == profile
+    assert decode(FloorDefinition, json.loads(encode(floor))) == floor
+    assert definition_of(detail_of(floor, str)) == floor
+    assert json.loads(json.dumps(differences(FloorDefinition({}, {}, {}), floor)))["campaigns"]["added"]

@@ -137,6 +137,8 @@ def test_impossible_figures_are_refused(change: dict[str, object], said: str) ->
 def test_impossible_hours_are_refused(day: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(ConfigurationError, match="in order and apart"):
         CallingHours((day,) * 7)
+    with pytest.raises(ConfigurationError, match="written as 12-24"):
+        CallingHours(((),) * 7, special={"24-12": ()})
     with pytest.raises(ConfigurationError, match="seven days"):
         CallingHours(((),))
     with pytest.raises(ConfigurationError, match="short calls"):

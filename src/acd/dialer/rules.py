@@ -178,7 +178,7 @@ _NL = Profile(
         hours=CallingHours(
             (_day(9, 22),) * 5 + (_day(10, 16), ()),
             holiday=(),
-            special=MappingProxyType({day: _day(0, 18.5) for day in ((5, 4), (12, 5), (12, 24))}),
+            special=MappingProxyType({day: _day(0, 18.5) for day in ("05-04", "12-05", "12-24")}),
         ),
         number_day=3,
         number_week=7,
@@ -243,7 +243,7 @@ _OTHERS: Final = (_US, _UK, _IT, _CA, _NL, _PL, _BR)
 def _common(all_hours: list[CallingHours]) -> CallingHours:
     """The times that all allow, without holidays."""
     week: list[tuple[Range, ...]] = [(_ALL_DAY,)] * 7
-    special: dict[tuple[int, int], tuple[Range, ...]] = {}
+    special: dict[str, tuple[Range, ...]] = {}
     eve: tuple[Range, ...] = (_ALL_DAY,)
     for hours in all_hours:
         week = [both(one, other) for one, other in zip(week, hours.week, strict=True)]

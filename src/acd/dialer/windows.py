@@ -53,7 +53,7 @@ def calling_ranges(hours: CallingHours, holidays: Holidays) -> RangesOf:
         if hours.holiday is not None and holidays(day):
             return hours.holiday
         ranges: Sequence[Range] = hours.week[day.weekday()]
-        special = hours.special.get((day.month, day.day))
+        special = hours.special.get(f"{day.month:02}-{day.day:02}") if hours.special else None
         if special is not None:
             ranges = both(ranges, special)
         if hours.eve is not None and day < date.max and holidays(day + timedelta(days=1)):

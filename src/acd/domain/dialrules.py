@@ -5,6 +5,7 @@ Immutable, checked when made. A campaign carries the figures in force for it, it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from acd.domain.hours import MINUTES_A_DAY, WEEKDAYS, Range
 
 Span = Literal["day", "days30", "month", "campaign"]
 SPANS: Final[tuple[Span, ...]] = ("day", "days30", "month", "campaign")
+_DATE = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", re.ASCII)
 Week = tuple[tuple[Range, ...], ...]
 
 
@@ -37,16 +39,18 @@ class Rule:
 class CallingHours:
     """When people may be called, by the clock on the wall where they are. ``week``: seven tuples of ranges, Monday
     first. ``holiday``: those of a public holiday, ``eve``: the most of the day before one, ``special``: the most of a
-    day of each year, by (month, day); ``None`` and no entry: as on any other day."""
+    day of each year, by its date (``12-24``); ``None`` and no entry: as on any other day."""
 
     week: Week
     holiday: tuple[Range, ...] | None = None
     eve: tuple[Range, ...] | None = None
-    special: Mapping[tuple[int, int], tuple[Range, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    special: Mapping[str, tuple[Range, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if len(self.week) != len(WEEKDAYS):
             raise ConfigurationError(f"a week has seven days, not {len(self.week)}")
+        if not all(_DATE.fullmatch(date) for date in self.special):
+            raise ConfigurationError(f"special days are written as 12-24, not {', '.join(self.special)}")
         for day in (*self.week, self.holiday or (), self.eve or (), *self.special.values()):
             last = 0
             for start, end in day:
