@@ -183,6 +183,7 @@ def _attempts() -> None:
         sa.Column("cause", sa.Integer),
         sa.Column("call", sa.Text),
         sa.Column("agent", sa.Text),
+        sa.Column("message", sa.Text),
         sa.Column("facts", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("attempt", name="pk_attempts"),
         sqlite_with_rowid=False,

@@ -88,6 +88,7 @@ class Settled:
     call: str | None = None
     agent: str | None = None
     opt_out: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ def settle(
 
 
 def _close(connection: sa.Connection, one: Settled) -> bool:
-    later = ("dialled_at", "rang_at", "answered_at", "cause", "call", "agent")
+    later = ("dialled_at", "rang_at", "answered_at", "cause", "call", "agent", "message")
     known = {name: value for name in later if (value := getattr(one, name)) is not None}
     mine = attempts.c.attempt == one.attempt, sa.text(IS_OPEN)
     values = {**known, "ended_at": one.ended_at, "outcome": one.outcome.value}

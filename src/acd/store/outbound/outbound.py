@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.domain.campaigns import CampaignState
 from acd.domain.errors import StoreError
 from acd.store.location import first_line, locate
-from acd.store.outbound import attempts, callbacks, campaigns, contacts, donotcall, listed, work
+from acd.store.outbound import attempts, callbacks, campaigns, contacts, donotcall, listed, turn, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.campaigns import Standing, Window
 from acd.store.outbound.contacts import NewContact, State
 from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.turn import Open, Turn
 from acd.store.outbound.work import Claimed, Kind
 
 _P = ParamSpec("_P")
@@ -99,6 +100,22 @@ class Outbound:
     async def histories(self, pairs: Sequence[tuple[int, str]], since: float) -> dict[tuple[int, str], History]:
         """`attempts.histories`."""
         return await self._do(attempts.histories, pairs, since, self._sealed)
+
+    async def take_turn(self, of: Turn, epoch: int, now: float) -> Recorded:
+        """`turn.take`: dial those it gives back, and only those."""
+        return await self._do(turn.take, of, epoch, now, self._sealed, hashed=self._hashed)
+
+    async def left_open(self) -> list[Open]:
+        """`turn.left_open`."""
+        return await self._do(turn.left_open)
+
+    async def latest(self) -> float | None:
+        """`turn.latest`."""
+        return await self._do(turn.latest)
+
+    async def calls_since(self, since: float, short_s: float) -> tuple[int, int]:
+        """`turn.calls_since`."""
+        return await self._do(turn.calls_since, since, short_s)
 
     # -- people ------------------------------------------------------------------------------------------------------
 

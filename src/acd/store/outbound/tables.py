@@ -180,6 +180,7 @@ attempts = Table(
     Column("cause", Integer),
     Column("call", Text),
     Column("agent", Text),
+    Column("message", Text),
     Column("facts", JSON, nullable=False),
     Index(None, "contact", "committed_at"),
     Index(None, "number", "committed_at"),
@@ -187,7 +188,8 @@ attempts = Table(
     Index("ix_attempts_open", "attempt", **_where(IS_OPEN)),
     **_CLUSTERED,
 )
-"""One row a number that was dialled, there before it was. ``facts``: what the gate saw when it permitted it."""
+"""One row a number that was dialled, there before it was. ``facts``: what the gate saw when it permitted it; ``message``:
+a person without an agent heard one, ``played`` or ``cut``."""
 
 callbacks = Table(
     "callbacks",

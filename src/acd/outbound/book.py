@@ -1,0 +1,115 @@
+"""A campaign's ledger as it is kept: every change noted, and windows that are over not forgotten before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from acd.dialer.ledger import Ledger, Slack
+from acd.domain.campaigns import Campaign
+from acd.outbound.words import Counted
+
+FALSE_POSITIVE = 0.05
+"""The share of people whom machine detection is taken to hang up on, until somebody has measured it: above the strictest
+caps, so that a campaign which uses it does not over-dial on an assumption."""
+_OVER_MAX = 1_000
+
+
+class Book:
+    """The ledger of one campaign. ``began_s``: when the campaign began. Charged people count in ``answered`` as well."""
+
+    def __init__(self, campaign: Campaign, began_s: float) -> None:
+        share = FALSE_POSITIVE if campaign.amd and campaign.rules.false_positives else 0.0
+        self.ledger = Ledger(campaign.rules.caps, began_s, ZoneInfo(campaign.zone), share)
+        self.changed = False
+        self._over: list[Counted] = []
+
+    def restore(self, windows: Sequence[Counted]) -> None:
+        """Take over what was counted; of kinds that the rules no longer have, nothing."""
+        latest = {one.span: one for one in sorted(windows, key=lambda one: one.key)}
+        counts = []
+        for rule in self.ledger.rules:
+            one = latest.get(rule.span)
+            known = [-1, 0.0, 0.0, 0.0, 0.0]
+            if one is not None:
+                known = [one.key, one.answered, one.abandoned, one.misjudged, one.unknown]
+            counts.append(known)
+        self.ledger.restore({"in_flight": 0, "counts": counts})
+
+    def under(self, campaign: Campaign) -> Book:
+        """The same counts under other rules."""
+        fresh = Book(campaign, self.ledger.began_s)
+        fresh.restore(self.windows())
+        fresh.ledger.in_flight = self.ledger.in_flight
+        fresh._over, fresh.changed = self._over, True
+        return fresh
+
+    # -- what happens ----------------------------------------------------------------------------------------------------
+
+    def dialled(self, at_s: float) -> None:
+        """One line is on its way."""
+        self._turn(at_s)
+        self.ledger.dialled()
+
+    def unanswered(self, at_s: float) -> None:
+        """It reached no person, or one who did not wait for an agent."""
+        self._turn(at_s)
+        self.ledger.unanswered()
+
+    def served(self, at_s: float) -> None:
+        """It reached a person who had an agent in time."""
+        self._turn(at_s)
+        self.ledger.answered(at_s)
+
+    def abandoned(self, at_s: float) -> None:
+        """It reached a person who had no agent in time."""
+        self._turn(at_s)
+        self.ledger.answered(at_s)
+        self.ledger.abandoned(at_s)
+
+    def lost(self, at_s: float) -> None:
+        """Nobody knows what became of it."""
+        self._turn(at_s)
+        self.ledger.slack(at_s)
+        self.ledger.unanswered()
+        for count in self.ledger.counts:
+            count.unknown += 1.0
+
+    def slack(self, now_s: float) -> Slack:
+        """Of the tightest window."""
+        self._keep(now_s)
+        return self.ledger.slack(now_s)
+
+    def _turn(self, at_s: float) -> None:
+        self._keep(at_s)
+        self.changed = True
+
+    def _keep(self, at_s: float) -> None:
+        """Windows may turn with the next look at the ledger: those that are over are kept."""
+        before = self.windows()
+        self.ledger.slack(at_s)
+        for was, count in zip(before, self.ledger.counts, strict=True):
+            if was.key not in (-1, count.key) and self.changed and len(self._over) < _OVER_MAX:
+                self._over.append(was)
+
+    # -- as it is written ------------------------------------------------------------------------------------------------
+
+    def windows(self) -> tuple[Counted, ...]:
+        """As they are now."""
+        pairs = zip(self.ledger.rules, self.ledger.counts, strict=True)
+        return tuple(
+            Counted(rule.span, one.key, one.answered, one.abandoned, one.misjudged, one.unknown, self.ledger.in_flight)
+            for rule, one in pairs
+        )
+
+    def take(self) -> tuple[Counted, ...]:
+        """What is to be written: windows that have turned since the last time, and the present ones."""
+        found = (*self._over, *(one for one in self.windows() if one.key != -1))
+        self._over, self.changed = [], False
+        return found
+
+    def put_back(self, windows: Sequence[Counted]) -> None:
+        """What was taken is not known to have been written: say it again, with what is counted by then."""
+        present = {(one.span, one.key) for one in self.windows()}
+        self._over = [*(one for one in windows if (one.span, one.key) not in present), *self._over]
+        self.changed = True

@@ -1,0 +1,87 @@
+"""Who is there to talk to people who answer: the floor's agents as the dialler sees them, and what the floor says of its
+calls. Reads the floor, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from acd.domain import records as rec
+from acd.domain.definition import AgentDefinition, FloorDefinition
+from acd.domain.outbound import ATTEMPT
+from acd.domain.states import AgentState, CallOutcome
+from acd.floor import Floor
+from acd.outbound.words import AgentTurned, CallBegan, CallConnected, CallGone, Seat, Stage, Told
+from acd.routing.roster import Agent
+
+_STAGES: Final[dict[AgentState, Stage]] = {
+    AgentState.AVAILABLE: "idle",
+    AgentState.RESERVED: "talking",
+    AgentState.RINGING: "talking",
+    AgentState.TALKING: "talking",
+    AgentState.WRAP_UP: "wrapping",
+}
+_SENT_AWAY: Final = frozenset({CallOutcome.OVERFLOWED, CallOutcome.FALLBACK, CallOutcome.TRANSFERRED})
+
+
+class Hall:
+    """The seats of a floor. Whom a campaign may have is worked out once a definition."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._lines: dict[str, tuple[AgentDefinition, tuple[str, ...]]] = {}
+        self._of: FloorDefinition | None = None
+
+    def seats(self) -> tuple[Seat, ...]:
+        """Agents who are there and serve campaigns. Whoever will log out or pause after his call does not come back."""
+        floor = self._floor
+        if floor.definition is not self._of:
+            self._of, self._lines = floor.definition, {}
+        if not floor.definition.campaigns:
+            return ()
+        found = []
+        for agent in floor.roster.agents.values():
+            stage = _STAGES.get(agent.state)
+            if stage is None or agent.pending is not None or (stage == "idle" and agent.why_not is not None):
+                continue
+            lines = self._lines_of(agent)
+            if lines:
+                found.append(Seat(agent.name, lines, stage, agent.since))
+        return tuple(found)
+
+    def _lines_of(self, agent: Agent) -> tuple[str, ...]:
+        known = self._lines.get(agent.name)
+        if known is None or known[0] is not agent.definition:
+            definition = self._floor.definition
+            lines = tuple(
+                name
+                for name in agent.definition.queues
+                if name in definition.campaigns and _may(definition, name, agent)
+            )
+            known = self._lines[agent.name] = (agent.definition, lines)
+        return known[1]
+
+    def said(self, records: Iterable[rec.Record]) -> Iterator[Told]:
+        """What the dialler has to know of the records of a step."""
+        for record in records:
+            match record:
+                case rec.CallOpened(call=call, channel=channel):
+                    if ATTEMPT.fullmatch(channel):
+                        yield CallBegan(channel, call)
+                case rec.CallAnswered(call=call, agent=agent, answered_at=at):
+                    known = self._floor.calls.get(call)
+                    if known is not None and ATTEMPT.fullmatch(known.channel):
+                        # One of an earlier life was never opened in this one
+                        yield CallBegan(known.channel, call)
+                    yield CallConnected(call, agent, at)
+                case rec.CallClosed(call=call, ended_at=at, outcome=outcome):
+                    yield CallGone(call, at, outcome in _SENT_AWAY)
+                case rec.AgentStateChanged(agent=agent, at=at, state=state, call=current):
+                    yield AgentTurned(agent, at, state, current)
+                case _:
+                    pass
+
+
+def _may(definition: FloorDefinition, line: str, agent: Agent) -> bool:
+    stages = definition.queues[line].stages
+    return not stages or stages[0].expression.could_admit(agent.definition.skills)

@@ -1,0 +1,422 @@
+"""One campaign as it runs: its terms and state, what it has learnt, the contacts it has claimed, the attempts in flight.
+
+Pure. Which contact is next, what the gate says of it, and what follows a refusal is decided here; whether and how many
+lines are placed, `core` decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from acd.dialer.gate import Facts, Permit, Reason, Refusal, Terms, TrunkState, permit
+from acd.dialer.ledger import Slack
+from acd.dialer.pacing import Decision, Forecaster, Pacer, Power, Preview, Progressive
+from acd.dialer.predictive import Predictive
+from acd.dialer.publicdays import public_holidays
+from acd.dialer.retry import Again, Over, decide
+from acd.dialer.retry import Tried as NumberTried
+from acd.dialer.statistics import Statistics
+from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
+from acd.dialer.work import KINDS, Kind, Work
+from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Mode
+from acd.domain.instant import Instant
+from acd.outbound.book import Book
+from acd.outbound.flight import RINGS, Flight
+from acd.outbound.sharing import Part, Shared
+from acd.outbound.words import Counted, Ready, Remembered, Seat, Tried
+
+READY_LEAST: Final = 20
+READY_MOST: Final = 400
+"""Contacts claimed ahead, at least and at most; three for each agent who is there in between."""
+READY_AGE_S: Final = 60.0
+"""What is known of a contact is read again after so long."""
+CLAIM_EVERY_S: Final = 0.5
+EMPTY_S: Final = 5.0
+"""How soon to ask again when nothing was due."""
+REFUSED_IN_A_ROW: Final = 100
+"""When so many contacts on end may not be called now, the rest of the list is not gone through."""
+SHUT_S: Final = 60.0
+SHUT_MOST_S: Final = 600.0
+BUSY_S: Final = 60.0
+"""When to look again at a contact that is in a call."""
+DAYS_KEPT: Final = 400
+
+#: It is the campaign that may not dial, not this contact that may not be called
+OF_CAMPAIGN: Final = frozenset(
+    {Reason.CAMPAIGN, Reason.CLOCK, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
+)
+_LASTING: Final = frozenset({Reason.SCHEDULE, Reason.SHORT_CALLS})
+_OVER_FOR_GOOD: Final = frozenset(
+    {Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.CONSENT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A contact that may be dialled now."""
+
+    ready: Ready
+    permit: Permit
+    facts: Facts
+
+
+def pacer_of(campaign: Campaign) -> Pacer:
+    """How many lines, by the campaign's mode."""
+    match campaign.mode:
+        case Mode.PREVIEW:
+            return Preview()
+        case Mode.PROGRESSIVE:
+            return Progressive()
+        case Mode.POWER:
+            return Power(campaign.ratio, campaign.connect_s)
+        case Mode.PREDICTIVE:
+            return Predictive(campaign.connect_s)
+
+
+class Recent:
+    """Numbers and contacts that were dialled since contacts were read from the store; what is older, they know."""
+
+    def __init__(self) -> None:
+        self.dialled: OrderedDict[str, float] = OrderedDict()
+        self.abandoned: dict[str, float] = {}
+        self.served: dict[str, float] = {}
+
+    def note(self, number: str, now_s: float) -> None:
+        """``number`` is dialled."""
+        self.dialled.pop(number, None)
+        self.dialled[number] = now_s
+        while self.dialled and next(iter(self.dialled.values())) < now_s - 10 * READY_AGE_S:
+            old, _ = self.dialled.popitem(last=False)
+            self.abandoned.pop(old, None)
+            self.served.pop(old, None)
+
+
+class Runner:
+    """``began_s``: when the campaign was first run, for windows that count from there."""
+
+    def __init__(self, terms: Terms, now_s: float) -> None:
+        self.terms = terms
+        self.state, self.since_s, self.by, self.reason = CampaignState.STOPPED, now_s, "", ""
+        self.began_s: float | None = None
+        self.statistics = Statistics(cap=max(terms.rules.cap, 1e-4))
+        self.book = Book(self.campaign, now_s)
+        self.pacer = pacer_of(self.campaign)
+        self.forecaster = Forecaster(self.campaign.connect_s)
+        self.work = Work(self.campaign, self.zone_of)
+        self.ready: dict[int, Ready] = {}
+        self.flights: dict[str, Flight] = {}
+        self.removed = False
+        self.claiming = False
+        self.claim_mono = float("-inf")
+        self.wait_until_s = float("-inf")
+        self.waits_for: Refusal | None = None
+        self.shut_in_row = 0
+        self.calls_today = self.short_today = 0
+        self.segment = ""
+        self.refusals: Counter[str] = Counter()
+        self.last_refusal: dict[str, Refusal] = {}
+        self.days: dict[str, Counter[str]] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.decision: Decision | None = None
+        self.supply: Supply | None = None
+        self.learnt = False
+        self._releases: list[tuple[int, float | None]] = []
+        self._blocks: list[tuple[int, bool]] = []
+
+    @property
+    def campaign(self) -> Campaign:
+        """Its definition."""
+        return self.terms.campaign
+
+    @property
+    def name(self) -> str:
+        return self.campaign.name
+
+    # -- as it was and as it is to be -----------------------------------------------------------------------------------
+
+    def remember(self, known: Remembered, now_s: float) -> str:
+        """Take over what earlier lives knew; what could not be used, in words."""
+        self.state, self.since_s, self.by, self.reason = known.state, known.since_s, known.by, known.reason
+        saved, fault = known.statistics, ""
+        began = saved.get("began_s")
+        self.began_s = float(began) if isinstance(began, int | float) else None
+        try:
+            if "statistics" in saved:
+                self.statistics = Statistics.from_json(saved["statistics"])
+                self.statistics.cap = max(self.terms.rules.cap, 1e-4)
+            self.days = {str(day): Counter(counts) for day, counts in saved.get("refusals", {}).items()}
+        except (ValueError, KeyError, TypeError) as error:
+            fault = f"what campaign {self.name} had learnt cannot be used, it learns anew: {error!r}"
+            self.statistics, self.days = Statistics(cap=max(self.terms.rules.cap, 1e-4)), {}
+        self.book = Book(self.campaign, self.began_s if self.began_s is not None else now_s)
+        self.book.restore(known.windows)
+        return fault
+
+    def redefine(self, terms: Terms) -> None:
+        """Other terms; what was learnt and counted stays."""
+        old, self.terms = self.campaign, terms
+        self.removed = False
+        new = self.campaign
+        if new == old:
+            return
+        self.statistics.cap = max(terms.rules.cap, 1e-4)
+        self.book = self.book.under(new)
+        self.pacer, self.forecaster = pacer_of(new), Forecaster(new.connect_s)
+        self.wait_until_s, self.waits_for, self.shut_in_row = float("-inf"), None, 0
+        self.let_go()
+        self.work = Work(new, self.zone_of)
+
+    def as_saved(self) -> dict[str, Any]:
+        """What `remember` takes over."""
+        refusals = {day: dict(counts) for day, counts in self.days.items()}
+        return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals}
+
+    # -- contacts --------------------------------------------------------------------------------------------------------
+
+    def zone_of(self, contact: Contact) -> tzinfo:
+        """By whose clock a contact's best times are meant."""
+        ready = self.ready.get(contact.contact)
+        guessed = ready.zones.get(ready.piece.number, ()) if ready is not None else ()
+        for name in (contact.zone, *(one.zone for one in contact.numbers), *guessed, self.campaign.zone):
+            if name:
+                try:
+                    return ZoneInfo(name)
+                except (ZoneInfoNotFoundError, ValueError, OSError):
+                    continue
+        return ZoneInfo("UTC")
+
+    def take_in(self, found: tuple[Ready, ...], more: bool, now: Instant) -> None:
+        """What was claimed. What does not fit any more is given back."""
+        self.claiming = False
+        self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
+        if self.state is not CampaignState.RUNNING or self.removed:
+            self._releases += [(one.contact.contact, None) for one in found]
+            return
+        for one in found:
+            number = one.contact.contact
+            self.ready[number] = one
+            if not self.work.add([one.piece]):
+                del self.ready[number]
+                self._releases.append((number, None))
+
+    def wants(self, present: int, now: Instant) -> dict[Kind, int]:
+        """How many contacts of each kind to claim now; nothing while nobody is there to talk to them."""
+        if self.claiming or self.removed or self.state is not CampaignState.RUNNING or not present:
+            return {}
+        if now.mono < self.claim_mono or now.utc < self.wait_until_s:
+            return {}
+        target = max(READY_LEAST, min(READY_MOST, 3 * present))
+        if len(self.ready) > target // 2:
+            return {}
+        return dict.fromkeys(KINDS, target - len(self.ready))
+
+    def let_go(self, older_than_s: float = float("inf")) -> None:
+        """Give contacts back that are not dialled: all, or those read before then."""
+        for number, one in list(self.ready.items()):
+            if one.read_s < older_than_s:
+                self.drop(number)
+                self._releases.append((number, None))
+
+    def drop(self, contact: int) -> None:
+        """No longer ready."""
+        self.ready.pop(contact, None)
+        self.work.drop(contact)
+
+    def given_back(self) -> tuple[list[tuple[int, float | None]], list[tuple[int, bool]]]:
+        """Contacts given back (until when) and given up (whether done), since the last time."""
+        found = self._releases, self._blocks
+        self._releases, self._blocks = [], []
+        return found
+
+    def put_back(self, releases: list[tuple[int, float | None]], blocks: list[tuple[int, bool]]) -> None:
+        """Say those again."""
+        self._releases[:0], self._blocks[:0] = releases, blocks
+
+    # -- the supply ------------------------------------------------------------------------------------------------------
+
+    def part(self) -> Part:
+        """What it asks of shared agents."""
+        wants = self.state is CampaignState.RUNNING and not self.removed and bool(self.ready)
+        in_flight = sum(flight.may_need_agent for flight in self.flights.values())
+        return Part(self.name, self.campaign.priority, self.campaign.weight, wants, in_flight)
+
+    def supply_of(self, shared: Shared, offered: Mapping[str, str], most: int, now_s: float) -> Supply:
+        """What the pacer sees. ``offered``: agent -> call that is on its way to him."""
+        bound = set(offered.values())
+        held = waiting = 0
+        ringing: list[Line] = []
+        for flight in self.flights.values():
+            if not flight.may_need_agent:
+                continue
+            rings, has_offer = flight.phase in RINGS, flight.call is not None and flight.call in bound
+            if has_offer:
+                continue
+            if flight.needs_agent:
+                held += 1
+            elif rings:
+                ringing.append(Line(flight.sent_s if flight.sent_s is not None else now_s, flight.segment))
+            else:
+                waiting += 1
+        idle = sum(seat.stage == "idle" for seat in shared.seats)
+        return Supply(
+            idle=max(0, idle - held),
+            waiting=waiting,
+            talking=_busy(shared.seats, "talking"),
+            wrapping=_busy(shared.seats, "wrapping"),
+            ringing=tuple(ringing),
+            most=max(0, min(most, len(self.ready), MAX_LINES)),
+            segment=self.segment,
+        )
+
+    # -- the gate --------------------------------------------------------------------------------------------------------
+
+    def choose(
+        self,
+        trunk: TrunkState,
+        slack: Slack,
+        shortfall: tuple[float, float],
+        recent: Recent,
+        in_flight: Mapping[str, str],
+        idle: frozenset[str],
+        *,
+        agent_held: bool,
+        now: Instant,
+    ) -> Chosen | None:
+        """The next contact that may be dialled now, taken out; None when there is none. Whoever may not is dealt with.
+        ``in_flight``: numbers (and ``contact:`` ids) that are being dialled; ``idle``: agents."""
+        while True:
+            piece = self.work.next(now.utc, idle.__contains__)
+            if piece is None:
+                return None
+            ready = self.ready.pop(piece.contact.contact)
+            facts = self._facts(ready, trunk, slack, shortfall, recent, in_flight, agent_held)
+            holidays = public_holidays(piece.contact.country, piece.contact.region)
+            said = permit(facts, self.terms, holidays, now.utc)
+            if isinstance(said, Permit) and said.needs_agent and not agent_held:
+                detail = "whoever was abandoned before is called with an agent held for it only, and none is free"
+                said = Refusal(Reason.LEDGER, now.utc + 1.0, detail)
+                self._refused(said, now)
+                self._releases.append((piece.contact.contact, now.utc + BUSY_S))
+                continue
+            if isinstance(said, Permit):
+                self.shut_in_row = 0
+                self.segment = piece.segment
+                return Chosen(ready, said, facts)
+            self._refused(said, now)
+            if said.reason in OF_CAMPAIGN:
+                self.ready[piece.contact.contact] = ready
+                self.work.add([piece])
+                if said.reason in _LASTING and said.until_s is not None:
+                    self.wait(said, said.until_s)
+                return None
+            self._turn_down(ready, said, now)
+            if self.shut_in_row >= REFUSED_IN_A_ROW:
+                until_s = said.until_s if said.until_s is not None else now.utc + SHUT_S
+                self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)))
+                self.shut_in_row = 0
+                return None
+
+    def wait(self, why: Refusal, until_s: float) -> None:
+        """Dial nobody until then, and keep nobody ready."""
+        self.wait_until_s, self.waits_for = until_s, why
+        self.let_go()
+
+    def _turn_down(self, ready: Ready, said: Refusal, now: Instant) -> None:
+        contact = ready.contact.contact
+        if said.reason is Reason.IN_PROGRESS:
+            self._releases.append((contact, now.utc + BUSY_S))
+        elif said.until_s is None or said.reason in _OVER_FOR_GOOD:
+            self._blocks.append((contact, said.reason is Reason.EXHAUSTED))
+        else:
+            self.shut_in_row += 1
+            self._releases.append((contact, said.until_s))
+
+    def _refused(self, said: Refusal, now: Instant) -> None:
+        reason = said.reason.value
+        self.refusals[reason] += 1
+        self.last_refusal[reason] = said
+        if said.reason in (Reason.TRUNK, Reason.LEDGER):
+            return  # asked again at once; these are no people
+        day = datetime.fromtimestamp(now.utc, ZoneInfo(self.campaign.zone)).date().isoformat()
+        self.days.setdefault(day, Counter())[reason] += 1
+        self.learnt = True
+        while len(self.days) > DAYS_KEPT:
+            del self.days[min(self.days)]
+
+    def _facts(
+        self,
+        ready: Ready,
+        trunk: TrunkState,
+        slack: Slack,
+        shortfall: tuple[float, float],
+        recent: Recent,
+        in_flight: Mapping[str, str],
+        agent_held: bool,
+    ) -> Facts:
+        piece, contact = ready.piece, ready.contact
+        number = next(one for one in contact.numbers if one.number == piece.number)
+        since = {n: at for one in contact.numbers if (at := recent.dialled.get(n := one.number)) and at >= ready.read_s}
+        again = (since[piece.number],) if piece.number in since else ()
+        busy = piece.number in in_flight or f"contact:{contact.contact}" in in_flight
+        busy = busy or any(one.number in in_flight for one in contact.numbers)
+        return Facts(
+            contact=contact,
+            number=number,
+            zones=ready.zones.get(piece.number, ()),
+            state=self.state if not self.removed else CampaignState.STOPPED,
+            number_s=(*ready.number_s, *again),
+            contact_s=(*ready.contact_s, *since.values()),
+            number_attempts=ready.number_attempts + len(again),
+            contact_attempts=len(ready.tried),
+            latest_s=ready.latest_s,
+            do_not_call=ready.do_not_call,
+            opted_out_s=None,
+            in_progress=busy,
+            due_s=piece.due_s if piece.kind is not Kind.NEW else None,
+            abandoned_s=_later(ready.abandoned_s, recent.abandoned.get(piece.number)),
+            served_s=_later(ready.served_s, recent.served.get(piece.number)),
+            trunk=trunk,
+            agent_held=agent_held,
+            slack=slack,
+            shortfall=shortfall,
+            calls_today=self.calls_today,
+            short_today=self.short_today,
+        )
+
+    # -- afterwards ------------------------------------------------------------------------------------------------------
+
+    def after(self, flight: Flight, outcome: AttemptOutcome, ended_s: float) -> Again | Over:
+        """When its contact is tried again."""
+        if flight.contact is None:
+            return Over.DONE
+        earlier = [*flight.tried, Tried(flight.number, outcome)]
+        tried: dict[str, NumberTried] = {}
+        for one in earlier:
+            known = tried.get(one.number, NumberTried())
+            tried[one.number] = NumberTried(known.attempts + 1, one.outcome)
+        seen = sum(one.outcome is outcome for one in earlier)
+        return decide(self.campaign, flight.contact, tried, flight.number, outcome, seen, ended_s)
+
+
+def _busy(seats: list[Seat], stage: str) -> tuple[Busy, ...]:
+    return tuple(Busy(seat.agent, seat.since_s) for seat in seats if seat.stage == stage)
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((at for at in (one, other) if at is not None), default=None)
+
+
+def counted_of(windows: tuple[Counted, ...]) -> list[dict[str, Any]]:
+    """For people: ``[{"window", "key", "answered", "abandoned", "misjudged", "unknown"}]``."""
+    return [
+        {
+            "window": one.span, "key": one.key, "answered": one.answered, "abandoned": one.abandoned,
+            "misjudged": one.misjudged, "unknown": one.unknown,
+        }
+        for one in windows
+    ]  # fmt: skip

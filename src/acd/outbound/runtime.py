@@ -1,0 +1,358 @@
+"""The dialler in the service: one event loop, the core in the middle, the store and the wire around it.
+
+What happens goes into an inbox and is handled in order, in the loop's next turn; then the core is shown who is there and
+decides. One transaction at a time makes durable what has come together meanwhile; attempts are dialled when it is. Contacts
+are claimed beside that. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from acd.domain import outbound as wire
+from acd.domain import records as rec
+from acd.domain.campaigns import CampaignState
+from acd.domain.definition import FloorDefinition
+from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+from acd.domain.instant import Instant
+from acd.outbound import words as say
+from acd.outbound.core import Dialler, Told
+from acd.outbound.hall import Hall
+from acd.outbound.storing import Shelf, terms_of
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.5
+RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
+SAVE_S: Final = 30.0
+INBOX_MOST: Final = 100_000
+CLOSE_S: Final = 5.0
+
+
+class Dialling:
+    """Runs a `Dialler`; make and use it inside one event loop. Implements ``OutboundSink``.
+
+    ``shelf``: the store; ``hall``: the floor's agents; ``send``: the wire; ``alarm(kind, detail)``. ``nodes``: names of
+    all nodes there are.
+    """
+
+    def __init__(
+        self,
+        definition: FloorDefinition,
+        epoch: int,
+        *,
+        shelf: Shelf,
+        hall: Hall,
+        send: Callable[[wire.OutboundCommand], None],
+        alarm: Callable[[str, str], None],
+        nodes: tuple[str, ...],
+        clock: Callable[[], Instant],
+    ) -> None:
+        self.core = Dialler(epoch)
+        self._definition, self._epoch = definition, epoch
+        self._shelf, self._hall, self._send, self._alarm = shelf, hall, send, alarm
+        self._nodes, self._clock = nodes, clock
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Told] = deque()
+        self._scheduled = self._closed = False
+        self._ready = False
+        """what earlier lives left is known; before that nothing is handled"""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._lag_s = 0.0
+        self._saved_mono = float("-inf")
+        self._states = asyncio.Lock()
+
+    # -- begin and end ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: learn what earlier lives left, then dial."""
+        self._spawn(self._begin(), "outbound-begin")
+
+    async def _begin(self) -> None:
+        tries = 0
+        while True:
+            try:
+                found = await self._shelf.begin(self._definition, self._epoch)
+                break
+            except StoreError as error:
+                if tries == 0:
+                    self._alarm("outbound_waits", f"nobody is dialled: {error}")
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
+        self._handle(self._defined())
+        for event in found:
+            self._handle(event)
+        self._ready = True
+        self._due = time.monotonic() + LOOK_S
+        self._tick()
+        self._wake()
+
+    def _defined(self) -> say.Defined:
+        return say.Defined(terms_of(self._definition), self._nodes)
+
+    async def close(self) -> None:
+        """Place nothing more, and write down what is known. Lines go on; the next life follows them."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while self._writing is not None:
+                    await asyncio.wait({self._writing})
+                if self._ready:
+                    for runner in self.core.runners.values():
+                        runner.let_go()
+                    batch = self.core.batch(self._clock())
+                    if batch is not None:
+                        with suppress(StoreError):
+                            # What was to be dialled is not: it is settled with the rest
+                            kept = self._undialled(batch)
+                            await self._shelf.take(kept, self._epoch, self._clock().utc)
+                    await self._save()
+        for task in list(self._tasks):
+            task.cancel()
+        await self._shelf.close()
+
+    def _undialled(self, batch: say.Batch) -> say.Batch:
+        self._handle(say.NotWritten(batch, "the service ends"))
+        found = self.core.batch(self._clock())
+        return say.Batch() if found is None else found
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s ended by itself", task.get_name(), exc_info=task.exception())
+            self._alarm("outbound_defect", f"{task.get_name()} failed; see the log")
+
+    # -- what happens ----------------------------------------------------------------------------------------------------
+
+    def tell(self, event: wire.OutboundEvent) -> None:
+        """``OutboundSink.tell``."""
+        self._put(event)
+
+    def asked(self, question: wire.AttemptAsked) -> wire.OutboundReply | None:
+        """``OutboundSink.asked``. What was told before it is handled before it."""
+        if not self._ready:
+            return None
+        self._drain_inbox()
+        self._wake()
+        return self.core.asked(question, self._clock())
+
+    def records(self, records: tuple[rec.Record, ...]) -> None:
+        """The floor has taken a step."""
+        for event in self._hall.said(records):
+            self._put(event)
+
+    def follow(self, definition: FloorDefinition) -> None:
+        """The floor goes by another definition now."""
+        self._definition = definition
+        if self._ready:
+            self._put(self._defined())
+            self._spawn(self._shelf_follow(definition), "outbound-follow")
+
+    async def _shelf_follow(self, definition: FloorDefinition) -> None:
+        """Campaigns that were not there before may have been in an earlier life."""
+        new = [name for name in definition.campaigns if name not in self._shelf.known]
+        if new:
+            try:
+                for event in await self._shelf.remembered(new):
+                    self._put(event)
+            except StoreError as error:
+                self._alarm("outbound_waits", f"what is known of campaigns cannot be read: {error}")
+
+    def _put(self, event: Told) -> None:
+        if len(self._inbox) >= INBOX_MOST:
+            self.core.counters["inbox_overflow"] += 1
+            self._alarm("outbound_overflow", f"more than {INBOX_MOST} events wait; some were dropped")
+            return
+        self._inbox.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._ready and not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        if not self._closed:
+            self._drain_inbox()
+            self._look()
+
+    def _drain_inbox(self) -> None:
+        while self._inbox:
+            self._handle(self._inbox.popleft())
+
+    def _look(self) -> None:
+        self._handle(say.Look(self._hall.seats(), self._lag_s))
+        self._lag_s = 0.0
+        self._write()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._lag_s = max(self._lag_s, now - self._due)
+        self._due = now + LOOK_S
+        self._timer = self._loop.call_later(LOOK_S, self._tick)
+        self._wake()
+        if now - self._saved_mono >= SAVE_S:
+            self._saved_mono = now
+            self._spawn(self._save(), "outbound-save")
+
+    def _handle(self, event: Told) -> None:
+        try:
+            actions = self.core.handle(event, self._clock())
+        except Exception:
+            # A defect of ours must not end the service, nor anybody's call
+            self.core.counters["events_failed"] += 1
+            log.exception("the dialler could not handle %r", event)
+            self._alarm("outbound_defect", f"{type(event).__name__} could not be handled; see the log")
+            return
+        for action in actions:
+            match action:
+                case say.Do(command):
+                    self._send(command)
+                case say.Claim():
+                    self._spawn(self._claim(action), "outbound-claim")
+                case say.Alarm(kind, detail):
+                    self._alarm(kind, detail)
+
+    # -- the store -------------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        if self._writing is not None or self._closed:
+            return
+        batch = self.core.batch(self._clock())
+        if batch is not None:
+            self._writing = self._spawn(self._written(batch), "outbound-write")
+
+    async def _written(self, batch: say.Batch) -> None:
+        try:
+            try:
+                found = await self._shelf.take(batch, self._epoch, self._clock().utc)
+            except StoreError as error:
+                self._handle(say.NotWritten(batch, str(error)))
+                self._alarm("outbound_waits", f"nobody is dialled: {error}")
+                await self._wait_for_store()
+            except BaseException:
+                self._handle(say.NotWritten(batch, "a defect"))
+                raise
+            else:
+                self._handle(found)
+        finally:
+            self._writing = None
+            self._wake()
+
+    async def _wait_for_store(self) -> None:
+        """Until it can be written to again; what is held back meanwhile is said then."""
+        tries = 0
+        while not self._closed:
+            await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            tries += 1
+            batch = self.core.batch(self._clock()) or say.Batch()
+            try:
+                found = await self._shelf.take(batch, self._epoch, self._clock().utc)
+            except StoreError as error:
+                self._handle(say.NotWritten(batch, str(error)))
+                continue
+            self._handle(found)
+            return
+
+    async def _claim(self, action: say.Claim) -> None:
+        terms = self.core.runners[action.campaign].terms
+        try:
+            found = await self._shelf.claim(action, terms, self._epoch, self._clock().utc)
+        except StoreError as error:
+            log.warning("no contacts for campaign %s: %s", action.campaign, error)
+            self._put(say.Claimed(action.campaign, None))
+            if self._writing is None and not self._closed:
+                self._writing = self._spawn(self._come_back(), "outbound-wait")
+            return
+        self._put(found)
+
+    async def _come_back(self) -> None:
+        try:
+            await self._wait_for_store()
+        finally:
+            self._writing = None
+            self._wake()
+
+    async def _save(self) -> None:
+        """Keep what campaigns have learnt; lost, it would be learnt anew."""
+        found: Mapping[str, Mapping[str, Any]] = self.core.statistics()
+        try:
+            for name, statistics in found.items():
+                await self._shelf.save(name, statistics, self._clock().utc)
+        except StoreError as error:
+            log.warning("what campaigns have learnt could not be kept: %s", error)
+            for name in found:
+                if name in self.core.runners:
+                    self.core.runners[name].learnt = True
+
+    # -- for people ------------------------------------------------------------------------------------------------------
+
+    async def set_state(
+        self, campaign: str, state: CampaignState, by: str, reason: str = "", *, hang_up: bool = False
+    ) -> dict[str, Any]:
+        """Have a campaign run, pause or stop: durable first, then in force. ``hang_up``: lines that ring are hung up.
+        Raises UnknownNameError, RefusedError, StoreError."""
+        runner = self._runner(campaign)
+        if state is CampaignState.RUNNING and runner.campaign.mode.value == "preview":
+            raise RefusedError(
+                f"campaign {campaign} cannot be started: its mode is preview, for which agents need a desk that shows "
+                "contacts; choose progressive, power or predictive"
+            )
+        async with self._states:
+            if state is runner.state:
+                raise RefusedError(f"campaign {campaign} is {state} already")
+            now_s = self._clock().utc
+            if state is CampaignState.RUNNING:
+                await self._shelf.set_state(campaign, state, by, reason, now_s)
+                self._handle(say.StateSet(campaign, state, by, reason))
+            else:
+                # In force at once: whoever stops it does not wait for a database
+                self._handle(say.StateSet(campaign, state, by, reason, hang_up))
+                await self._shelf.set_state(campaign, state, by, reason, now_s)
+        self._wake()
+        return self.campaign(campaign)
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """Every campaign as it is now."""
+        now = self._clock()
+        return [self.core.status(name, now) for name, runner in self.core.runners.items() if not runner.removed]
+
+    def campaign(self, name: str) -> dict[str, Any]:
+        """One of them. Raises UnknownNameError."""
+        self._runner(name)
+        return self.core.status(name, self._clock())
+
+    def explain(self, name: str) -> dict[str, Any]:
+        """Why it dials nobody, or so few. Raises UnknownNameError."""
+        self._runner(name)
+        return self.core.explain(name, self._clock())
+
+    def _runner(self, name: str) -> Any:
+        if not self._ready:
+            raise StoreError("what campaigns did before is not known yet: the database is away")
+        runner = self.core.runners.get(name)
+        if runner is None or runner.removed:
+            raise UnknownNameError("campaign", name)
+        return runner
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the start, by name."""
+        return {f"outbound_{name}": count for name, count in self.core.counters.items()}

@@ -1,0 +1,234 @@
+"""Between the core's words and the store's: contacts with what the gate asks of them, batches, what earlier lives left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from acd.dialer.gate import Terms
+from acd.dialer.work import Kind, Piece
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
+from acd.domain.definition import FloorDefinition
+from acd.domain.dialable import zones as zones_of
+from acd.outbound import words as say
+from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
+from acd.store.outbound.campaigns import Window
+from acd.store.outbound.contacts import State, contact_of
+from acd.store.outbound.donotcall import Entry, scopes_of
+from acd.store.outbound.outbound import Outbound
+from acd.store.outbound.turn import Open, Turn
+from acd.store.outbound.work import Claimed
+from acd.store.outbound.work import Kind as StoredKind
+
+SHORT_FACTS_S: Final = 10.0
+"""How long the day's count of short calls is good for."""
+
+
+def terms_of(definition: FloorDefinition) -> tuple[Terms, ...]:
+    """What holds for each campaign of a floor."""
+    return tuple(
+        Terms(
+            one,
+            definition.trunks[one.trunk],
+            definition.caller_ids[one.caller_ids],
+            definition.hours[one.hours] if one.hours is not None else None,
+        )
+        for one in definition.campaigns.values()
+    )
+
+
+class Shelf:
+    """The store's side. ``sealed``: as the store's; every method raises StoreError when the database is away."""
+
+    def __init__(self, store: Outbound, sealed: Callable[[str], str]) -> None:
+        self._store, self._sealed = store, sealed
+        self.known: set[str] = set()
+        self._short: dict[str, tuple[float, int, int]] = {}
+
+    async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
+        """Give back what earlier lives had claimed; what they knew, and what they left in flight."""
+        await self._store.open()
+        await self._store.recover(epoch)
+        found: list[say.Told] = list(await self.remembered(list(definition.campaigns)))
+        left = await self._store.left_open()
+        contacts = {one.attempt: contact_of(one.row) for one in left if one.row is not None}
+        numbers = {one.attempt: self._number(one, contacts.get(one.attempt)) for one in left}
+        pairs = list({(one.contact, numbers[one.attempt]) for one in left})
+        histories = await self._store.histories(pairs, 0.0) if pairs else {}
+        for one in left:
+            contact, number = contacts.get(one.attempt), numbers[one.attempt]
+            history = histories[one.contact, number]
+            earlier = [seen for seen in history.of_contact if seen.attempt != one.attempt]
+            found.append(
+                say.Left(
+                    one.attempt,
+                    one.campaign,
+                    contact,
+                    one.contact,
+                    number,
+                    one.node,
+                    one.trunk,
+                    one.committed_at,
+                    one.answered_at,
+                    one.agent,
+                    self._tried(one.campaign, contact, earlier),
+                )
+            )
+        return found
+
+    async def remembered(self, names: Sequence[str]) -> list[say.Remembered]:
+        """What is known of these campaigns."""
+        states, latest_s = await self._store.states(), await self._store.latest()
+        found = []
+        for name in names:
+            windows = tuple(_counted(one) for one in await self._store.ledger(name))
+            standing = states.get(name)
+            self.known.add(name)
+            if standing is None:
+                if windows or latest_s is not None:
+                    stopped = CampaignState.STOPPED
+                    found.append(say.Remembered(name, stopped, latest_s or 0.0, "", "", {}, windows, latest_s))
+                continue
+            found.append(
+                say.Remembered(
+                    name,
+                    standing.state,
+                    standing.since,
+                    standing.by,
+                    standing.reason,
+                    standing.statistics,
+                    windows,
+                    latest_s,
+                )
+            )
+        return found
+
+    async def claim(self, wish: say.Claim, terms: Terms, epoch: int, now_s: float) -> say.Claimed:
+        """Claim contacts, and learn what the gate asks of them."""
+        campaign = terms.campaign
+        wanted = {StoredKind(kind.value): count for kind, count in wish.wanted.items()}
+        most = max(wanted.values(), default=0)
+        taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents)
+        pairs = [(one.contact.contact, one.number) for one in taken]
+        histories = await self._store.histories(pairs, 0.0) if pairs else {}
+        numbers = [one.number for one in taken]
+        hits = await self._store.do_not_call(numbers, scopes_of(campaign.name, campaign.client), now_s) if taken else {}
+        calls, short = await self._short_calls(terms, now_s)
+        found = tuple(
+            self._ready(one, campaign.name, histories[one.contact.contact, one.number], hits.get(one.number, []), now_s)
+            for one in taken
+        )
+        return say.Claimed(campaign.name, found, len(taken) >= most, calls, short)
+
+    async def _short_calls(self, terms: Terms, now_s: float) -> tuple[int, int]:
+        rule = terms.rules.short_calls
+        if rule is None:
+            return 0, 0
+        name = terms.campaign.name
+        at_s, calls, short = self._short.get(name, (float("-inf"), 0, 0))
+        if not 0 <= now_s - at_s < SHORT_FACTS_S:
+            here = datetime.fromtimestamp(now_s, ZoneInfo(terms.campaign.zone))
+            midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+            calls, short = await self._store.calls_since(midnight.timestamp(), rule.short_s)
+            self._short[name] = (now_s, calls, short)
+        return calls, short
+
+    def _ready(self, one: Claimed, campaign: str, history: History, hits: Sequence[Entry], now_s: float) -> say.Ready:
+        kind, contact = Kind(one.kind.value), one.contact
+        segment = contact.list
+        due_s = 0.0 if one.due_at is None else one.due_at
+        times = [seen.committed_at for seen in (*history.of_contact, *history.of_number)]
+        return say.Ready(
+            Piece(contact, one.number, kind, due_s, one.order, one.agent, segment),
+            now_s,
+            {one.number: zones_of(one.number)},
+            tuple(seen.committed_at for seen in history.of_number),
+            tuple(seen.committed_at for seen in history.of_contact),
+            self._tried(campaign, contact, [seen for seen in history.of_contact if seen.campaign == campaign]),
+            sum(seen.campaign == campaign for seen in history.of_number),
+            tuple(sorted({hit.scope for hit in hits})),
+            history.abandoned_at,
+            history.served_at,
+            one.callback,
+            max((*times, one.last_at or 0.0), default=None) or None,
+        )
+
+    def _tried(self, campaign: str, contact: Contact | None, seen: Sequence[Any]) -> tuple[say.Tried, ...]:
+        """Attempts may be kept with hashes in place of numbers."""
+        plain = {self._sealed(one.number): one.number for one in contact.numbers} if contact is not None else {}
+        return tuple(
+            say.Tried(plain.get(one.number, one.number), None if one.outcome is None else AttemptOutcome(one.outcome))
+            for one in seen
+            if one.campaign == campaign
+        )
+
+    def _number(self, one: Open, contact: Contact | None) -> str:
+        """The number itself, where its hash was kept."""
+        own = contact.numbers if contact is not None else ()
+        return next((n.number for n in own if one.number in (n.number, self._sealed(n.number))), one.number)
+
+    async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
+        """Make a batch durable. An empty one asks whether that is possible."""
+        turn = Turn(
+            batch.progress,
+            [_entry(one) for one in batch.opt_outs],
+            [_settled(one) for one in batch.ended],
+            batch.releases,
+            [(contact, State.DONE if done else State.BLOCKED) for contact, done in batch.blocks],
+            [_attempt(one) for one in batch.made],
+            {name: [_window(one) for one in windows] for name, windows in batch.ledgers.items()},
+        )  # fmt: skip
+        found = await self._store.take_turn(turn, epoch, now_s)
+        return say.Written(found.recorded, found.do_not_call, found.unclaimed)
+
+    async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now_s: float) -> None:
+        """Have it known in the next life."""
+        await self._store.set_state(campaign, state, by, reason, now_s)
+
+    async def save(self, campaign: str, statistics: Mapping[str, Any], now_s: float) -> None:
+        """Keep what a campaign has learnt."""
+        await self._store.save_statistics(campaign, statistics, now_s)
+
+    async def close(self) -> None:
+        """Let the database go."""
+        await self._store.close()
+
+
+def _counted(one: Window) -> say.Counted:
+    return say.Counted(one.window, one.key, one.answered, one.abandoned, one.misjudged, one.unknown, one.in_flight)
+
+
+def _window(one: say.Counted) -> Window:
+    return Window(one.span, one.key, one.answered, one.abandoned, one.misjudged, one.unknown, one.in_flight)
+
+
+def _entry(one: say.OptOut) -> Entry:
+    return Entry(one.number, one.scope, f"attempt:{one.attempt}", "opted out", one.at_s, "service")
+
+
+def _attempt(one: say.Made) -> Attempt:
+    return Attempt(
+        one.attempt, one.campaign, one.contact, one.number, one.mode, one.caller_id, one.trunk, one.node, one.callback,
+        one.client, one.facts,
+    )  # fmt: skip
+
+
+def _settled(one: say.Ended) -> Settled:
+    after = (
+        Again(one.due_s, one.number) if one.due_s is not None else Over(State.BLOCKED if one.blocked else State.DONE)
+    )
+    return Settled(
+        one.attempt,
+        one.outcome,
+        one.ended_s,
+        after,
+        dialled_at=one.dialled_s,
+        rang_at=one.rang_s,
+        answered_at=one.answered_s,
+        cause=one.cause,
+        call=one.call,
+        agent=one.agent,
+        message=one.message,
+    )

@@ -1,0 +1,295 @@
+"""What the core is told and what it asks for, besides the words of `acd.domain.outbound`. Frozen; times are UTC seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from acd.dialer.gate import Terms
+from acd.dialer.work import Kind, Piece
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
+from acd.domain.outbound import OutboundCommand
+from acd.domain.states import AgentState
+
+Stage = Literal["idle", "talking", "wrapping"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An agent who is there: which campaigns he serves, what he does, since when."""
+
+    agent: str
+    lines: tuple[str, ...]
+    stage: Stage
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An earlier attempt at a contact in this campaign."""
+
+    number: str
+    outcome: AttemptOutcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A contact that this life has claimed, with what the gate asks of the past, as it was at ``read_s``. Fields as those
+    of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number."""
+
+    piece: Piece
+    read_s: float
+    zones: Mapping[str, tuple[str, ...]]
+    number_s: tuple[float, ...] = ()
+    contact_s: tuple[float, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    number_attempts: int = 0
+    do_not_call: tuple[str, ...] = ()
+    abandoned_s: float | None = None
+    served_s: float | None = None
+    callback: int | None = None
+    latest_s: float | None = None
+
+    @property
+    def contact(self) -> Contact:
+        """Whom."""
+        return self.piece.contact
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counts of one window of a ledger. ``key``: which of its kind."""
+
+    span: str
+    key: int
+    answered: float
+    abandoned: float
+    misjudged: float
+    unknown: float
+    in_flight: int
+
+
+# -- told ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Base of what the core is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defined(Told):
+    """These campaigns there are from now on, with their terms. ``nodes``: every node there is."""
+
+    terms: tuple[Terms, ...]
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered(Told):
+    """What is known of a campaign from earlier lives. ``statistics``: as the core gave it."""
+
+    campaign: str
+    state: CampaignState
+    since_s: float
+    by: str
+    reason: str
+    statistics: Mapping[str, Any]
+    windows: tuple[Counted, ...]
+    latest_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Told):
+    """An attempt of an earlier life that nobody has settled. ``contact`` is None if it is no longer there."""
+
+    attempt: str
+    campaign: str
+    contact: Contact | None
+    contact_id: int
+    number: str
+    node: str
+    trunk: str
+    committed_s: float
+    answered_s: float | None = None
+    agent: str | None = None
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateSet(Told):
+    """Somebody has a campaign run, pause or stop; durable already. ``now``: lines that ring are hung up too."""
+
+    campaign: str
+    state: CampaignState
+    by: str
+    reason: str
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Told):
+    """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
+    gate's. ``more``: there may be more that are due."""
+
+    campaign: str
+    found: tuple[Ready, ...] | None
+    more: bool = True
+    calls_today: int = 0
+    short_today: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Told):
+    """A batch is durable. ``recorded``: attempts that may be dialled now; ``refused``: numbers that are not to be called
+    since; ``unclaimed``: attempts at contacts that are no longer ours."""
+
+    recorded: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    unclaimed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotWritten(Told):
+    """Nobody knows whether a batch is durable: nothing in it is dialled, everything in it is said again."""
+
+    batch: Batch
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegan(Told):
+    """An attempt is a call of the floor's now."""
+
+    attempt: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallConnected(Told):
+    """The call of an attempt has an agent."""
+
+    call: str
+    agent: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallGone(Told):
+    """The call of an attempt is over, or was sent away."""
+
+    call: str
+    at_s: float
+    sent_away: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTurned(Told):
+    """An agent's interval began."""
+
+    agent: str
+    at_s: float
+    state: AgentState
+    call: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Told):
+    """The moment to decide. ``seats``: agents who are there; ``lag_s``: how late the event loop is."""
+
+    seats: tuple[Seat, ...]
+    lag_s: float = 0.0
+
+
+# -- asked for -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Carry out a command on the wire."""
+
+    command: OutboundCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks."""
+
+    campaign: str
+    wanted: Mapping[Kind, int]
+    agents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A person should know."""
+
+    kind: str
+    detail: str
+
+
+Action = Do | Claim | Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An attempt to be made durable before it is dialled. ``facts``: what the gate saw."""
+
+    attempt: str
+    campaign: str
+    contact: int
+    number: str
+    mode: str
+    caller_id: str
+    trunk: str
+    node: str
+    callback: int | None
+    client: str | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an attempt came to. ``due_s``: when the contact is to be tried again, at ``number``; None: ``blocked`` or
+    done."""
+
+    attempt: str
+    outcome: AttemptOutcome
+    ended_s: float
+    due_s: float | None
+    number: str | None = None
+    blocked: bool = False
+    dialled_s: float | None = None
+    rang_s: float | None = None
+    answered_s: float | None = None
+    cause: int | None = None
+    call: str | None = None
+    agent: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A number that is not to be called again. ``scope`` as do-not-call's."""
+
+    number: str
+    scope: str
+    attempt: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is to become durable, in one transaction, in this order: what was learnt of attempts in flight, who opted out,
+    what attempts came to, contacts given back (until when) and given up, attempts about to be made; and the ledgers as they
+    are then."""
+
+    progress: tuple[tuple[str, Mapping[str, float | str]], ...] = ()
+    opt_outs: tuple[OptOut, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    releases: tuple[tuple[int, float | None], ...] = ()
+    blocks: tuple[tuple[int, bool], ...] = ()
+    """contact, and whether it is done (else blocked)"""
+    made: tuple[Made, ...] = ()
+    ledgers: Mapping[str, tuple[Counted, ...]] = field(default_factory=dict)

@@ -1,0 +1,115 @@
+"""One turn of the service's dialling as one transaction: what was learnt, what attempts came to, contacts given back, and
+the attempts that are dialled next. Functions within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.store.outbound import attempts as of
+from acd.store.outbound import contacts, donotcall, work
+from acd.store.outbound.attempts import Attempt, Recorded, Settled
+from acd.store.outbound.bulk import pieces
+from acd.store.outbound.campaigns import Window, save_ledger
+from acd.store.outbound.contacts import State
+from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.tables import attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """In the order in which it is done. ``progress``: of attempts in flight, as `attempts.progress`; ``releases``: contact
+    and until when (None: as it was); ``blocks``: contact and what it is then; ``ledgers`` as they are afterwards."""
+
+    progress: Sequence[tuple[str, Mapping[str, float | str]]] = ()
+    opt_outs: Sequence[Entry] = ()
+    ended: Sequence[Settled] = ()
+    releases: Sequence[tuple[int, float | None]] = ()
+    blocks: Sequence[tuple[int, State]] = ()
+    made: Sequence[Attempt] = ()
+    ledgers: Mapping[str, Sequence[Window]] = field(default_factory=dict)
+
+
+def take(
+    connection: sa.Connection, turn: Turn, epoch: int, now: float, sealed: Sealed, *, hashed: bool = False
+) -> Recorded:
+    """Make a turn durable; which of its attempts may be dialled."""
+    for attempt, known in turn.progress:
+        of.progress(connection, attempt, **known)
+    donotcall.add(connection, turn.opt_outs, sealed)
+    of.settle(connection, turn.ended, sealed, hashed=hashed)
+    until: defaultdict[float | None, list[int]] = defaultdict(list)
+    for contact, due_at in turn.releases:
+        until[due_at].append(contact)
+    for due_at, ids in until.items():
+        work.release(connection, ids, epoch, due_at)
+    states: defaultdict[State, list[int]] = defaultdict(list)
+    for contact, state in turn.blocks:
+        states[state].append(contact)
+    for state, ids in states.items():
+        work.block(connection, ids, epoch, now, state)
+    recorded = of.record(connection, turn.made, epoch, now, sealed, hashed=hashed) if turn.made else Recorded(())
+    for campaign, windows in turn.ledgers.items():
+        save_ledger(connection, campaign, windows, now)
+    return recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt that nobody has settled, with its contact as `contacts.rows_of` (None: it is no longer there)."""
+
+    attempt: str
+    campaign: str
+    contact: int
+    position: int
+    number: str
+    node: str
+    trunk: str
+    committed_at: float
+    answered_at: float | None
+    agent: str | None
+    row: Mapping[str, object] | None
+
+
+def left_open(connection: sa.Connection) -> list[Open]:
+    """What earlier lives left in flight."""
+    made = of.in_flight(connection)
+    ids = [one["contact"] for one in made]
+    rows = {row["contact"]: row for some in pieces(ids) for row in contacts.rows_of(connection, some)}
+    names = (
+        "attempt",
+        "campaign",
+        "contact",
+        "position",
+        "number",
+        "node",
+        "trunk",
+        "committed_at",
+        "answered_at",
+        "agent",
+    )
+    return [Open(**{name: one[name] for name in names}, row=rows.get(one["contact"])) for one in made]
+
+
+def latest(connection: sa.Connection) -> float | None:
+    """When the last attempt that was ever made was committed."""
+    query = sa.select(attempts.c.committed_at).order_by(attempts.c.attempt.desc()).limit(1)
+    return connection.execute(query).scalar()
+
+
+def calls_since(connection: sa.Connection, since: float, short_s: float) -> tuple[int, int]:
+    """Attempts committed since then, of all campaigns, and how many of them were answered for no longer than so."""
+    length: Any
+    if connection.dialect.name == "postgresql":
+        length = sa.func.extract("epoch", attempts.c.ended_at - attempts.c.answered_at)
+    else:
+        days = sa.func.julianday(attempts.c.ended_at) - sa.func.julianday(attempts.c.answered_at)
+        length = days * 86_400.0
+    short = sa.and_(attempts.c.answered_at.is_not(None), attempts.c.ended_at.is_not(None), length <= short_s)
+    query = sa.select(sa.func.count(), sa.func.sum(sa.case((short, 1), else_=0)))
+    many, few = connection.execute(query.where(attempts.c.committed_at >= since)).one()
+    return int(many), int(few or 0)

@@ -1,0 +1,210 @@
+"""The dialler in virtual time: what must hold whatever people, the store and the controller do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from acd.domain import outbound as wire
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.outbound import words as say
+from outbound.dialkit import NODE, UTC_0, World, campaign, terms
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.POWER, Mode.PREDICTIVE])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everybody_is_dialled_once_at_a_time_and_every_attempt_comes_to_something(mode: Mode, seed: int) -> None:
+    world = World(terms(campaign(mode=mode, ratio=2.0)), seed=seed)
+    world.run(600.0)
+    assert len(world.placed) > 50
+    world.stop()
+    outcomes = list(world.kept.outcomes.values())
+    assert outcomes.count(AttemptOutcome.ANSWERED) == world.truth["served"]
+    assert outcomes.count(AttemptOutcome.ABANDONED) == world.truth["abandoned"]
+    assert world.charged() == (world.truth["answered"], world.truth["abandoned"])
+    assert max(world.by_contact.values()) <= campaign().attempts
+
+
+def test_progressive_never_has_more_lines_than_idle_agents() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=4)
+    most = 0
+    for s in range(1, 300):
+        world.run(float(s))
+        most = max(most, len(world.lines))
+    assert most == 4
+    assert world.truth["abandoned"] == 0
+    world.stop()
+
+
+def test_predictive_reaches_more_people_and_keeps_to_the_law() -> None:
+    served = {}
+    for mode in (Mode.PROGRESSIVE, Mode.PREDICTIVE):
+        world = World(terms(campaign(mode=mode)), contacts=1_500, agents=10, seed=5)
+        world.run(1_800.0)
+        served[mode] = world.truth["served"]
+        world.stop()
+        answered, charged = world.charged()
+        assert charged <= max(1.0, 0.03 * answered)
+    assert served[Mode.PREDICTIVE] > 1.1 * served[Mode.PROGRESSIVE]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_crash_at_any_point_loses_and_doubles_nothing(seed: int) -> None:
+    world = World(terms(campaign(mode=Mode.POWER, ratio=2.5)), seed=seed, contacts=150)
+    at = 0.0
+    for _ in range(4):
+        at += 20.0 + world.random.random() * 30.0
+        world.run(at)
+        world.crash()
+        at += world.random.choice([0.001, 0.5, 3.0, 40.0])
+        world.run(at)
+        world.begin()
+    world.run(at + 60.0)
+    world.stop()
+    outcomes = list(world.kept.outcomes.values())
+    answered, charged = world.charged()
+    # Whoever was abandoned while nobody looked is at least charged as one of whom nobody knows
+    assert charged >= outcomes.count(AttemptOutcome.ABANDONED) + outcomes.count(AttemptOutcome.UNKNOWN)
+    assert charged >= world.truth["abandoned"] - 1e-9
+    assert answered <= world.truth["answered"]
+    assert max(world.by_contact.values()) <= campaign().attempts
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_nobody_is_dialled_while_the_store_is_away(in_doubt: bool) -> None:
+    world = World(terms(campaign()), failing=lambda s: 40.0 <= s < 70.0 and not in_doubt)
+    world.run(40.0)
+    world.kept.in_doubt = in_doubt
+    world.run(41.0)
+    before = len(world.placed)
+    assert before > 5
+    world.run(70.0)
+    assert len(world.placed) == before
+    why = world.core.held_up(world.now)
+    assert why is not None
+    assert why[0] == "database"
+    world.kept.in_doubt = False
+    world.run(160.0)
+    assert len(world.placed) > before
+    world.stop()
+    assert len(world.placed) + sum(a not in world.placed for a in world.kept.attempts) == len(world.kept.attempts)
+
+
+def test_nobody_is_dialled_while_the_node_is_away_or_the_loop_lags_or_the_clock_goes_back() -> None:
+    world = World(terms(campaign()))
+    world.run(20.0)
+    world.tell(wire.OutboundLost(UTC_0 + world.s, NODE))
+    before = len(world.placed)
+    world.run(40.0)
+    assert len(world.placed) == before
+    world.tell(wire.OutboundSeen(UTC_0 + world.s, NODE, (), True), look=False)
+    world.tell(wire.OutboundBack(UTC_0 + world.s, NODE))
+    world.run(60.0)
+    assert len(world.placed) > before
+    world.core.handle(say.Look(world.seats(), 0.3), world.now)
+    assert (world.core.held_up(world.now) or ("",))[0] == "lag"
+    assert world.core.held_up(world.now._replace(mono=world.now.mono + 2.0)) is None
+    assert (world.core.held_up(world.now._replace(utc=world.now.utc - 2.0, mono=world.now.mono + 9)) or ("",))[
+        0
+    ] == "clock"
+
+
+def test_who_stands_on_do_not_call_since_is_not_dialled() -> None:
+    world = World(terms(campaign()), contacts=60)
+    world.kept.do_not_call = {f"+4930{1_000_000 + number}" for number in range(1, 40)}
+    world.run(300.0)
+    assert world.placed
+    world.stop()
+    assert {world.kept.attempts[a].contact for a in world.kept.attempts} <= set(range(40, 61))
+    assert world.kept.rows[1].state == "blocked"
+
+
+def test_a_stopped_campaign_leaves_ringing_lines_to_ring_unless_it_is_to_stop_now() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), answers=0.0)
+    world.run(10.0)
+    ringing = len(world.lines)
+    assert ringing
+    world.tell(say.StateSet("win", CampaignState.STOPPED, "anna", ""))
+    world.run(11.0)
+    assert len(world.lines) >= ringing - 2
+    world.tell(say.StateSet("win", CampaignState.RUNNING, "anna", ""))
+    world.run(45.0)
+    assert world.lines
+    world.tell(say.StateSet("win", CampaignState.STOPPED, "anna", "", now=True))
+    world.run(45.3)
+    assert not world.lines
+    world.stop()
+
+
+def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
+    world.run(60.0)
+    assert "trunk_rests" in world.alarms
+    # 3 fail, then one after each rest of 5, 10, 20... s, as the agents at hand allow
+    assert len(world.placed) <= 3 + 3 * 4
+    world.stop()
+
+
+def test_two_campaigns_share_agents_by_weight() -> None:
+    fast = terms(campaign("fast", mode=Mode.PROGRESSIVE, weight=3.0))
+    slow = terms(campaign("slow", mode=Mode.PROGRESSIVE, weight=1.0))
+    world = World(fast, slow, contacts=4_000, agents=8, seed=3)
+    world.run(1_200.0)
+    dialled = [world.kept.attempts[a].campaign for a in world.placed]
+    share = dialled.count("fast") / len(dialled)
+    assert 0.68 < share < 0.82
+    assert world.truth["abandoned"] == 0
+    world.stop()
+
+
+def test_a_campaign_of_a_higher_priority_comes_first() -> None:
+    first = terms(campaign("first", mode=Mode.PROGRESSIVE, priority=1))
+    later = terms(campaign("later", mode=Mode.PROGRESSIVE))
+    world = World(first, later, contacts=2_000, agents=5)
+    world.run(200.0)
+    dialled = [world.kept.attempts[a].campaign for a in world.placed]
+    assert dialled.count("later") <= 5
+    assert dialled.count("first") > 30
+
+
+def test_outside_the_hours_the_whole_list_is_not_gone_through() -> None:
+    rules = campaign().rules
+    never = replace(rules, hours=replace(rules.hours, week=(((0, 60),),) * 7))
+    world = World(terms(campaign(rules=never)), contacts=2_000)
+    world.run(300.0)
+    assert not world.placed
+    touched = sum(row.state == "due" for row in world.kept.rows.values())
+    assert 100 <= touched <= 700
+    why = world.core.explain("win", world.now)["why"]
+    assert why[0]["what"] == "gate:hours"
+
+
+def test_a_machine_is_hung_up_on_and_nobody_is_charged() -> None:
+    world = World(terms(campaign(amd=True, mode=Mode.PROGRESSIVE)), answers=0.0, machines=1.0)
+    world.run(60.0)
+    world.stop()
+    assert AttemptOutcome.MACHINE in world.kept.outcomes.values()
+    assert world.charged() == (0.0, 0.0)
+
+
+def test_who_opts_out_is_never_called_again() -> None:
+    world = World(terms(campaign(mode=Mode.POWER, ratio=3.0)), agents=2, contacts=50, answers=0.9)
+    world.run(8.0)
+    attempt = next(iter(world.lines))
+    number = world.lines[attempt].number
+    world.tell(wire.AttemptOptedOut(UTC_0 + world.s, NODE, attempt, "9"))
+    world.run(2_000.0)
+    assert number in world.kept.do_not_call
+    assert sum(command.number == number for command in world.kept.attempts.values()) == 1
+    world.stop()
+
+
+def test_an_agent_who_comes_too_late_serves_a_person_who_counts_as_abandoned() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=1.0, connect_delay_s=2.5)
+    world.run(60.0)
+    world.stop()
+    assert world.truth["served"] > 0
+    assert set(world.kept.outcomes.values()) <= {AttemptOutcome.ANSWERED, AttemptOutcome.DECLINED}
+    answered, charged = world.charged()
+    assert answered == charged == world.truth["served"]
