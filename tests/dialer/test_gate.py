@@ -138,6 +138,9 @@ def test_days_of_the_year_with_hours_of_their_own() -> None:
     now_s = at("2026-12-24T18:30")
     assert refused(ask(by, contact=given, now_s=now_s)) == ("hours", at("2026-12-25T09:00"))
     assert isinstance(ask(by, contact=given, now_s=now_s - 1), Permit)
+    assert refused(ask(by, contact=given, now_s=at("2026-12-24T08:00"))) == ("hours", at("2026-12-24T09:00"))
+    sunday = at("2025-05-04T12:00")
+    assert refused(ask(by, contact=given, now_s=sunday)) == ("hours", at("2025-05-05T09:00"))
 
 
 def test_the_campaigns_own_hours() -> None:
