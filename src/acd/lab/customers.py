@@ -90,7 +90,7 @@ class _Dialog:
     sequence: int = 0
     stamp: int = 0
     ssrc: int = 0
-    keys: list[tuple[float, str]] = field(default_factory=list)
+    own: str = field(default_factory=lambda: secrets.token_hex(6))
 
 
 class Customers(asyncio.DatagramProtocol):
@@ -315,7 +315,7 @@ class Customers(asyncio.DatagramProtocol):
             return
         head = [
             f"BYE {dialog.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {HOST}:{self.port};rport;branch=z9hG4bK{id(dialog):x}bye",
+            f"Via: SIP/2.0/UDP {HOST}:{self.port};rport;branch=z9hG4bK{dialog.own}",
             f"From: {dialog.local}",
             f"To: {dialog.remote}",
             f"Call-ID: {dialog.call_id}",
