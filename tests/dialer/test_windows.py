@@ -11,7 +11,8 @@ from gatekit import at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.dialer.publicdays import known, public_holidays
+from acd.dialer import publicdays
+from acd.dialer.publicdays import known, prepare, public_holidays
 from acd.dialer.windows import Wall, both, calling_ranges, closed_by, next_allowed, welcome
 from acd.domain.dialrules import CallingHours
 from acd.domain.hours import Range
@@ -141,6 +142,16 @@ def test_holidays_of_countries_and_their_regions() -> None:
     assert not public_holidays(None, None)(date(2026, 12, 25))
     assert not public_holidays("XX", "../..")(date(2026, 12, 25))
     assert (known("DE"), known("XX")) == (True, False)
+
+
+def test_what_was_prepared_is_not_worked_out_again() -> None:
+    prepare("PT", None, 2031)
+    before = publicdays._days.cache_info().misses
+    assert public_holidays("PT", None)(date(2031, 4, 25))
+    assert public_holidays("PT", None)(date(2032, 4, 25))
+    assert publicdays._days.cache_info().misses == before
+    prepare(None, None, 2031)
+    assert publicdays._days.cache_info().misses == before
 
 
 @pytest.mark.parametrize(

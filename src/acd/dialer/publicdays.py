@@ -37,6 +37,14 @@ def public_holidays(country: str | None, region: str | None) -> Holidays:
     return is_holiday
 
 
+def prepare(country: str | None, region: str | None, year: int) -> None:
+    """Work out a place's holidays of ``year`` and the next beforehand: the first time takes up to a second, which an event
+    loop should not wait for. May be called from a thread."""
+    holidays = public_holidays(country, region)
+    for wanted in (year, year + 1):
+        holidays(date(wanted, 1, 2))
+
+
 def _none(day: date) -> bool:
     return False
 
