@@ -29,7 +29,14 @@ NOON = at("2026-06-10T12:00")
 
 
 def contact(**changes: Any) -> Contact:
-    given = {"contact": 1, "list": "spring", "key": "1", "name": "Ida", "numbers": (ContactNumber(NUMBER),)}
+    given = {
+        "contact": 1,
+        "list": "spring",
+        "key": "1",
+        "name": "Ida",
+        "numbers": (ContactNumber(NUMBER),),
+        "country": "DE",
+    }
     return Contact(**(given | changes))
 
 

@@ -119,6 +119,12 @@ def test_a_place_that_nobody_knows_is_not_called(zone: str) -> None:
     assert refused(ask(contact=contact(zone=zone))) == ("place_unknown", None)
 
 
+def test_where_holidays_count_it_must_be_known_whose() -> None:
+    nowhere = contact(country=None)
+    assert refused(ask(terms("it"), contact=nowhere)) == ("place_unknown", None)
+    assert isinstance(ask(contact=nowhere), Permit), "no rule of the United States"
+
+
 def test_public_holidays_of_the_place() -> None:
     def holidays(day: date) -> bool:
         return day == date(2026, 6, 10)

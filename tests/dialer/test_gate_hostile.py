@@ -128,6 +128,8 @@ def forbidden(
     known = [stored.abandoned.get(number), stored.served.get(number), stored.opted_out.get(int(person.key))]
     if any(at is not None and at > now_s for at in known):
         found.append("clock")
+    if law in NO_HOLIDAYS and person.country is None:
+        found.append("holidays unknown")
     if number in stored.do_not_call or int(person.key) in stored.opted_out:
         found.append("unwanted")
     if law in ("nl", "pl", "strict"):
@@ -191,6 +193,7 @@ def people(draw: st.DrawFn, start_s: float) -> list[Contact]:
             "Ida",
             tuple(ContactNumber(one) for one in NUMBERS),
             zone=draw(st.one_of(st.none(), st.sampled_from(ZONES))),
+            country=draw(st.sampled_from(["IT", "IT", "IT", None])),
             consent_at=draw(when),
             consent_until=draw(when),
             customer_until=draw(long_ago),

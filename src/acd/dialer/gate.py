@@ -10,7 +10,7 @@ checks have a fixed order, and the first that refuses speaks:
  5. ``consent``        there is none, or it has ended, and the person is no customer
  6. ``in_progress``    the person is being called, or talks to an agent
  7. ``exhausted``      as many attempts as the campaign makes, at the contact or at the number
- 8. ``place_unknown``  nobody knows which clock hangs where the person is
+ 8. ``place_unknown``  nobody knows which clock hangs where the person is, or whose public holidays count there
  9. ``hours``          outside the calling hours at a place where the person may be
 10. ``holiday``        a public holiday there
 11. ``schedule``       outside the campaign's own hours
@@ -282,6 +282,8 @@ def _time(
     holidays: Holidays,
     now_s: float,
 ) -> Refusal | None:
+    if unknown is None and terms.rules.hours.holiday is not None and facts.contact.country is None:
+        unknown = "nobody knows in which country the person is, and so which days are public holidays"
     if unknown is not None:
         return Refusal(Reason.PLACE_UNKNOWN, None, unknown)
     ranges_of = calling_ranges(terms.rules.hours, holidays)
