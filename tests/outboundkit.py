@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from acd.asterisk.agi.server import FastAgiServer
 from acd.asterisk.node import Node, NodeSettings
@@ -148,14 +148,19 @@ async def station(
     numbers: Mapping[str, str] | None = None,
     *,
     mix: str = "answer",
+    chooser: Chooser | None = None,
+    log: IO[str] | None = None,
     endpoints: str = "",
     dialplan: str = "",
     options: AsteriskOptions | None = None,
     extra_files: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Station]:
-    """Everything up: ``numbers`` (4930*: busy) reach customers as `customer_words` says, others those of ``mix``."""
-    chooser = Chooser({parse_customer(mix): 1.0}, {key: parse_customer(text) for key, text in (numbers or {}).items()})
-    customers = await Customers.open(chooser)
+    """Everything up: ``numbers`` (4930*: busy) reach customers as `customer_words` says, others those of ``mix``; or all
+    those of ``chooser``. ``log`` is the customers'."""
+    chooser = chooser or Chooser(
+        {parse_customer(mix): 1.0}, {key: parse_customer(text) for key, text in (numbers or {}).items()}
+    )
+    customers = await Customers.open(chooser, log=log)
     ports, (agi_port,) = AsteriskPorts.free(), _free(1)
     asterisk = LabAsterisk(
         folder / "asterisk",

@@ -116,7 +116,7 @@ def test_an_unknown_part_is_refused() -> None:
 
 def test_help_of_every_command() -> None:
     names = lab.list_commands(click.Context(lab))
-    assert {"install", "start", "stop", "status", "cli", "call", "phones"} == set(names)
+    assert {"install", "start", "stop", "status", "cli", "call", "phones", "customers"} == set(names)
     for command in ([], *([name] for name in names)):
         result = CliRunner().invoke(lab, [*command, "--help"])
         assert result.exit_code == 0

@@ -40,7 +40,7 @@ class _Counted(Protocol):
     def counts(self) -> SippCounts: ...
 
 
-def _weighted(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+def weighted(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
     """``TEXT`` or ``TEXT=WEIGHT``, as often as given."""
     weights: dict[str, float] = {}
     for value in values:
@@ -52,7 +52,7 @@ def _weighted(_context: click.Context, _parameter: click.Parameter, values: tupl
     return weights
 
 
-def _json_wanted(context: click.Context, given: bool) -> bool:
+def json_wanted(context: click.Context, given: bool) -> bool:
     return given or bool(getattr(context.find_root().obj, "json", False))
 
 
@@ -123,14 +123,14 @@ def _rows(counts: SippCounts) -> list[tuple[str, str]]:
     return rows + [(f"failed: {kind}", str(count)) for kind, count in counts.failures.items()]
 
 
-def _table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     table = Table(title=title, show_header=False, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(name, value)
     return table
 
 
-async def _watch(
+async def watch(
     title: str, subject: _Counted, end: Awaitable[Any], as_json: bool, timeout_s: float | None = None
 ) -> None:
     """Show the counts until ``end`` is over, time is up, or somebody presses Ctrl-C (or sends SIGTERM)."""
@@ -153,7 +153,7 @@ async def _watch(
                 if done or (deadline is not None and loop.time() >= deadline):
                     return
                 if live is not None:
-                    live.update(_table(title, _rows(subject.counts())))
+                    live.update(table(title, _rows(subject.counts())))
     finally:
         for wait in waits:
             wait.cancel()
@@ -172,7 +172,7 @@ def _report(context: click.Context, title: str, result: SippResult, as_json: boo
             times = " / ".join(f"{result.percentile_ms(percent):.1f}" for percent in (50, 90, 99))
             rows.append(("INVITE to answer, p50 / p90 / p99", f"{times} ms"))
         rows.append(("lost", str(result.lost)))
-        Console(highlight=False, soft_wrap=True).print(_table(title, rows))
+        Console(highlight=False, soft_wrap=True).print(table(title, rows))
         for error in result.errors[:5]:
             click.echo(f"  {error}", err=True)
     context.exit(1 if result.lost else 0)
@@ -202,7 +202,7 @@ def _common(command: _Decorated) -> _Decorated:
 
 
 @click.command("call")
-@click.option("--to", "to", multiple=True, required=True, callback=_weighted, help="Number to call, or NUMBER=WEIGHT.")
+@click.option("--to", "to", multiple=True, required=True, callback=weighted, help="Number to call, or NUMBER=WEIGHT.")
 @click.option("--count", type=click.IntRange(1, MAX_CALLS), default=1, show_default=True, help="How many calls.")
 @click.option("--rate", type=click.FloatRange(0.01, 2000), default=1.0, show_default=True, help="Calls a second.")
 @click.option("--at-once", type=click.IntRange(1), help="At most so many at a time.")
@@ -212,7 +212,7 @@ def _common(command: _Decorated) -> _Decorated:
     multiple=True,
     default=("until-bye",),
     show_default=True,
-    callback=_weighted,
+    callback=weighted,
     help="What the callers do: until-bye, talk:30, patience:10, dtmf:12#, refused, joined by +; or BEHAVIOUR=WEIGHT.",
 )
 @click.option("--number", "numbers", multiple=True, help="The caller's number (several: in turn).")
@@ -264,13 +264,13 @@ def call(
             calls, rate, port, _port_run(CallGenerator.PORTS), command, folder, at_once=at_once, env=env
         )
         await generator.start()
-        as_json_now = _json_wanted(context, as_json)
-        await _watch(f"{count} calls, {rate:g} a second", generator, generator.wait(), as_json_now, timeout_s)
+        as_json_now = json_wanted(context, as_json)
+        await watch(f"{count} calls, {rate:g} a second", generator, generator.wait(), as_json_now, timeout_s)
         return await generator.stop(0)
 
     with _folder(keep) as folder:
         result = asyncio.run(run(folder))
-    _report(context, "Calls", result, _json_wanted(context, as_json))
+    _report(context, "Calls", result, json_wanted(context, as_json))
 
 
 @click.command("phones")
@@ -315,7 +315,7 @@ def phones(
         try:
             await bank.register()
             title = f"{len(played)} phones; Ctrl-C ends it"
-            await _watch(title, bank, asyncio.Event().wait(), _json_wanted(context, as_json), for_s)
+            await watch(title, bank, asyncio.Event().wait(), json_wanted(context, as_json), for_s)
             await bank.unregister()
         finally:
             result = await bank.stop()
@@ -323,7 +323,7 @@ def phones(
 
     with _folder(keep) as folder:
         result = asyncio.run(run(folder))
-    _report(context, "Phones", result, _json_wanted(context, as_json))
+    _report(context, "Phones", result, json_wanted(context, as_json))
 
 
 commands: list[click.Command] = [call, phones]

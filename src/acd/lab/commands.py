@@ -24,7 +24,7 @@ from rich.table import Table
 
 from acd.domain.errors import AcdError, LabError
 from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk, find_program
-from acd.lab.asterisk_files import is_free
+from acd.lab.asterisk_files import free_ports, is_free
 from acd.lab.parts import PARTS, ensure, installed
 from acd.lab.paths import cache_dir, make_dir, shared_file
 from acd.lab.progress import ProgressLine
@@ -42,11 +42,13 @@ _STATE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class LabState:
-    """What a later command needs to know of a lab; no secrets. ``phones`` are the names of endpoints."""
+    """What a later command needs to know of a lab; no secrets. ``phones`` are the names of endpoints; ``customers``: the UDP
+    port to which the trunk ``carrier`` calls (0: it has none)."""
 
     ports: AsteriskPorts
     program: AsteriskProgram
     phones: tuple[str, ...]
+    customers: int = 0
 
     def save(self, directory: Path) -> None:
         """Write ``lab.json``, whole or not at all."""
@@ -58,6 +60,7 @@ class LabState:
             "variables": dict(self.program.variables),
         }
         state = {"version": _STATE_VERSION, "ports": asdict(self.ports), "program": program, "phones": self.phones}
+        state["customers"] = self.customers
         fresh = directory / f".{STATE_FILE}"
         fresh.write_text(json.dumps(state, indent=1))
         fresh.replace(directory / STATE_FILE)
@@ -83,7 +86,7 @@ class LabState:
                 program["version"],
                 program["variables"],
             )
-            return cls(AsteriskPorts(**state["ports"]), found, tuple(state["phones"]))
+            return cls(AsteriskPorts(**state["ports"]), found, tuple(state["phones"]), int(state.get("customers", 0)))
         except (KeyError, TypeError, ValueError) as error:
             raise LabError(f"{path} was written by another version of acd ({error}); delete it") from error
 
@@ -160,7 +163,11 @@ def _print(as_json: bool, value: dict[str, object], title: str, rows: Iterable[t
 class _LabGroup(click.Group):
     """The group, with the commands of callers and phones beside its own; those are imported when they are used."""
 
-    _elsewhere: ClassVar[dict[str, str]] = {"call": "acd.lab.call_commands", "phones": "acd.lab.call_commands"}
+    _elsewhere: ClassVar[dict[str, str]] = {
+        "call": "acd.lab.call_commands",
+        "phones": "acd.lab.call_commands",
+        "customers": "acd.lab.customer_commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._elsewhere])
@@ -187,6 +194,7 @@ def lab() -> None:
       acd lab cli "pjsip show contacts"
       acd lab phones               let its phones answer
       acd lab call --to 5551000    place a call from outside
+      acd lab customers            be the people who are called at PJSIP/NUMBER@carrier
       acd lab stop
     """
 
@@ -280,19 +288,23 @@ def start(
         free = before.ports
     ports = AsteriskPorts(sip_port or free.sip, ami_port or free.ami, free.rtp_from, free.rtp_to)
     phones, endpoints = _phones(directory, phones_of(floor) if floor else [str(1001 + n) for n in range(count)])
+    from acd.lab.customers import carrier_conf
+
+    customers = before.customers if before is not None and is_free(before.customers) else 0
+    customers = customers or free_ports(1, low=32_701, high=32_767)[0]
     instance = LabAsterisk(
         directory,
         program,
         ports,
         agi_port=agi_port,
         dialplan_files=[shared_file("dialplan/extensions_acd.conf"), *([dialplan] if dialplan else [])],
-        endpoints=endpoints,
+        endpoints=endpoints + "\n" + carrier_conf(customers),
         ami_users=ami_users(directory),
         channelvars=CHANNEL_VARIABLES,
         options=AsteriskOptions(verbose=verbose),
     )
     instance.start()
-    LabState(ports, program, phones).save(directory)
+    LabState(ports, program, phones, customers).save(directory)
     write_service_files(directory, ports, agi_port, phones, floor=floor)
     _show(context, directory, as_json)
 
@@ -348,6 +360,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
             "ami_users": [CALL_USER, LOOK_USER, COMMAND_USER],
             "secrets": str(directory / "secrets"),
             "phones": list(state.phones),
+            "customers": f"127.0.0.1:{state.customers}" if state.customers else None,
             "log": str(instance.log_file),
         }
         rows += [
@@ -356,6 +369,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
             ("manager", f"127.0.0.1:{state.ports.ami}, users {CALL_USER}, {LOOK_USER}, {COMMAND_USER}"),
             ("secrets", f"{directory / 'secrets'} (a file for each user and phone)"),
             ("phones", _range(state.phones)),
+            ("customers", f"PJSIP/NUMBER@carrier calls 127.0.0.1:{state.customers} (acd lab customers answers there)"),
             ("log", str(instance.log_file)),
             ("acd.toml", f"{directory / 'acd.toml'} (acd --config ... db upgrade, then serve)"),
         ]

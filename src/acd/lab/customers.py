@@ -94,7 +94,8 @@ class _Dialog:
 
 
 class Customers(asyncio.DatagramProtocol):
-    """Made by ``open``. ``calls``: all that were over or are under way, in their order; ``on_over`` is told of each end."""
+    """Made by ``open``. ``calls``: all that were over or are under way, in their order; ``counts``: how many were called,
+    answered, refused, cancelled, unanswered, broken so far; ``on_over`` is told of each end."""
 
     def __init__(self, chooser: Chooser, log: IO[str] | None, on_over: Callable[[CustomerCall], None] | None) -> None:
         self.calls: list[CustomerCall] = []
@@ -361,7 +362,8 @@ class Customers(asyncio.DatagramProtocol):
         dialog.over = True
         call = dialog.call
         call.ended, call.by, call.ended_at = how, by, time.time()
-        self.counts[how] += 1
+        if how != "answered":  # counted when he answered
+            self.counts[how] += 1
         self._close_audio(dialog)
         if self._log is not None:
             self._log.write(json.dumps(asdict(call)) + "\n")

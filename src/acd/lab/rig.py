@@ -88,6 +88,7 @@ class RigPlan:
     """What to build. ``floor`` is the content of floor.yaml; ``serve_env`` goes to the service's environment.
 
     ``ami_port`` is where the service finds the manager interface, if something stands between it and Asterisk.
+    ``endpoints``: more text for pjsip.conf, such as a trunk to `customers`.
     """
 
     phones: Sequence[Phone]
@@ -96,8 +97,10 @@ class RigPlan:
     options: AsteriskOptions = field(default_factory=AsteriskOptions)
     extra_files: Mapping[str, str] = field(default_factory=dict)
     serve_env: Mapping[str, str] = field(default_factory=dict)
+    endpoints: str = ""
     database_url: str | None = None
     ami_port: int | None = None
+    endpoints: str = ""
     log_level: str = "info"
     seed: int = 1
 
@@ -158,7 +161,7 @@ class Rig:
             agi_port=self.agi_port,
             dialplan_files=[share_dir("dialplan") / "extensions_acd.conf"],
             dialplan_text=self.plan.dialplan_text,
-            endpoints=self.bank.endpoints,
+            endpoints=self.bank.endpoints + self.plan.endpoints,
             ami_users=[
                 AmiUser.for_calls("acd-calls", self._secrets["calls"]),
                 AmiUser.for_looks("acd-looks", self._secrets["looks"]),
