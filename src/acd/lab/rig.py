@@ -97,10 +97,8 @@ class RigPlan:
     options: AsteriskOptions = field(default_factory=AsteriskOptions)
     extra_files: Mapping[str, str] = field(default_factory=dict)
     serve_env: Mapping[str, str] = field(default_factory=dict)
-    endpoints: str = ""
     database_url: str | None = None
     ami_port: int | None = None
-    endpoints: str = ""
     log_level: str = "info"
     seed: int = 1
 
