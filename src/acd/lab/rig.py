@@ -99,6 +99,7 @@ class RigPlan:
     serve_env: Mapping[str, str] = field(default_factory=dict)
     database_url: str | None = None
     ami_port: int | None = None
+    endpoints: str = ""
     log_level: str = "info"
     seed: int = 1
 
