@@ -92,7 +92,7 @@ def test_nothing_of_the_entry_point_for_everybody_is_said_of_a_call_of_ours() ->
     assert "tier" not in call.attributes
 
 
-@pytest.mark.parametrize(("message", "place"), [(None, "hangup"), ("custom/us", "acd-message,s,1")])
+@pytest.mark.parametrize(("message", "place"), [(None, "hangup"), ("custom/us", "message custom/us")])
 def test_who_got_no_agent_in_time_is_sent_off(message: str | None, place: str) -> None:
     floored = Floored(floor_with(message=message))
     floored.answered()

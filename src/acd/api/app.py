@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from acd.api.campaigns import CampaignHandlers, CampaignsPort
 from acd.api.desk import DETAIL, UNCHANGED, DeskHandlers, DeskPort, audit_middleware, mask_middleware
 from acd.api.errors import RequestError, errors_middleware
 from acd.api.metrics import Counters, FloorCollector, HttpCounts
@@ -289,9 +290,10 @@ def make_app(
     counters: Counters | None = None,
     registry: CollectorRegistry | None = None,
     desk: DeskPort | None = None,
+    campaigns: CampaignsPort | None = None,
 ) -> web.Application:
     """The application for `ApiServer`. ``counters()`` gives further counters by name, asked at every scrape. ``desk``:
-    without it nothing can be said of calls, and nothing is audited or masked.
+    without it nothing can be said of calls, and nothing is audited or masked. ``campaigns``: what is dialled.
 
     ``registry`` is the Prometheus registry to use; without one, a new one is made that has the process' figures too.
     """
@@ -311,6 +313,8 @@ def make_app(
     app.add_routes([*Handlers(floor, records, version).routes(), *probes.routes()])
     if desk is not None:
         app.add_routes(DeskHandlers(desk).routes())
+    if campaigns is not None:
+        app.add_routes(CampaignHandlers(campaigns).routes())
     small = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
     small.add_routes(probes.routes())
     app[PROBES], app[COUNTS], small[COUNTS] = small, counts, counts

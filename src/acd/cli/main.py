@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "queue": ("acd.cli.queue", "queue", "List queues, show one."),
     "agent": ("acd.cli.agent", "agent", "List and show agents, log them in and out; why one has no call."),
     "call": ("acd.cli.call", "call", "List and show calls, explain why one went where it went, pass it on."),
+    "campaign": ("acd.cli.campaign", "campaign", "What is dialled: start, stop, watch, explain, account for it."),
     "report": ("acd.cli.report", "report", "Service levels, agents, abandoned calls...: tables, CSV, Parquet, HTML."),
     "floor": ("acd.cli.floor", "floor", "Which floor.yaml is in force; put a changed one into force."),
     "replay": ("acd.cli.replay", "replay", "Repeat a recorded life, to see that it comes out the same."),

@@ -36,6 +36,7 @@ from acd.cli.context import common_options, options
 from acd.cli.databaseurl import numbering_of, policy_of
 from acd.cli.desk import Desk
 from acd.cli.floorfile import FloorFile
+from acd.cli.outbound import DiallingDesk
 from acd.cli.retentionjob import RetentionJob
 from acd.cli.served import ServedFloor
 from acd.config.floor import LoadedFloor, load_floor
@@ -55,6 +56,7 @@ from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
 from acd.records.seal import load_seal
 from acd.store import Callers, Store, StoreOptions
+from acd.store.outbound.outbound import Outbound
 
 log = logging.getLogger("acd")
 
@@ -112,6 +114,7 @@ class Service:
         self.engine: Engine
         self.file: FloorFile
         self._desk: Desk
+        self._dialling: DiallingDesk
         self._codes: DialCodes
         self._counters: list[Callable[[], Mapping[str, int]]] = []
         self._closers: list[Callable[[], Any]] = []
@@ -163,6 +166,11 @@ class Service:
         watch.start()
         self._closers.append(watch.stop)
 
+        url = database.url.get_secret_value()
+        hashed = settings.records.numbers == "hashed"
+        self._dialling = DiallingDesk(engine, self.nodes, lambda: Outbound(url, seal.of, hashed=hashed), seal.of)
+        self._closers.append(self._dialling.close)
+        self._counters.append(self._dialling.counters)
         port = await self._answer_agi()
         for name, table in settings.asterisk.items():
             node = self._node(name, table, memory.epoch, port)
@@ -181,7 +189,7 @@ class Service:
             has_place=self._has_place,
         )
         server = ApiServer(
-            make_app(live, store.records, version=__version__, desk=self._desk),
+            make_app(live, store.records, version=__version__, desk=self._desk, campaigns=self._dialling),
             _path(settings.http.socket),
             mode=settings.http.socket_mode,
             tcp=None if settings.http.port is None else (settings.http.host, settings.http.port),
@@ -196,6 +204,7 @@ class Service:
         job.start()
         self._closers.append(job.stop)
         self._desk.loaded(self.definition, "start", unless_last=True)
+        self._dialling.start(self.definition, tuple(self.nodes))
         for node in self.nodes.values():
             await node.start()
         log.info(
@@ -228,7 +237,9 @@ class Service:
         settings = self.settings.agi
         agi = FastAgiServer(max_connections=settings.max_connections)
         self._codes = self._dial_codes(self.definition)
-        agi.add_route("inbound", Registration(self.nodes, self.engine.submit).inbound)
+        registration = Registration(self.nodes, self.engine.submit)
+        agi.add_route("inbound", registration.inbound)
+        agi.add_route("outbound", self._dialling.questions(registration).outbound)
         agi.add_route("agent", self._dial_code)
         port = await agi.start(settings.host, settings.port)
         self._closers.append(agi.close)
@@ -267,6 +278,7 @@ class Service:
             submit=engine.submit,
             alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
             devices=lambda: list(engine.floor.roster.by_device),
+            outbound=self._dialling.sink_for(self.definition),
         )
 
     # -- while it runs -----------------------------------------------------------------------------------------------
@@ -293,6 +305,7 @@ class Service:
         """The floor goes by another definition now; so must everything else."""
         self.definition = definition
         self._codes = self._dial_codes(definition)
+        self._dialling.follow(definition)
         fallback = _fallback(definition)
         for node in self.nodes.values():
             if node.settings.fallback != fallback:

@@ -19,21 +19,21 @@ from acd.domain.definition import (
     HangUp,
     Preferred,
     QueueDefinition,
-    ToDialplan,
+    ToMessage,
 )
 
 FOREMOST: Final = 100_000
 """The priority of lines of campaigns: above whatever an operator may write, with all that is added to it."""
 HEAVIEST: Final = 1_000.0
-MESSAGE: Final = ToDialplan("acd-message", "s")
-"""Where somebody hears who called, with whatever the call brought along."""
+SILENCE: Final = "silence"
+"""What whoever was called hears while he waits: not music, which would tell him that a machine has called."""
 CALLBACK_AGENT: Final = "callback_agent"
 """The attribute of a call that names whom a personal callback was promised to."""
 
 
 def line_of(campaign: Campaign, queue: QueueDefinition) -> QueueDefinition:
     """The line of ``campaign``, whose agents are those of ``queue``."""
-    otherwise: Destination = MESSAGE if campaign.message is not None else HangUp()
+    otherwise: Destination = HangUp() if campaign.message is None else ToMessage(sound=campaign.message)
     # As long again would be too late for everybody else
     promised = (Preferred("named", campaign.connect_s / 2, CALLBACK_AGENT),) if campaign.connect_s else ()
     return QueueDefinition(
@@ -45,7 +45,7 @@ def line_of(campaign: Campaign, queue: QueueDefinition) -> QueueDefinition:
         wrap_up_s=queue.wrap_up_s,
         max_wait_s=campaign.connect_s,
         overflow=otherwise,
-        hold=None,
+        hold=SILENCE,
         service_level_s=max(1.0, campaign.connect_s),
         priority=FOREMOST,
         preferred=promised,

@@ -29,6 +29,7 @@ from acd.domain.events import (
 )
 from acd.domain.instant import Instant
 from acd.domain.ports import Answer, Executor, StorePort
+from acd.domain.records import Record
 from acd.engine.journal import Journal
 from acd.floor import Floor, Step
 
@@ -76,6 +77,8 @@ class Engine:
         self.counters: Counter[str] = Counter()
         self.drift: Counter[str] = Counter()
         self.alarms: dict[str, Alarm] = {}
+        self.watchers: list[Callable[[Sequence[Record]], None]] = []
+        """told the records of every step; they change nothing and never raise"""
         self._store = store
         self._executor = executor
         self._on_overflow = on_overflow
@@ -139,6 +142,9 @@ class Engine:
     def _carry_out(self, step: Step) -> None:
         awaited = any(command.after_durable for command in step.commands)
         ticket = self._store.write(step.records, soon=awaited) if step.records else None
+        if step.records:
+            for watcher in self.watchers:
+                watcher(step.records)
         channel_commands: list[Command] = []
         for command in step.commands:
             if command.after_durable and ticket is not None:

@@ -365,7 +365,6 @@ class Dialler:
                 amd=campaign.amd,
                 amd_s=campaign.amd_s,
                 message=campaign.message or "",
-                variables={"acd_campaign": campaign.name},
             )
         )
 
@@ -407,6 +406,7 @@ class Dialler:
             flight.taken = True
             node.refused(now.mono)
         self.counters["attempts_refused"] += 1
+        self._actions.append(say.Alarm("attempt_refused", f"trunk {flight.trunk}: {event.detail}"))
         self._trunk_says(flight, AttemptOutcome.FAILED, None, now)
         flight.told, flight.over_s, flight.over_mono = AttemptOutcome.FAILED, event.at, now.mono
         self._end(flight, now)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -153,7 +153,7 @@ class Dialling:
         self._wake()
         return self.core.asked(question, self._clock())
 
-    def records(self, records: tuple[rec.Record, ...]) -> None:
+    def records(self, records: Sequence[rec.Record]) -> None:
         """The floor has taken a step."""
         for event in self._hall.said(records):
             self._put(event)

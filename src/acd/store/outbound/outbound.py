@@ -47,6 +47,12 @@ class Outbound:
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"what dialling keeps in {self._name} cannot be used now: {first_line(error)}") from error
 
+    async def ask(
+        self, question: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """Any function of this folder that reads, in a transaction of its own."""
+        return await self._do(question, *args, **kwargs)
+
     async def open(self) -> None:
         """Check the key of hashed do-not-call entries. Raises StoreError."""
         await self._do(donotcall.check_seal, self._sealed)

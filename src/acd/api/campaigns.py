@@ -1,0 +1,137 @@
+"""Campaigns: their routes, and what is asked of the running service for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, Protocol
+
+from aiohttp import web
+from pydantic import Field
+
+from acd.api.desk import DETAIL
+from acd.api.errors import RequestError
+from acd.api.parameters import Nothing, Seconds, body, query
+from acd.api.peer import peer_of
+from acd.api.replies import reply
+from acd.domain.campaigns import CampaignState
+from acd.domain.errors import UnknownNameError
+
+ANSWER_TIMEOUT_S = 30.0
+_STATES = {"start": CampaignState.RUNNING, "pause": CampaignState.PAUSED, "stop": CampaignState.STOPPED}
+
+
+class CampaignsPort(Protocol):
+    """What the routes here ask of the running service. Everywhere UnknownNameError for a campaign that is none, StoreError
+    while the database is away.
+
+    A campaign: ``{"name", "mode", "state", "since", "by", "reason", "queue", "trunk", "lists": [name], "profile",
+    "priority", "weight", "agents": {"idle", "talking", "wrapping"} (that count for it now), "ringing", "waiting" (people who
+    have answered), "connected", "ready" (contacts at hand), "outcomes": {outcome: n}, "settled", "refusals": {reason: n},
+    "ledger": {"window", "cap", "answered", "charged", "slack", "share", "in_flight"} (the tightest window), "answer_rate",
+    "talk_s", "wrap_s", "threshold", "because", "because_detail"}``; counts are since the service began, but the ledger's.
+    """
+
+    def campaigns(self) -> list[dict[str, Any]]: ...
+
+    def campaign(self, name: str) -> dict[str, Any]: ...
+
+    def explain_campaign(self, name: str) -> dict[str, Any]:
+        """Why it dials nobody, or so few: ``{"campaign", "why": [{"what", "detail"}] (the gravest first), "decision",
+        "supply", "refusals", "last_refusals", "ready", "trunk", "node"}``."""
+
+    async def set_campaign(
+        self, name: str, state: CampaignState, by: str, reason: str, *, hang_up: bool = False
+    ) -> dict[str, Any]:
+        """Have it run, pause or stop, at once; the campaign as it is then. ``hang_up``: lines that ring, too. Raises
+        RefusedError."""
+
+    async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
+        """What it did from then until then: as ``store.outbound.evidence``."""
+
+
+class StateBody(Nothing):
+    """Why, and whether lines that ring are hung up (``stop`` alone)."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+    now: bool = False
+
+
+class EvidenceQuery(Nothing):
+    """From when until when; by default the last 30 days."""
+
+    since: Seconds | None = None
+    until: Seconds | None = None
+
+
+class CampaignHandlers:
+    """The routes."""
+
+    def __init__(self, port: CampaignsPort) -> None:
+        self._port = port
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/campaigns", self.campaigns),
+            web.get("/v1/campaigns/{name}", self.campaign),
+            web.get("/v1/campaigns/{name}/explain", self.explain),
+            web.get("/v1/campaigns/{name}/evidence", self.evidence),
+            *(web.post(f"/v1/campaigns/{{name}}/{action}", self.set_state) for action in _STATES),
+        ]
+
+    async def campaigns(self, request: web.Request) -> web.Response:
+        """``{"campaigns": [campaign...]}``."""
+        query(request, Nothing)
+        return reply({"campaigns": self._port.campaigns()})
+
+    async def campaign(self, request: web.Request) -> web.Response:
+        """One campaign."""
+        query(request, Nothing)
+        return reply(self._port.campaign(self._name(request)))
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """``CampaignsPort.explain_campaign``."""
+        query(request, Nothing)
+        return reply(self._port.explain_campaign(self._name(request)))
+
+    async def evidence(self, request: web.Request) -> web.Response:
+        """``CampaignsPort.evidence``."""
+        wish = query(request, EvidenceQuery)
+        until = time.time() if wish.until is None else wish.until
+        since = until - 30 * 86_400.0 if wish.since is None else wish.since
+        if since >= until:
+            raise RequestError(400, "bad_parameter", "since: must be before until")
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return reply(await self._port.evidence(self._name(request), since, until))
+
+    async def set_state(self, request: web.Request) -> web.Response:
+        """``{"ok": true, "campaign": campaign}`` once it is durable; 409 if it is refused."""
+        query(request, Nothing)
+        wish = await body(request, StateBody)
+        action = request.path.rsplit("/", 1)[1]
+        if wish.now and action != "stop":
+            raise RequestError(400, "bad_parameter", "now: goes with stop only")
+        name = self._name(request)
+        request[DETAIL] = wish.model_dump(exclude_defaults=True)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            who = peer_of(request).who
+            found = await self._port.set_campaign(name, _STATES[action], who, wish.reason, hang_up=wish.now)
+        return reply({"ok": True, "campaign": found})
+
+    def _name(self, request: web.Request) -> str:
+        """The campaign asked about. Raises UnknownNameError with the nearest right name."""
+        name = request.match_info["name"]
+        try:
+            self._port.campaign(name)
+        except UnknownNameError as error:
+            known = [one["name"] for one in self._port.campaigns()]
+            raise UnknownNameError("campaign", name, error.nearest or _nearest(name, known)) from None
+        return name
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    by_lower = {known.lower(): known for known in names}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None

@@ -1,0 +1,424 @@
+"""``acd campaign``: what is dialled: listed, shown, watched, started and stopped, explained, and accounted for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from acd.cli import text as say
+from acd.cli.client import Client, connect, segment
+from acd.cli.console import cell, emit, emit_table, make_console, make_table
+from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
+from acd.cli.lazy import LazyGroup
+
+WATCH_S = 1.0
+STATE_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim"}
+
+
+@click.group(cls=LazyGroup, table={name: ("acd.cli.campaign", attribute, text) for name, attribute, text in (
+    ("list", "list_campaigns", "All campaigns, what they do and what they have reached."),
+    ("show", "show", "One campaign with its figures."),
+    ("status", "status", "A table of all campaigns; --watch keeps it live."),
+    ("explain", "explain", "Why a campaign dials nobody, or so few."),
+    ("start", "start", "Have a campaign dial, from now on and after every restart."),
+    ("pause", "pause", "Dial nobody more for now; whoever was called is served."),
+    ("stop", "stop", "Dial nobody more; lines that ring are left to ring, unless --now."),
+    ("evidence", "evidence", "What was dialled, answered, abandoned and refused: the compliance report."),
+)})  # fmt: skip
+@common_options
+def campaign() -> None:
+    """What is dialled.
+
+    A campaign of floor.yaml dials once it is started. Its state outlives restarts, and every change of it stands in the
+    audit log.
+    """
+
+
+@click.command("list")
+@common_options
+def list_campaigns() -> None:
+    """All campaigns, what they do and what they have reached."""
+    given = options()
+    with connect(given) as client:
+        body = client.get("/v1/campaigns")
+    if given.json:
+        print_json(body)
+        return
+    emit_table(make_console(given), _table(body["campaigns"]), "no campaigns")
+
+
+@click.command()
+@common_options
+@click.option("--watch", "-w", is_flag=True, help="Stay, and keep it live (Ctrl-C leaves).")
+@click.option("--interval", type=click.FloatRange(0.2, 3600), default=WATCH_S, show_default=True, metavar="S")
+def status(watch: bool, interval: float) -> None:
+    """All campaigns at a glance: lines, agents, what they came to, and what sets their pace.
+
+    Piped, --watch prints an object a line with --json, else the table again and again.
+    """
+    given = options()
+    console = make_console(given)
+    with connect(given) as client:
+        body = client.get("/v1/campaigns")
+        if not watch:
+            if given.json:
+                print_json(body)
+            else:
+                emit_table(console, _table(body["campaigns"]), "no campaigns")
+            return
+        try:
+            _watch(client, console, body, interval, as_json=given.json)
+        except KeyboardInterrupt:
+            return
+
+
+def _watch(client: Client, console: Console, body: dict[str, Any], interval: float, *, as_json: bool) -> None:
+    if as_json or not console.is_terminal:
+        while True:
+            if as_json:
+                click.echo(json.dumps(body))
+            else:
+                emit_table(console, _table(body["campaigns"]), "no campaigns")
+            time.sleep(interval)
+            body = client.get("/v1/campaigns")
+    with Live(_table(body["campaigns"]), console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(_table(body["campaigns"]), refresh=True)
+            time.sleep(interval)
+            body = client.get("/v1/campaigns")
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = make_table(
+        [("CAMPAIGN", "left"), ("MODE", "left"), ("STATE", "left"), ("IDLE", "right"), ("BUSY", "right"),
+         ("RINGING", "right"), ("WAITING", "right"), ("TALKING", "right"), ("SETTLED", "right"), ("ANSWERED", "right"),
+         ("ABANDONED", "right"), ("RATE", "right"), ("OF", "right"), ("WHY NOT MORE", "left")]
+    )  # fmt: skip
+    for row in rows:
+        agents, ledger, outcomes = row["agents"], row["ledger"], row["outcomes"]
+        share = ledger["share"]
+        table.add_row(
+            cell(row["name"]),
+            cell(row["mode"]),
+            Text(row["state"], style=STATE_STYLES.get(row["state"], "")),
+            str(agents["idle"]),
+            str(agents["talking"] + agents["wrapping"]),
+            str(row["ringing"]),
+            str(row["waiting"]),
+            str(row["connected"]),
+            str(row["settled"]),
+            str(outcomes.get("answered", 0)),
+            str(outcomes.get("abandoned", 0)),
+            Text(say.percent(share), style="red" if share is not None and share > ledger["cap"] else ""),
+            say.percent(ledger["cap"]),
+            cell(row["because"]),
+        )
+    return table
+
+
+@click.command()
+@common_options
+@click.argument("name")
+def show(name: str) -> None:
+    """One campaign with its figures."""
+    given = options()
+    with connect(given) as client:
+        body = client.get(f"/v1/campaigns/{segment(name)}")
+    if given.json:
+        print_json(body)
+        return
+    console = make_console(given)
+    emit(console, Text(say.clean(body["name"]), style="bold"))
+    for label, value in _told(body):
+        emit(console, Text(f"  {label:<16}", style="dim").append(say.clean(value), style="default"))
+
+
+def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
+    ledger, agents = body["ledger"], body["agents"]
+    by = f" by {body['by']}" if body["by"] else ""
+    reason = f": {body['reason']}" if body["reason"] else ""
+    rate, cap = say.percent(ledger["share"]), say.percent(ledger["cap"])
+    rows = [
+        ("state", f"{body['state']} since {say.moment(body['since'])}{by}{reason}"),
+        ("mode", body["mode"]),
+        ("agents of", f"queue {body['queue']}"),
+        ("dials over", f"trunk {body['trunk']}"),
+        ("lists", ", ".join(body["lists"]) or "none: callbacks only"),
+        ("rules", f"profile {body['profile']}"),
+        ("rank", f"priority {body['priority']}, weight {body['weight']:g}"),
+        ("agents", f"{agents['idle']} idle, {agents['talking']} talking, {agents['wrapping']} wrapping up"),
+        ("lines", f"{body['ringing']} ringing, {body['waiting']} waiting, {body['connected']} connected"),
+        ("contacts ready", str(body["ready"])),
+        ("outcomes", _counts(body["outcomes"]) or "none yet"),
+        ("refused", _counts(body["refusals"]) or "nobody"),
+        (
+            f"ledger ({ledger['window']})",
+            f"{ledger['charged']:g} of {ledger['answered']:g} answered ({rate} of {cap}), {ledger['slack']:g} left",
+        ),
+        ("answer rate", say.percent(body["answer_rate"])),
+        ("talk, wrap-up", f"{say.average(body['talk_s'])}, {say.average(body['wrap_s'])} on average"),
+    ]
+    if body["because_detail"]:
+        rows.append(("why not more", body["because_detail"]))
+    return rows
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {many}" for name, many in sorted(counts.items(), key=lambda one: -one[1])
+    )
+
+
+@click.command()
+@common_options
+@click.argument("name")
+def explain(name: str) -> None:
+    """Why a campaign dials nobody, or so few: what stands in the way, the gravest first; what the pacer reckoned with; whom
+    the gate refused, and why."""
+    given = options()
+    with connect(given) as client:
+        body = client.get(f"/v1/campaigns/{segment(name)}/explain")
+    if given.json:
+        print_json(body)
+        return
+    console = make_console(given)
+    emit(console, Text(say.clean(body["campaign"]), style="bold"))
+    for one in body["why"]:
+        emit(console, Text(f"  {one['what']:<16}", style="dim").append(say.clean(one["detail"]), style="default"))
+    decision, supply, trunk, node = body["decision"], body["supply"], body["trunk"], body["node"]
+    lines = []
+    if supply is not None:
+        lines.append(
+            ("agents", f"{supply['idle']} idle, {supply['talking']} talking, {supply['wrapping']} wrapping up")
+        )
+        lines.append(
+            (
+                "lines",
+                f"{supply['ringing']} ringing, {supply['waiting']} people waiting, room for {supply['room']} more",
+            )
+        )
+    if decision is not None:
+        lines.append(("decided", f"{decision['lines']} lines: {decision['because']}"))
+        if decision["next_risk"] is not None:
+            lines.append(
+                (
+                    "risk",
+                    f"{decision['next_risk']:.2%} that one more finds no agent, {decision['threshold']:.2%} allowed",
+                )
+            )
+    rests = f", rests for {trunk['rests_s']:.0f} s" if trunk["rests_s"] else ""
+    lines.append((f"trunk {trunk['name']}", f"{trunk['lines']} of {trunk['lines_most']} lines in use{rests}"))
+    if node is not None:
+        took_ms = node["response_s"] * 1000
+        lines.append(
+            (
+                f"node {node['name']}",
+                f"{node['under_way']} of {node['window']:g} under way, answers in {took_ms:.0f} ms",
+            )
+        )
+    lines.append(("contacts ready", str(body["ready"])))
+    emit(console, "")
+    for label, value in lines:
+        emit(console, Text(f"  {label:<16}", style="dim").append(say.clean(value), style="default"))
+    emit(console, "")
+    table = make_table([("REFUSED", "right"), ("FOR", "left"), ("LAST", "left")])
+    for reason, many in body["refusals"].items():
+        table.add_row(str(many), cell(reason.replace("_", " ")), cell(body["last_refusals"][reason]["detail"]))
+    emit_table(console, table, "the gate has refused nobody")
+
+
+def _set(name: str, action: str, body: dict[str, Any]) -> None:
+    given = options()
+    with connect(given) as client:
+        found = client.post(f"/v1/campaigns/{segment(name)}/{action}", body)
+    if given.json:
+        print_json(found)
+        return
+    one = found["campaign"]
+    more = ""
+    if action != "start" and one["ringing"]:
+        more = f"; {say.counted(one['ringing'], 'line')} still under way"
+    click.echo(f"{say.clean(one['name'])} is {one['state']}{more}")
+
+
+_reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the audit log.")
+
+
+@click.command()
+@common_options
+@click.argument("name")
+@_reason
+def start(name: str, reason: str) -> None:
+    """Have a campaign dial, from now on and after every restart, until it is paused or stopped."""
+    _set(name, "start", {"reason": reason})
+
+
+@click.command()
+@common_options
+@click.argument("name")
+@_reason
+def pause(name: str, reason: str) -> None:
+    """Dial nobody more for now. Lines that ring are left to ring, and whoever answers is served."""
+    _set(name, "pause", {"reason": reason})
+
+
+@click.command()
+@common_options
+@click.argument("name")
+@_reason
+@click.option("--now", is_flag=True, help="Hang up lines that still ring, too. Whoever has answered is served.")
+def stop(name: str, reason: str, now: bool) -> None:
+    """Dial nobody more. Lines that ring are left to ring, unless --now, and whoever answers is served."""
+    _set(name, "stop", {"reason": reason, "now": now})
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@common_options
+@click.argument("name")
+@click.option("--from", "since", metavar="TIME", help="From the beginning of this time on.  [default: today]")
+@click.option("--to", "until", metavar="TIME", help="To the end of this time.  [default: now]")
+@click.option("--zone", metavar="ZONE", help="By whose clock these times are meant.  [default: this machine's]")
+@click.option("--format", "shape", type=click.Choice(["table", "json", "csv"]), help="[default: table]")
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write into this file.")
+def evidence(
+    name: str, since: str | None, until: str | None, zone: str | None, shape: str | None, output: Path | None
+) -> None:
+    """What a campaign did: attempts and what they came to, abandonments by legal window, ring times, messages, refusals.
+
+    Asked of the database, whether or not the service runs. TIME: today, yesterday, 2026-11-21, 2026-11, -4h...
+    """
+    given = options()
+    found = _account(name, since, until, zone)
+    shape = "json" if given.json and shape is None else shape or "table"
+    if shape == "table":
+        if output is not None:
+            message = "a table is for people: write json or csv into a file"
+            raise Failure(message, EXIT_USAGE, kind="usage", as_json=given.json)
+        _show_account(found, make_console(given))
+        return
+    if shape == "json":
+        text = json.dumps(found, indent=2) + "\n"
+    else:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow(("campaign", "group", "item", "figure", "value"))
+        writer.writerows(_rows(found))
+        text = buffer.getvalue()
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _account(name: str, since: str | None, until: str | None, zone: str | None) -> dict[str, Any]:
+    from acd.cli.databaseurl import loaded_settings
+    from acd.config.floor import load_floor
+    from acd.domain.errors import ConfigurationError, ReportError, StoreError, UnknownNameError
+    from acd.reports.moments import find_zone, machine_zone, period
+    from acd.store.location import first_line, locate
+    from acd.store.outbound.evidence import evidence as ask
+    from acd.store.outbound.evidence import names
+
+    loaded = loaded_settings().settings
+    try:
+        when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
+    except ReportError as error:
+        raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
+    least_s = 15.0
+    try:
+        definition = load_floor(loaded.floor.file).definition
+        if name in definition.campaigns:
+            least_s = definition.campaigns[name].rules.ring_s
+        known = set(definition.campaigns)
+    except ConfigurationError:
+        known = set()
+    assert loaded.database.url is not None, "filled in by load_settings"
+    location = locate(loaded.database.url.get_secret_value())
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = location.bulk_engine()
+    try:
+        with engine.begin() as connection:
+            known |= set(names(connection))
+            if name not in known:
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+                raise UnknownNameError("campaign", name, near[0] if near else None)
+            return ask(connection, name, when.from_s, when.to_s, least_s)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"{location} cannot be asked: {first_line(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def _show_account(found: dict[str, Any], console: Console) -> None:
+    emit(console, Text(say.clean(found["campaign"]), style="bold"))
+    rings, messages = found["rings"], found["messages"]
+    rows = [
+        ("from, to", f"{say.moment(found['since'])} to {say.moment(found['until'])}"),
+        ("attempts", f"{found['attempts']}, {found['dialled']} of them dialled, {found['unsettled']} not settled yet"),
+        ("people", f"{found['people']} answered, {found['abandoned']} abandoned ({say.percent(found['abandonment'])})"),
+        ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
+        ("opted out", str(found["opted_out"])),
+    ]
+    if rings["unanswered"]:
+        early = f", {rings['early']} given up too early" if rings["early"] else ", none given up too early"
+        rows.append(
+            (
+                "rang out",
+                f"{rings['unanswered']}, {rings['mean_s']:g} s on average, {rings['least_s']:g} s at least{early}",
+            )
+        )
+    for label, value in rows:
+        emit(console, Text(f"  {label:<16}", style="dim").append(value, style="default"))
+    emit(console, "")
+    table = make_table(
+        [("WINDOW", "left"), ("", "left"), ("ANSWERED", "right"), ("ABANDONED", "right"), ("MISJUDGED", "right"),
+         ("UNKNOWN", "right"), ("CHARGED", "right"), ("RATE", "right")]
+    )  # fmt: skip
+    for one in found["windows"]:
+        table.add_row(
+            cell(one["window"]), cell(one["label"]), f"{one['answered']:g}", f"{one['abandoned']:g}",
+            f"{one['misjudged']:g}", f"{one['unknown']:g}", f"{one['charged']:g}", say.percent(one["share"]),
+        )  # fmt: skip
+    emit_table(console, table, "no window was counted")
+    emit(console, "")
+    table = make_table([("OUTCOME", "left"), ("ATTEMPTS", "right")])
+    for outcome, many in found["outcomes"].items():
+        table.add_row(cell(outcome.replace("_", " ")), str(many))
+    emit_table(console, table, "nobody was dialled")
+    emit(console, "")
+    table = make_table([("REFUSED BY THE GATE", "left"), ("TIMES", "right")])
+    for reason, many in found["refusals"].items():
+        table.add_row(cell(reason.replace("_", " ")), str(many))
+    emit_table(console, table, "the gate has refused nobody")
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
+    """One figure a row."""
+    name, rows = found["campaign"], []
+    plain = ("since", "until", "attempts", "dialled", "unsettled", "people", "abandoned", "abandonment", "opted_out")
+    rows += [(name, "all", "", key, found[key]) for key in plain]
+    for group in ("outcomes", "messages", "rings", "refusals", "trunks"):
+        rows += [(name, group, "", key, value) for key, value in found[group].items()]
+    # A number must not be taken for a formula
+    rows += [(name, "caller_ids", "", f"'{key}", value) for key, value in found["caller_ids"].items()]
+    for one in found["windows"]:
+        label = f"{one['window']} {one['label']}"
+        figures = ("answered", "abandoned", "misjudged", "unknown", "charged", "share")
+        rows += [(name, "windows", label, key, one[key]) for key in figures]
+    return rows

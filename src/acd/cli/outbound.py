@@ -1,0 +1,129 @@
+"""Dialling in ``acd serve``: begun when the floor has campaigns, at the start or by a reload, and wired to the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from acd.asterisk.node import Node
+from acd.asterisk.outbound import OutboundNodes, OutboundQuestions
+from acd.asterisk.registration import Registration
+from acd.domain import outbound as wire
+from acd.domain.campaigns import CampaignState
+from acd.domain.commands import RaiseAlarm
+from acd.domain.definition import FloorDefinition
+from acd.domain.errors import UnknownNameError
+from acd.engine import Engine
+from acd.engine.engine import system_clock
+from acd.outbound.hall import Hall
+from acd.outbound.runtime import Dialling
+from acd.outbound.storing import Shelf
+from acd.store.outbound.evidence import evidence
+from acd.store.outbound.outbound import Outbound
+
+
+class DiallingDesk:
+    """What the service dials, once it has campaigns. Implements ``OutboundSink`` and ``api.CampaignsPort``."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        nodes: Mapping[str, Node],
+        make_store: Callable[[], Outbound],
+        sealed: Callable[[str], str],
+    ) -> None:
+        self._engine, self._nodes = engine, nodes
+        self._make_store, self._sealed = make_store, sealed
+        self._wire = OutboundNodes(nodes, self)
+        self._dialling: Dialling | None = None
+        self._names: tuple[str, ...] = ()
+
+    def questions(self, registration: Registration) -> OutboundQuestions:
+        """Who answers what becomes of an answered line."""
+        return OutboundQuestions(self._nodes, registration, self)
+
+    def sink_for(self, definition: FloorDefinition) -> wire.OutboundSink | None:
+        """What a node is told to tell: nothing while there are no campaigns, so that no dialplan need know of them."""
+        return self if definition.campaigns else None
+
+    def start(self, definition: FloorDefinition, names: tuple[str, ...]) -> None:
+        """Begin, if there is anything to dial. ``names``: of all nodes."""
+        self._names = names
+        if definition.campaigns:
+            self._begin(definition)
+
+    def _begin(self, definition: FloorDefinition) -> None:
+        engine = self._engine
+        self._dialling = Dialling(
+            definition,
+            engine.floor.epoch,
+            shelf=Shelf(self._make_store(), self._sealed),
+            hall=Hall(engine.floor),
+            send=self._wire.execute,
+            alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
+            nodes=self._names,
+            clock=system_clock,
+        )
+        engine.watchers.append(self._dialling.records)
+        self._dialling.start()
+
+    def follow(self, definition: FloorDefinition) -> None:
+        """The floor goes by another definition now."""
+        if self._dialling is not None:
+            self._dialling.follow(definition)
+        elif definition.campaigns:
+            self._begin(definition)
+            for node in self._nodes.values():
+                node.outbound.sink = self
+                node.resync("there are campaigns now")
+
+    async def close(self) -> None:
+        """Place nothing more."""
+        if self._dialling is not None:
+            await self._dialling.close()
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the start."""
+        return {} if self._dialling is None else self._dialling.counters()
+
+    # -- OutboundSink ----------------------------------------------------------------------------------------------------
+
+    def tell(self, event: wire.OutboundEvent) -> None:
+        """Something happened on a line."""
+        if self._dialling is not None:
+            self._dialling.tell(event)
+
+    def asked(self, question: wire.AttemptAsked) -> wire.OutboundReply | None:
+        """What becomes of an answered line."""
+        return None if self._dialling is None else self._dialling.asked(question)
+
+    # -- CampaignsPort ---------------------------------------------------------------------------------------------------
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        return [] if self._dialling is None else self._dialling.campaigns()
+
+    def campaign(self, name: str) -> dict[str, Any]:
+        return self._need(name).campaign(name)
+
+    def explain_campaign(self, name: str) -> dict[str, Any]:
+        return self._need(name).explain(name)
+
+    async def set_campaign(
+        self, name: str, state: CampaignState, by: str, reason: str, *, hang_up: bool = False
+    ) -> dict[str, Any]:
+        return await self._need(name).set_state(name, state, by, reason, hang_up=hang_up)
+
+    async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
+        definition = self._engine.floor.definition
+        if name not in definition.campaigns:
+            raise UnknownNameError("campaign", name)
+        store = self._make_store()
+        try:
+            return await store.ask(evidence, name, since, until, definition.campaigns[name].rules.ring_s)
+        finally:
+            await store.close()
+
+    def _need(self, name: str) -> Dialling:
+        if self._dialling is None:
+            raise UnknownNameError("campaign", name)
+        return self._dialling

@@ -1,0 +1,158 @@
+"""What a campaign did in a stretch of time, counted by the database: the evidence that a regulator asks for.
+
+Functions within the caller's transaction; they read only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from acd.domain.campaigns import AttemptOutcome
+from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states
+
+_DAYS_30_S = 30 * 86_400.0
+
+
+def evidence(
+    connection: sa.Connection, campaign: str, since: float, until: float, least_ring_s: float = 15.0
+) -> dict[str, Any]:
+    """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
+
+        {"campaign", "since", "until", "attempts", "dialled", "unsettled", "outcomes": {outcome: n}, "people": n who
+         answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
+         "opted_out", "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n given up before
+         ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key", "label",
+         "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n}}
+
+    ``windows``: those of the ledger that reach into the stretch, with all that was charged in them, also what was connected
+    too late. ``refusals``: of the days (the campaign's) that lie in it.
+    """
+    mine = attempts.c.campaign == campaign, attempts.c.committed_at >= since, attempts.c.committed_at < until
+    outcomes = _by(connection, attempts.c.outcome, mine)
+    unsettled = outcomes.pop("", 0)
+    abandoned = outcomes.get(AttemptOutcome.ABANDONED.value, 0)
+    people = (
+        outcomes.get(AttemptOutcome.ANSWERED.value, 0) + abandoned + outcomes.get(AttemptOutcome.OPTED_OUT.value, 0)
+    )
+    dialled = sa.select(sa.func.count()).where(*mine, attempts.c.dialled_at.is_not(None))
+    left_alone = (*mine, attempts.c.outcome == AttemptOutcome.ABANDONED.value)
+    messages = _by(connection, attempts.c.message, left_alone)
+    state = connection.execute(sa.select(campaign_states).where(campaign_states.c.campaign == campaign)).first()
+    learnt: Mapping[str, Any] = {} if state is None else state.statistics
+    began = learnt.get("began_s")
+    return {
+        "campaign": campaign,
+        "since": since,
+        "until": until,
+        "attempts": sum(outcomes.values()) + unsettled,
+        "dialled": connection.execute(dialled).scalar_one(),
+        "unsettled": unsettled,
+        "outcomes": dict(sorted(outcomes.items())),
+        "people": people,
+        "abandoned": abandoned,
+        "abandonment": round(abandoned / people, 5) if people else None,
+        "messages": {"played": messages.get("played", 0), "cut": messages.get("cut", 0), "none": messages.get("", 0)},
+        "opted_out": outcomes.get(AttemptOutcome.OPTED_OUT.value, 0),
+        "rings": _rings(connection, mine, least_ring_s),
+        "caller_ids": _by(connection, attempts.c.caller_id, mine),
+        "trunks": _by(connection, attempts.c.trunk, mine),
+        "windows": _windows(connection, campaign, since, until, began if isinstance(began, int | float) else None),
+        "refusals": _refusals(learnt.get("refusals", {}), since, until),
+    }
+
+
+def names(connection: sa.Connection) -> list[str]:
+    """Every campaign that ever had a state or a ledger."""
+    one = sa.select(campaign_states.c.campaign).union(sa.select(campaign_ledgers.c.campaign))
+    return sorted(connection.execute(one).scalars())
+
+
+def _by(connection: sa.Connection, column: sa.Column[Any], which: tuple[Any, ...]) -> dict[str, int]:
+    query = sa.select(column, sa.func.count()).where(*which).group_by(column)
+    return {"" if value is None else str(value): int(many) for value, many in connection.execute(query)}
+
+
+def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> dict[str, Any]:
+    """Of lines that nobody took: how long they rang, from when they were dialled."""
+    length: Any
+    if connection.dialect.name == "postgresql":
+        length = sa.func.extract("epoch", attempts.c.ended_at - attempts.c.dialled_at)
+    else:
+        length = (sa.func.julianday(attempts.c.ended_at) - sa.func.julianday(attempts.c.dialled_at)) * 86_400.0
+    rang = attempts.c.outcome == AttemptOutcome.NO_ANSWER.value, attempts.c.dialled_at.is_not(None)
+    # SQLite counts days to a tenth of a millisecond
+    early = sa.func.sum(sa.case((length < least_s - 0.001, 1), else_=0))
+    query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), early).where(*mine, *rang)
+    many, mean, least, too_few = connection.execute(query).one()
+    return {
+        "unanswered": int(many),
+        "mean_s": None if mean is None else round(float(mean), 2),
+        "least_s": None if least is None else round(float(least), 2),
+        "early": int(too_few or 0),
+    }
+
+
+def _windows(
+    connection: sa.Connection, campaign: str, since: float, until: float, began: float | None
+) -> list[dict[str, Any]]:
+    table = campaign_ledgers
+    query = sa.select(table).where(table.c.campaign == campaign).order_by(table.c.window, table.c.key)
+    found = []
+    for row in connection.execute(query):
+        if not _reaches(row.window, row.key, since, until, began):
+            continue
+        charged = row.abandoned + row.misjudged + row.unknown
+        found.append(
+            {
+                "window": row.window,
+                "key": row.key,
+                "label": label_of(row.window, row.key),
+                "answered": round(row.answered, 3),
+                "abandoned": round(row.abandoned, 3),
+                "misjudged": round(row.misjudged, 3),
+                "unknown": round(row.unknown, 3),
+                "charged": round(charged, 3),
+                "share": round(charged / row.answered, 5) if row.answered else None,
+            }
+        )
+    return found
+
+
+def _reaches(window: str, key: int, since: float, until: float, began: float | None) -> bool:
+    """Days and months are those of some zone, so a day more at each end."""
+    low, high = _day(since).toordinal() - 1, _day(until).toordinal() + 1
+    if window == "day":
+        return low <= key <= high
+    if window == "month":
+        first, last = date.fromordinal(low), date.fromordinal(high)
+        return first.year * 12 + first.month <= key <= last.year * 12 + last.month
+    if window == "days30" and began is not None:
+        return began + key * _DAYS_30_S < until and began + (key + 1) * _DAYS_30_S > since
+    return True
+
+
+def _day(at: float) -> date:
+    return datetime.fromtimestamp(max(0.0, at), UTC).date()
+
+
+def label_of(window: str, key: int) -> str:
+    """A window in words."""
+    if window == "day":
+        return date.fromordinal(key).isoformat()
+    if window == "month":
+        return f"{(key - 1) // 12:04}-{(key - 1) % 12 + 1:02}"
+    return f"30 days, no. {key + 1}" if window == "days30" else "whole campaign"
+
+
+def _refusals(days: Mapping[str, Mapping[str, int]], since: float, until: float) -> dict[str, int]:
+    first, last = _day(since), _day(until)
+    found: dict[str, int] = {}
+    for day, counts in days.items():
+        if first.isoformat() <= day <= last.isoformat():
+            for reason, many in counts.items():
+                found[reason] = found.get(reason, 0) + int(many)
+    return dict(sorted(found.items()))

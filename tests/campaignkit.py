@@ -1,0 +1,123 @@
+"""Whole campaigns on real calls: agents at SIPp phones, customers behind a trunk, contacts in the service's database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from acd.lab.customer_words import Chooser, parse_customer
+from acd.lab.customers import Customers, carrier_conf
+from acd.lab.rig import Rig, RigPlan
+from acd.store.location import locate
+from acd.store.outbound import contacts, listed
+from acd.store.outbound.contacts import NewContact, NewNumber
+from callkit import phone
+
+CALLER_ID = "+4930555000"
+LIST = "people"
+
+
+def noon_zone() -> str:
+    """A zone in which it is about one o'clock in the afternoon now."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 13:+d}" if datetime.now(UTC).hour != 13 else "UTC"
+
+
+def campaign_floor(agents: int, campaigns: Mapping[str, Mapping[str, Any]], **queue: Any) -> dict[str, Any]:
+    """``agents`` named a1, a2... in the queue sales, a trunk, and these campaigns."""
+    usual = {
+        "queue": "sales", "trunk": "carrier", "caller_ids": "own", "profile": "us", "lists": [LIST],
+        "time_zone": "UTC", "message": "demo-thanks",
+    }  # fmt: skip
+    return {
+        "queues": {"sales": {"wrap_up": 1, "ring_timeout": 10, **queue}},
+        "agents": {
+            f"a{n}": {"number": str(2000 + n), "phones": [f"PJSIP/{1000 + n}"], "queues": ["sales"]}
+            for n in range(1, agents + 1)
+        },
+        "entry_points": {"100": "sales"},
+        "trunks": {"carrier": {"dial": "PJSIP/{number}@carrier", "lines": 60, "calls_per_s": 20, "plus": False}},
+        "caller_ids": {"own": {"numbers": [CALLER_ID], "verified": "2026-03-01"}},
+        "campaigns": {name: {**usual, **given} for name, given in campaigns.items()},
+    }
+
+
+class CampaignRig:
+    """A rig with customers."""
+
+    def __init__(self, rig: Rig, customers: Customers) -> None:
+        self.rig, self.customers = rig, customers
+
+    def add_contacts(self, count: int, *, zone: str | None = None) -> None:
+        """Contacts +49 30 1230001 and on."""
+        engine = locate(f"sqlite:///{self.rig.database}").bulk_engine(write=True)
+        now = datetime.now(UTC).timestamp()
+        with engine.begin() as connection:
+            listed.create(connection, LIST, "test", now)
+            new = [
+                NewContact([NewNumber(f"+4930{1_230_000 + n}")], f"k{n}", f"Person {n}", zone or noon_zone())
+                for n in range(1, count + 1)
+            ]
+            contacts.add(connection, LIST, new, now)
+        engine.dispose()
+
+    async def campaign(self, name: str = "win") -> dict[str, Any]:
+        return dict(await self.rig.api(f"campaigns/{name}"))
+
+    async def until_settled(self, count: int, name: str = "win", timeout_s: float = 90.0) -> dict[str, Any]:
+        """Wait until so many attempts are settled and none is in flight."""
+
+        async def settled() -> bool:
+            rows = self.attempts()
+            return len(rows) >= count and all(row["outcome"] for row in rows)
+
+        await self.rig.until(settled, timeout_s, f"{count} attempts to be settled", every_s=0.2)
+        return await self.campaign(name)
+
+    def attempts(self) -> list[Any]:
+        """All rows."""
+        return self.rig.rows("SELECT * FROM attempts ORDER BY attempt")
+
+    def outcomes(self) -> Counter[str]:
+        return Counter(str(row["outcome"]) for row in self.attempts())
+
+    def dialled(self) -> Counter[str]:
+        """How often each number was reached, as the customers saw it."""
+        return Counter(call.number for call in self.customers.calls)
+
+
+@contextlib.asynccontextmanager
+async def campaign_rig(
+    folder: Path,
+    agents: int,
+    campaigns: Mapping[str, Mapping[str, Any]],
+    mix: Mapping[str, float],
+    *,
+    numbers: Mapping[str, str] | None = None,
+    phones: str = "answer+talk:uniform(1,3)",
+    extra: Sequence[Any] = (),
+    **queue: Any,
+) -> AsyncIterator[CampaignRig]:
+    """Everything up, agents logged in, nothing started."""
+    chooser = Chooser(
+        {parse_customer(text): weight for text, weight in mix.items()},
+        {key: parse_customer(text) for key, text in (numbers or {}).items()},
+    )
+    customers = await Customers.open(chooser)
+    plan = RigPlan(
+        [*(phone(str(1000 + n), phones) for n in range(1, agents + 1)), *extra],
+        campaign_floor(agents, campaigns, **queue),
+        endpoints=carrier_conf(customers.port),
+    )
+    rig = Rig(folder, plan)
+    try:
+        async with rig.running():
+            await rig.login_all()
+            yield CampaignRig(rig, customers)
+    finally:
+        customers.close()
+        await asyncio.sleep(0)
