@@ -12,6 +12,7 @@ from itertools import permutations
 
 import pytest
 
+from acd.asterisk import lines as lines_module
 from acd.asterisk.lines import Lines, seen_attempt
 from acd.domain import outbound as out
 from acd.domain.campaigns import AttemptOutcome
@@ -219,6 +220,36 @@ def test_refused_is_an_end_and_only_before_it_was_taken() -> None:
     made = wire("begin")
     made.lines.refused(A, "late")
     assert made.kinds() == ["Placed"]
+
+
+def test_what_crosses_the_end_does_not_bring_a_line_back() -> None:
+    """A question or a look that was on its way when the line hung up."""
+    made = wire("begin", "end:ANSWER", "hangup:16")
+    assert made.lines.asks(A, "PJSIP/carrier-1", made.now) is False
+    made.look(channel(A), channel(B), first=False, margin_s=3.0)
+    (seen,) = [one for one in made.told if isinstance(one, out.OutboundSeen)]
+    assert [one.attempt for one in seen.attempts] == [B]
+    assert made.lines.open(A) is None
+    made.does("wait", "begin", "hangup:16", "wait")
+    assert made.kinds() == ["Placed", "Answered", "Over"]
+    assert not made.lines.unserved - {B}
+
+    made = wire("begin", "hangup:16")
+    assert made.lines.asks(A, "PJSIP/carrier-1", made.now) is False
+    made.does("wait")
+    assert made.over().answered
+
+
+def test_ends_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines_module, "_MAX_ENDED", 2)
+    monkeypatch.setattr(lines_module, "MAX_LINES", 3)
+    made = Wire()
+    ids = [f"000007{index:08d}" for index in range(5)]
+    for attempt in ids:
+        assert made.lines.open(attempt) is not None
+        made.does("begin", "end:BUSY", "hangup:17", attempt=attempt)
+    assert [made.lines.open(attempt) is not None for attempt in ids] == [True, True, True, False, False]
+    assert made.lines.open("00000799999999") is None
 
 
 def test_unserved_until_an_agent_talks() -> None:

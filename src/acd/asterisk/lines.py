@@ -17,6 +17,7 @@ from acd.domain.campaigns import AttemptOutcome
 
 PATIENCE_S = 0.5
 MAX_LINES = 50_000
+_MAX_ENDED = 10_000
 
 _NO_ANSWER_CAUSES = frozenset({18, 19, 20})
 _INVALID_CAUSES = frozenset({1, 22, 28})
@@ -67,6 +68,8 @@ class Lines:
         self.lines: dict[str, Line] = {}
         self.unserved: set[str] = set()
         self._missing: dict[str, Line] = {}
+        self._ended: dict[str, None] = {}
+        """lines that were over lately: a look or a question that crossed their end does not bring them back"""
         self._handlers: dict[str, Callable[[Line, Message, float], None]] = {
             "DialBegin": self._dial_begin,
             "DialState": self._dial_state,
@@ -79,9 +82,9 @@ class Lines:
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def open(self, attempt: str) -> Line | None:
-        """Follow an attempt that is about to be sent; None if one of that id is followed already, or there are too
+        """Follow an attempt that is about to be sent; None if one of that id is followed already or was, or there are too
         many."""
-        if attempt in self.lines or len(self.lines) >= MAX_LINES:
+        if attempt in self.lines or attempt in self._ended or len(self.lines) >= MAX_LINES:
             return None
         now = self._clock()
         line = self.lines[attempt] = Line(attempt, now, now)
@@ -97,7 +100,7 @@ class Lines:
         """It was not taken, or never sent: its end."""
         line = self.lines.get(attempt)
         if line is not None and not line.placed:
-            self._forget(line)
+            del self.lines[attempt]
             self._tell(out.AttemptRefused(self._clock(), self.node, attempt, detail[:200]))
 
     def taken_back(self, attempt: str) -> None:
@@ -181,14 +184,15 @@ class Lines:
 
     # -- the question ------------------------------------------------------------------------------------------------
 
-    def asks(self, attempt: str, channel_name: str, at: float) -> None:
-        """A line asks what becomes of it, so it was answered, whether or not that was heard."""
-        line = self.lines.get(attempt)
-        if line is None:
-            line = self.open(attempt)
+    def asks(self, attempt: str, channel_name: str, at: float) -> bool:
+        """A line asks what becomes of it, so it was answered, whether or not that was heard. False if it is over by now."""
+        if attempt in self._ended:
+            return False
+        line = self.lines.get(attempt) or self.open(attempt)
         if line is not None:
             self._is_placed(line, at)
             self._is_answered(line, channel_name, at)
+        return line is not None and line.gone_at is None
 
     def classified(self, attempt: str, at: float, verdict: out.Verdict, detail: str) -> None:
         """Who answered is known; told once, but a fax may be heard late."""
@@ -204,7 +208,11 @@ class Lines:
     def look(self, at: float, channels: Sequence[Message], *, first: bool, margin_s: float) -> None:
         """Compare with all channels (CoreShowChannel items) as they were at ``at``. What is followed and not there is over,
         unless it was heard of later than ``at - margin_s``; after the ``first`` look only once ``looked`` is called."""
-        seen = [(found, channel) for channel in channels if (found := seen_attempt(channel, at)) is not None]
+        seen = [
+            (found, channel)
+            for channel in channels
+            if (found := seen_attempt(channel, at)) is not None and found.attempt not in self._ended
+        ]
         there = {one.attempt for one, _ in seen}
         for one, channel in seen:
             self._take_up(one, channel, at)
@@ -292,6 +300,9 @@ class Lines:
     def _forget(self, line: Line) -> None:
         self.lines.pop(line.attempt, None)
         self.unserved.discard(line.attempt)
+        if len(self._ended) >= _MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._ended[line.attempt] = None
 
 
 def judge_line(line: Line) -> tuple[AttemptOutcome | None, str]:

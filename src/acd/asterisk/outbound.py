@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from acd.asterisk.agi.request import AgiRequest, Ending
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
-from acd.asterisk.lines import Lines
+from acd.asterisk.lines import MAX_LINES, Lines
 from acd.asterisk.originate import originate_fields
 from acd.domain import outbound as out
 from acd.domain.errors import AcdError, AsteriskError, MisuseError
@@ -97,11 +97,10 @@ class NodeOutbound:
     def _place(self, command: out.PlaceAttempt) -> None:
         attempt = command.attempt
         if self.lines.open(attempt) is None:
-            # Its own end is still to come, or was told
-            log.error("%s: attempt %s is under way already, or there are too many; not placed", self.node, attempt)
-            if attempt not in self.lines.lines:
+            log.error("%s: attempt %s was placed before, or there are too many; not placed", self.node, attempt)
+            if len(self.lines.lines) >= MAX_LINES and attempt not in self.lines.lines:
                 self._told(out.AttemptRefused(self._clock(), self.node, attempt, "too many lines"))
-            return
+            return  # of one that was placed before, its own end is told
         try:
             fields = originate_fields(command)
         except MisuseError as error:
@@ -204,7 +203,8 @@ class OutboundQuestions:
             return None
         lines = node.outbound.lines
         found = _VERDICTS.get(verdict, out.Verdict.UNSURE)
-        lines.asks(attempt, request.channel, at)
+        if not lines.asks(attempt, request.channel, at):
+            return None
         if verdict:
             lines.classified(attempt, at, found, detail)
         linkedid = request.variables.get("agi_linkedid", attempt)
