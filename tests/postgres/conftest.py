@@ -14,7 +14,17 @@ from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 pytest.register_assert_rewrite(
-    "storekit", "store_cases", "store_chaos", "log_cases", "schema_cases", "facts_cases", "made_cases", "alone_cases"
+    *(
+        "storekit",
+        "store_cases",
+        "store_chaos",
+        "log_cases",
+        "schema_cases",
+        "facts_cases",
+        "made_cases",
+        "alone_cases",
+    ),
+    "dialling_cases",
 )
 
 from storekit import Database, options  # noqa: E402, F401

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite(
-    "storekit", "store_cases", "store_chaos", "log_cases", "schema_cases", "facts_cases", "made_cases", "alone_cases"
+    *(
+        "storekit",
+        "store_cases",
+        "store_chaos",
+        "log_cases",
+        "schema_cases",
+        "facts_cases",
+        "made_cases",
+        "alone_cases",
+    ),
+    "dialling_cases",
 )
 
 from storekit import Away, Database, options  # noqa: E402, F401

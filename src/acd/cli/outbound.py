@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from acd.asterisk.node import Node
 from acd.asterisk.outbound import OutboundNodes, OutboundQuestions
@@ -20,6 +22,8 @@ from acd.outbound.runtime import Dialling
 from acd.outbound.storing import Shelf
 from acd.store.outbound.evidence import evidence
 from acd.store.outbound.outbound import Outbound
+
+BEGIN_S: Final = 3.0
 
 
 class DiallingDesk:
@@ -46,15 +50,19 @@ class DiallingDesk:
         """What a node is told to tell: nothing while there are no campaigns, so that no dialplan need know of them."""
         return self if definition.campaigns else None
 
-    def start(self, definition: FloorDefinition, names: tuple[str, ...]) -> None:
-        """Begin, if there is anything to dial. ``names``: of all nodes."""
+    async def start(self, definition: FloorDefinition, names: tuple[str, ...]) -> None:
+        """Begin, if there is anything to dial. ``names``: of all nodes. Before they are connected, what earlier lives left is
+        learnt, so that nobody who has answered meets a service that does not know him; but not for ever."""
         self._names = names
         if definition.campaigns:
-            self._begin(definition)
+            dialling = self._begin(definition)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEGIN_S):
+                    await dialling.began.wait()
 
-    def _begin(self, definition: FloorDefinition) -> None:
+    def _begin(self, definition: FloorDefinition) -> Dialling:
         engine = self._engine
-        self._dialling = Dialling(
+        self._dialling = dialling = Dialling(
             definition,
             engine.floor.epoch,
             shelf=Shelf(self._make_store(), self._sealed),
@@ -64,8 +72,9 @@ class DiallingDesk:
             nodes=self._names,
             clock=system_clock,
         )
-        engine.watchers.append(self._dialling.records)
-        self._dialling.start()
+        engine.watchers.append(dialling.records)
+        dialling.start()
+        return dialling
 
     def follow(self, definition: FloorDefinition) -> None:
         """The floor goes by another definition now."""

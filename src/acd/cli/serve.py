@@ -204,7 +204,7 @@ class Service:
         job.start()
         self._closers.append(job.stop)
         self._desk.loaded(self.definition, "start", unless_last=True)
-        self._dialling.start(self.definition, tuple(self.nodes))
+        await self._dialling.start(self.definition, tuple(self.nodes))
         for node in self.nodes.values():
             await node.start()
         log.info(

@@ -70,6 +70,9 @@ class Dialling:
         self._lag_s = 0.0
         self._saved_mono = float("-inf")
         self._states = asyncio.Lock()
+        self._waits_for = ""
+        self.began = asyncio.Event()
+        """what earlier lives left is known, so that questions can be answered"""
 
     # -- begin and end ---------------------------------------------------------------------------------------------------
 
@@ -84,6 +87,7 @@ class Dialling:
                 found = await self._shelf.begin(self._definition, self._epoch)
                 break
             except StoreError as error:
+                self._waits_for = str(error)
                 if tries == 0:
                     self._alarm("outbound_waits", f"nobody is dialled: {error}")
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
@@ -92,6 +96,7 @@ class Dialling:
         for event in found:
             self._handle(event)
         self._ready = True
+        self.began.set()
         self._due = time.monotonic() + LOOK_S
         self._tick()
         self._wake()
@@ -331,7 +336,8 @@ class Dialling:
         return self.campaign(campaign)
 
     def campaigns(self) -> list[dict[str, Any]]:
-        """Every campaign as it is now."""
+        """Every campaign as it is now. Raises StoreError."""
+        self._must_be_ready()
         now = self._clock()
         return [self.core.status(name, now) for name, runner in self.core.runners.items() if not runner.removed]
 
@@ -345,9 +351,13 @@ class Dialling:
         self._runner(name)
         return self.core.explain(name, self._clock())
 
-    def _runner(self, name: str) -> Any:
+    def _must_be_ready(self) -> None:
         if not self._ready:
-            raise StoreError("what campaigns did before is not known yet: the database is away")
+            why = self._waits_for or "it is being read: ask again in a moment"
+            raise StoreError(f"what campaigns did before is not known yet: {why}")
+
+    def _runner(self, name: str) -> Any:
+        self._must_be_ready()
         runner = self.core.runners.get(name)
         if runner is None or runner.removed:
             raise UnknownNameError("campaign", name)

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
+from acd.store.outbound.bulk import seconds_between
 from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states
 
 _DAYS_30_S = 30 * 86_400.0
@@ -78,13 +79,8 @@ def _by(connection: sa.Connection, column: sa.Column[Any], which: tuple[Any, ...
 
 def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> dict[str, Any]:
     """Of lines that nobody took: how long they rang, from when they were dialled."""
-    length: Any
-    if connection.dialect.name == "postgresql":
-        length = sa.func.extract("epoch", attempts.c.ended_at - attempts.c.dialled_at)
-    else:
-        length = (sa.func.julianday(attempts.c.ended_at) - sa.func.julianday(attempts.c.dialled_at)) * 86_400.0
+    length = seconds_between(connection, attempts.c.dialled_at, attempts.c.ended_at)
     rang = attempts.c.outcome == AttemptOutcome.NO_ANSWER.value, attempts.c.dialled_at.is_not(None)
-    # SQLite counts days to a tenth of a millisecond
     early = sa.func.sum(sa.case((length < least_s - 0.001, 1), else_=0))
     query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), early).where(*mine, *rang)
     many, mean, least, too_few = connection.execute(query).one()

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
 
 from acd.store.outbound import attempts as of
 from acd.store.outbound import contacts, donotcall, work
 from acd.store.outbound.attempts import Attempt, Recorded, Settled
-from acd.store.outbound.bulk import pieces
+from acd.store.outbound.bulk import pieces, seconds_between
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import State
 from acd.store.outbound.donotcall import Entry, Sealed
@@ -103,13 +102,8 @@ def latest(connection: sa.Connection) -> float | None:
 
 def calls_since(connection: sa.Connection, since: float, short_s: float) -> tuple[int, int]:
     """Attempts committed since then, of all campaigns, and how many of them were answered for no longer than so."""
-    length: Any
-    if connection.dialect.name == "postgresql":
-        length = sa.func.extract("epoch", attempts.c.ended_at - attempts.c.answered_at)
-    else:
-        days = sa.func.julianday(attempts.c.ended_at) - sa.func.julianday(attempts.c.answered_at)
-        length = days * 86_400.0
-    short = sa.and_(attempts.c.answered_at.is_not(None), attempts.c.ended_at.is_not(None), length <= short_s)
+    length = seconds_between(connection, attempts.c.answered_at, attempts.c.ended_at)
+    short = sa.and_(attempts.c.answered_at.is_not(None), attempts.c.ended_at.is_not(None), length <= short_s + 0.001)
     query = sa.select(sa.func.count(), sa.func.sum(sa.case((short, 1), else_=0)))
     many, few = connection.execute(query.where(attempts.c.committed_at >= since)).one()
     return int(many), int(few or 0)

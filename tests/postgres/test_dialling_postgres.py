@@ -1,0 +1,3 @@
+"""The cases of dialling_cases.py on PostgreSQL."""
+
+from dialling_cases import *  # noqa: F403

@@ -1,0 +1,232 @@
+"""What dialling asks of the store, on a real database: turns, what a killed life left, the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from storekit import Database
+
+from acd.dialer.gate import Terms
+from acd.dialer.rules import PROFILES
+from acd.dialer.work import Kind
+from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Mode, Trunk
+from acd.domain.definition import FloorDefinition
+from acd.domain.dialrules import ShortCalls
+from acd.domain.errors import StoreError
+from acd.outbound import words as say
+from acd.outbound.storing import Shelf, terms_of
+from acd.store.outbound import contacts, listed
+from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.evidence import evidence, label_of, names
+from acd.store.outbound.outbound import Outbound
+
+NOW = 1_710_928_800.0
+CAMPAIGN = Campaign("win", Mode.POWER, "sales", "out", "own", PROFILES["us"].rules, lists=("a",))
+FLOOR = FloorDefinition(
+    {},
+    {},
+    {},
+    campaigns={"win": CAMPAIGN},
+    trunks={"out": Trunk("out", "PJSIP/{number}@carrier")},
+    caller_ids={"own": CallerIds("own", ("+4930555100",))},
+)
+(TERMS,) = terms_of(FLOOR)
+EVERY = dict.fromkeys(Kind, 10)
+
+
+def sealed(number: str) -> str:
+    return f"hmac:{number[::-1]}"
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "hashed"])
+async def store(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Outbound]:
+    found = Outbound(database.url, sealed, hashed=request.param)
+    await found.ask(listed.create, "a", "test", NOW)
+    new = [NewContact([NewNumber(f"+493012300{n:02}"), NewNumber(f"+493099900{n:02}")], name=f"P{n}") for n in range(6)]
+    await found.ask(contacts.add, "a", new, NOW)
+    yield found
+    await found.close()
+
+
+def made(attempt: str, one: say.Ready) -> say.Made:
+    return say.Made(
+        attempt,
+        "win",
+        one.contact.contact,
+        one.piece.number,
+        "power",
+        "+4930555100",
+        "out",
+        "pbx",
+        None,
+        None,
+        {"x": 1},
+    )
+
+
+def ended(attempt: str, outcome: AttemptOutcome, at: float, **more: object) -> say.Ended:
+    return replace(say.Ended(attempt, outcome, at, None), **more)  # type: ignore[arg-type]
+
+
+WINDOW = say.Counted("campaign", 0, 5.0, 1.0, 0.0, 2.0, 3)
+
+
+async def claimed(shelf: Shelf, epoch: int = 1, at: float = NOW, terms: Terms = TERMS) -> say.Claimed:
+    return await shelf.claim(say.Claim("win", EVERY, ()), terms, epoch, at)
+
+
+async def test_a_turn_makes_durable_what_came_together(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    assert [one.contact.name for one in found] == [f"P{n}" for n in range(6)]
+    assert found[0].zones == {"+49301230000": ("Europe/Berlin",)}
+    first, second, third, fourth, fifth, sixth = found
+    batch = say.Batch(
+        opt_outs=(say.OptOut(sixth.piece.number, "all", "00000100000000", NOW),),
+        releases=((third.contact.contact, None), (fourth.contact.contact, NOW + 60)),
+        blocks=((fifth.contact.contact, False),),
+        made=tuple(made(f"0000010000000{n}", one) for n, one in enumerate((first, second, sixth), 1)),
+        ledgers={"win": (WINDOW,)},
+    )
+    written = await shelf.take(batch, 1, NOW)
+    # Who has opted out in the same moment is not dialled
+    assert written == say.Written(("00000100000001", "00000100000002"), ("00000100000003",))
+    again = (await claimed(shelf, at=NOW + 61)).found
+    assert again is not None
+    assert {one.contact.contact: one.piece.kind for one in again} == {
+        third.contact.contact: Kind.NEW,
+        fourth.contact.contact: Kind.RETRY,
+    }
+    settled = say.Batch(
+        progress=(("00000100000002", {"answered_at": NOW + 3, "agent": "ann", "call": "c1"}),),
+        ended=(ended("00000100000001", AttemptOutcome.BUSY, NOW + 2, due_s=NOW + 900, number=first.piece.number),),
+    )
+    assert await shelf.take(settled, 1, NOW + 4) == say.Written()
+    # Said twice, it does nothing the second time
+    assert await shelf.take(settled, 1, NOW + 4) == say.Written()
+    (left,) = await store.left_open()
+    assert (left.attempt, left.agent, left.answered_at) == ("00000100000002", "ann", NOW + 3)
+    assert await store.latest() == NOW
+    (one,) = [
+        one for one in (await claimed(shelf, at=NOW + 901)).found or () if one.contact.contact == first.contact.contact
+    ]
+    assert one.tried == (say.Tried(first.piece.number, AttemptOutcome.BUSY),)
+    assert (one.number_attempts, one.number_s, one.contact_s) == (1, (NOW,), (NOW,))
+
+
+async def test_an_attempt_of_another_life_s_contact_is_not_recorded(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    written = await shelf.take(say.Batch(made=(made("00000200000001", found[0]),)), 2, NOW)
+    assert written == say.Written(unclaimed=("00000200000001",))
+
+
+async def test_the_next_life_learns_what_the_killed_one_left(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    await shelf.set_state("win", CampaignState.RUNNING, "anna", "go", NOW)
+    await shelf.save("win", {"began_s": NOW}, NOW + 1)
+    one = found[0]
+    await shelf.take(say.Batch(made=(made("00000100000001", one),), ledgers={"win": (WINDOW,)}), 1, NOW)
+    next_shelf = Shelf(store, sealed)
+    told = await next_shelf.begin(FLOOR, 2)
+    remembered = say.Remembered("win", CampaignState.RUNNING, NOW, "anna", "go", {"began_s": NOW}, (WINDOW,), NOW)
+    left = say.Left("00000100000001", "win", one.contact, one.contact.contact, one.piece.number, "pbx", "out", NOW)
+    assert told == [remembered, left]
+    again = (await claimed(next_shelf, 2)).found
+    assert again is not None
+    # All that were claimed, but not the one who may have been dialled
+    assert {ready.contact.contact for ready in again} == {ready.contact.contact for ready in found[1:]}
+
+
+async def test_an_empty_batch_asks_whether_the_store_is_there(store: Outbound, database: Database) -> None:
+    shelf = Shelf(store, sealed)
+    assert await shelf.take(say.Batch(), 1, NOW) == say.Written()
+    await store.close()
+    nowhere = Outbound(database.url.replace("acd", "none"), sealed, query_s=1.0)
+    with pytest.raises(StoreError):
+        await Shelf(nowhere, sealed).take(say.Batch(), 1, NOW)
+    await nowhere.close()
+
+
+async def test_short_calls_of_the_day_are_counted(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    rules = replace(CAMPAIGN.rules, short_calls=ShortCalls(6.0, 0.5, 10))
+    terms = replace(TERMS, campaign=replace(CAMPAIGN, rules=rules))
+    found = (await claimed(shelf, terms=terms)).found
+    assert found is not None
+    attempts = tuple(made(f"0000010000000{n}", one) for n, one in enumerate(found, 1))
+    await shelf.take(say.Batch(made=attempts), 1, NOW)
+    done = AttemptOutcome.ANSWERED
+    answers = {1: NOW + 14.1, 2: NOW + 14.0, 3: NOW + 13.9, 4: None}
+    batch = tuple(ended(f"0000010000000{n}", done, NOW + 20, answered_s=at) for n, at in answers.items())
+    await shelf.take(say.Batch(ended=batch), 1, NOW + 20)
+    after = await claimed(shelf, at=NOW + 30, terms=terms)
+    assert (after.calls_today, after.short_today) == (6, 2)
+    # Yesterday's are no matter, and nobody asks where no rule does
+    assert (await claimed(shelf, at=NOW + 86_400, terms=terms)).calls_today == 0
+    assert (await claimed(shelf, at=NOW + 60)).calls_today == 0
+
+
+async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    attempts = tuple(made(f"0000010000000{n}", one) for n, one in enumerate(found, 1))
+    await shelf.take(
+        say.Batch(made=attempts, ledgers={"win": (WINDOW, replace(WINDOW, span="day", key=738_965))}), 1, NOW
+    )
+    outcome = AttemptOutcome
+    await shelf.take(
+        say.Batch(
+            ended=(
+                ended("00000100000001", outcome.ANSWERED, NOW + 9, dialled_s=NOW, answered_s=NOW + 3, agent="ann"),
+                ended(
+                    "00000100000002", outcome.ABANDONED, NOW + 9, dialled_s=NOW, answered_s=NOW + 3, message="played"
+                ),
+                ended("00000100000003", outcome.NO_ANSWER, NOW + 20, dialled_s=NOW + 0.5),
+                ended("00000100000004", outcome.NO_ANSWER, NOW + 14, dialled_s=NOW),
+                ended("00000100000005", outcome.FAILED, NOW + 1),
+            )
+        ),
+        1,
+        NOW + 30,
+    )
+    await shelf.save("win", {"began_s": NOW, "refusals": {"2024-03-20": {"hours": 7}, "2024-01-01": {"hours": 9}}}, NOW)
+    told = await store.ask(evidence, "win", NOW - 60, NOW + 60)
+    windows = told.pop("windows")
+    assert told == {
+        "campaign": "win",
+        "since": NOW - 60,
+        "until": NOW + 60,
+        "attempts": 6,
+        "dialled": 4,
+        "unsettled": 1,
+        "outcomes": {"abandoned": 1, "answered": 1, "failed": 1, "no_answer": 2},
+        "people": 2,
+        "abandoned": 1,
+        "abandonment": 0.5,
+        "messages": {"played": 1, "cut": 0, "none": 0},
+        "opted_out": 0,
+        "rings": {"unanswered": 2, "mean_s": 16.75, "least_s": 14.0, "early": 1},
+        "caller_ids": {"+4930555100": 6},
+        "trunks": {"out": 6},
+        "refusals": {"hours": 7},
+    }
+    assert [(one["window"], one["label"], one["charged"], one["share"]) for one in windows] == [
+        ("campaign", "whole campaign", 3.0, 0.6),
+        ("day", "2024-03-20", 3.0, 0.6),
+    ]
+    empty = await store.ask(evidence, "win", NOW - 9 * 86_400, NOW - 8 * 86_400)
+    assert (empty["attempts"], empty["abandonment"], [one["window"] for one in empty["windows"]]) == (
+        0,
+        None,
+        ["campaign"],
+    )
+    assert await store.ask(names) == ["win"]
+    assert label_of("month", 2024 * 12 + 12) == "2024-12"
