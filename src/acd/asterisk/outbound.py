@@ -56,6 +56,7 @@ class NodeOutbound:
         self._sender = sender
         self._clock = clock
         self._ready = False
+        self._quiet = QuietLog(log)
         self.lines = Lines(node, self._told, clock=clock, later=_later)
 
     # -- the node's side ---------------------------------------------------------------------------------------------
@@ -130,7 +131,9 @@ class NodeOutbound:
                 self.lines.placed(attempt)
             else:
                 text = response.get("Message", "no reason given")
-                log.error("%s refused attempt %s: %s", self.node, attempt, text)
+                if "permission denied" in text.lower():
+                    text += " (its manager user needs originate in the line write= of manager.conf)"
+                self._quiet.say(logging.ERROR, f"refused {text}", "%s refused attempt %s: %s", self.node, attempt, text)
                 self.lines.refused(attempt, f"Asterisk refused it: {text}")
         else:
             log.warning("%s: attempt %s: %s; the next look tells", self.node, attempt, error)
