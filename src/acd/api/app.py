@@ -18,7 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from acd.api.campaigns import CampaignHandlers, CampaignsPort
 from acd.api.desk import DETAIL, UNCHANGED, DeskHandlers, DeskPort, audit_middleware, mask_middleware
 from acd.api.errors import RequestError, errors_middleware
-from acd.api.metrics import Counters, FloorCollector, HttpCounts
+from acd.api.metrics import CampaignCollector, Counters, FloorCollector, HttpCounts
 from acd.api.parameters import AgentBody, AttributesBody, CallsQuery, EscalateBody, Nothing, TransferBody, body, query
 from acd.api.peer import peer_of
 from acd.api.port import ServicePort
@@ -315,6 +315,7 @@ def make_app(
         app.add_routes(DeskHandlers(desk).routes())
     if campaigns is not None:
         app.add_routes(CampaignHandlers(campaigns).routes())
+        registry.register(CampaignCollector(campaigns.campaigns))
     small = web.Application(middlewares=[errors_middleware(observe)], client_max_size=BODY_BYTES_MAX)
     small.add_routes(probes.routes())
     app[PROBES], app[COUNTS], small[COUNTS] = small, counts, counts

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from acd.domain.errors import StoreError
 from acd.domain.ports import FloorPort
 
 Counters = Callable[[], Mapping[str, float]]
@@ -67,6 +68,45 @@ def _counter(name: str, text: str, values: Mapping[str, Any], label: str) -> Met
     for key, value in values.items():
         family.add_metric([str(key)], float(value or 0))
     return family
+
+
+class CampaignCollector(Collector):
+    """Reads campaigns when scraped; while they are not known (the database is away at a start), nothing."""
+
+    def __init__(self, campaigns: Callable[[], list[dict[str, Any]]]) -> None:
+        self._campaigns = campaigns
+
+    def describe(self) -> list[Metric]:
+        """As FloorCollector's."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            rows = self._campaigns()
+        except StoreError:
+            return
+        running = {row["name"]: row["state"] == "running" for row in rows}
+        yield _gauges("acd_campaign_running", "1 while the campaign dials", running, "campaign")
+        lines = GaugeMetricFamily("acd_campaign_lines", "Lines by what they do", labels=["campaign", "state"])
+        outcomes = CounterMetricFamily("acd_campaign_attempts", "Attempts settled", labels=["campaign", "outcome"])
+        refusals = CounterMetricFamily("acd_campaign_refusals", "Refused by the gate", labels=["campaign", "reason"])
+        for row in rows:
+            for state in ("ringing", "waiting", "connected"):
+                lines.add_metric([row["name"], state], float(row[state]))
+            for family, counts in ((outcomes, row["outcomes"]), (refusals, row["refusals"])):
+                for word, count in counts.items():
+                    family.add_metric([row["name"], word], float(count))
+        yield from (lines, outcomes, refusals)
+        for key, name, text in (
+            ("share", "acd_campaign_abandonment_ratio", "Charged of answered, in the tightest window"),
+            ("cap", "acd_campaign_abandonment_cap_ratio", "What the law allows there"),
+            ("slack", "acd_campaign_abandonment_slack", "People who may still be abandoned in it"),
+        ):
+            yield _gauges(name, text, {row["name"]: row["ledger"][key] for row in rows}, "campaign")
+        rates = {row["name"]: row["answer_rate"] for row in rows}
+        yield _gauges(
+            "acd_campaign_answer_ratio", "Share of lines that people answer, as reckoned", rates, "campaign"
+        )
 
 
 class FloorCollector(Collector):

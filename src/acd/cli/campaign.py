@@ -98,6 +98,11 @@ def _watch(client: Client, console: Console, body: dict[str, Any], interval: flo
             body = client.get("/v1/campaigns")
 
 
+def _rate(share: float | None) -> str:
+    """Abandonment, where tenths of a per cent matter."""
+    return "" if share is None else f"{share:.2%}"
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = make_table(
         [("CAMPAIGN", "left"), ("MODE", "left"), ("STATE", "left"), ("IDLE", "right"), ("BUSY", "right"),
@@ -119,8 +124,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             str(row["settled"]),
             str(outcomes.get("answered", 0)),
             str(outcomes.get("abandoned", 0)),
-            Text(say.percent(share), style="red" if share is not None and share > ledger["cap"] else ""),
-            say.percent(ledger["cap"]),
+            Text(_rate(share), style="red" if share is not None and share > ledger["cap"] else ""),
+            _rate(ledger["cap"]),
             cell(row["because"]),
         )
     return table
@@ -147,7 +152,7 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
     ledger, agents = body["ledger"], body["agents"]
     by = f" by {body['by']}" if body["by"] else ""
     reason = f": {body['reason']}" if body["reason"] else ""
-    rate, cap = say.percent(ledger["share"]), say.percent(ledger["cap"])
+    rate, cap = _rate(ledger["share"]), _rate(ledger["cap"])
     rows = [
         ("state", f"{body['state']} since {say.moment(body['since'])}{by}{reason}"),
         ("mode", body["mode"]),
@@ -371,7 +376,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     rows = [
         ("from, to", f"{say.moment(found['since'])} to {say.moment(found['until'])}"),
         ("attempts", f"{found['attempts']}, {found['dialled']} of them dialled, {found['unsettled']} not settled yet"),
-        ("people", f"{found['people']} answered, {found['abandoned']} abandoned ({say.percent(found['abandonment'])})"),
+        ("people", f"{found['people']} answered, {found['abandoned']} abandoned ({_rate(found['abandonment'])})"),
         ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
         ("opted out", str(found["opted_out"])),
     ]
@@ -393,7 +398,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     for one in found["windows"]:
         table.add_row(
             cell(one["window"]), cell(one["label"]), f"{one['answered']:g}", f"{one['abandoned']:g}",
-            f"{one['misjudged']:g}", f"{one['unknown']:g}", f"{one['charged']:g}", say.percent(one["share"]),
+            f"{one['misjudged']:g}", f"{one['unknown']:g}", f"{one['charged']:g}", _rate(one["share"]),
         )  # fmt: skip
     emit_table(console, table, "no window was counted")
     emit(console, "")

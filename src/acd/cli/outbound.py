@@ -51,8 +51,8 @@ class DiallingDesk:
         return self if definition.campaigns else None
 
     async def start(self, definition: FloorDefinition, names: tuple[str, ...]) -> None:
-        """Begin, if there is anything to dial. ``names``: of all nodes. Before they are connected, what earlier lives left is
-        learnt, so that nobody who has answered meets a service that does not know him; but not for ever."""
+        """Begin, if there is anything to dial. ``names``: of all nodes. Before they are connected, what earlier lives left
+        is learnt, so that nobody who has answered meets a service that does not know him; but not for ever."""
         self._names = names
         if definition.campaigns:
             dialling = self._begin(definition)

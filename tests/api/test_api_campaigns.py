@@ -1,0 +1,185 @@
+"""The routes of campaigns, and the commands that ask them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+from fakedesk import FakeDesk
+from fakefloor import FakeFloor, FakeRecords
+
+from acd.api import ApiServer, make_app
+from acd.cli.main import cli
+from acd.domain.campaigns import CampaignState
+from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+
+ROW = {
+    "name": "win", "mode": "predictive", "state": "running", "since": 1_710_928_800.0, "by": "user:anna", "reason": "",
+    "queue": "sales", "trunk": "carrier", "lists": ["a"], "profile": "us", "priority": 0, "weight": 1.0,
+    "agents": {"idle": 2, "talking": 5, "wrapping": 1}, "ringing": 7, "waiting": 0, "connected": 5, "ready": 24,
+    "outcomes": {"answered": 40, "abandoned": 1, "no_answer": 60}, "settled": 101, "refusals": {"hours": 3},
+    "ledger": {"window": "campaign", "cap": 0.03, "answered": 41.0, "charged": 1.0, "slack": 0.23, "share": 0.02439,
+               "in_flight": 7},
+    "answer_rate": 0.31, "talk_s": 95.0, "wrap_s": 20.0, "threshold": 0.02, "because": "pacer:risk",
+    "because_detail": "one more line would too likely reach a person for whom no agent is free",
+}  # fmt: skip
+EXPLAINED = {
+    "campaign": "win",
+    "why": [{"what": "state", "detail": "campaign win is stopped\x1b[2J by user:anna"}],
+    "decision": {"lines": 2, "because": "risk", "next_risk": 0.05, "threshold": 0.02},
+    "supply": {"idle": 2, "waiting": 0, "talking": 5, "wrapping": 1, "ringing": 7, "room": 9},
+    "refusals": {"hours": 3},
+    "last_refusals": {"hours": {"detail": "it is Sunday 22:10 in Europe/Berlin", "until": None}},
+    "ready": 24,
+    "trunk": {"name": "carrier", "lines": 12, "lines_most": 60, "calls_per_s": 5.0, "rests_s": None, "rested": 0},
+    "node": {"name": "pbx1", "window": 12.0, "under_way": 1, "response_s": 0.004},
+}
+
+
+class FakeCampaigns:
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.fails: Exception | None = None
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        if self.fails is not None:
+            raise self.fails
+        return [ROW]
+
+    def campaign(self, name: str) -> dict[str, Any]:
+        if name != "win":
+            raise UnknownNameError("campaign", name)
+        return self.campaigns()[0]
+
+    def explain_campaign(self, name: str) -> dict[str, Any]:
+        return EXPLAINED
+
+    async def set_campaign(
+        self, name: str, state: CampaignState, by: str, reason: str, *, hang_up: bool = False
+    ) -> dict[str, Any]:
+        self.asked.append((name, state, reason, hang_up))
+        if state is CampaignState.RUNNING:
+            raise RefusedError("campaign win is running already")
+        return {**ROW, "state": state.value}
+
+    async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
+        return {"campaign": name, "since": since, "until": until}
+
+
+@pytest.fixture
+def campaigns() -> FakeCampaigns:
+    return FakeCampaigns()
+
+
+@pytest.fixture
+def desk() -> FakeDesk:
+    return FakeDesk([])
+
+
+@pytest.fixture
+async def server(
+    floor: FakeFloor, records: FakeRecords, desk: FakeDesk, campaigns: FakeCampaigns, socket_path: Path
+) -> AsyncIterator[ApiServer]:
+    server = ApiServer(make_app(floor, records, version="9.9", desk=desk, campaigns=campaigns), socket_path)
+    await server.start()
+    yield server
+    await server.close()
+
+
+async def test_campaigns_are_told(http: aiohttp.ClientSession) -> None:
+    async with http.get("/v1/campaigns") as answer:
+        assert await answer.json() == {"campaigns": [ROW]}
+    async with http.get("/v1/campaigns/win") as answer:
+        assert await answer.json() == ROW
+    async with http.get("/v1/campaigns/win/explain") as answer:
+        assert (await answer.json())["why"] == EXPLAINED["why"]
+    async with http.get("/v1/campaigns/win/evidence?since=100&until=200") as answer:
+        assert await answer.json() == {"campaign": "win", "since": 100.0, "until": 200.0}
+
+
+@pytest.mark.parametrize("path", ["win/evidence?since=200&until=100", "win/evidence?since=soon", "win?x=1"])
+async def test_what_makes_no_sense_is_refused(http: aiohttp.ClientSession, path: str) -> None:
+    async with http.get(f"/v1/campaigns/{path}") as answer:
+        assert answer.status == 400
+
+
+async def test_an_unknown_campaign_gets_the_nearest_name(http: aiohttp.ClientSession) -> None:
+    for path in ("wim", "wim/explain", "wim/evidence"):
+        async with http.get(f"/v1/campaigns/{path}") as answer:
+            assert answer.status == 404
+            assert (await answer.json())["error"]["nearest"] == "win"
+
+
+async def test_a_change_is_asked_for_and_audited(
+    http: aiohttp.ClientSession, campaigns: FakeCampaigns, desk: FakeDesk
+) -> None:
+    async with http.post("/v1/campaigns/win/stop", json={"reason": "complaints", "now": True}) as answer:
+        assert (await answer.json())["campaign"]["state"] == "stopped"
+    async with http.post("/v1/campaigns/win/start", json={}) as answer:
+        assert answer.status == 409
+    async with http.post("/v1/campaigns/win/pause", json={"now": True}) as answer:
+        assert answer.status == 400
+    assert campaigns.asked == [
+        ("win", CampaignState.STOPPED, "complaints", True),
+        ("win", CampaignState.RUNNING, "", False),
+    ]
+    (entry,) = desk.entries
+    assert (entry["action"], entry["subject"]) == ("campaign_stop", "campaign:win")
+    assert entry["detail"] == {"reason": "complaints", "now": True}
+
+
+async def test_the_database_away_is_no_empty_list(http: aiohttp.ClientSession, campaigns: FakeCampaigns) -> None:
+    campaigns.fails = StoreError("what campaigns did before is not known yet")
+    async with http.get("/v1/campaigns") as answer:
+        assert answer.status == 503
+    async with http.get("/metrics") as answer:
+        assert answer.status == 200
+        assert "acd_campaign_running" not in await answer.text()
+
+
+async def test_the_metrics_of_campaigns(http: aiohttp.ClientSession) -> None:
+    async with http.get("/metrics") as answer:
+        text = await answer.text()
+    for line in (
+        'acd_campaign_running{campaign="win"} 1.0',
+        'acd_campaign_lines{campaign="win",state="ringing"} 7.0',
+        'acd_campaign_attempts_total{campaign="win",outcome="abandoned"} 1.0',
+        'acd_campaign_refusals_total{campaign="win",reason="hours"} 3.0',
+        'acd_campaign_abandonment_ratio{campaign="win"} 0.02439',
+    ):
+        assert line in text
+
+
+async def acd(socket_path: Path, *words: str) -> tuple[int, str]:
+    """What ``acd campaign`` prints."""
+    arguments = ["--socket", str(socket_path), "campaign", *words]
+    found = await asyncio.to_thread(CliRunner().invoke, cli, arguments)
+    return found.exit_code, found.output
+
+
+async def test_the_commands(server: ApiServer, socket_path: Path, campaigns: FakeCampaigns) -> None:
+    code, text = await acd(socket_path, "list")
+    assert code == 0
+    assert "predictive" in text
+    assert "2.4" in text
+    code, text = await acd(socket_path, "show", "win")
+    assert "1 of 41 answered" in text
+    assert "answered 40, abandoned 1" in text.replace("no answer 60, ", "")
+    code, text = await acd(socket_path, "explain", "win")
+    assert "\x1b[2J" not in text
+    assert "campaign win is stopped" in text
+    assert "Sunday 22:10" in text
+    code, text = await acd(socket_path, "stop", "win", "--now", "--reason", "x")
+    assert (code, text) == (0, "win is stopped; 7 lines still under way\n")
+    code, text = await acd(socket_path, "start", "win")
+    assert (code, "already" in text) == (5, True)
+    code, text = await acd(socket_path, "show", "wim")
+    assert (code, "nearest" in text) == (4, True)
+    code, text = await acd(socket_path, "list", "--json")
+    assert json.loads(text) == {"campaigns": [ROW]}
