@@ -288,7 +288,8 @@ async def test_put_through_to_an_agent_and_then_a_call_like_any_other(tmp_path):
             phones.hang_up_all()
             over = await at.sink.over(attempt)
             assert over.answered
-            assert at.sink.kinds(attempt) == ["Placed", "Rang", "Answered", "Over"]
+            # Who answers in the moment he rings was not heard ringing
+            assert [kind for kind in at.sink.kinds(attempt) if kind != "Rang"] == ["Placed", "Answered", "Over"]
             kinds = [type(event).__name__ for event in at.floor if getattr(event, "channel", attempt) == attempt]
             assert kinds.count("CallEnded") == 1
     finally:
@@ -301,7 +302,7 @@ async def test_nobody_takes_the_call_and_nobody_decides(tmp_path):
     try:
         async with station(tmp_path, mix="answer+hello", endpoints=carrier_conf(phones.port, name="agents")) as at:
             on_arrival(at, lambda channel: offer(channel, ring_s=40.0))
-            at.place("1", connect_s=1.0, message=MESSAGE)
+            at.place("1", connect_s=1.25, message=MESSAGE)
             await phones.until(lambda: phones.calls)
             await at.controller_gone()
             await at.customers.until(lambda: at.customers.calls[0].ended)

@@ -90,6 +90,8 @@ def test_without_a_name_only_the_number_is_shown() -> None:
     ("wrong", "named"),
     [
         ({"attempt": "1"}, "14 digits"),
+        ({"attempt": "000007000000421"}, "14 digits"),
+        ({"attempt": "00000700000042\n"}, "14 digits"),
         ({"attempt": "0000070000004\u0662"}, "14 digits"),
         ({"device": "PJSIP/1\r\nExten: h@carrier"}, "no device"),
         ({"device": "PJSIP/1@a&PJSIP/2@a"}, "no device"),
@@ -110,7 +112,7 @@ def test_without_a_name_only_the_number_is_shown() -> None:
         ({"ring_s": float("nan")}, "ring_s"),
         ({"ring_s": 0.5}, "ring_s"),
         ({"ring_s": 301}, "ring_s"),
-        ({"connect_s": 0}, "connect_s"),
+        ({"connect_s": -0.1}, "connect_s"),
         ({"connect_s": float("nan")}, "connect_s"),
         ({"connect_s": 61}, "connect_s"),
         ({"amd": True, "amd_s": 0.5}, "amd_s"),

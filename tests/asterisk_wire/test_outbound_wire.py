@@ -313,6 +313,16 @@ async def test_an_attempt_that_nobody_knows_is_left_to_the_dialplan(port: int, s
     assert len(sink.questions) == 1
 
 
+async def test_a_line_that_is_over_is_asked_nothing(port: int, sink: Sink, node: FakeNode) -> None:
+    node.outbound.execute(PLACE)
+    for what in ({"Event": "DialEnd", "DestUniqueid": A, "DialStatus": "ANSWER"}, {"Event": "Hangup", "Uniqueid": A}):
+        node.outbound.feed({**what, "Privilege": "call,all"})
+    call = await AgiCall.open(port, asks())
+    assert await call.ended() == b""
+    assert not sink.questions
+    assert sink.kinds() == ["AttemptPlaced", "AttemptAnswered", "AttemptOver"]
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -163,8 +163,7 @@ class Lines:
         cause = message.get("Cause", "")
         line.exists = True
         line.cause = int(cause) if cause.isascii() and cause.isdigit() else None
-        if line.gone_at is None:
-            line.gone_at = at
+        line.gone_at = at
 
     def _user_event(self, message: Message) -> None:
         """The dialplan's own words. They may come after the line's end."""
@@ -186,8 +185,6 @@ class Lines:
 
     def asks(self, attempt: str, channel_name: str, at: float) -> bool:
         """A line asks what becomes of it, so it was answered, whether or not that was heard. False if it is over by now."""
-        if attempt in self._ended:
-            return False
         line = self.lines.get(attempt) or self.open(attempt)
         if line is not None:
             self._is_placed(line, at)
@@ -261,8 +258,7 @@ class Lines:
     def _is_answered(self, line: Line, channel_name: str, at: float) -> None:
         if not line.answered:
             line.answered = line.exists = True
-            if line.gone_at is None:
-                self.unserved.add(line.attempt)
+            self.unserved.add(line.attempt)
             self._tell(out.AttemptAnswered(at, self.node, line.attempt, channel_name))
 
     def _settle(self, line: Line) -> None:

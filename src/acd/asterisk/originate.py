@@ -43,8 +43,8 @@ def originate_fields(command: PlaceAttempt) -> list[tuple[str, str]]:
         )
     if not 1.0 <= command.ring_s <= MAX_RING_S:
         raise MisuseError(f"ring_s is from 1 to {MAX_RING_S:g} s, not {command.ring_s:g}")
-    if not 0.0 < command.connect_s <= MAX_CONNECT_S:
-        raise MisuseError(f"connect_s is over 0 and up to {MAX_CONNECT_S:g} s, not {command.connect_s:g}")
+    if not 0.0 <= command.connect_s <= MAX_CONNECT_S:
+        raise MisuseError(f"connect_s is from 0 to {MAX_CONNECT_S:g} s, not {command.connect_s:g}")
     return [
         ("Channel", device),
         ("Context", CONTEXT),
