@@ -8,6 +8,7 @@ import pytest
 
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.outbound import views
 from acd.outbound import words as say
 from outbound.dialkit import NODE, UTC_0, World, campaign, terms
 
@@ -176,7 +177,7 @@ def test_outside_the_hours_the_whole_list_is_not_gone_through() -> None:
     assert not world.placed
     touched = sum(row.state == "due" for row in world.kept.rows.values())
     assert 100 <= touched <= 700
-    why = world.core.explain("win", world.now)["why"]
+    why = views.explain(world.core, "win", world.now)["why"]
     assert why[0]["what"] == "gate:hours"
 
 

@@ -15,24 +15,22 @@ time before something that is known to have happened.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
-from acd.dialer.gate import Refusal
-from acd.dialer.retry import Again
 from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.campaignlines import CALLBACK_AGENT
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState
 from acd.domain.events import CallArrived
 from acd.domain.instant import Instant
 from acd.domain.place import Place
-from acd.domain.states import AgentState
 from acd.outbound import words as say
-from acd.outbound.flight import RINGS, SETTLE_S, Flight, Phase
-from acd.outbound.runner import READY_AGE_S, Chosen, Recent, Runner
+from acd.outbound.aloft import Aloft
+from acd.outbound.flight import SETTLE_S, Flight, Phase
+from acd.outbound.runner import READY_AGE_S, Chosen, Runner
 from acd.outbound.sharing import Sharing
 from acd.outbound.trunks import Pressure, TrunkUse
 
@@ -49,42 +47,23 @@ SOON_S: Final = 60.0
 """When a contact is tried again whose attempt was never dialled."""
 LINES_MOST: Final = 5_000
 """Attempts in flight, of all campaigns."""
-_ENDED_KEPT: Final = 10_000
-_TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING})
 
 Told = say.Told | wire.OutboundEvent
 
 
-class Dialler:
+class Dialler(Aloft):
     """``epoch``: of this life; ids of attempts begin with it."""
 
     def __init__(self, epoch: int) -> None:
+        super().__init__()
         self.epoch = epoch
-        self.runners: dict[str, Runner] = {}
-        self.flights: dict[str, Flight] = {}
-        self.trunks: dict[str, TrunkUse] = {}
-        self.nodes: dict[str, Pressure] = {}
-        self.counters: Counter[str] = Counter()
         self.database_up = True
         self.latest_s = float("-inf")
         self._sharing = Sharing()
         self._turns = Turns()
-        self._recent = Recent()
-        self._numbers: dict[str, str] = {}
-        """number, and ``contact:`` with its id -> attempt"""
-        self._calls: dict[str, Flight] = {}
-        self._offered: dict[str, str] = {}
-        self._stages: dict[str, tuple[AgentState, float, str]] = {}
-        """agent -> what he does for which campaign, since when"""
-        self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        """attempt -> its number and campaign, for what is heard after its end"""
         self._lags_until_mono = float("-inf")
         self._serial = 0
         self._made: list[say.Made] = []
-        self._ended: list[say.Ended] = []
-        self._opt_outs: list[say.OptOut] = []
-        self._progress: dict[str, dict[str, float | str]] = {}
-        self._actions: list[say.Action] = []
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
             say.Defined: self._defined,
             say.Remembered: self._remembered,
@@ -334,11 +313,6 @@ class Dialler:
             if name in self.runners:
                 self.runners[name].book.put_back(windows)
 
-    def _unsent(self, flight: Flight, now: Instant) -> None:
-        """It is never dialled."""
-        self.runners[flight.campaign].book.unanswered(now.utc)
-        self.trunks[flight.trunk].ended()
-
     def _send(self, flight: Flight, now: Instant) -> None:
         runner, node = self.runners[flight.campaign], self.nodes.get(flight.node)
         if runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
@@ -365,330 +339,6 @@ class Dialler:
                 amd=campaign.amd,
                 amd_s=campaign.amd_s,
                 message=campaign.message or "",
-            )
-        )
-
-    def _command(self, command: wire.OutboundCommand) -> None:
-        self._actions.append(say.Do(command))
-
-    def _track(self, flight: Flight, runner: Runner) -> None:
-        self.flights[flight.attempt] = runner.flights[flight.attempt] = flight
-        self._numbers[flight.number] = self._numbers[f"contact:{flight.contact_id}"] = flight.attempt
-        self.trunks.setdefault(flight.trunk, TrunkUse()).lines += 1
-
-    def _untrack(self, flight: Flight) -> None:
-        """Nothing more is expected of it; its line has been given back."""
-        del self.flights[flight.attempt]
-        runner = self.runners[flight.campaign]
-        runner.flights.pop(flight.attempt, None)
-        for key in (flight.number, f"contact:{flight.contact_id}"):
-            if self._numbers.get(key) == flight.attempt:
-                del self._numbers[key]
-        if flight.call is not None:
-            self._calls.pop(flight.call, None)
-        self._gone[flight.attempt] = (flight.number, flight.campaign)
-        while len(self._gone) > _ENDED_KEPT:
-            self._gone.popitem(last=False)
-
-    # -- the wire --------------------------------------------------------------------------------------------------------
-
-    def _placed(self, event: wire.AttemptPlaced, now: Instant) -> None:
-        flight, node = self.flights.get(event.attempt), self.nodes.get(event.node)
-        if flight is not None and not flight.taken and node is not None:
-            flight.taken = True
-            node.taken(event.took_s, now.mono)
-
-    def _attempt_refused(self, event: wire.AttemptRefused, now: Instant) -> None:
-        flight, node = self.flights.get(event.attempt), self.nodes.get(event.node)
-        if flight is None or flight.over_s is not None:
-            return
-        if node is not None and not flight.taken:
-            flight.taken = True
-            node.refused(now.mono)
-        self.counters["attempts_refused"] += 1
-        self._actions.append(say.Alarm("attempt_refused", f"trunk {flight.trunk}: {event.detail}"))
-        self._trunk_says(flight, AttemptOutcome.FAILED, None, now)
-        flight.told, flight.over_s, flight.over_mono = AttemptOutcome.FAILED, event.at, now.mono
-        self._end(flight, now)
-
-    def _rang(self, event: wire.AttemptRang, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        if flight is not None and flight.phase in (Phase.DIALLED, Phase.LEFT):
-            flight.phase, flight.rang_s = Phase.RINGING, event.at
-            self.trunks[flight.trunk].got_through()
-
-    def _answered(self, event: wire.AttemptAnswered, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        if flight is None or flight.answered_s is not None or flight.over_s is not None:
-            return
-        flight.answered_s = event.at
-        if flight.phase in RINGS:
-            flight.phase = Phase.ANSWERED
-        self.trunks[flight.trunk].got_through()
-
-    def _classified(self, event: wire.AttemptClassified, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        if flight is not None:
-            self._person_or_not(flight, event.verdict, event.at, now)
-
-    def _person_or_not(self, flight: Flight, verdict: wire.Verdict, at: float, now: Instant) -> None:
-        if flight.verdict is not None or flight.over_s is not None:
-            return
-        flight.verdict = verdict
-        if flight.answered_s is None:
-            flight.answered_s = at
-        if verdict in (wire.Verdict.MACHINE, wire.Verdict.FAX):
-            self._rung(flight, now, person=False)
-            return
-        # Unsure is a person: he gets an agent, and counts
-        flight.person_s = at
-        if flight.phase in RINGS:
-            flight.phase = Phase.WAITING
-        self._rung(flight, now, person=True)
-
-    def _rung(self, flight: Flight, now: Instant, *, person: bool) -> None:
-        """It has rung to its end, one way or another: learn from it."""
-        runner = self.runners[flight.campaign]
-        if flight.phase is not Phase.LEFT:
-            runner.statistics.line_ended(now.utc, flight.ring_s, person=person, segment=flight.segment)
-            runner.learnt = True
-
-    def _message(self, event: wire.AttemptMessage, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        self.counters["messages_played" if event.played else "messages_cut"] += 1
-        if flight is not None:
-            flight.message = "played" if event.played else "cut"
-
-    def _opted_out(self, event: wire.AttemptOptedOut, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        number, campaign = self._gone.get(event.attempt, ("", ""))
-        if flight is not None:
-            number, campaign, flight.opted_out = flight.number, flight.campaign, True
-        if not number:
-            return
-        self.counters["opted_out"] += 1
-        runner = self.runners.get(campaign)
-        client = runner.campaign.client if runner is not None else None
-        scope = f"client:{client}" if client else "all"
-        self._opt_outs.append(say.OptOut(number, scope, event.attempt, min(event.at, now.utc)))
-
-    def _over(self, event: wire.AttemptOver, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        if flight is None or flight.over_s is not None:
-            return
-        node = self.nodes.get(flight.node)
-        if not flight.taken and node is not None:
-            flight.taken = True
-            node.taken(0.0, now.mono)
-        flight.over_s, flight.over_mono, flight.cause = event.at, now.mono, event.cause
-        flight.told = event.outcome
-        if event.answered and flight.answered_s is None:
-            flight.answered_s = event.at
-        if flight.answered_s is None:
-            if flight.told is None:
-                self._lost(flight, now, event.detail or "nobody learnt what became of it")
-                return
-            self._trunk_says(flight, flight.told, event.cause, now)
-            self._rung(flight, now, person=False)
-            self._end(flight, now)
-        elif flight.connected_s is not None or flight.verdict in (wire.Verdict.MACHINE, wire.Verdict.FAX):
-            self._end(flight, now)
-        else:
-            # What the floor has to say of the call may still be on its way
-            flight.phase = Phase.OVER
-
-    def _trunk_says(self, flight: Flight, outcome: AttemptOutcome | None, cause: int | None, now: Instant) -> None:
-        if flight.given_up:
-            return
-        use = self.trunks[flight.trunk]
-        if use.came_to(outcome, cause, now.mono):
-            rest_s = (use.rests_until_s or now.mono) - now.mono
-            self.counters["trunk_rests"] += 1
-            detail = f"trunk {flight.trunk} fails ({outcome}, cause {cause}): left alone for {rest_s:.0f} s"
-            self._actions.append(say.Alarm("trunk_rests", detail))
-
-    def _seen(self, event: wire.OutboundSeen, now: Instant) -> None:
-        there = {one.attempt: one for one in event.attempts}
-        for flight in [one for one in self.flights.values() if one.phase is Phase.LEFT and one.node == event.node]:
-            seen = there.get(flight.attempt)
-            if seen is None:
-                self._lost(flight, now, "the service was away, and its line is gone")
-            else:
-                self._follow(flight, seen, now)
-        for attempt in there:
-            if attempt not in self.flights and attempt not in self._gone and event.first:
-                detail = f"line {attempt} on {event.node} is of no attempt that is known; it is left to the dialplan"
-                self._actions.append(say.Alarm("unknown_attempt", detail))
-
-    def _follow(self, flight: Flight, seen: wire.SeenAttempt, now: Instant) -> None:
-        """A line of an earlier life is still there."""
-        self.counters["attempts_followed"] += 1
-        runner = self.runners[flight.campaign]
-        state = wire.SeenState
-        if flight.judged:
-            flight.phase = Phase.CONNECTED
-            return
-        match seen.state:
-            case state.RINGING:
-                flight.phase = Phase.RINGING
-            case state.ASKING:
-                flight.phase = Phase.ANSWERED
-                flight.answered_s = flight.answered_s or now.utc
-            case state.WAITING:
-                flight.phase, flight.verdict = Phase.WAITING, wire.Verdict.UNSURE
-                flight.answered_s = flight.answered_s or now.utc
-                flight.person_s = flight.answered_s
-            case state.TALKING:
-                # Nobody knows whether the agent was there in time
-                flight.phase, flight.verdict = Phase.CONNECTED, wire.Verdict.PERSON
-                flight.answered_s = flight.connected_s = flight.answered_s or now.utc
-                flight.judged = flight.charged = True
-                runner.book.lost(now.utc)
-            case state.MESSAGE | state.ELSEWHERE:
-                flight.phase, flight.verdict = Phase.WAITING, wire.Verdict.UNSURE
-                flight.answered_s = flight.person_s = flight.answered_s or now.utc
-                self._judge(flight, now, abandoned=True)
-            case _:
-                assert_never(seen.state)
-
-    def _node_lost(self, event: wire.OutboundLost, now: Instant) -> None:
-        node = self.nodes.get(event.node)
-        if node is not None:
-            node.lost()
-        for flight in self.flights.values():
-            if flight.node == event.node:
-                flight.taken = True
-
-    def _node_back(self, event: wire.OutboundBack, now: Instant) -> None:
-        node = self.nodes.get(event.node)
-        if node is not None:
-            node.up = True
-
-    # -- the floor -------------------------------------------------------------------------------------------------------
-
-    def _call_began(self, event: say.CallBegan, now: Instant) -> None:
-        flight = self.flights.get(event.attempt)
-        if flight is not None:
-            flight.call = event.call
-            self._calls[event.call] = flight
-
-    def _call_connected(self, event: say.CallConnected, now: Instant) -> None:
-        flight = self._calls.get(event.call)
-        if flight is None or flight.connected_s is not None:
-            return
-        flight.connected_s, flight.agent = event.at_s, event.agent
-        if flight.over_s is None:
-            flight.phase = Phase.CONNECTED
-        since_s = flight.person_s if flight.person_s is not None else flight.answered_s
-        if since_s is None:
-            since_s = flight.answered_s = event.at_s
-        late = event.at_s - since_s > self.runners[flight.campaign].campaign.connect_s
-        self._judge(flight, now, abandoned=late)
-        if late:
-            self.counters["connected_late"] += 1
-        self._recent.served[flight.number] = event.at_s
-        known: dict[str, float | str] = {"call": event.call, "agent": event.agent}
-        times = {"dialled_at": flight.sent_s, "rang_at": flight.rang_s, "answered_at": flight.answered_s}
-        self._progress[flight.attempt] = known | {name: at for name, at in times.items() if at is not None}
-
-    def _call_gone(self, event: say.CallGone, now: Instant) -> None:
-        flight = self._calls.get(event.call)
-        if flight is not None and flight.connected_s is None and event.sent_away:
-            self._judge(flight, now, abandoned=True)
-
-    def _judge(self, flight: Flight, now: Instant, *, abandoned: bool) -> None:
-        """A person answered, and an agent was there in time or was not: the ledger is told, once."""
-        if flight.judged:
-            return
-        flight.judged, flight.charged = True, abandoned
-        runner = self.runners[flight.campaign]
-        if abandoned:
-            runner.book.abandoned(now.utc)
-            self._recent.abandoned[flight.number] = now.utc
-            self.counters["attempts_abandoned"] += 1
-        else:
-            runner.book.served(now.utc)
-        runner.statistics.answered(runner.book.slack(now.utc))
-        runner.learnt = True
-
-    def _agent_turned(self, event: say.AgentTurned, now: Instant) -> None:
-        if event.call is not None and event.call in self._calls and event.state in _TALKS | {AgentState.TALKING}:
-            self._offered[event.agent] = event.call
-        else:
-            self._offered.pop(event.agent, None)
-        before = self._stages.pop(event.agent, None)
-        if before is not None:
-            state, since_s, name = before
-            runner = self.runners.get(name)
-            if runner is not None:
-                ended = event.state is not AgentState.LOGGED_OUT
-                stage = "talk" if state is AgentState.TALKING else "wrap"
-                length_s = max(0.0, event.at_s - since_s)
-                runner.statistics.stage_ended("talk" if stage == "talk" else "wrap", event.agent, length_s, ended=ended)
-                runner.learnt = True
-            if event.state is AgentState.WRAP_UP:
-                self._stages[event.agent] = (event.state, event.at_s, name)
-        if event.state is AgentState.TALKING and event.call is not None:
-            flight = self._calls.get(event.call)
-            if flight is not None:
-                self._stages[event.agent] = (event.state, event.at_s, flight.campaign)
-
-    # -- the end of an attempt -------------------------------------------------------------------------------------------
-
-    def _lost(self, flight: Flight, now: Instant, why: str) -> None:
-        """Nobody will ever know: counted as an attempt, charged as an abandonment."""
-        if flight.over_s is None:
-            flight.over_s, flight.over_mono = now.utc, now.mono
-        self.counters["attempts_lost"] += 1
-        runner = self.runners[flight.campaign]
-        if not flight.judged:
-            flight.judged = flight.charged = True
-            runner.book.lost(now.utc)
-            self._recent.abandoned[flight.number] = now.utc
-        outcome = AttemptOutcome.ANSWERED if flight.connected_s is not None else AttemptOutcome.UNKNOWN
-        self._settle(flight, outcome, now)
-
-    def _end(self, flight: Flight, now: Instant) -> None:
-        """The line is gone, and all that will be known of it is known."""
-        runner = self.runners[flight.campaign]
-        outcome = flight.outcome(runner.campaign.connect_s)
-        if not flight.judged:
-            if outcome is AttemptOutcome.ABANDONED or (outcome is AttemptOutcome.OPTED_OUT and flight.answered_s):
-                self._judge(flight, now, abandoned=True)
-            elif outcome is AttemptOutcome.UNKNOWN:
-                self._lost(flight, now, "nobody learnt what became of it")
-                return
-            else:
-                flight.judged = True
-                runner.book.unanswered(now.utc)
-        self._settle(flight, outcome, now)
-
-    def _settle(self, flight: Flight, outcome: AttemptOutcome, now: Instant) -> None:
-        runner = self.runners[flight.campaign]
-        assert flight.over_s is not None
-        ended_s = max(flight.over_s, flight.committed_s)
-        after = runner.after(flight, outcome, ended_s)
-        runner.outcomes[outcome.value] += 1
-        self.counters["attempts_settled"] += 1
-        self._progress.pop(flight.attempt, None)
-        self.trunks[flight.trunk].ended()
-        self._untrack(flight)
-        again = after if isinstance(after, Again) else None
-        self._ended.append(
-            say.Ended(
-                flight.attempt,
-                outcome,
-                ended_s,
-                None if again is None else again.due_s,
-                None if again is None else again.number,
-                blocked=outcome is AttemptOutcome.OPTED_OUT,
-                dialled_s=flight.sent_s,
-                rang_s=flight.rang_s,
-                answered_s=flight.answered_s,
-                cause=flight.cause,
-                call=flight.call,
-                agent=flight.agent,
-                message=flight.message,
             )
         )
 
@@ -763,14 +413,14 @@ class Dialler:
 
     def _room(self, runner: Runner, now: Instant) -> int:
         """Lines that the way out has now."""
-        node = self._node_of(runner)
+        node = self.node_of(runner)
         if node is None or len(self.flights) >= LINES_MOST:
             return 0
         committing = sum(1 for made in self._made if made.node == node)
         trunk = self.trunks[runner.terms.trunk.name]
         return max(0, min(trunk.room(runner.terms.trunk, now.mono), self.nodes[node].room() - committing))
 
-    def _node_of(self, runner: Runner) -> str | None:
+    def node_of(self, runner: Runner) -> str | None:
         """The node of the campaign's trunk, if it can be dialled from."""
         named = runner.terms.trunk.node
         if named is None and len(self.nodes) == 1:
@@ -779,7 +429,7 @@ class Dialler:
 
     def _place_one(self, runner: Runner, done: int, covered: int, idle: frozenset[str], now: Instant) -> bool:
         """One line more, if there is a contact for it that may be called. ``done``: placed at this look."""
-        node = self._node_of(runner)
+        node = self.node_of(runner)
         if node is None or self._room(runner, now) <= 0:
             return False
         use = self.trunks[runner.terms.trunk.name]
@@ -846,129 +496,3 @@ class Dialler:
             )
         )  # fmt: skip
         self.counters["attempts_committed"] += 1
-
-    # -- for people ------------------------------------------------------------------------------------------------------
-
-    def explain(self, name: str, now: Instant) -> dict[str, Any]:
-        """Why a campaign dials nobody, or so few: the first of ``why`` counts."""
-        runner = self.runners[name]
-        why = [{"what": word, "detail": said} for word, said in self._reasons(runner, now)]
-        supply, decision = runner.supply, runner.decision
-        trunk, use = runner.terms.trunk, self.trunks[runner.terms.trunk.name]
-        node = self._node_of(runner)
-        return {
-            "campaign": name,
-            "why": why,
-            "decision": None if decision is None else {"lines": decision.lines, **decision.why.as_json()},
-            "supply": None
-            if supply is None
-            else {
-                "idle": supply.idle, "waiting": supply.waiting, "talking": len(supply.talking),
-                "wrapping": len(supply.wrapping), "ringing": len(supply.ringing), "room": supply.most,
-            },
-            "refusals": dict(runner.refusals.most_common()),
-            "last_refusals": {
-                reason: {"detail": said.detail, "until": said.until_s} for reason, said in runner.last_refusal.items()
-            },
-            "ready": len(runner.ready),
-            "trunk": {
-                "name": trunk.name, "lines": use.lines, "lines_most": trunk.lines, "calls_per_s": trunk.calls_per_s,
-                "rests_s": max(0.0, use.rests_until_s - now.mono) if use.rests_until_s is not None else None,
-                "rested": use.rested,
-            },
-            "node": None
-            if node is None
-            else {
-                "name": node, "window": round(self.nodes[node].window, 1), "under_way": self.nodes[node].under_way,
-                "response_s": round(self.nodes[node].response_s, 4),
-            },
-        }  # fmt: skip
-
-    def _reasons(self, runner: Runner, now: Instant) -> list[tuple[str, str]]:
-        """What stands in the way, the gravest first."""
-        found: list[tuple[str, str]] = []
-        name, campaign = runner.name, runner.campaign
-        if runner.state is not CampaignState.RUNNING:
-            by = f" by {runner.by}" if runner.by else ""
-            found.append(("state", f"campaign {name} is {runner.state}{by}"))
-        held_up = self.held_up(now)
-        if held_up is not None:
-            found.append(held_up)
-        if held_up is None and self._node_of(runner) is None:
-            found.append(("node", f"the Asterisk of trunk {campaign.trunk} is not connected, or not named"))
-        use = self.trunks[campaign.trunk]
-        if use.rests_until_s is not None and now.mono < use.rests_until_s:
-            rest_s = use.rests_until_s - now.mono
-            found.append(("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more"))
-        elif use.lines >= runner.terms.trunk.lines:
-            found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
-        waits: Refusal | None = runner.waits_for
-        if waits is not None and now.utc < runner.wait_until_s:
-            found.append((f"gate:{waits.reason.value}", waits.detail))
-        supply = runner.supply
-        if supply is not None and not (supply.idle or supply.talking or supply.wrapping):
-            found.append(("agents", f"no agent who serves {name} is there"))
-        elif supply is not None and not supply.idle and campaign.mode is Mode.PROGRESSIVE:
-            found.append(("agents", "every agent is busy"))
-        if runner.state is CampaignState.RUNNING and not runner.ready and not found:
-            found.append(("contacts", f"no contact of its lists ({', '.join(campaign.lists) or 'none'}) is due now"))
-        if runner.decision is not None and not found:
-            found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
-        return found
-
-    def status(self, name: str, now: Instant) -> dict[str, Any]:
-        """A campaign as it is now, JSON-able."""
-        runner = self.runners[name]
-        campaign, supply, slack = runner.campaign, runner.supply, runner.book.slack(now.utc)
-        phases = Counter(flight.phase for flight in runner.flights.values())
-        why = self._reasons(runner, now)
-        decision = runner.decision
-        return {
-            "name": name,
-            "mode": campaign.mode.value,
-            "state": runner.state.value,
-            "since": runner.since_s,
-            "by": runner.by,
-            "reason": runner.reason,
-            "queue": campaign.queue,
-            "trunk": campaign.trunk,
-            "lists": list(campaign.lists),
-            "profile": campaign.profile,
-            "priority": campaign.priority,
-            "weight": campaign.weight,
-            "agents": {
-                "idle": 0 if supply is None else supply.idle,
-                "talking": 0 if supply is None else len(supply.talking),
-                "wrapping": 0 if supply is None else len(supply.wrapping),
-            },
-            "ringing": sum(phases[phase] for phase in RINGS),
-            "waiting": phases[Phase.WAITING],
-            "connected": phases[Phase.CONNECTED],
-            "ready": len(runner.ready),
-            "outcomes": dict(runner.outcomes),
-            "settled": sum(runner.outcomes.values()),
-            "refusals": dict(runner.refusals),
-            "ledger": {
-                "window": slack.span, "cap": slack.cap, "answered": round(slack.answered, 2),
-                "charged": round(slack.charged, 2), "slack": round(slack.slack, 2),
-                "share": round(slack.charged / slack.answered, 5) if slack.answered else None,
-                "in_flight": runner.book.ledger.in_flight,
-            },
-            "answer_rate": round(runner.statistics.answer_rate.rate(now.utc, runner.segment)[0], 4),
-            "talk_s": round(runner.statistics.talk.mean_s, 1),
-            "wrap_s": round(runner.statistics.wrap.mean_s, 1),
-            "threshold": None if decision is None else decision.why.threshold,
-            "because": why[0][0] if why else None,
-            "because_detail": why[0][1] if why else None,
-        }  # fmt: skip
-
-
-_PACER: Final[Mapping[str, str]] = {
-    "pulled": "as many as agents have accepted",
-    "covered": "a line for every idle agent; one more would risk too much",
-    "ratio": "as many as the ratio allows",
-    "risk": "one more line would too likely reach a person for whom no agent is free",
-    "ledger": "the abandonments that the law allows are used up: a line only for an idle agent",
-    "lines": "as many as the trunk, Asterisk and the contacts at hand allow",
-    "nothing": "no agent is idle and no line may be placed ahead",
-}

@@ -21,6 +21,7 @@ from acd.domain.campaigns import CampaignState
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import RefusedError, StoreError, UnknownNameError
 from acd.domain.instant import Instant
+from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler, Told
 from acd.outbound.hall import Hall
@@ -339,17 +340,17 @@ class Dialling:
         """Every campaign as it is now. Raises StoreError."""
         self._must_be_ready()
         now = self._clock()
-        return [self.core.status(name, now) for name, runner in self.core.runners.items() if not runner.removed]
+        return [views.status(self.core, name, now) for name, runner in self.core.runners.items() if not runner.removed]
 
     def campaign(self, name: str) -> dict[str, Any]:
         """One of them. Raises UnknownNameError."""
         self._runner(name)
-        return self.core.status(name, self._clock())
+        return views.status(self.core, name, self._clock())
 
     def explain(self, name: str) -> dict[str, Any]:
         """Why it dials nobody, or so few. Raises UnknownNameError."""
         self._runner(name)
-        return self.core.explain(name, self._clock())
+        return views.explain(self.core, name, self._clock())
 
     def _must_be_ready(self) -> None:
         if not self._ready:

@@ -1,0 +1,142 @@
+"""Campaigns as people see them: how they stand, and why one dials nobody, or so few. Pure; changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from acd.dialer.gate import Refusal
+from acd.domain.campaigns import CampaignState, Mode
+from acd.domain.instant import Instant
+from acd.outbound.flight import RINGS, Phase
+from acd.outbound.runner import Runner
+
+if TYPE_CHECKING:
+    from acd.outbound.core import Dialler
+
+_PACER: Final[Mapping[str, str]] = {
+    "pulled": "as many as agents have accepted",
+    "covered": "a line for every idle agent; one more would risk too much",
+    "ratio": "as many as the ratio allows",
+    "risk": "one more line would too likely reach a person for whom no agent is free",
+    "ledger": "the abandonments that the law allows are used up: a line only for an idle agent",
+    "lines": "as many as the trunk, Asterisk and the contacts at hand allow",
+    "nothing": "no agent is idle and no line may be placed ahead",
+}
+
+
+def explain(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
+    """Why a campaign dials nobody, or so few: the first of ``why`` counts."""
+    runner = dialler.runners[name]
+    why = [{"what": word, "detail": said} for word, said in _reasons(dialler, runner, now)]
+    supply, decision = runner.supply, runner.decision
+    trunk, use = runner.terms.trunk, dialler.trunks[runner.terms.trunk.name]
+    node = dialler.node_of(runner)
+    return {
+        "campaign": name,
+        "why": why,
+        "decision": None if decision is None else {"lines": decision.lines, **decision.why.as_json()},
+        "supply": None
+        if supply is None
+        else {
+            "idle": supply.idle, "waiting": supply.waiting, "talking": len(supply.talking),
+            "wrapping": len(supply.wrapping), "ringing": len(supply.ringing), "room": supply.most,
+        },
+        "refusals": dict(runner.refusals.most_common()),
+        "last_refusals": {
+            reason: {"detail": said.detail, "until": said.until_s} for reason, said in runner.last_refusal.items()
+        },
+        "ready": len(runner.ready),
+        "trunk": {
+            "name": trunk.name, "lines": use.lines, "lines_most": trunk.lines, "calls_per_s": trunk.calls_per_s,
+            "rests_s": max(0.0, use.rests_until_s - now.mono) if use.rests_until_s is not None else None,
+            "rested": use.rested,
+        },
+        "node": None
+        if node is None
+        else {
+            "name": node, "window": round(dialler.nodes[node].window, 1), "under_way": dialler.nodes[node].under_way,
+            "response_s": round(dialler.nodes[node].response_s, 4),
+        },
+    }  # fmt: skip
+
+
+def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, str]]:
+    """What stands in the way, the gravest first."""
+    found: list[tuple[str, str]] = []
+    name, campaign = runner.name, runner.campaign
+    if runner.state is not CampaignState.RUNNING:
+        by = f" by {runner.by}" if runner.by else ""
+        found.append(("state", f"campaign {name} is {runner.state}{by}"))
+    held_up = dialler.held_up(now)
+    if held_up is not None:
+        found.append(held_up)
+    if held_up is None and dialler.node_of(runner) is None:
+        found.append(("node", f"the Asterisk of trunk {campaign.trunk} is not connected, or not named"))
+    use = dialler.trunks[campaign.trunk]
+    if use.rests_until_s is not None and now.mono < use.rests_until_s:
+        rest_s = use.rests_until_s - now.mono
+        found.append(("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more"))
+    elif use.lines >= runner.terms.trunk.lines:
+        found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
+    waits: Refusal | None = runner.waits_for
+    if waits is not None and now.utc < runner.wait_until_s:
+        found.append((f"gate:{waits.reason.value}", waits.detail))
+    supply = runner.supply
+    if supply is not None and not (supply.idle or supply.talking or supply.wrapping):
+        found.append(("agents", f"no agent who serves {name} is there"))
+    elif supply is not None and not supply.idle and campaign.mode is Mode.PROGRESSIVE:
+        found.append(("agents", "every agent is busy"))
+    if runner.state is CampaignState.RUNNING and not runner.ready and not found:
+        found.append(("contacts", f"no contact of its lists ({', '.join(campaign.lists) or 'none'}) is due now"))
+    if runner.decision is not None and not found:
+        found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
+    return found
+
+
+def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
+    """A campaign as it is now, JSON-able."""
+    runner = dialler.runners[name]
+    campaign, supply, slack = runner.campaign, runner.supply, runner.book.slack(now.utc)
+    phases = Counter(flight.phase for flight in runner.flights.values())
+    why = _reasons(dialler, runner, now)
+    decision = runner.decision
+    return {
+        "name": name,
+        "mode": campaign.mode.value,
+        "state": runner.state.value,
+        "since": runner.since_s,
+        "by": runner.by,
+        "reason": runner.reason,
+        "queue": campaign.queue,
+        "trunk": campaign.trunk,
+        "lists": list(campaign.lists),
+        "profile": campaign.profile,
+        "priority": campaign.priority,
+        "weight": campaign.weight,
+        "agents": {
+            "idle": 0 if supply is None else supply.idle,
+            "talking": 0 if supply is None else len(supply.talking),
+            "wrapping": 0 if supply is None else len(supply.wrapping),
+        },
+        "ringing": sum(phases[phase] for phase in RINGS),
+        "waiting": phases[Phase.WAITING],
+        "connected": phases[Phase.CONNECTED],
+        "ready": len(runner.ready),
+        "outcomes": dict(runner.outcomes),
+        "settled": sum(runner.outcomes.values()),
+        "refusals": dict(runner.refusals),
+        "ledger": {
+            "window": slack.span, "cap": slack.cap, "answered": round(slack.answered, 2),
+            "charged": round(slack.charged, 2), "slack": round(slack.slack, 2),
+            "share": round(slack.charged / slack.answered, 5) if slack.answered else None,
+            "in_flight": runner.book.ledger.in_flight,
+        },
+        "answer_rate": round(runner.statistics.answer_rate.rate(now.utc, runner.segment)[0], 4),
+        "talk_s": round(runner.statistics.talk.mean_s, 1),
+        "wrap_s": round(runner.statistics.wrap.mean_s, 1),
+        "threshold": None if decision is None else decision.why.threshold,
+        "because": why[0][0] if why else None,
+        "because_detail": why[0][1] if why else None,
+    }  # fmt: skip
