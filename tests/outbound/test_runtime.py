@@ -1,0 +1,235 @@
+"""The runtime around the core, on a real SQLite file: durable before dialled, whatever the store does; states; its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from acd.domain import outbound as wire
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.definition import FloorDefinition
+from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+from acd.domain.instant import Instant
+from acd.outbound import runtime
+from acd.outbound import words as say
+from acd.outbound.runtime import Dialling
+from acd.outbound.storing import Shelf
+from acd.store import upgrade
+from acd.store.outbound import contacts, listed
+from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.outbound import Outbound
+from outbound.dialkit import NODE, campaign, terms
+
+NOON = 1_710_936_000.0
+"""A Wednesday, 12:00 UTC."""
+_BEGAN = time.monotonic()
+
+
+def clock() -> Instant:
+    passed = time.monotonic() - _BEGAN
+    return Instant(passed, NOON + passed)
+
+
+def definition(**changes: Any) -> FloorDefinition:
+    one = campaign(**{"mode": Mode.PROGRESSIVE, **changes})
+    part = terms(one)
+    return FloorDefinition(
+        {},
+        {},
+        {},
+        campaigns=MappingProxyType({one.name: one}),
+        trunks={"out": part.trunk},
+        caller_ids={"own": part.caller_ids},
+    )
+
+
+class BrittleShelf(Shelf):
+    """Fails while ``away``; ``lies``: does what it is told and says that it failed."""
+
+    away = lies = False
+    tried = 0
+
+    async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
+        self.tried += 1
+        if self.away:
+            raise StoreError("away")
+        found = await super().take(batch, epoch, now_s)
+        if self.lies:
+            raise StoreError("nobody knows")
+        return found
+
+    async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
+        if self.away:
+            raise StoreError("away")
+        return await super().begin(definition, epoch)
+
+
+class FakeHall:
+    """``idle`` agents who serve everything, and never talk."""
+
+    def __init__(self, idle: int) -> None:
+        self.idle = idle
+
+    def seats(self) -> tuple[say.Seat, ...]:
+        return tuple(say.Seat(f"a{n}", ("win",), "idle", NOON) for n in range(self.idle))
+
+    def said(self, records: Any) -> list[say.Told]:
+        return []
+
+
+class Stand:
+    """A dialling service on a file."""
+
+    def __init__(self, path: Path, shelf: BrittleShelf, floor: FloorDefinition) -> None:
+        self.path, self.shelf, self.hall = path, shelf, FakeHall(3)
+        self.sent: list[wire.OutboundCommand] = []
+        self.alarms: list[str] = []
+        self.changed = asyncio.Event()
+        self.dialling = Dialling(
+            floor, 1, shelf=shelf, hall=self.hall, send=self._send, alarm=lambda kind, _: self.alarms.append(kind),  # type: ignore[arg-type]
+            nodes=(NODE,), clock=clock,
+        )  # fmt: skip
+
+    def _send(self, command: wire.OutboundCommand) -> None:
+        rows = self.rows("SELECT outcome FROM attempts WHERE attempt = ?", command.attempt)
+        assert rows == [(None,)], f"{command.attempt} is dialled and stands as {rows}"
+        self.sent.append(command)
+        self.changed.set()
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    async def up(self) -> None:
+        self.dialling.start()
+        await asyncio.wait_for(self.dialling.began.wait(), 10)
+        self.dialling.tell(wire.OutboundSeen(clock().utc, NODE, (), True))
+        self.dialling.tell(wire.OutboundBack(clock().utc, NODE))
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - what is waited for stands in the database, too
+                await asyncio.sleep(0.005)
+
+    def over(self, command: wire.OutboundCommand) -> None:
+        at = clock().utc
+        self.dialling.tell(wire.AttemptPlaced(at, NODE, command.attempt, 0.01))
+        self.dialling.tell(wire.AttemptOver(at, NODE, command.attempt, AttemptOutcome.BUSY, 17, ""))
+
+
+@pytest.fixture
+async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
+    monkeypatch.setattr(runtime, "LOOK_S", 0.02)
+    monkeypatch.setattr(runtime, "RETRY_S", (0.02,))
+    path = tmp_path / "acd.db"
+    url = f"sqlite:///{path}"
+    await asyncio.to_thread(upgrade, url)
+    store = Outbound(url, lambda number: f"hmac:{number}")
+    await store.ask(listed.create, "a", "test", NOON)
+    people = [NewContact([NewNumber(f"+4930{1_000_000 + n}")], zone="UTC") for n in range(40)]
+    await store.ask(contacts.add, "a", people, NOON)
+    found = Stand(path, BrittleShelf(store, lambda number: f"hmac:{number}"), definition())
+    yield found
+    await found.dialling.close()
+
+
+async def test_what_is_dialled_is_durable_and_what_it_came_to_becomes_so(stand: Stand) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "user:anna", "go")
+    await stand.until(lambda: len(stand.sent) == 3)
+    for command in list(stand.sent):
+        stand.over(command)
+    await stand.until(lambda: len(stand.sent) == 6)
+    assert stand.rows("SELECT count(*) FROM attempts WHERE outcome = 'busy'") == [(3,)]
+    assert stand.rows("SELECT state, by, reason FROM campaign_states") == [("running", "user:anna", "go")]
+    assert stand.dialling.counters()["outbound_attempts_dialled"] == 6
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_what_may_not_have_become_durable_is_never_dialled(stand: Stand, lies: bool) -> None:
+    await stand.up()
+    stand.shelf.away, stand.shelf.lies = not lies, lies
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: stand.shelf.tried >= 4)
+    assert stand.sent == []
+    assert stand.dialling.explain("win")["why"][0]["what"] == "database"
+    assert "outbound_waits" in stand.alarms
+    stand.shelf.away = stand.shelf.lies = False
+    await stand.until(lambda: len(stand.sent) == 3)
+    doubtful = stand.rows("SELECT attempt, outcome FROM attempts WHERE outcome IS NOT NULL")
+    assert len(doubtful) == (3 if lies else 0)
+    assert {outcome for _, outcome in doubtful} <= {"failed"}
+    assert not {attempt for attempt, _ in doubtful} & {command.attempt for command in stand.sent}
+
+
+async def test_a_start_without_the_store_waits_for_it(stand: Stand) -> None:
+    stand.shelf.away = True
+    stand.dialling.start()
+    await stand.until(lambda: "outbound_waits" in stand.alarms)
+    with pytest.raises(StoreError, match="away"):
+        stand.dialling.campaigns()
+    question = wire.AttemptAsked(clock().utc, NODE, "00000000000001", "x", "x", "x", wire.Verdict.PERSON)
+    assert stand.dialling.asked(question) is None
+    stand.shelf.away = False
+    await asyncio.wait_for(stand.dialling.began.wait(), 10)
+    assert [one["name"] for one in stand.dialling.campaigns()] == ["win"]
+
+
+async def test_the_end_leaves_lines_alone_and_gives_back_the_rest(stand: Stand) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    await stand.dialling.close()
+    assert stand.rows("SELECT count(*) FROM attempts WHERE outcome IS NULL") == [(3,)]
+    assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(3,)]
+    (saved,) = stand.rows("SELECT statistics FROM campaign_states")
+    assert "began_s" in saved[0]
+
+
+async def test_states_are_refused_where_they_make_no_sense(stand: Stand) -> None:
+    await stand.up()
+    with pytest.raises(RefusedError, match="stopped already"):
+        await stand.dialling.set_state("win", CampaignState.STOPPED, "anna", "")
+    with pytest.raises(UnknownNameError):
+        await stand.dialling.set_state("lose", CampaignState.RUNNING, "anna", "")
+    stand.dialling.follow(definition(mode=Mode.PREVIEW))
+    await stand.until(lambda: stand.dialling.campaign("win")["mode"] == "preview")
+    with pytest.raises(RefusedError, match="preview"):
+        await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+
+
+async def test_a_stop_holds_though_it_could_not_be_written(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+
+    async def fails(*_: Any) -> None:
+        raise StoreError("away")
+
+    monkeypatch.setattr(stand.shelf, "set_state", fails)
+    with pytest.raises(StoreError):
+        await stand.dialling.set_state("win", CampaignState.STOPPED, "anna", "")
+    assert stand.dialling.campaign("win")["state"] == "stopped"
+
+
+async def test_a_campaign_that_a_reload_brings_goes_on_as_it_was(stand: Stand) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    stand.dialling.follow(replace(definition(), campaigns=MappingProxyType({})))
+    await stand.until(lambda: not stand.dialling.campaigns())
+    for command in list(stand.sent):
+        stand.over(command)
+    await stand.until(lambda: stand.rows("SELECT count(*) FROM attempts WHERE outcome = 'busy'") == [(3,)])
+    assert len(stand.sent) == 3
+    stand.dialling.follow(definition())
+    await stand.until(lambda: [one["state"] for one in stand.dialling.campaigns()] == ["running"])
+    await stand.until(lambda: len(stand.sent) == 6)
