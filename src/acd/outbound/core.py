@@ -189,20 +189,10 @@ class Dialler(Aloft):
                 known.redefine(terms)
             self.trunks.setdefault(terms.trunk.name, TrunkUse())
         for name, runner in self.runners.items():
+            # What it has counted stays, in case it comes back
             if name not in names:
                 runner.removed = True
                 runner.let_go()
-        self._forget_removed()
-
-    def _forget_removed(self) -> None:
-        for name in [name for name, one in self.runners.items() if one.removed and not one.flights]:
-            runner = self.runners[name]
-            if not (runner.book.changed or runner.ready or runner.claiming):
-                releases, blocks = runner.given_back()
-                if releases or blocks:
-                    runner.put_back(releases, blocks)
-                else:
-                    del self.runners[name]
 
     def _remembered(self, event: say.Remembered, now: Instant) -> None:
         runner = self.runners.get(event.campaign)
@@ -289,7 +279,6 @@ class Dialler(Aloft):
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
                 self._untrack(flight)
-        self._forget_removed()
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
