@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -223,6 +223,13 @@ async def test_the_deadline_of_the_dialplan_holds_until_the_first_agent(node: Fa
     assert values["acd_dial"].split(",")[1] == "20"
     node.executor.execute(do.SendCall("pbx", A, "c1", ToMessage(sound="bye")))
     assert sent_to(node)[0] == "acd-leave"
+
+
+async def test_who_waits_in_silence_goes_on_in_silence_while_an_agent_is_rung(node: FakeNode) -> None:
+    node.outbound.lines.asks(A, "PJSIP/carrier-1", 5.0)
+    for hold, options in (("silence", "g"), ("jazz", "gm(jazz)"), (None, "gr")):
+        node.executor.execute(replace(offer(A), hold=hold))
+        assert sent_to(node)[2]["acd_dial"].rsplit(",", 1)[1] == options
 
 
 async def test_callers_know_of_no_deadline(node: FakeNode) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from acd.asterisk.ami.messages import Message
+from acd.domain.campaignlines import SILENCE
 from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
 from acd.domain.definition import ToDialplan, ToMessage
 from acd.domain.devices import proper_device
@@ -79,11 +80,12 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
 
 
 def dial_options(command: OfferCall, *, held: bool) -> str:
-    """``g``: an agent who hangs up first leaves us the caller. A held caller's music or ringback goes on meanwhile."""
+    """``g``: an agent who hangs up first leaves us the caller. A held caller's music, ringback or silence goes on
+    meanwhile."""
     options = "g"
     if command.auto_answer:
         options += "b(acd-auto-answer^s^1)"
-    if held:
+    if held and command.hold != SILENCE:
         options += "r" if command.hold is None else f"m({command.hold})"
     return options
 
