@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acd.domain import dialable as module
 from acd.domain.dialable import (
     EXTENSION_MAX,
     FAULTS,
@@ -31,7 +32,8 @@ BERLIN = Dialable("+491711234567", "DE", ("Europe/Berlin",), Kind.MOBILE)
     [
         "0171 1234567", "0171/1234567", "(0171) 123-45-67", "+49 171 1234567", "0049 171 1234567", "+49 (0)171 1234567",
         "171 1234567", "0171.123.45.67", " 0171\u00a01234567 ", "０１７１　１２３４５６７", "٠١٧١١٢٣٤٥٦٧",
-        "tel:+49-171-1234567",        "Tel. 0171 1234567", "=+491711234567", "'+491711234567", "0171 1234567 (private)", "0171 1234567 mobil",
+        "tel:+49-171-1234567",        "Tel. 0171 1234567", "=+491711234567", "'+491711234567",
+        "0171 1234567 (private)", "0171 1234567 mobil",
     ],
 )  # fmt: skip
 def test_every_spelling_is_one_number(written: str) -> None:
@@ -161,3 +163,21 @@ def test_whatever_the_text_nothing_raises_and_what_comes_is_e164(written: str, r
         assert any(map(str.isdecimal, written))
     else:
         assert str(found)
+
+
+@given(st.data())
+def test_the_short_way_of_plain_numbers_is_the_long_way(data: st.DataObject) -> None:
+    """Numbers of every country, as they are given out and with a digit changed, in whatever country they are read."""
+    country = data.draw(st.sampled_from(countries()))
+    example = phonenumbers.example_number_for_type(country, data.draw(st.sampled_from([0, 1, 3, 4, 5, 6, 7])))
+    if example is None:
+        return
+    form = data.draw(st.sampled_from([0, 1, 2]))
+    text = list(phonenumbers.format_number(example, form))
+    for place in data.draw(st.lists(st.integers(0, len(text) - 1), max_size=2)):
+        if text[place].isdigit():
+            text[place] = data.draw(st.sampled_from("0123456789"))
+    written, region = "".join(text), data.draw(st.sampled_from([country, None, "US", "DE", "BR"]))
+    short = module._plain(written, region) if module._PUNCTUATION.issuperset(written) else None
+    if short is not None:
+        assert short == phonenumbers.parse(written, region)

@@ -59,6 +59,8 @@ class NewContact:
     best: tuple[int, int] | None = None
     rank: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0
+    """Of the file it came from."""
 
 
 _COLUMNS = (
@@ -101,15 +103,16 @@ def taken_numbers(
     """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in pieces(numbers):
-        query = (
-            sa.select(contact_numbers.c.number, contacts.c.contact, contacts.c.list, contacts.c.state)
-            .join(contacts, contacts.c.contact == contact_numbers.c.contact)
-            .where(contact_numbers.c.number.in_(some), contacts.c.list.in_(lists))
-        )
-        for row in connection.execute(query):
-            known = found.get(row.number)
-            if known is None or row.contact < known[0]:
-                found[row.number] = (row.contact, row.list, row.state)
+        # Two questions, each of an index: a join would be begun from the list's side, which is all of it
+        has = sa.select(contact_numbers.c.contact, contact_numbers.c.number).where(contact_numbers.c.number.in_(some))
+        holders = connection.execute(has.order_by(contact_numbers.c.contact.desc())).all()
+        known: dict[int, Any] = {}
+        for ids in pieces(list({row.contact for row in holders})):
+            query = sa.select(contacts.c.contact, contacts.c.list, contacts.c.state).where(contacts.c.contact.in_(ids))
+            known |= {row.contact: row for row in connection.execute(query) if row.list in lists}
+        for row in holders:
+            if row.contact in known:
+                found[row.number] = (row.contact, known[row.contact].list, known[row.contact].state)
     return found
 
 
@@ -172,6 +175,30 @@ def edit(connection: sa.Connection, contact: int, changes: Mapping[str, Any], no
     values = {**changes, "changed_at": now}
     if not connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values)).rowcount:
         raise UnknownNameError("contact", str(contact))
+
+
+def update_from(connection: sa.Connection, contact: int, one: NewContact, now: float) -> None:
+    """Give a contact what a row of a list says now; what the row leaves out stays. Numbers stay while it is being dialled,
+    and its work is not touched."""
+    known = rows_of(connection, [contact])[0]
+    names = (
+        "key",
+        "name",
+        "zone",
+        "country",
+        "region",
+        "language",
+        "consent_at",
+        "consent_until",
+        "customer_until",
+        "rank",
+    )
+    changes = {name: value for name in names if (value := getattr(one, name)) not in (None, "")}
+    if one.best is not None:
+        changes |= {"best_from": one.best[0], "best_to": one.best[1]}
+    edit(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)
+    if known["state"] != State.IN_FLIGHT:
+        set_numbers(connection, contact, one.numbers, now)
 
 
 def set_numbers(connection: sa.Connection, contact: int, numbers: Sequence[NewNumber], now: float) -> None:

@@ -1,0 +1,356 @@
+"""The import of a list of contacts: piece by piece, each with its figures in one transaction.
+
+Why not all or nothing: a transaction over a million rows would keep the service from writing for a minute, and a row that
+is good is good without those behind it. So an import that was cut off, by whatever, has done its first so many rows and
+no other: begun again with the same file in the same way, it goes on with the next. Memory is bounded by the pieces on
+their way; what is a duplicate is asked of the database's index, not remembered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from acd.domain.errors import AcdError, ConfigurationError
+from acd.lists.columns import Columns, columns_of
+from acd.lists.prepare import Reject, Terms, prepared
+from acd.lists.rows import Row, Rows, delimiter_of
+from acd.lists.source import Progress, Source, look
+from acd.lists.workers import ready, work
+from acd.store.beside import reading, writing
+from acd.store.outbound import contacts as of
+from acd.store.outbound import listed
+from acd.store.outbound.contacts import NewContact, State
+
+PIECE = 2000
+"""Rows in one transaction."""
+ALONE_BYTES = 1_000_000
+"""Smaller files are done without other processes, which take longer to start."""
+REST_MAX_S = 0.02
+NAME_RULE = "letters, digits, - _ and . , at most 60 characters"
+_HEAD = 60
+
+Within = Literal["skip", "keep", "update"]
+Across = Literal["keep", "skip", "move"]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a file is to be read. ``within``: what becomes of rows whose first number, or key, a contact of the list has;
+    ``across``: of those that a contact of another list of the same client has. ``said``: as `columns.said_of`."""
+
+    country: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool = True
+    said: tuple[tuple[str, str], ...] = ()
+    within: Within = "skip"
+    across: Across = "keep"
+    premium: bool = False
+    replace: bool = False
+
+
+@dataclass(slots=True)
+class Opened:
+    """A file whose columns are known."""
+
+    source: Source
+    delimiter: str
+    columns: Columns
+    terms: Terms
+    how: How
+
+    def rows(self, tell: Progress | None = None) -> Iterator[Row]:
+        """Its rows without the head."""
+        rows = self._rows(tell)
+        if self.how.header:
+            next(rows, None)
+        return rows
+
+    def _rows(self, tell: Progress | None = None) -> Iterator[Row]:
+        lines = self.source.lines(tell)
+        found = Rows((line for line in lines if line.number > 1 or not _is_hint(line.text)), self.delimiter)
+        found.width = len(self.columns.columns) if self.columns.columns else None
+        return iter(found)
+
+    def as_json(self) -> dict[str, Any]:
+        """What tells whether two imports of one file are the same."""
+        how = self.how
+        return {
+            "encoding": self.source.encoding, "delimiter": self.delimiter, "columns": self.columns.as_json(),
+            "country": how.country, "header": how.header, "within": how.within, "across": how.across,
+            "premium": how.premium, "replace": how.replace,
+        }  # fmt: skip
+
+
+def _is_hint(text: str) -> bool:
+    return text.lower().startswith("sep=") and len(text.strip()) == 5
+
+
+def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
+    """Look a file through: its encoding, delimiter and columns. Raises ConfigurationError."""
+    source = look(path, how.encoding, how.country, tell)
+    first = list(islice(source.lines(), _HEAD))
+    if not any(line.text.strip("\ufeff \t\r\n") for line in first):
+        raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} begins with {_HEAD} empty lines")
+    delimiter = how.delimiter or delimiter_of(first)
+    if len(delimiter) != 1 or delimiter in '"\r\n\0 ':
+        raise ConfigurationError(f"{delimiter!r} cannot be a delimiter: write one character, such as ; or ,")
+    head = next(iter(Rows((line for line in first if line.number > 1 or not _is_hint(line.text)), delimiter)), None)
+    if head is None or head.fault:
+        fault = "it has no row" if head is None else head.fault
+        raise ConfigurationError(f"the first row of {path} cannot be read: {fault}")
+    columns = columns_of(head.cells, how.said, named=how.header, region=how.country)
+    return Opened(source, delimiter, columns, Terms(columns, how.country, how.premium), how)
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file's rows: ``rows == imported + duplicates + rejected``. ``updated`` and ``moved`` are among the
+    duplicates. ``resumed``: so many rows were done before."""
+
+    imported_as: int
+    rows: int = 0
+    imported: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    updated: int = 0
+    moved: int = 0
+    removed: int = 0
+    resumed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, int]:
+        """What is kept of them."""
+        return {name: getattr(self, name) for name in listed.FIGURES}
+
+
+def check_name(name: str) -> str:
+    """A list's name. Raises ConfigurationError."""
+    plain = name.replace("-", "").replace("_", "").replace(".", "")
+    if not 0 < len(name) <= 60 or not name.isascii() or not plain.isalnum() or name[0] in "-.":
+        raise ConfigurationError(f"{name!r} cannot be a list's name: {NAME_RULE}")
+    return name
+
+
+def look_only(opened: Opened, shown: int = 10) -> tuple[Report, list[NewContact], list[Reject]]:
+    """What an import would do, but for duplicates, with the first few contacts and rejections. Changes nothing."""
+    report = Report(0)
+    good: list[NewContact] = []
+    bad: list[Reject] = []
+    for row in opened.rows():
+        one = prepared(row, opened.terms)
+        report.rows += 1
+        if isinstance(one, Reject):
+            report.rejected += 1
+            report.reasons[one.reason] = report.reasons.get(one.reason, 0) + 1
+            bad += [one] if len(bad) < shown else []
+        else:
+            report.imported += 1
+            good += [one] if len(good) < shown else []
+    return report, good, bad
+
+
+def run(
+    url: str,
+    opened: Opened,
+    name: str,
+    by: str,
+    *,
+    client: str | None = None,
+    description: str = "",
+    jobs: int = 2,
+    tell: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Report:
+    """Import a file into a list, which is made if there is none. Raises SchemaError, StoreError, ConfigurationError."""
+    check_name(name)
+    with writing(url) as connection:
+        with connection.begin():
+            listed.create(
+                connection, name, by, clock(), description=description, client=client, country=opened.how.country
+            )
+            whose = listed.get(connection, name)["client"]
+            source = str(opened.source.path.name)
+            begun = listed.begin(connection, name, source, opened.source.digest, opened.as_json(), by, clock())
+            others = listed.of_client(connection, whose, name) if opened.how.across != "keep" else []
+        report = Report(begun["import"], **{figure: begun[figure] for figure in listed.FIGURES}, resumed=begun["rows"])
+        if opened.how.replace:
+            report.removed = _empty(connection, name, report.imported_as, sleep)
+        target = _Target(connection, name, others, opened.how, report, clock)
+        with _prepared(opened, report.resumed, jobs, tell) as pieces:
+            for piece in pieces:
+                began = time.monotonic()
+                target.take(piece)
+                sleep(min((time.monotonic() - began) / 4, REST_MAX_S))
+        with connection.begin():
+            listed.end(connection, report.imported_as, clock())
+            report.reasons = listed.reasons(connection, report.imported_as)
+    return report
+
+
+def _empty(connection: sa.Connection, name: str, imported: int, sleep: Callable[[float], None]) -> int:
+    """Take away what other imports brought into a list."""
+    removed = 0
+    while True:
+        with connection.begin():
+            ids = listed.others_than(connection, name, imported, PIECE)
+            removed += of.remove(connection, ids)
+        if len(ids) < PIECE:
+            return removed
+        sleep(REST_MAX_S)
+
+
+Piece = tuple[int, list[NewContact | Reject]]
+"""The number of the first row, and what the rows are."""
+
+
+@contextmanager
+def _prepared(
+    opened: Opened, skip: int, jobs: int, tell: Progress | None
+) -> Iterator[Iterator[list[NewContact | Reject]]]:
+    """What a file's rows are, from row ``skip`` on, piece by piece; by other processes if that pays."""
+    rows = islice(opened.rows(tell), skip, None)
+    chunks = iter(lambda: list(islice(rows, PIECE)), [])
+    if jobs < 2 or opened.source.bytes < ALONE_BYTES:
+        yield ([prepared(row, opened.terms) for row in chunk] for chunk in chunks)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=ready, initargs=(opened.terms,))
+    try:
+        yield _in_turn(pool, chunks, jobs)
+    except BrokenProcessPool as error:
+        raise AcdError(
+            "a process that read numbers was ended: run the import again, it goes on where it stopped"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_turn(pool: ProcessPoolExecutor, chunks: Iterable[list[Row]], jobs: int) -> Iterator[list[NewContact | Reject]]:
+    waiting: deque[Future[list[NewContact | Reject]]] = deque()
+    for chunk in chunks:
+        waiting.append(pool.submit(work, chunk))
+        if len(waiting) > 2 * jobs:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class _Target:
+    """The list that rows go into."""
+
+    def __init__(
+        self, connection: sa.Connection, name: str, others: Sequence[str], how: How, report: Report,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._connection, self._name, self._others, self._how = connection, name, others, how
+        self._report, self._clock = report, clock
+
+    def take(self, piece: Sequence[NewContact | Reject]) -> None:
+        """Make contacts of rows, and note what became of each, in one transaction."""
+        report = self._report
+        before, figures = report.rows, (report.imported, report.duplicates, report.rejected)
+        now = self._clock()
+        with self._connection.begin():
+            fresh = self._sift(piece, now)
+            of.add(self._connection, self._name, fresh, now, imported=report.imported_as)
+            report.rows += len(piece)
+            report.imported += len(fresh)
+            if not listed.advance(self._connection, report.imported_as, report.figures(), before):
+                raise ConfigurationError(f"another process imports this file into {self._name} now: let it end")
+        assert report.rows - before == report.imported + report.duplicates + report.rejected - sum(figures)
+
+    def _sift(self, piece: Sequence[NewContact | Reject], now: float) -> list[NewContact]:
+        """The rows that become contacts; of the others it is noted why they do not."""
+        good = [one for one in piece if isinstance(one, NewContact)]
+        numbers = list({one.numbers[0].number for one in good})
+        taken = of.taken_numbers(self._connection, numbers, [self._name, *self._others])
+        keys = of.taken_keys(self._connection, list({one.key for one in good if one.key}), self._name)
+        mine: dict[str, int] = {number: found[0] for number, found in taken.items() if found[1] == self._name}
+        fresh: list[NewContact] = []
+        by_number: dict[str, int] = {}
+        by_key: dict[str, int] = {}
+        rejects: list[tuple[int, int, int, str, str, Sequence[str]]] = []
+        first = self._report.rows + 1
+        for row, one in enumerate(piece, first):
+            if isinstance(one, Reject):
+                self._report.rejected += 1
+                rejects.append((self._report.imported_as, row, one.line, one.reason, one.detail, one.cells))
+                continue
+            number = one.numbers[0].number
+            known = keys.get(one.key, mine.get(number)), by_key.get(one.key, by_number.get(number))
+            what = "key" if one.key in keys or one.key in by_key else "number"
+            why = self._double(one, *known, what, fresh, now)
+            if why is None and number in taken and taken[number][1] != self._name:
+                why = self._elsewhere(number, taken[number], now)
+            if why is not None:
+                self._report.duplicates += 1
+                shown = (one.key, one.name, *(each.number for each in one.numbers))
+                rejects.append((self._report.imported_as, row, one.line, "duplicate", why, shown))
+                continue
+            by_number.setdefault(number, len(fresh))
+            if one.key:
+                by_key.setdefault(one.key, len(fresh))
+            fresh.append(one)
+        listed.reject(self._connection, rejects)
+        return fresh
+
+    def _double(
+        self, one: NewContact, known: int | None, near: int | None, what: str, fresh: list[NewContact], now: float
+    ) -> str | None:
+        """Why a row is no new contact of this list, where ``known`` is one, or the ``near``-th of this piece; None if it
+        is."""
+        if (known is None and near is None) or self._how.within == "keep":
+            return None
+        if self._how.within == "skip":
+            return f"a row above has this {what}" if known is None else f"contact {known} of this list has this {what}"
+        self._report.updated += 1
+        if known is not None:
+            of.update_from(self._connection, known, one, now)
+            return f"contact {known} has this {what}, and was updated"
+        assert near is not None
+        fresh[near] = one
+        return f"took the place of a row above with this {what}"
+
+    def _elsewhere(self, number: str, found: tuple[int, str, str], now: float) -> str | None:
+        contact, where, state = found
+        if self._how.across == "skip":
+            return f"contact {contact} of list {where} has this number"
+        if state == State.IN_FLIGHT or not of.move(self._connection, [contact], self._name, now):
+            return f"contact {contact} of list {where} has this number, and is being dialled now"
+        self._report.moved += 1
+        return f"contact {contact} was moved here from list {where}"
+
+
+def rejects_of(url: str, name: str, imported: int | None) -> Iterator[dict[str, Any]]:
+    """Rows of a list's import (the latest) that became no contact, as `listed.rejects`. Raises StoreError,
+    UnknownNameError."""
+    with reading(url) as connection:
+        with connection.begin():
+            listed.get(connection, name)
+            known = [one["import"] for one in listed.imports(connection, name)]
+        if imported is not None and imported not in known:
+            raise ConfigurationError(
+                f"list {name} has no import {imported}: it has {', '.join(map(str, known)) or 'none'}"
+            )
+        which = imported if imported is not None else next(iter(known), None)
+        after = 0
+        while which is not None:
+            with connection.begin():
+                rows = listed.rejects(connection, which, after)
+            yield from rows
+            if not rows:
+                return
+            after = rows[-1]["row"]

@@ -1,0 +1,199 @@
+"""A file of text as lines: its encoding found out, its lines bounded, however long they are.
+
+Read twice: once as bytes, for its digest (an import that was cut off is known by it) and to see whether it is UTF-8, and
+once as text. What is not Unicode is guessed from its lines that are not ASCII, by ``charset-normalizer`` among encodings
+that lists come in, and Windows-1252 is taken when nothing speaks for another.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from charset_normalizer import from_bytes
+
+from acd.domain.errors import ConfigurationError
+
+CHUNK = 1 << 20
+LINE_MAX = 100_000
+"""Characters in a line: below the csv module's own limit."""
+SHOWN_MAX = 1000
+"""Characters kept of a longer one."""
+SAMPLE_MAX = 64_000
+"""Bytes of lines that are not ASCII, to guess by."""
+BYTES_MAX = 20 * 1024**3
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+_CODE_PAGES = (
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "koi8_r", "cp850",
+    "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr",
+)  # fmt: skip
+"""The likelier ones first."""
+_USUAL = {
+    "cp1250": "AL BA CZ HR HU ME PL RO RS SI SK", "cp1251": "BG BY KG KZ MK MN RU TJ UA UZ", "cp1253": "CY GR",
+    "cp1254": "AZ TR", "cp1255": "IL", "cp1256": "AE BH DZ EG IQ JO KW LB LY MA OM QA SA SD SY TN YE",
+    "cp1257": "EE LT LV", "shift_jis": "JP", "gb18030": "CN SG", "big5": "HK MO TW", "euc_kr": "KR",
+}  # fmt: skip
+"""What spreadsheets write in countries that do not write Windows-1252."""
+_ALIKE = 0.01
+_FALLBACK = "cp1252"
+
+Progress = Callable[[int, int], None]
+
+
+class Line(NamedTuple):
+    """``number``: of the line, from 1. ``text``: with its end; of one that is too long, only its beginning."""
+
+    number: int
+    text: str
+    too_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that was looked through. ``digest``: SHA-256 of its bytes; ``guessed``: the encoding was not said, nor
+    certain."""
+
+    path: Path
+    encoding: str
+    guessed: bool
+    digest: str
+    bytes: int
+
+    def lines(self, tell: Progress | None = None) -> Iterator[Line]:
+        """Its lines, however they end. What cannot be decoded becomes U+FFFD."""
+        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.encoding, "replace", newline="") as file:
+            number = 0
+            while text := file.readline(LINE_MAX + 1):
+                number += 1
+                if len(text) > LINE_MAX and not text.endswith(("\n", "\r")):
+                    yield Line(number, text[:SHOWN_MAX], True)
+                    while (rest := file.readline(CHUNK)) and not rest.endswith(("\n", "\r")):
+                        pass
+                else:
+                    yield Line(number, text)
+                if tell is not None and not number % 1000:
+                    tell(raw.tell(), self.bytes)
+
+
+def look(path: Path, encoding: str | None = None, country: str | None = None, tell: Progress | None = None) -> Source:
+    """Read a file through; ``country`` (``PL``) says what encodings are likely. Raises ConfigurationError if it cannot be
+    read, or not in the encoding that was said."""
+    if encoding is not None:
+        try:
+            encoding = codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ConfigurationError(
+                f"there is no encoding {encoding!r}: write utf-8, utf-16, cp1252, iso8859-15 or leave it out"
+            ) from error
+    try:
+        if not path.is_file():
+            raise ConfigurationError(f"{path} is no file" if path.exists() else f"there is no file {path}")
+        size = path.stat().st_size
+        if size > BYTES_MAX:
+            raise ConfigurationError(f"{path} has more than {BYTES_MAX >> 30} GB: split it")
+        with path.open("rb") as file:
+            look_at = _Look(encoding, country)
+            done = 0
+            while data := file.read(CHUNK):
+                look_at.feed(data)
+                done += len(data)
+                if tell is not None:
+                    tell(done, size)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    found, guessed = look_at.found(path)
+    return Source(path, found, guessed, look_at.digest.hexdigest(), done)
+
+
+class _Look:
+    """What one pass over the bytes tells."""
+
+    def __init__(self, encoding: str | None, country: str | None) -> None:
+        self.digest = sha256()
+        self._said, self._country = encoding, country
+        self._head = b""
+        self._utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+        self._sample = b""
+        self._wrong = False
+        self._decoder = codecs.getincrementaldecoder(encoding)() if encoding is not None else None
+
+    def feed(self, data: bytes) -> None:
+        self.digest.update(data)
+        if len(self._head) < 4096:
+            self._head += data[:4096]
+        try:
+            if self._decoder is not None:
+                self._decoder.decode(data)
+                return
+            if self._utf8 is not None:
+                self._utf8.decode(data)
+        except UnicodeError:
+            self._wrong = self._decoder is not None
+            self._decoder = self._utf8 = None
+        if len(self._sample) < SAMPLE_MAX and not data.isascii():
+            lines = (line for line in data.splitlines() if not line.isascii())
+            for line in lines:
+                self._sample += line[:SHOWN_MAX] + b"\n"
+                if len(self._sample) >= SAMPLE_MAX:
+                    break
+
+    def found(self, path: Path) -> tuple[str, bool]:
+        if self._said is not None:
+            if self._wrong:
+                raise ConfigurationError(
+                    f"{path} is not {self._said}: give another --encoding, or none to have it found out"
+                )
+            return self._said, False
+        for mark, name in _BOMS:
+            if self._head.startswith(mark):
+                return name, False
+        wide = _without_mark(self._head)
+        if wide is not None:
+            return wide, True
+        if self._utf8 is not None:
+            try:
+                self._utf8.decode(b"", True)
+            except UnicodeError:
+                pass
+            else:
+                return "utf-8", False
+        return _likely(self._sample[:SAMPLE_MAX], self._country), True
+
+
+def _without_mark(head: bytes) -> str | None:
+    """UTF-16 without its mark: every other byte of Western text is zero."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    half = max(len(head) // 2, 1)
+    if odd > 0.4 * half and even < 0.1 * half:
+        return "utf-16-le"
+    if even > 0.4 * half and odd < 0.1 * half:
+        return "utf-16-be"
+    return None
+
+
+def _likely(sample: bytes, country: str | None) -> str:
+    """Of the encodings in which the text is least of a mess: the one that makes most letters of it, the country's own, the
+    one that a language speaks for, the more frequent one."""
+    found = from_bytes(sample, cp_isolation=list(_CODE_PAGES), threshold=0.4)
+    least = min((match.chaos for match in found), default=0.0) + _ALIKE
+    own = next((page for page, there in _USUAL.items() if country in there.split()), _FALLBACK)
+    ranked = [
+        (-_letters(sample, name), name != own, -round(match.coherence, 2), _CODE_PAGES.index(name), name)
+        for match in found
+        if match.chaos <= least
+        for name in {match.encoding, *match.could_be_from_charset}.intersection(_CODE_PAGES)
+    ]
+    return min(ranked)[-1] if ranked else own if own in _CODE_PAGES[:8] else _FALLBACK
+
+
+def _letters(sample: bytes, encoding: str) -> float:
+    strange = [char for char in sample.decode(encoding, "replace") if not char.isascii()]
+    return round(sum(map(str.isalpha, strange)) / max(len(strange), 1), 2)
