@@ -137,9 +137,16 @@ def test_lines_under_way_keep_their_agents_and_stop_the_rest_from_being_dialled_
 
 def test_a_stopped_campaign_keeps_agents_for_who_may_still_answer() -> None:
     sharing = Sharing()
-    sharing.among(seats(2, "x"), [part("x")], {})
-    found = sharing.among(seats(2, "x"), [part("x", wants=False, in_flight=1)], {})
-    assert shares(found) == {"x": 1}
+    sharing.among(seats(2), [part("x"), part("y", wants=False)], {})
+    found = sharing.among(seats(2), [part("x", wants=False, in_flight=1), part("y")], {})
+    assert shares(found) == {"x": 1, "y": 1}
+
+
+def test_where_there_is_one_campaign_it_has_whoever_serves_it() -> None:
+    sharing = Sharing()
+    assert shares(sharing.among([*seats(2, "x"), *seats(1, "z", first=2)], [part("x")], {})) == {"x": 2}
+    # And when another comes, these are still its own until its lines have ended
+    assert shares(sharing.among(seats(2), [part("x", in_flight=2), part("y", priority=1)], {})) == {"x": 2, "y": 0}
 
 
 def test_an_agent_who_works_for_one_is_that_one_s() -> None:

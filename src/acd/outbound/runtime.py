@@ -30,6 +30,8 @@ from acd.outbound.storing import Shelf, terms_of
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.5
+GAP_S: Final = 0.05
+"""Between two looks at least: what happens meanwhile is handled at once, and decided upon together."""
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 SAVE_S: Final = 30.0
 INBOX_MOST: Final = 100_000
@@ -67,7 +69,8 @@ class Dialling:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._due = self._looked = 0.0
         self._lag_s = 0.0
         self._saved_mono = float("-inf")
         self._states = asyncio.Lock()
@@ -108,8 +111,9 @@ class Dialling:
     async def close(self) -> None:
         """Place nothing more, and write down what is known. Lines go on; the next life follows them."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._look_timer):
+            if timer is not None:
+                timer.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 while self._writing is not None:
@@ -196,18 +200,31 @@ class Dialling:
 
     def _drain(self) -> None:
         self._scheduled = False
+        if self._closed:
+            return
+        self._drain_inbox()
+        wait_s = self._looked + GAP_S - time.monotonic()
+        if wait_s <= 0:
+            self._look()
+        elif self._look_timer is None:
+            self._look_timer = self._loop.call_later(wait_s, self._look_late)
+        self._write()
+
+    def _look_late(self) -> None:
+        self._look_timer = None
         if not self._closed:
             self._drain_inbox()
             self._look()
+            self._write()
 
     def _drain_inbox(self) -> None:
         while self._inbox:
             self._handle(self._inbox.popleft())
 
     def _look(self) -> None:
+        self._looked = time.monotonic()
         self._handle(say.Look(self._hall.seats(), self._lag_s))
         self._lag_s = 0.0
-        self._write()
 
     def _tick(self) -> None:
         now = time.monotonic()

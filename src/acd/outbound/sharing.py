@@ -49,6 +49,12 @@ class Sharing:
     def among(self, seats: Sequence[Seat], parts: Sequence[Part], busy: Mapping[str, str]) -> dict[str, Shared]:
         """Whose the agents are at this moment, by campaign. ``busy``: agent -> the campaign he works for just now: whose he
         is then, whoever had counted on him."""
+        if len(parts) == 1:
+            # Nobody to share with, as on most floors
+            name = parts[0].name
+            own = [seat for seat in seats if name in seat.lines]
+            self._owner = {seat.agent: name for seat in own}
+            return {name: Shared(own)}
         by_name = {part.name: part for part in parts}
         self.turns.keep(by_name)
         owned: defaultdict[str, int] = defaultdict(int)
