@@ -11,7 +11,7 @@ from dataclasses import dataclass
 NUMBER = "800"
 QUEUE = "bench"
 UNHEARD_EVENTS = (
-    *("VarSet", "Newexten", "Newstate", "NewConnectedLine", "NewCallerid", "NewAccountCode", "Newchannel", "DialEnd"),
+    *("VarSet", "Newexten", "Newstate", "NewConnectedLine", "NewCallerid", "NewAccountCode", "Newchannel"),
     *("BridgeCreate", "BridgeDestroy", "HangupRequest", "SoftHangupRequest", "MusicOnHoldStart", "MusicOnHoldStop"),
     *("RTCPSent", "RTCPReceived", "AGIExecStart", "AGIExecEnd", "TestEvent"),
 )
