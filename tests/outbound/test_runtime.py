@@ -57,12 +57,15 @@ class BrittleShelf(Shelf):
 
     away = lies = False
     tried = 0
+    hold: asyncio.Event | None = None
 
     async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
         self.tried += 1
         if self.away:
             raise StoreError("away")
         found = await super().take(batch, epoch, now_s)
+        if self.hold is not None:
+            await self.hold.wait()
         if self.lies:
             raise StoreError("nobody knows")
         return found
@@ -193,6 +196,20 @@ async def test_the_end_leaves_lines_alone_and_gives_back_the_rest(stand: Stand) 
     assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(3,)]
     (saved,) = stand.rows("SELECT statistics FROM campaign_states")
     assert "began_s" in saved[0]
+
+
+async def test_what_becomes_durable_amid_the_end_is_not_dialled(stand: Stand) -> None:
+    await stand.up()
+    stand.shelf.hold = asyncio.Event()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: stand.rows("SELECT count(*) FROM attempts") == [(3,)])
+    ending = asyncio.create_task(stand.dialling.close())
+    await asyncio.sleep(0)
+    stand.shelf.hold.set()
+    await ending
+    assert stand.sent == []
+    assert stand.rows("SELECT outcome, count(*) FROM attempts GROUP BY outcome") == [("failed", 3)]
+    assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)]
 
 
 async def test_states_are_refused_where_they_make_no_sense(stand: Stand) -> None:

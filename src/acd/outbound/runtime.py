@@ -114,6 +114,10 @@ class Dialling:
         for timer in (self._timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
+        self._drain_inbox()
+        for node in self._nodes:
+            # What is recorded from now on is not dialled, but settled
+            self._handle(wire.OutboundLost(self._clock().utc, node))
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 while self._writing is not None:
