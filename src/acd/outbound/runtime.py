@@ -168,7 +168,9 @@ class Dialling:
         return self.core.asked(question, self._clock())
 
     def records(self, records: Sequence[rec.Record]) -> None:
-        """The floor has taken a step."""
+        """The floor has taken a step. Before it is known what earlier lives left, it is of no attempt that is known."""
+        if not self._ready:
+            return
         for event in self._hall.said(records):
             self._put(event)
 
