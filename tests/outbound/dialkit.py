@@ -82,12 +82,16 @@ class Kept:
     def _ready(self, row: Row, kind: Kind, of: str, order: int, now_s: float) -> say.Ready:
         number = row.contact.numbers[0].number
         times = tuple(at for _, at, _, _ in row.tried)
+        twins = [one for one in self.rows.values() if one.contact.numbers[0].number == number]
+        of_number = [(at, name) for one in twins for _, at, name, _ in one.tried]
+        in_campaign = sum(name == of for _, name in of_number)
+        number_s = tuple(at for at, _ in of_number)
         tried = tuple(say.Tried(number, outcome) for _, _, name, outcome in row.tried if name == of)
         ends = [at for _, at, _, outcome in row.tried if outcome is AttemptOutcome.ABANDONED]
         hits = ("all",) if number in self.do_not_call else ()
         piece = Piece(row.contact, number, kind, row.due_s or 0.0, order, segment="a")
         zones = {number: ("UTC",)}
-        return say.Ready(piece, now_s, zones, times, times, tried, len(tried), hits, max(ends, default=None))
+        return say.Ready(piece, now_s, zones, number_s, times, tried, in_campaign, hits, max(ends, default=None))
 
     def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written | None:
         if not self.up:
@@ -345,6 +349,7 @@ class World:
         others = [self.kept.attempts[one].contact for one in self.lines]
         assert made.contact not in others, f"contact {made.contact} was dialled twice at once"
         assert command.number not in self.kept.do_not_call
+        assert command.number not in {one.number for one in self.lines.values()}, "a number was dialled twice at once"
         self.by_contact[made.contact] += 1
         self.lines[attempt] = command
         self.placed_at.append(self.s)

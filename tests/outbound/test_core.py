@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,24 @@ def test_who_stands_on_do_not_call_since_is_not_dialled() -> None:
     assert world.kept.rows[1].state == "blocked"
 
 
+@pytest.mark.parametrize("limit", ["number_day", "number_attempts"])
+def test_a_number_that_several_contacts_share_is_dialled_as_often_as_a_number_may_be(limit: str) -> None:
+    one = campaign(mode=Mode.PROGRESSIVE)
+    if limit == "number_day":
+        one = replace(one, rules=replace(one.rules, number_day=1))
+    else:
+        one = replace(one, number_attempts=1)
+    world = World(terms(one), contacts=60, agents=5)
+    numbers = [row.contact.numbers for row in world.kept.rows.values()]
+    for number, row in world.kept.rows.items():
+        row.contact = replace(row.contact, numbers=numbers[number // 6])
+    world.run(300.0)
+    world.stop()
+    dialled = Counter(made.number for made in world.kept.attempts.values())
+    assert len(dialled) == 11
+    assert set(dialled.values()) == {1}
+
+
 def test_a_stopped_campaign_leaves_ringing_lines_to_ring_unless_it_is_to_stop_now() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), answers=0.0)
     world.run(10.0)
@@ -201,8 +220,9 @@ def test_who_opts_out_is_never_called_again() -> None:
     world.stop()
 
 
-def test_an_agent_who_comes_too_late_serves_a_person_who_counts_as_abandoned() -> None:
-    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=1.0, connect_delay_s=2.5)
+@pytest.mark.parametrize("delay_s", [2.5, 3.6])
+def test_an_agent_who_comes_too_late_serves_a_person_who_counts_as_abandoned_once(delay_s: float) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=1.0, connect_delay_s=delay_s)
     world.run(60.0)
     world.stop()
     assert world.truth["served"] > 0
