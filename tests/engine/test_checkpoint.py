@@ -101,7 +101,9 @@ def test_what_the_definition_holds_is_the_definitions_own() -> None:
     assert other.definition is definition
 
 
-@pytest.mark.parametrize("value", [lambda: None, open, (x for x in ""), os, object().__str__], ids=repr)
+@pytest.mark.parametrize(
+    "value", [lambda: None, open, (x for x in ""), os, object().__str__], ids=lambda value: type(value).__name__
+)
 def test_what_cannot_be_written_is_told(value: Any) -> None:
     floor = fresh()
     floor.nodes = {"east": True, "west": value}
@@ -135,7 +137,7 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: str(trap.reduced))
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.reduced[0].__name__)
 def test_nothing_but_a_floor_comes_out(trap: Trap) -> None:
     with pytest.raises(JournalError):
         thaw(fresh(), pickle.dumps({"calls": trap}))

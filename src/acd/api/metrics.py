@@ -104,9 +104,7 @@ class CampaignCollector(Collector):
         ):
             yield _gauges(name, text, {row["name"]: row["ledger"][key] for row in rows}, "campaign")
         rates = {row["name"]: row["answer_rate"] for row in rows}
-        yield _gauges(
-            "acd_campaign_answer_ratio", "Share of lines that people answer, as reckoned", rates, "campaign"
-        )
+        yield _gauges("acd_campaign_answer_ratio", "Share of lines that people answer, as reckoned", rates, "campaign")
 
 
 class FloorCollector(Collector):
