@@ -122,7 +122,7 @@ def test_an_export_is_whole_private_and_overwrites_nothing(service: Service) -> 
         rows = [json.loads(row) for row in packed.read("calls.jsonl").splitlines()]
         assert packed.read("recordings/c1.wav") == b"RIFF-secret"
         told = json.loads(packed.read("person.json"))
-    assert names == ["README.txt", "calls.jsonl", "mentions.jsonl", "person.json", "recordings/c1.wav"]
+    assert names == ["README.txt", "calls.jsonl", "dialling.jsonl", "mentions.jsonl", "person.json", "recordings/c1.wav"]
     assert [(row["call"], row["caller_name"]) for row in rows] == [("c1", "Ann Lee"), ("c3", HOSTILE), ("c4", HOSTILE)]
     assert (told["found"]["calls"], told["recordings"]) == (3, 1)
     assert service.acd("person", "export", "-o", str(path), NUMBER).exit_code == 1

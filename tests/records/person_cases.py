@@ -65,8 +65,8 @@ async def test_a_person_is_found_in_every_spelling_and_place(database: Database,
     found = who(database, tmp_path).find()
     assert (found.own, found.live) == (["c1", "c3", "c4"], [])
     assert found.names == {"Ann Lee", HOSTILE}
-    assert {table: len(keys) for table, keys in found.mentions.items()} == {
-        "calls": 1, "segments": 0, "decisions": 1, "revisions": 1, "audit": 1,
+    assert {table: len(keys) for table, keys in found.mentions.items() if keys} == {
+        "calls": 1, "decisions": 1, "revisions": 1, "audit": 1,
     }  # fmt: skip
     assert who(database, tmp_path, "+49 30 555").find().own == ["c2"]
     assert who(database, tmp_path, "112").find().own == []
@@ -99,9 +99,9 @@ async def test_what_is_erased_is_nowhere_and_every_figure_stays(database: Databa
     before = database.contents()
     somebody = who(database, tmp_path)
     done = somebody.erase(somebody.find(), "user:me")
-    assert done == {
-        "calls": 3, "recordings": 1, "undeleted": 0, "mentions in calls": 1, "mentions in segments": 0,
-        "mentions in decisions": 1, "mentions in revisions": 1, "mentions in audit": 1,
+    assert {what: count for what, count in done.items() if count} == {
+        "calls": 3, "recordings": 1, "mentions in calls": 1, "mentions in decisions": 1, "mentions in revisions": 1,
+        "mentions in audit": 1,
     }  # fmt: skip
     left = everything(database)
     for private in ("1711234567", "171 1234567", "171/1234567", "Bobby", HOSTILE[:10]):

@@ -22,7 +22,10 @@ from acd.config.load import LoadedSettings
 from acd.domain.errors import RefusedError
 
 COVERED = (
-    "calls, segments, decisions, revisions, audit (every table that may hold a number)",
+    (
+        "calls, segments, decisions, revisions, audit, and what dialling keeps: lists, contacts, attempts, do-not-call, "
+        "callbacks, campaigns (every table that may hold a number)"
+    ),
     "recordings in [records] recordings",
     "the spill, and what it set aside (*.damaged, refused.jsonl)",
     "the journal of [journal]",
@@ -82,7 +85,8 @@ def _work(number: str) -> Iterator[_Work]:
 def export(number: str, output: Path | None) -> None:
     """Everything that is known of NUMBER, as files that only this user may read.
 
-    Calls with their notes, stretches and explanations, where else the number is mentioned, and the sound.
+    Calls with their notes, stretches and explanations, contacts with their callbacks and attempts, rows of lists,
+    do-not-call, where else the number is mentioned, and the sound.
     """
     from acd.records.export import README, Target
     from acd.records.trail import entry, me, write_now
@@ -94,6 +98,7 @@ def export(number: str, output: Path | None) -> None:
         counts = found.counts()
         target.text("README.txt", README)
         target.lines("calls.jsonl", work.person.calls(found))
+        target.lines("dialling.jsonl", work.person.dialled(found))
         target.lines("mentions.jsonl", work.person.others(found))
         sound = 0
         for call, source in work.person.sound(found):
@@ -115,12 +120,15 @@ def export(number: str, output: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("number")
 def erase(number: str, dry_run: bool, yes: bool) -> None:
-    """Take away for good who called from NUMBER; calls and figures stay.
+    """Take away for good who called from NUMBER, or was to be called; calls, attempts and figures stay.
 
-    Numbers, names, notes and sound of the person's calls go, and the number goes wherever else it is mentioned: in every
-    table, in what the spill has set aside, and in journals, whose parts go whole. A running service forgets the person
-    first. Exit code 1 if something is left, and it is said what; 5 while the person is on the phone.
+    Numbers, names, notes and sound of the person's calls go, contacts go whole with all their numbers and callbacks, and the
+    number goes wherever else it is mentioned: in every table, in what the spill has set aside, and in journals, whose parts
+    go whole. A running service forgets the person first. Do-not-call stays, as a hash; who was not on it can be called
+    again once another list brings the number. Exit code 1 if something is left, and it is said what; 5 while the person is
+    on the phone or being dialled.
     """
+    from acd.records.contacted import refuse
     from acd.records.traces import clean_database, clean_journal, clean_spill
     from acd.records.trail import me
 
@@ -129,16 +137,24 @@ def erase(number: str, dry_run: bool, yes: bool) -> None:
         found = work.person.find()
     mention = work.person.mention
     if dry_run:
-        counts = found.counts() | {
+        counts = work.person.would_go(found) | {
             "lines set aside": clean_spill(work.spill, mention, dry_run=True),
             "parts of the journal": clean_journal(work.journal, mention, keep=None, dry_run=True),
         }
-        _report(given, "WOULD GO", counts, [], {"dry_run": True})
+        busy = (
+            [f"being dialled: {', '.join(found.in_flight[:5])}; nothing goes until that is over"]
+            if found.in_flight
+            else []
+        )
+        _report(given, "WOULD GO", counts, busy, {"dry_run": True})
         return
+    refuse(found.in_flight)
     if not yes:
-        what = say.counted(len(found.own), "call")
-        click.confirm(f"Take away for good who made {what}, and every mention of the number?", abort=True, err=True)
-    served = _forget(given, number)
+        what = f"{say.counted(len(found.own), 'call')}, {say.counted(len(found.dialling['contacts']), 'contact')}"
+        click.confirm(
+            f"Take away for good who is behind {what}, and every mention of the number?", abort=True, err=True
+        )
+    served = _forget(given, f"+{mention.canonical}")
     if served is None:
         asyncio.run(_drain(work))
     elif served["live"]:

@@ -19,6 +19,7 @@ README = """What the records of this call centre hold of a telephone number.
 
 person.json      what was looked for, when, in what, and how much was found
 calls.jsonl      the calls from the number, one a line: number, name, times, notes, stretches, explanations
+dialling.jsonl   what is kept for calling the number: contacts with it, callbacks, attempts, rows of lists, do-not-call
 mentions.jsonl   where else the number is mentioned
 recordings/      the sound of the calls, by their ids
 

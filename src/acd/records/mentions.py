@@ -23,6 +23,10 @@ class Mention:
     """
 
     def __init__(self, number: str, numbering: Numbering, sealed: str = "") -> None:
+        bare = number.strip()
+        if numbering.national_prefix and bare.startswith(("+", "00")):
+            # +49 (0)171...: dialled from within the country or without it, never both
+            number = bare.replace(f"({numbering.national_prefix})", " ", 1)
         self.numbering, self.canonical = numbering, numbering.canonical(number)
         if len(self.canonical) < DIGITS_MIN or not (self.canonical.isascii() and self.canonical.isdigit()):
             raise ConfigurationError(f"{number!r} is no telephone number: write at least {DIGITS_MIN} digits")

@@ -1,8 +1,9 @@
 """What the records hold of a person, known by a telephone number: found in every table, told, or taken away.
 
-A person is whoever called from the number. Of these calls number, name, notes and sound go, and explanations are rid of
-both; elsewhere the number itself goes wherever it is mentioned. Rows stay, and so does what is counted: in the number's
-place stands a word made by chance, the same for all of a person's calls, from which nobody can get back to the number.
+A person is whoever called from the number, or stands with it in a list. Of these calls number, name, notes and sound go,
+and explanations are rid of both; contacts go whole; elsewhere the number itself goes wherever it is mentioned. Rows of calls
+and attempts stay, and so does what is counted: in the number's place stands a word made by chance, the same for all of a
+person's calls and attempts, from which nobody can get back to the number. Do-not-call keeps the keyed hash.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from acd.records.contacted import KINDS, Contacted, Keys, refuse
 from acd.records.mentions import Mention
+from acd.records.places import CALL_TEXTS, HASH_STAYS, PLACES, TABLES, key_is
 from acd.records.recordings import recording_file, remove_recording
-from acd.records.rows import reading, writing
 from acd.records.seal import Seal
 from acd.records.trail import entry, insert
-from acd.store.tables import audit, calls, decisions, revisions, segments
+from acd.store.beside import reading, writing
+from acd.store.tables import calls, decisions, segments
 
 PAGE = 2000
 PIECE = 200
 REST_S = 0.005
-TEXTS = ("target", "disposition", "notes")
-"""Of a call, what may mention a number."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -42,11 +43,16 @@ class Found:
     names: set[str] = field(default_factory=set)
     recordings: dict[str, str] = field(default_factory=dict)
     mentions: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    """Table -> keys of the rows, other than his calls, that mention the number."""
+    """Table -> keys of the rows, other than his own, that mention the number."""
+    dialling: Keys = field(default_factory=lambda: {name: [] for name in KINDS})
+    """Table -> keys of his rows among what dialling keeps."""
+    in_flight: list[str] = field(default_factory=list)
+    """In words, what of it is being dialled: nothing can be erased then."""
 
     def counts(self) -> dict[str, int]:
-        """``{"calls", "recordings", "mentions in TABLE"...}``."""
+        """``{"calls", "recordings", "contacts"..., "mentions in TABLE"...}``."""
         found = {"calls": len(self.own), "recordings": len(self.recordings)}
+        found |= {table: len(keys) for table, keys in self.dialling.items()}
         return found | {f"mentions in {table}": len(keys) for table, keys in self.mentions.items()}
 
 
@@ -55,9 +61,10 @@ class Person:
 
     def __init__(self, url: str, number: str, seal: Seal, recordings: Path, progress: Progress | None = None) -> None:
         self._url, self._recordings = url, recordings
-        self.sealed = seal.of(number)
         self.mention = Mention(number, seal.numbering)
+        self.sealed = seal.of(f"+{self.mention.canonical}")
         self._sealed_too = Mention(number, seal.numbering, self.sealed)
+        self._contacted = Contacted(self.mention, seal)
         self._progress = progress or (lambda what, done, total: None)
 
     # -- finding -----------------------------------------------------------------------------------------------------
@@ -67,19 +74,33 @@ class Person:
         found = Found()
         with reading(self._url) as connection:
             self._find_calls(connection, found)
-            own = set(found.own)
-            for table, column in ((segments, segments.c.target), (decisions, decisions.c.detail)):
-                keys = [key for key, value in self._texts(connection, table, column) if key[0] not in own]
-                found.mentions[table.name] = keys
-            for table in (revisions, audit):
-                columns = [column for column in table.c if column.name in ("detail", "who", "subject")]
-                rows = {key: None for column in columns for key, _ in self._texts(connection, table, column)}
-                found.mentions[table.name] = list(rows)
+            with connection.begin():
+                found.dialling = self._contacted.find(connection)
+                names, numbers = self._contacted.names(connection, found.dialling)
+                found.in_flight = self._contacted.in_flight(connection, found.dialling)
+            found.names |= names
+            found.numbers |= numbers
+            for name, columns in PLACES.items():
+                if name != "calls":
+                    found.mentions[name] = self._mentions(connection, TABLES[name], columns, found)
         return found
+
+    def _mentions(
+        self, connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], found: Found
+    ) -> list[tuple[Any, ...]]:
+        """Keys of a table's rows, but for his own, that mention the number in one of ``columns``."""
+        rows = {key: None for name in columns for key, _ in self._texts(connection, table, table.c[name])}
+        calls_too = table in (segments, decisions)
+        own = set(found.own) if calls_too else set(found.dialling.get(table.name, ()))
+        return [key for key in rows if (key[0] if calls_too else key) not in own]
 
     def _find_calls(self, connection: sa.Connection, found: Found) -> None:
         columns = (calls.c.call, calls.c.caller_number, calls.c.caller_name, calls.c.ended_at, calls.c.recording)
-        query = sa.select(*columns, *(calls.c[name] for name in TEXTS), calls.c.tags).order_by(calls.c.call).limit(PAGE)
+        query = (
+            sa.select(*columns, *(calls.c[name] for name in CALL_TEXTS), calls.c.tags)
+            .order_by(calls.c.call)
+            .limit(PAGE)
+        )
         with connection.begin():
             total = connection.execute(sa.select(sa.func.count()).select_from(calls)).scalar_one()
         mentioned: list[tuple[Any, ...]] = []
@@ -129,6 +150,10 @@ class Person:
                     if mention.scrubbed(value) != value:
                         yield tuple(row[:-1]), value
 
+    def would_go(self, found: Found) -> dict[str, int]:
+        """What `erase` would take away: do-not-call entries that are hashes stay as they are."""
+        return found.counts() | {"do_not_call": self._contacted.unsealed(found.dialling)}
+
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def calls(self, found: Found) -> Iterator[dict[str, Any]]:
@@ -150,14 +175,21 @@ class Person:
 
     def others(self, found: Found) -> Iterator[dict[str, Any]]:
         """What mentions the number elsewhere: ``{"table", "row"}``."""
+        return self._rows(found.mentions)
+
+    def _rows(self, found: Keys) -> Iterator[dict[str, Any]]:
         with reading(self._url) as connection:
-            for name, keys in found.mentions.items():
-                table = _TABLES[name]
+            for name, keys in found.items():
+                table = TABLES[name]
                 for key in keys:
                     with connection.begin():
-                        row = connection.execute(sa.select(table).where(*_of(table, key))).first()
+                        row = connection.execute(sa.select(table).where(*key_is(table, key))).first()
                     if row is not None:
                         yield {"table": name, "row": dict(row._mapping)}
+
+    def dialled(self, found: Found) -> Iterator[dict[str, Any]]:
+        """What dialling keeps of him: ``{"table", "row"}``."""
+        return self._rows(found.dialling)
 
     def sound(self, found: Found) -> Iterator[tuple[str, Path]]:
         """Calls and the files with their sound, as far as they are there."""
@@ -170,12 +202,19 @@ class Person:
 
     def erase(self, found: Found, who: str) -> dict[str, int]:
         """Take away what was found, and note it in the audit log by the number's hash alone: what went, and
-        ``"undeleted"`` recordings. Raises SchemaError, StoreError."""
-        done = dict.fromkeys(
-            ("calls", "recordings", "undeleted", *(f"mentions in {name}" for name in found.mentions)), 0
-        )
+        ``"undeleted"`` recordings. Raises SchemaError, StoreError, and RefusedError, nothing done, while the person is being
+        dialled."""
+        refuse(found.in_flight)
+        mentions = (f"mentions in {name}" for name in found.mentions)
+        done = dict.fromkeys(("calls", "recordings", "undeleted", *KINDS, *mentions), 0)
         token = f"erased:{secrets.token_hex(6)}"
         with writing(self._url) as connection:
+            with connection.begin():
+                # Later they have other keys
+                for key in found.dialling["do_not_call"]:
+                    self._scrub(connection, TABLES["do_not_call"], key)
+                done |= self._contacted.take(connection, found.dialling)
+            self._strip(connection, found, token, done)
             for start in range(0, len(found.own), PIECE):
                 names = found.own[start : start + PIECE]
                 gone = [name for name in names if name in found.recordings and self._delete(found.recordings[name])]
@@ -190,15 +229,30 @@ class Person:
                 for start in range(0, len(keys), PIECE):
                     with connection.begin():
                         for key in keys[start : start + PIECE]:
-                            done[f"mentions in {name}"] += self._scrub(connection, _TABLES[name], key)
+                            done[f"mentions in {name}"] += self._scrub(connection, TABLES[name], key)
                     time.sleep(REST_S)
             with connection.begin():
                 insert(connection, entry(who, "person_erased", self.sealed, {"rows": dict(done)}))
         return done
 
+    def _strip(self, connection: sa.Connection, found: Found, token: str, done: dict[str, int]) -> None:
+        """Rid his attempts, and rows of lists, of who they were about."""
+        names, numbering = frozenset(found.names), self.mention.numbering
+        others = tuple(Mention(number, numbering) for number in sorted(found.numbers) if number.startswith("+"))
+        for table in ("attempts", "list_rejects"):
+            keys = found.dialling[table]
+            for start in range(0, len(keys), PIECE):
+                with connection.begin():
+                    for key in keys[start : start + PIECE]:
+                        if table == "attempts":
+                            done[table] += self._contacted.strip_attempt(connection, key[0], token, others, names)
+                        else:
+                            done[table] += self._contacted.strip_reject(connection, key)
+                time.sleep(REST_S)
+
     def _of_table(self, table: sa.Table) -> Mention:
-        """Who did what to whom stays told by the hash, as do known callers of former configurations."""
-        return self.mention if table in (revisions, audit) else self._sealed_too
+        """Who did what to whom stays told by the hash, as do known callers of former configurations, and do-not-call."""
+        return self.mention if table.name in HASH_STAYS else self._sealed_too
 
     def _delete(self, name: str) -> bool:
         return remove_recording(self._recordings, name)
@@ -220,28 +274,17 @@ class Person:
         self, connection: sa.Connection, table: sa.Table, key: tuple[Any, ...], names: frozenset[str] = frozenset()
     ) -> int:
         """Rid one row of the number; 1 if it had it."""
-        texts = [column for column in table.c if column.name in _MENTIONING[table.name]]
-        row = connection.execute(sa.select(*texts).where(*_of(table, key))).first()
+        texts = [column for column in table.c if column.name in PLACES[table.name]]
+        row = connection.execute(sa.select(*texts).where(*key_is(table, key))).first()
         if row is None:
             return 0
         old = dict(row._mapping)
         mention = self._of_table(table)
         new = {name: mention.scrubbed(value, names) for name, value in old.items()}
         changed = {name: value for name, value in new.items() if value != old[name]}
+        if changed.get("number"):
+            # A promise to call at a number that is nobody's any more is one to call at the contact's first
+            changed["number"] = None
         if changed:
-            connection.execute(sa.update(table).where(*_of(table, key)).values(changed))
+            connection.execute(sa.update(table).where(*key_is(table, key)).values(changed))
         return int(bool(changed))
-
-
-_TABLES = {table.name: table for table in (calls, segments, decisions, revisions, audit)}
-_MENTIONING = {
-    "calls": (*TEXTS, "tags"),
-    "segments": ("target",),
-    "decisions": ("detail",),
-    "revisions": ("detail", "who"),
-    "audit": ("detail", "who", "subject"),
-}
-
-
-def _of(table: sa.Table, key: tuple[Any, ...]) -> list[sa.ColumnElement[bool]]:
-    return [column == value for column, value in zip(table.primary_key, key, strict=True)]

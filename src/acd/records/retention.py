@@ -18,8 +18,8 @@ from acd.domain.numbers import replaced
 from acd.records.horizon import ACTION, LATEST, kept_from
 from acd.records.mentions import ERASED
 from acd.records.recordings import remove_recording
-from acd.records.rows import reading, writing
 from acd.records.trail import entry, insert
+from acd.store.beside import reading, writing
 from acd.store.tables import agent_states, agents, audit, calls, decisions, segments
 
 KINDS = ("calls", "decisions", "agent_states", "callers")

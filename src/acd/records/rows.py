@@ -1,24 +1,18 @@
 """Rows as the rules see them: plain tuples, times in whole microseconds since 1970 so that equal means equal.
 
-Also how they are read: a column type, and connections for long reading beside a running service.
+Also the column type by which they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
-from acd.domain.errors import StoreError
-from acd.store.location import first_line, locate
-from acd.store.schema import check, missing
 from acd.store.times import to_datetime, to_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,37 +110,3 @@ def columns(table: sa.Table, row: type[NamedTuple]) -> list[sa.ColumnElement[Any
         column = table.c[name]
         found.append(sa.type_coerce(column, Micros).label(name) if name.endswith("_at") else column)
     return found
-
-
-@contextmanager
-def reading(url: str) -> Iterator[sa.Connection]:
-    """A connection that cannot write, to a database with the schema this acd needs. ``with connection.begin()`` is one
-    look at everything. Raises SchemaError, StoreError."""
-    with _connected(url, write=False) as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        yield connection
-
-
-@contextmanager
-def writing(url: str) -> Iterator[sa.Connection]:
-    """Likewise, to change what is there: keep transactions short, for the service writes too."""
-    with _connected(url, write=True) as connection:
-        yield connection
-
-
-@contextmanager
-def _connected(url: str, *, write: bool) -> Iterator[sa.Connection]:
-    location = locate(url)
-    if location.path is not None and not location.path.exists():
-        raise missing(location)
-    engine = location.bulk_engine(write=write)
-    try:
-        with engine.connect() as connection:
-            check(connection, location)
-            connection.rollback()
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"{location}: {first_line(error)}") from error
-    finally:
-        engine.dispose()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.domain.errors import StoreError
 from acd.records.mentions import Mention, lines_without
+from acd.records.places import TABLES
 from acd.store.location import first_line, locate
 
 CHUNK = 4 * 1024 * 1024
@@ -34,7 +35,7 @@ def clean_database(url: str, numbers: Iterable[str]) -> tuple[bool, bool]:
         with engine.connect() as connection:
             own = connection.execution_options(isolation_level="AUTOCOMMIT")
             if location.path is None:
-                for table in ("calls", "segments", "decisions"):
+                for table in TABLES:
                     own.execute(sa.text(f"VACUUM {table}"))
                 return False, False
             raw = own.connection.dbapi_connection

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from acd.domain.records import Audited
-from acd.records.rows import writing
+from acd.store.beside import writing
 from acd.store.tables import audit
 
 SUBJECT_MAX = 200

@@ -19,9 +19,10 @@ from acd.domain.states import AgentState, CallOutcome
 from acd.records.agent_rules import AgentCheck
 from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations
 from acd.records.horizon import Horizon, horizon
-from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns, reading
+from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns
 from acd.records.violation import Violation
 from acd.records.word_rules import QueuesNamed, word_violations
+from acd.store.beside import reading
 from acd.store.tables import agent_states, agents, calls, decisions, revisions, segments
 
 PIECE = 1000

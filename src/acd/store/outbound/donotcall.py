@@ -141,10 +141,11 @@ def remove(connection: sa.Connection, number: str, scopes: Sequence[str] | None,
 
 
 def seal_up(connection: sa.Connection, number: str, sealed: Sealed) -> int:
-    """Keep a hash in a number's place: it stays uncalled, and is told to nobody. How many entries had it."""
+    """Keep the keyed hash in a number's place, and in that of its SHA-256, which anybody can try numbers against: it stays
+    uncalled, and is told to nobody. How many entries had them."""
     hidden = sealed(number)
-    own = [entry for entry in held(connection, number, sealed) if entry.number == number]
-    connection.execute(sa.delete(do_not_call).where(do_not_call.c.number == number))
+    own = [entry for entry in held(connection, number, sealed) if entry.number != hidden]
+    connection.execute(sa.delete(do_not_call).where(do_not_call.c.number.in_([one.number for one in own])))
     again = [Entry(hidden, one.scope, one.source, one.reason, one.added_at, one.added_by, one.until) for one in own]
     add(connection, again, sealed)
     return len(own)

@@ -1,0 +1,3 @@
+"""Persons among contacts, on SQLite."""
+
+from contacted_cases import *  # noqa: F403
