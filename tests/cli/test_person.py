@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import stat
 import sys
 import zipfile
@@ -21,6 +22,9 @@ from test_serve_process import Service
 
 from acd.domain.records import CallAnnotated, CallOpened
 from acd.store.batches import Run, folded, line
+from acd.store.beside import writing
+from acd.store.outbound import contacts, listed
+from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.spill import Spill, frame
 
 NUMBER = "+491711234567"
@@ -122,7 +126,14 @@ def test_an_export_is_whole_private_and_overwrites_nothing(service: Service) -> 
         rows = [json.loads(row) for row in packed.read("calls.jsonl").splitlines()]
         assert packed.read("recordings/c1.wav") == b"RIFF-secret"
         told = json.loads(packed.read("person.json"))
-    assert names == ["README.txt", "calls.jsonl", "dialling.jsonl", "mentions.jsonl", "person.json", "recordings/c1.wav"]
+    assert names == [
+        "README.txt",
+        "calls.jsonl",
+        "dialling.jsonl",
+        "mentions.jsonl",
+        "person.json",
+        "recordings/c1.wav",
+    ]
     assert [(row["call"], row["caller_name"]) for row in rows] == [("c1", "Ann Lee"), ("c3", HOSTILE), ("c4", HOSTILE)]
     assert (told["found"]["calls"], told["recordings"]) == (3, 1)
     assert service.acd("person", "export", "-o", str(path), NUMBER).exit_code == 1
@@ -131,6 +142,31 @@ def test_an_export_is_whole_private_and_overwrites_nothing(service: Service) -> 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(one.stat().st_mode) for one in folder.rglob("*") if one.is_file()} == {0o600}
     assert sorted(one.name for one in service.folder.iterdir() if "out" in one.name) == ["out", "out.zip"]
+
+
+def test_who_was_to_be_called_is_told_and_erased_but_not_while_he_is_dialled(service: Service) -> None:
+    asyncio.run(fill(service))
+    database = Database(f"sqlite:///{service.folder / 'state'}/acd.sqlite3")
+    with writing(database.url) as connection, connection.begin():
+        listed.create(connection, "a", "me", 1.0)
+        contacts.add(
+            connection, "a", [NewContact([NewNumber(NUMBER)], name="Ann Lee", fields={"x": "RIFF-secret"})], 1.0
+        )
+        listed.reject(connection, [(1, 1, 1, "duplicate", "", ["Ann Lee", "171 1234567"])])
+    assert service.acd("person", "export", "-o", str(service.folder / "told"), "+49 (0)171 1234567").exit_code == 0
+    told = [json.loads(row) for row in (service.folder / "told" / "dialling.jsonl").read_text().splitlines()]
+    assert [row["table"] for row in told] == ["contacts", "contact_numbers", "list_rejects"]
+    shutil.rmtree(service.folder / "told")
+    database.execute("UPDATE contacts SET state = 'in_flight'")
+    dry = service.json("person", "erase", "--dry-run", NUMBER)
+    assert (dry["rows"]["contacts"], dry["left"]) == (1, ["being dialled: contact 1; nothing goes until that is over"])
+    refused = service.acd("person", "erase", "--yes", NUMBER)
+    assert (refused.exit_code, "being dialled (contact 1)" in refused.stderr) == (5, True), refused.output
+    assert len(database.rows(contacts.contacts)) == 1
+    database.execute("UPDATE contacts SET state = 'due'")
+    gone = service.json("person", "erase", "--yes", "0171 1234567")["rows"]
+    assert (gone["contacts"], gone["contact_numbers"], gone["list_rejects"]) == (1, 1, 1)
+    assert held(service.folder, *PRIVATE) == []
 
 
 def test_hostile_numbers_are_refused_and_leave_nothing_behind(service: Service) -> None:
