@@ -251,3 +251,19 @@ def test_pictures_are_drawn_for_what_was_measured(tmp_path):
     assert [file.name for file in files] == ["setup.png", "cpu.png", "saturated.png"]
     assert all(file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size > 10_000 for file in files)
     assert plots.draw(document([row for row in full() if row["case"] == "start"]), tmp_path) == []
+
+
+def test_growth_of_routing_is_that_of_the_runs_of_a_size_made_one_after_the_other():
+    def row(agents, *p99s_us):
+        sizes = {"agents": agents, "waiting": 0, "types": 10, "spread": False}
+        policies = {"agent_selection": "longest_idle", "call_selection": "priority"}
+        runs = [{"p99_us": p99_us, "mean_us": p99_us / agents} for p99_us in p99s_us]
+        figures = {"p99_us": sorted(p99s_us)[1], "mean_us": 1.0, "events_per_s": 2e5, "runs": runs}
+        return {"case": "routing", "contender": "acd", **sizes, **policies, **figures}
+
+    found = {target.name: target for target in results.targets([row(100, 10, 10, 40), row(10_000, 15, 90, 64)])}
+    # Of the medians it would be 6.4
+    assert found["routing, p99 with 10,000 agents, of that with 100"].value == 1.6
+    assert found["routing, mean with 10,000 agents, of that with 100"].value == pytest.approx(0.016)
+    alone = {target.name: target for target in results.targets([row(100, 10, 10, 40)])}
+    assert alone["routing, p99 with 10,000 agents, of that with 100"].met is None

@@ -47,9 +47,31 @@ def test_against_a_sorted_list(seed: int, block: int, monkeypatch: pytest.Monkey
         best = sorted(wanted, key=by_idle)[:3]
         assert order.first(mask_of(wanted), 3) == best
         assert order.first(mask_of(wanted), 3, many=True) == best
+        for known in (by_idle(agent) for agent in best[:1]):
+            assert order.first(mask_of(wanted), 3, start=known) == best
+            assert order.first(mask_of(wanted), 3, many=True, start=known) == best
         if step % 100 == 0:
             assert list(order) == sorted(inside, key=by_idle)
             assert order.first(mask_of(inside), 1_000) == sorted(inside, key=by_idle)
+
+
+def test_what_is_known_of_the_first_holds_until_somebody_comes_before_him() -> None:
+    """Even where all who stood there have left in between."""
+    crew, (ann, bob, cas) = crew_of(3)
+    order = orders.AgentOrder(crew, by_idle)
+    ann.idle_since, bob.idle_since, cas.idle_since = 5.0, 9.0, 7.0
+    order.add(ann)
+    known = order.since
+    order.add(bob)
+    order.remove(ann)
+    order.remove(bob)
+    assert order.since is known
+    order.add(cas)
+    assert order.since is not known
+    known = order.since
+    bob.idle_since = 9.5
+    order.add(bob)
+    assert order.since is known
 
 
 def test_blocks_keep_their_size() -> None:

@@ -22,9 +22,11 @@ CLASSES_SPARE_MAX: Final = 1_024
 
 
 class Call:
-    """A waiting call: in a class, or held for one agent."""
+    """A waiting call: in a class, or held for one agent. ``head_start_s`` and ``key`` are what the call selection says."""
 
-    __slots__ = ("agent", "call_class", "joined_at", "key", "priority", "queue", "serial", "threshold_s")
+    __slots__ = (
+        *("agent", "call_class", "head_start_s", "joined_at", "key", "priority", "queue", "serial", "threshold_s"),
+    )
 
     def __init__(self, queue: Queue, joined_at: float, serial: int, priority: int, threshold_s: float) -> None:
         self.queue = queue
@@ -34,6 +36,7 @@ class Call:
         self.serial = serial
         self.priority = priority
         self.threshold_s = threshold_s
+        self.head_start_s = 0.0
         self.key: CallKey = (0.0, 0, "")
 
 
@@ -55,7 +58,8 @@ class Board:
         self._naming: dict[str, dict[CallClass, None]] = {}  # per skill: the classes that name it
         self._held_mask = 0  # the agents some call is held for
         self._offers = 0
-        # The latest answers about a class, until something of agents or policies changes: an event asks more than once
+        # The latest answers about a class, until somebody's state, the masks or policies change: an event asks more
+        # than once
         self._ranked: tuple[CallClass, int, list[Agent]] | None = None
         self._counted: tuple[CallClass, Candidates] | None = None
 
@@ -64,7 +68,6 @@ class Board:
     def set_agent(self, agent: str, skills: Mapping[str, int], queues: Mapping[str, int]) -> None:
         """``agent`` has these skills (proficiency 0-100) and serves these queues (-> preference) from now on, whatever
         he does. New ones cannot be offered a call until ``free``."""
-        self._ranked = self._counted = None
         who = self._crew.agents.get(agent)
         if who is None:
             who, grown = self._crew.hire(agent)
@@ -143,7 +146,7 @@ class Board:
 
     def set_queue(self, queue: str, policy: QueuePolicy) -> None:
         """``queue`` is matched by ``policy`` from now on, whoever waits in it."""
-        self._ranked = self._counted = None
+        self._ranked = None
         found = self._queues.get(queue)
         if found is None:
             found = self._queues[queue] = Queue(queue, policy)
@@ -164,7 +167,6 @@ class Board:
 
     def remove_queue(self, queue: str) -> list[str]:
         """Forget ``queue``. The calls that waited in it wait no more and are returned in order, to be placed anew."""
-        self._ranked = self._counted = None
         found = self._queue(queue)
         keys = [key for call_class in found.classes.values() for key in call_class.line]
         calls = [key[2] for key in sorted([*keys, *found.held])]
@@ -283,10 +285,10 @@ class Board:
             self._unhold(entry)
             return
         if call_class.line.remove(key):
-            queue.leave(key)
             if call_class.line:
-                queue.enter(call_class)
+                queue.advance(key, call_class.line.first)
             else:
+                queue.leave(key)
                 self._keep_spare(call_class)
 
     def _unhold(self, entry: Call) -> None:
@@ -300,7 +302,8 @@ class Board:
                 self._held_mask ^= who.bit
 
     def _key(self, name: str, call: Call) -> CallKey:
-        return call.joined_at - self.selection.head_start_s(call.priority, call.threshold_s), call.serial, name
+        head_start_s = call.head_start_s = self.selection.head_start_s(call.priority, call.threshold_s)
+        return call.joined_at - head_start_s, call.serial, name
 
     def _waiting(self, call: str) -> Call:
         found = self._calls.get(call)
@@ -380,5 +383,5 @@ class Board:
     def _renew(self, call_class: CallClass, mask: int) -> None:
         """The agents of ``mask`` may serve ``call_class``."""
         call_class.mask, call_class.size = mask, mask.bit_count()
-        call_class.flags = self._crew.flags_of(mask)
+        call_class.flags, call_class.start = self._crew.flags_of(mask), None
         call_class.queue.renew(call_class)

@@ -87,12 +87,15 @@ class Matcher(Board):
         if known is not None and known[0] is call_class and known[1] >= count:
             return known[2][:count]
         wanted = call_class.mask & self._crew.free
-        if not wanted or count < 1:
+        if count < 1:
             return []
         index = wanted.bit_length() - 1
-        if wanted == 1 << index:
+        if index < 0:
+            found = []
+        elif wanted == 1 << index:
             found = [self._crew.by_bit[index]]
         else:
+            self._selections.settle()
             found = call_class.queue.selection.ranked(call_class, wanted, count)
         self._ranked = call_class, count, found
         return found
@@ -106,28 +109,32 @@ class Matcher(Board):
         who = self._crew.agent(agent)
         if who.layout != self._lanes.layout:
             self._lay_out(who)
-        octet, is_his, best_s, best = who.octet, who.low.__and__, -inf, None
+        octet, low, best_s, best = who.octet, who.low, -inf, None
         for lane, bonus_s, bonuses_s in who.lanes:
             keys = lane.keys
             if not keys:
                 continue
             bias, rate = 0.0 if lane.biased is None else self._bias(lane), lane.rate
-            if score(bias, rate, now, keys[0][0], bonus_s) < best_s:
+            # What ``score`` says, term by term: calling it is dearer than the sum
+            if bias + rate * (now - keys[0][0] + bonus_s) < best_s:
                 continue
             if bonuses_s is not None:
                 best_s, best = self._best_preferred(lane, who, now, bonus_s, bonuses_s, best_s, best)
                 continue
             # Heads come by key, so the first that he may serve is the best of the lane
-            start = octet * lane.width
-            flag_at = lane.rows[start : start + lane.width].__getitem__
-            key = next(compress(keys, map(is_his, map(flag_at, lane.columns))), None)
-            if key is not None:
-                mine = score(bias, rate, now, key[0], bonus_s)
-                if mine > best_s or (mine == best_s and (best is None or key < best)):
-                    best_s, best = mine, key
+            start, rows = octet * lane.width, lane.rows
+            for key, column in zip(keys, lane.columns):  # noqa: B905  # as many columns as keys
+                if rows[start + column] & low:
+                    mine = bias + rate * (now - key[0] + bonus_s)
+                    if mine > best_s or (mine == best_s and (best is None or key < best)):
+                        best_s, best = mine, key
+                    break
         if who.held:
             best_s, best = self._best_held(who, now, best_s, best, preferred=True)
-        return None if best is None else best[2]
+        if best is None:
+            self._selections.settle()
+            return None
+        return best[2]
 
     def _lay_out(self, who: Agent) -> None:
         """Work out which lanes hold calls that ``who`` may serve, and what his preferences are worth in each."""
@@ -245,8 +252,12 @@ class Matcher(Board):
         if known is not None and known[0] is call_class:
             return known[1]
         mask, size, crew = call_class.mask, call_class.size, self._crew
-        wanted = mask & crew.free
-        free = wanted.bit_count() if wanted else 0
+        ranked = self._ranked
+        if ranked is not None and ranked[0] is call_class and len(ranked[2]) < ranked[1]:
+            free = len(ranked[2])  # as many were not to be had
+        else:
+            wanted = mask & crew.free
+            free = wanted.bit_count() if wanted else 0
         rest, reasons = size - free, crew.reasons
         blocked: dict[str, int] = {}
         left = len(reasons)
@@ -289,20 +300,20 @@ class Matcher(Board):
         if self._crew.stale:
             self._settle()
         of = self._queue(queue)
-        return [
-            self._terms(who, of, requirement, now) for who in self._best_agents(self._class(of, requirement), count)
-        ]
+        best = self._best_agents(self._class(of, requirement), count)
+        return [self._terms(who, of, requirement, now) for who in best]
 
     def _terms(self, who: Agent, of: Queue, requirement: Requirement, now: float) -> dict[str, Any]:
         idle_s = now - who.idle_since
         if idle_s < 0.0:
             idle_s = 0.0
-        found: dict[str, Any] = {"agent": who.name, "idle_s": round(idle_s, 3)}
+        # To the millisecond, as ``round`` does at three times the price
+        found: dict[str, Any] = {"agent": who.name, "idle_s": (1000.0 * idle_s + 0.5) // 1.0 / 1000.0}
         kind = of.policy.agent_selection
         if kind == "longest_idle":
             return found
         if kind == "least_occupied":
-            found["occupied_s"] = round(who.occupied_s, 3)
+            found["occupied_s"] = (1000.0 * who.occupied_s + 0.5) // 1.0 / 1000.0
         elif kind == "most_proficient":
             found["points"] = _points(who, requirement)
         elif kind == "least_skilled":
@@ -320,9 +331,9 @@ class Matcher(Board):
                 found["skill_count"] = count = len(who.skills)
                 score -= weights.skills * count
             if weights.occupied:
-                found["occupied_s"] = round(who.occupied_s, 3)
+                found["occupied_s"] = (1000.0 * who.occupied_s + 0.5) // 1.0 / 1000.0
                 score -= weights.occupied * who.occupied_s
-            found["score"] = round(score, 1)
+            found["score"] = (10.0 * score + 0.5) // 1.0 / 10.0
         return found
 
     def why_not(self, agent: str, queue: str, requirement: Requirement) -> str:
@@ -346,20 +357,17 @@ class Matcher(Board):
 
     def call_score(self, call: str, agent: str | None, now: float) -> CallScore:
         """What the score of a waiting call is made of when ``agent`` is free; None: whoever serves it."""
-        entry = self._waiting(call)
-        lane = entry.queue.lane
-        preference_s = 0.0 if agent is None else self._preference_s(self._crew.agent(agent), entry.queue.name)
-        held_s = self.selection.held_s if entry.agent is not None else 0.0
-        bias = self._bias(lane)
-        return CallScore(
-            score(bias, lane.rate, now, entry.key[0], preference_s + held_s),
-            bias,
-            lane.rate,
-            now - entry.joined_at,
-            self.selection.head_start_s(entry.priority, entry.threshold_s),
-            preference_s,
-            held_s,
-        )
+        entry, selection = self._waiting(call), self.selection
+        queue = entry.queue
+        lane, rate = queue.lane, queue.lane.rate
+        preference_s = 0.0
+        if agent is not None and (steps := self._crew.agent(agent).queues.get(queue.name)):
+            preference_s = steps * selection.preference_s
+        held_s = selection.held_s if entry.agent is not None else 0.0
+        bias = 0.0 if lane.biased is None else self._bias(lane)
+        start_s, joined_at = entry.key[0], entry.joined_at
+        total = score(bias, rate, now, start_s, preference_s + held_s)
+        return CallScore(total, bias, rate, now - joined_at, entry.head_start_s, preference_s, held_s)
 
     def held_for(self, agent: str) -> list[str]:
         """The calls that wait for ``agent`` alone, first in line first."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from acd.domain.requirement import Requirement
 from acd.routing.line import CallKey, Line
+from acd.routing.orders import Key, Since
 from acd.routing.policies import QueuePolicy
 from acd.routing.selection import RoundRobin, Selection
 
@@ -76,6 +77,12 @@ class Queue:
         if self.common is not None:
             self.common.leave(key)
 
+    def advance(self, key: CallKey, later: CallKey) -> None:
+        """The class whose head was ``key`` has the head ``later`` now."""
+        self.lane.advance(key, later)
+        if self.common is not None:
+            self.common.advance(key, later)
+
     def renew(self, call_class: CallClass) -> None:
         """The flags of a class of this queue are others than before."""
         self.lane.renew(call_class)
@@ -102,10 +109,11 @@ class Queue:
 class CallClass:
     """Calls of one queue that need the same. ``mask``: the agents who may serve them, free or not; ``size``: how many.
 
-    ``flags``: the same as bytes, for looking one agent up in many classes.
+    ``flags``: the same as bytes, for looking one agent up in many classes. ``start``: before that key nobody of these
+    stands, as long as the first object is what the order of agents has as its ``since``.
     """
 
-    __slots__ = ("flags", "line", "mask", "queue", "requirement", "size")
+    __slots__ = ("flags", "line", "mask", "queue", "requirement", "size", "start")
 
     def __init__(self, queue: Queue, requirement: Requirement, mask: int, flags: bytes) -> None:
         self.queue = queue
@@ -114,6 +122,7 @@ class CallClass:
         self.size = mask.bit_count()
         self.flags = flags
         self.line = Line()
+        self.start: tuple[Since, Key] | None = None
 
 
 class Lane:
@@ -154,6 +163,20 @@ class Lane:
         at = bisect_left(self.keys, key)
         assert self.keys[at] == key, f"no class has the head {key}"
         del self.keys[at], self.heads[at], self.columns[at]
+
+    def advance(self, key: CallKey, later: CallKey) -> None:
+        """The class whose head was ``key`` has the head ``later`` now, which comes after it."""
+        keys = self.keys
+        at = bisect_left(keys, key)
+        assert keys[at] == key, f"no class has the head {key}"
+        to = bisect_left(keys, later, at) - 1
+        if to == at:
+            keys[at] = later
+            return
+        del keys[at]
+        keys.insert(to, later)
+        self.heads.insert(to, self.heads.pop(at))
+        self.columns.insert(to, self.columns.pop(at))
 
     def clear(self) -> None:
         """Let all go."""

@@ -77,18 +77,33 @@ class _Block:
         self.places += upper.places
         self.lows += upper.lows
 
-    def along(self, flags: bytes) -> Iterator[Agent]:
-        """The agents whose bits are set in ``flags``, in order."""
-        return compress(self.agents, map(and_, map(flags.__getitem__, self.places), self.lows))
+    def along(self, flags: bytes, start: Key | None) -> Iterator[Agent]:
+        """The agents whose bits are set in ``flags``, in order; from ``start`` on."""
+        agents, places, lows = self.agents, self.places, self.lows
+        if start is not None and (at := bisect_left(self.keys, start)):
+            agents, places, lows = agents[at:], places[at:], lows[at:]
+        return compress(agents, map(and_, map(flags.__getitem__, places), lows))
+
+
+class Since:
+    """A time in which nobody came before others in an order: told from other such times by being another object."""
+
+    __slots__ = ()
 
 
 class AgentOrder:
-    """A set of agents sorted by ``key_of``, which must give the same key as long as the agent is in it."""
+    """A set of agents sorted by ``key_of``, which must give the same key as long as the agent is in it.
 
-    __slots__ = ("_blocks", "_crew", "_firsts", "_masks", "key_of")
+    ``since``: another object whenever somebody came before one who was there or had been. While it is the same, whoever
+    was the first of some is not preceded by anybody later on.
+    """
+
+    __slots__ = ("_blocks", "_crew", "_firsts", "_latest", "_masks", "key_of", "since")
 
     def __init__(self, crew: Crew, key_of: Callable[[Agent], Key]) -> None:
         self.key_of = key_of
+        self.since = Since()
+        self._latest: Key = ()  # the largest key so far
         self._crew = crew
         self._blocks = [_Block([], [])]
         self._firsts: list[Key] = [()]  # of each block: no key is smaller, and none of the block before is as large
@@ -99,18 +114,22 @@ class AgentOrder:
 
     def add(self, agent: Agent) -> None:
         """Put ``agent`` in his place; he is not in it yet."""
-        key = self.key_of(agent)
+        key, index = self.key_of(agent), agent.index
+        if key < self._latest:
+            self.since = Since()
+        else:
+            self._latest = key
         at = bisect_right(self._firsts, key) - 1
         block, last = self._blocks[at], len(self._blocks) - 1
         if len(block.keys) < 2 * BLOCK:
             block.add(key, agent)
-            self._masks[at] |= 1 << agent.index
+            self._masks[at] |= 1 << index
         elif at == last and key > block.keys[-1]:
             # Most come last: so blocks are filled, and nobody is moved
             self._insert(at + 1, _Block([key], [agent]))
         else:
             block.add(key, agent)
-            self._masks[at] |= 1 << agent.index
+            self._masks[at] |= 1 << index
             self._insert(at + 1, block.split())
             self._masks[at] ^= self._masks[at + 1]
 
@@ -146,15 +165,25 @@ class AgentOrder:
         del self._blocks[at], self._firsts[at], self._masks[at]
         self._firsts[0] = ()
 
-    def first(self, wanted: int, limit: int = 1, flags: bytes | None = None, *, many: bool = False) -> list[Agent]:
+    def first(
+        self,
+        wanted: int,
+        limit: int = 1,
+        flags: bytes | None = None,
+        *,
+        many: bool = False,
+        start: Key | None = None,
+    ) -> list[Agent]:
         """The first ``limit`` agents of the mask ``wanted``. ``flags``: of a class that is ``wanted``; ``many``: there
-        are some in about every block."""
+        are some in about every block; ``start``: nobody who is wanted stands before it."""
         found: list[Agent] = []
         masks, by_bit = self._masks, self._crew.by_bit
-        for at in compress(count(), map(wanted.__and__, masks)):
+        passed = 0 if start is None else bisect_right(self._firsts, start) - 1
+        left = masks[passed:] if passed else masks
+        for at in compress(count(passed), map(wanted.__and__, left)):
             if many:
                 flags = flags or self._crew.flags_of(wanted)
-                found += islice(self._blocks[at].along(flags), limit - len(found))
+                found += islice(self._blocks[at].along(flags, start), limit - len(found))
                 if len(found) >= limit:
                     break
                 continue
@@ -171,7 +200,7 @@ class AgentOrder:
                     some.append(by_bit[index])
                 if rest:
                     flags = flags or self._crew.flags_of(wanted)
-                    found += islice(self._blocks[at].along(flags), limit - len(found))
+                    found += islice(self._blocks[at].along(flags, start), limit - len(found))
                 else:
                     some.sort(key=self.key_of)
                     found += some

@@ -69,8 +69,14 @@ class InOrder:
         self._order, self._crew = order, crew
 
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
-        many = call_class.size * BLOCK > MANY * len(self._crew.agents)
-        return self._order.first(wanted, limit, call_class.flags, many=many)
+        order = self._order
+        if call_class.size * BLOCK <= MANY * len(self._crew.agents):
+            return order.first(wanted, limit, call_class.flags)
+        known = call_class.start
+        start = known[1] if known is not None and known[0] is order.since else None
+        found = order.first(wanted, limit, call_class.flags, many=True, start=start)
+        call_class.start = order.since, order.key_of(found[0])
+        return found
 
 
 class _Narrowed:
@@ -92,7 +98,12 @@ class _Narrowed:
     def ranked(self, call_class: CallClass, wanted: int, limit: int) -> list[Agent]:
         found: list[Agent] = []
         for best in self.groups(call_class.requirement, wanted):
-            missing = limit - len(found)
+            index, missing = best.bit_length() - 1, limit - len(found)
+            if best == 1 << index:
+                found.append(self._crew.by_bit[index])
+                if missing == 1:
+                    break
+                continue
             few = list(islice(self._crew.of_bits(best), FEW + 1))
             found += sorted(few, key=by_idle)[:missing] if len(few) <= FEW else self._idle.first(best, missing)
             if len(found) == limit:
@@ -204,6 +215,7 @@ class Selections:
         self.idle = AgentOrder(crew, by_idle)
         self._shared: dict[object, Selection] = {"longest_idle": InOrder(self.idle, crew)}
         self._told: list[Selection] = list(self._shared.values())
+        self._late: Agent | None = None  # who became free last, and stands nowhere yet
         self._users: dict[str, object] = {}
 
     def use(self, queue: str, policy: QueuePolicy) -> Selection | None:
@@ -216,7 +228,7 @@ class Selections:
         found = self._shared.get(key)
         if found is None:
             found = self._shared[key] = self._made(policy)
-            for agent in self._free():
+            for agent in self.idle:
                 found.add(agent)
             self._told = list(self._shared.values())
         return found
@@ -245,16 +257,25 @@ class Selections:
 
         return InOrder(AgentOrder(self._crew, by_standing), self._crew)
 
-    def _free(self) -> Iterator[Agent]:
-        return iter(self.idle)
-
     def add(self, agent: Agent) -> None:
-        """``agent`` is free from now on."""
-        for selection in self._told:
-            selection.add(agent)
+        """``agent`` is free from now on. He is put in place when somebody asks, or with the next: under load he gets a
+        call at once."""
+        if self._late is not None:
+            self.settle()
+        self._late = agent
+
+    def settle(self) -> None:
+        """Put everybody who is free in his place. To be called before a selection is asked."""
+        agent, self._late = self._late, None
+        if agent is not None:
+            for selection in self._told:
+                selection.add(agent)
 
     def remove(self, agent: Agent) -> None:
         """``agent`` is free no more, or about to change."""
+        if agent is self._late:
+            self._late = None
+            return
         for selection in self._told:
             selection.remove(agent)
 

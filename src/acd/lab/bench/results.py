@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acd.lab.bench.routing import targets as routing_targets
 from acd.lab.bench.statistics import median, ratio
 
 FORMAT = 1
@@ -144,14 +145,14 @@ def targets(rows: Sequence[Row]) -> list[Target]:
 def _core_targets(rows: Sequence[Row]) -> list[Target]:
     """The promises about what needs no Asterisk."""
     found: list[Target] = []
-    routing = [row for row in rows if row["case"] == "routing"]
+    routing = [dict(row) for row in rows if row["case"] == "routing"]
     if routing:
         found.append(Target("routing, p99 of an event, at worst", max(r["p99_us"] for r in routing), 50.0, unit="µs"))
         found.append(Target("routing, at worst", min(r["events_per_s"] for r in routing), 100_000, True, "events/s"))
-        by_size = {(r["agents"], r["waiting"], r["types"]): r["p99_us"] for r in routing}
-        growths = [ratio(p99, by_size.get((100, *size[1:]))) for size, p99 in by_size.items() if size[0] == 10_000]
-        growth = max((g for g in growths if g is not None), default=None)
-        found.append(Target("routing, p99 with 10,000 agents, of that with 100", growth, 2.0, unit="x"))
+        growths = routing_targets(routing)
+        for name, figure in (("growth", "p99"), ("growth_mean", "mean")):
+            growth = growths.get(name, {}).get("value")
+            found.append(Target(f"routing, {figure} with 10,000 agents, of that with 100", growth, 2.0, unit="x"))
     simulated = [row["calls_per_minute"] for row in rows if row["case"] == "simulation"]
     if simulated:
         found.append(Target("simulated calls a minute of computing", min(simulated), 100_000, True, "/min"))
