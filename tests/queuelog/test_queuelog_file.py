@@ -308,3 +308,32 @@ def test_a_log_of_a_time_is_a_new_file(tmp_path: Path, monkeypatch: pytest.Monke
     again = CliRunner().invoke(cli, arguments)
     assert again.exit_code == 1
     assert "is there already" in again.stderr
+
+
+@pytest.mark.parametrize(("flags", "mode"), [([], 0o600), (["--group"], 0o640)])
+def test_who_may_read_the_log(tmp_path: Path, flags: list[str], mode: int) -> None:
+    records, path = Records(tmp_path), tmp_path / "queue_log"
+    at = time.time() - 60 - T
+    records.write(*call("c", ("entered", at, at + 1), ("waited", at + 1, at + 5), ends="abandoned"))
+    before = os.umask(0o022)
+    try:
+        result = CliRunner().invoke(
+            cli, ["queue-log", "export", "--url", records.url, "--from", "1h", *flags, str(path)]
+        )
+        file = LogFile(tmp_path / "followed", mode=mode)
+        file.begin(0.0)
+        file.append([line(1)], 5.0, 0.0)
+        file.close()
+    finally:
+        os.umask(before)
+    assert result.exit_code == 0, result.output
+    made = [path, tmp_path / "followed", tmp_path / "followed.position"]
+    assert {one.name: oct(one.stat().st_mode & 0o777) for one in made} == {one.name: oct(mode) for one in made}
+
+
+def test_a_link_that_leads_nowhere_is_left_alone(tmp_path: Path) -> None:
+    records, path = Records(tmp_path), tmp_path / "queue_log"
+    path.symlink_to(tmp_path / "elsewhere")
+    result = CliRunner().invoke(cli, ["queue-log", "export", "--url", records.url, "--from", "1h", str(path)])
+    assert result.exit_code != 0
+    assert path.is_symlink()

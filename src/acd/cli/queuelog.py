@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -48,10 +49,18 @@ def queue_log() -> None:
     "--member", default=MEMBER, show_default=True,
     help="How agents are called: {agent}, {number} and {phone} stand for what floor.yaml says.",
 )  # fmt: skip
+@click.option("--group", is_flag=True, help="Let the file's group read it (0640); else its owner alone may (0600).")
 @click.option("--url", help="Of this database instead of the configured one.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export(
-    since: float | None, until: float | None, follow: bool, interval: float, member: str, url: str | None, file: Path
+    since: float | None,
+    until: float | None,
+    follow: bool,
+    interval: float,
+    member: str,
+    group: bool,
+    url: str | None,
+    file: Path,
 ) -> None:
     """Write the log of a time to FILE (- for standard output), in the format of queue_log.
 
@@ -70,17 +79,18 @@ def export(
         raise click.UsageError("from which time on? Give --from")
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--from must be before --to")
+    mode = 0o640 if group else 0o600
     members = _members(member)
     source = Source(url or _url())
     try:
         if follow:
-            _follow(source, members, file, since, interval)
+            _follow(source, members, file, since, interval, mode)
             return
         assert since is not None
         # A log of up to 14:00 does not begin with what happens then
         log = Log(source, members, since - 1e-6)
         end = time.time() if until is None else min(until - 1e-6, time.time())
-        count = _write(itertools.chain.from_iterable(lines for lines, _ in log.pieces(end)), file)
+        count = _write(itertools.chain.from_iterable(lines for lines, _ in log.pieces(end)), file, mode)
     finally:
         source.close()
     if options().json and file != Path("-"):
@@ -129,16 +139,18 @@ def members_of(definition: FloorDefinition, template: str) -> dict[str, Member]:
     }
 
 
-def _write(lines: Iterator[Any], file: Path) -> int:
+def _write(lines: Iterator[Any], file: Path, mode: int) -> int:
     """All lines into a new file, which is there in full or not at all."""
     if file == Path("-"):
         return _print(lines)
-    if file.exists():
+    if file.exists() or file.is_symlink():
         raise Failure(f"{file} is there already: name another, or go on with it by --follow", as_json=options().json)
     part = file.with_name(file.name + ".part")
     count = 0
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        with part.open("w", encoding="utf-8", errors="replace") as into:
+        part.unlink(missing_ok=True)
+        with open(os.open(part, flags, mode), "w", encoding="utf-8", errors="replace") as into:
             for line in lines:
                 into.write(f"{line}\n")
                 count += 1
@@ -162,11 +174,11 @@ def _print(lines: Iterator[Any]) -> int:
     return count
 
 
-def _follow(source: Source, members: Members, file: Path, since: float | None, interval: float) -> None:
+def _follow(source: Source, members: Members, file: Path, since: float | None, interval: float, mode: int) -> None:
     from acd.queuelog.export import Log
     from acd.queuelog.target import LogFile
 
-    target = None if file == Path("-") else LogFile(file)
+    target = None if file == Path("-") else LogFile(file, mode=mode)
     begin = target.upto if target is not None and target.upto is not None else since
     begin = time.time() if begin is None else begin
     if target is not None and target.upto is None:

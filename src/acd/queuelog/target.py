@@ -41,10 +41,12 @@ def identity(text: str) -> str:
 
 
 class LogFile:
-    """A log that grows. ``upto`` is the time to go on from, None for a log that begins: then `begin` says it."""
+    """A log that grows. ``upto`` is the time to go on from, None for a log that begins: then `begin` says it. ``mode``:
+    who may read new files."""
 
-    def __init__(self, path: Path, hold_s: float = HOLD_S) -> None:
+    def __init__(self, path: Path, hold_s: float = HOLD_S, *, mode: int = 0o600) -> None:
         self.path = path
+        self._mode = mode
         self._hold_s = hold_s
         self._position = path.with_name(path.name + ".position")
         self.upto: float | None = None
@@ -173,7 +175,7 @@ class LogFile:
                 if os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
                     return self._file
             self._file.close()
-        self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640), "ab")  # noqa: SIM115
+        self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, self._mode), "ab")  # noqa: SIM115
         return self._file
 
     def _advance(self, here: _Place, now: float) -> bool:
@@ -201,7 +203,8 @@ class LogFile:
         assert self._kept is not None
         found: dict[str, Any] = {"upto": upto, "size": now.st_size, "since": asdict(self._kept), "files": self._files}
         fresh = self._position.with_name(self._position.name + ".new")
-        with fresh.open("w") as position:
+        fresh.unlink(missing_ok=True)
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode), "w") as position:
             json.dump(found, position)
             position.flush()
             os.fsync(position.fileno())
