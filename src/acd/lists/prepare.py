@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
@@ -67,6 +67,21 @@ def prepared(row: Row, terms: Terms) -> NewContact | Reject:
         return _contact(row, terms)
     except _WrongError as wrong:
         return Reject(row.line, wrong.reason, wrong.detail, kept(row.cells))
+
+
+def described(values: Mapping[str, str]) -> NewContact | Reject:
+    """A contact without numbers, of what somebody says of it: by the places of columns, but for the names' parts."""
+    found = NewContact(())
+    try:
+        for place, value in values.items():
+            text = value.strip()
+            if len(text) > CELL_MAX:
+                raise _WrongError("too_long", f"{place} has more than {CELL_MAX} characters")
+            if text:
+                _set(found, place, place.replace("_", " "), _clean(text))
+    except _WrongError as wrong:
+        return Reject(0, wrong.reason, wrong.detail, ())
+    return found
 
 
 def kept(cells: Sequence[str]) -> tuple[str, ...]:

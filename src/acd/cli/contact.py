@@ -1,0 +1,322 @@
+"""``acd contact``: single people on lists: shown, found, added, changed, promised a call, beside a running service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.text import Text
+
+from acd.cli import text as say
+from acd.cli.console import cell, emit, emit_table, make_console, make_table
+from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
+from acd.cli.dialled import Ahead, Place, Region, audited, known, made_contact, read_number, region_option
+from acd.cli.lazy import LazyGroup
+from acd.domain.errors import RefusedError
+from acd.records.trail import me
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
+from acd.store.outbound.contacts import NewNumber, State
+
+TEXT_MAX = 200
+_TIMES = ("consent_at", "consent_until", "customer_until")
+
+
+@click.group(cls=LazyGroup, table={name: ("acd.cli.contact", attribute, text) for name, attribute, text in (
+    ("show", "show", "All that is kept of a contact: numbers, attempts, callbacks."),
+    ("find", "find", "Contacts that have a number."),
+    ("add", "add", "One contact more, on a list that is there."),
+    ("edit", "edit", "Change what is known of a contact, or whether it is dialled."),
+    ("callback", "callback", "Promise a call, or take the promise back."),
+)})  # fmt: skip
+@common_options
+def contact() -> None:
+    """People on lists, by the number that acd gave them (acd contact find NUMBER tells it)."""
+
+
+@click.command()
+@common_options
+@click.argument("contact", type=click.IntRange(1))
+@click.option(
+    "--attempts", "most", type=click.IntRange(0, 1000), default=20, show_default=True, help="At most so many."
+)
+def show(contact: int, most: int) -> None:
+    """All that is kept of CONTACT: numbers, whether they may be called, attempts, callbacks."""
+    given = options()
+    place, now = Place(), time.time()
+    with place.look() as connection:
+        row = contacts.one(connection, contact)
+        made = attempts.made_of(connection, contact, most) if most else []
+        promised = callbacks.of_contact(connection, contact)
+        held = {
+            one["number"]: donotcall.held(connection, one["number"], place.seal.of) for one in row["numbers"]
+        }  # fmt: skip
+    if given.json:
+        entries = {number: [asdict(entry) for entry in found] for number, found in held.items() if found}
+        print_json({**row, "do_not_call": entries, "attempts_made": made, "callbacks": promised})
+        return
+    console = make_console(given)
+    emit(console, Text(f"{contact}  {say.clean(row['name'])}".rstrip(), style="bold"))
+    for label, value in _told(row):
+        emit(console, Text(f"  {label:<16}", style="dim").append(say.clean(value), style="default"))
+    table = make_table(
+        [("NUMBER", "left"), ("KIND", "left"), ("ZONE", "left"), ("EXTENSION", "left"), ("STATE", "left"),
+         ("NOT TO BE CALLED", "left")]
+    )  # fmt: skip
+    for one in row["numbers"]:
+        entries_now = [entry for entry in held[one["number"]] if entry.until is None or entry.until > now]
+        table.add_row(
+            cell(one["number"]), cell(one["kind"]), cell(one["zone"]), cell(one["extension"]), cell(one["state"]),
+            cell(", ".join(entry.scope for entry in entries_now), style="red"),
+        )  # fmt: skip
+    emit_table(console, table, "no numbers")
+    table = make_table(
+        [("ATTEMPT", "left"), ("CAMPAIGN", "left"), ("NUMBER", "left"), ("AT", "left"), ("OUTCOME", "left"),
+         ("AGENT", "left")]
+    )  # fmt: skip
+    for one in made:
+        table.add_row(
+            cell(one["attempt"]), cell(one["campaign"]), cell(one["number"]), cell(say.moment(one["committed_at"])),
+            cell((one["outcome"] or "under way").replace("_", " ")), cell(one["agent"]),
+        )  # fmt: skip
+    emit_table(console, table, "never dialled")
+    if promised:
+        table = make_table(
+            [("CALLBACK", "right"), ("DUE", "left"), ("BY", "left"), ("NOTE", "left"), ("PROMISED BY", "left"),
+             ("CAME TO", "left")]
+        )  # fmt: skip
+        for one in promised:
+            table.add_row(
+                str(one["callback"]), cell(say.moment(one["due_at"])), cell(one["agent"] or "anybody"),
+                cell(one["note"]), cell(one["made_by"]), cell(one["outcome"] or "open"),
+            )  # fmt: skip
+        emit_table(console, table, "")
+
+
+def _told(row: dict[str, Any]) -> list[tuple[str, str]]:
+    due = f", due {say.moment(row['due_at'])}" if row["due_at"] is not None else ""
+    rows = [
+        ("list", row["list"]),
+        ("state", f"{row['state'].replace('_', ' ')}{due}"),
+        ("attempts", str(row["attempts"])),
+    ]
+    rows += [(name, row[name]) for name in ("key", "country", "region", "zone", "language") if row[name]]
+    rows += [(name.replace("_", " "), say.moment(row[name])) for name in _TIMES if row[name] is not None]
+    if row["best_from"] is not None:
+        clock = (f"{minutes // 60}:{minutes % 60:02}" for minutes in (row["best_from"], row["best_to"]))
+        rows.append(("best", " to ".join(clock)))
+    if row["rank"]:
+        rows.append(("rank", str(row["rank"])))
+    return rows + [(say.clean(name, 40), value) for name, value in row["fields"].items()]
+
+
+@click.command()
+@common_options
+@click.argument("number")
+@click.option("--region", type=Region(), metavar="DE", help="Of numbers without +.  [default: country_code's]")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
+def find(number: str, region: str | None, limit: int) -> None:
+    """Contacts that have NUMBER, in any spelling, the latest first."""
+    given = options()
+    place = Place()
+    found = read_number(number, region or place.country).number
+    with place.look() as connection:
+        rows = contacts.rows_of(connection, contacts.by_number(connection, found, limit))
+    if given.json:
+        print_json({"number": found, "contacts": rows})
+        return
+    table = make_table(
+        [("CONTACT", "right"), ("LIST", "left"), ("NAME", "left"), ("KEY", "left"), ("STATE", "left"),
+         ("ATTEMPTS", "right"), ("LAST", "left"), ("CAME TO", "left")]
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(
+            str(row["contact"]), cell(row["list"]), cell(row["name"]), cell(row["key"]),
+            cell(row["state"].replace("_", " ")), str(row["attempts"]), cell(say.moment(row["last_at"])),
+            cell((row["last_outcome"] or "").replace("_", " ")),
+        )  # fmt: skip
+    emit_table(make_console(given), table, f"nobody has {found}")
+
+
+def _known_options(command: Any) -> Any:
+    """What may be said of a contact."""
+    for decorate in reversed((
+        click.option("--name", help="Who it is."),
+        click.option("--key", help="Your own key for it, such as a customer's number."),
+        click.option("--country", metavar="DE", help="Where it is."),
+        click.option("--in-region", "region_of", help="State or province."),
+        click.option("--zone", help="Time zone, such as Europe/Berlin."),
+        click.option("--language", help="de, en-GB."),
+        click.option("--best", metavar="18:00-20:00", help="When to call."),
+        click.option("--rank", type=int, help="Lower ones are dialled earlier."),
+        click.option("--consent-at", metavar="DATE", help="When it agreed to be called."),
+        click.option("--consent-until", metavar="DATE", help="Until when that holds."),
+        click.option("--customer-until", metavar="DATE", help="Until when it is, or was, a customer."),
+        click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Any other; several times."),
+    )):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def _fields_of(fields: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for one in fields:
+        name, equals, value = one.partition("=")
+        if not equals or not name.strip():
+            raise Failure(f"{one!r} is no field: write NAME=VALUE", EXIT_USAGE, kind="usage", as_json=options().json)
+        found[name.strip()] = value
+    return found
+
+
+def _numbers_of(numbers: Sequence[str], region: str | None, *, premium: bool) -> list[NewNumber]:
+    kinds = {"mobile": "mobile", "fixed": "landline", "voip": "voip"}
+    found: dict[str, NewNumber] = {}
+    for text in numbers:
+        one = read_number(text, region, premium=premium)
+        made = NewNumber(one.number, kinds.get(one.kind.value, "other"), one.zone, one.extension)
+        found.setdefault(one.number, made)
+    return list(found.values())
+
+
+@click.command()
+@common_options
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@click.option("--list", "of_list", required=True, metavar="NAME", help="On this list.")
+@region_option
+@_known_options
+@click.option("--premium", is_flag=True, help="Take a premium-rate number, too.")
+@click.option("--again", is_flag=True, help="Also if the list has a contact with this number.")
+def add(
+    numbers: tuple[str, ...], of_list: str, region: str | None, fields: tuple[str, ...], premium: bool, again: bool,
+    **said: Any,
+) -> None:  # fmt: skip
+    """Add a contact with these NUMBERs, tried in this order, to a list that is there."""
+    given = options()
+    place = Place()
+    values = made_contact(said)
+    values.fields = _fields_of(fields)
+    with place.change() as connection:
+        row = listed.get(connection, of_list)
+        country = region or row["country"] or place.country
+        values.numbers = _numbers_of(numbers, country, premium=premium)
+        taken = contacts.taken_numbers(connection, [one.number for one in values.numbers], [of_list])
+        if taken and not again:
+            number, (there, _, state) = next(iter(taken.items()))
+            raise RefusedError(f"contact {there} of list {of_list} has {number} ({state}): --again adds another one")
+        if values.country is None:
+            first = read_number(numbers[0], country, premium=premium).country
+            values.country = None if first == "001" else first
+        made = contacts.add(connection, of_list, [values], time.time())
+        audited(connection, "contact_added", str(made), {"list": of_list, "numbers": len(values.numbers)})
+    if given.json:
+        print_json({"contact": made, "list": of_list, "numbers": [one.number for one in values.numbers]})
+        return
+    click.echo(f"contact {made} of list {of_list}: {', '.join(one.number for one in values.numbers)}")
+
+
+@click.command()
+@common_options
+@click.argument("contact", type=click.IntRange(1))
+@click.option("--number", "numbers", multiple=True, help="These instead of its numbers, in this order; several times.")
+@region_option
+@_known_options
+@click.option("--no-field", "gone", multiple=True, metavar="NAME", help="Without this field.")
+@click.option(
+    "--state", type=click.Choice([State.NEW.value, State.DONE.value, State.BLOCKED.value]),
+    help="new: dialled anew; done, blocked: dialled no more, and an open callback ends.",
+)  # fmt: skip
+@click.option("--premium", is_flag=True, help="Take a premium-rate number, too.")
+def edit(
+    contact: int, numbers: tuple[str, ...], region: str | None, fields: tuple[str, ...], gone: tuple[str, ...],
+    state: str | None, premium: bool, **said: Any,
+) -> None:  # fmt: skip
+    """Change what is known of CONTACT, its numbers, or whether it is dialled. "" takes a value away.
+
+    Its history stays. While it is being dialled, its numbers and its state cannot be changed.
+    """
+    given = options()
+    place, now = Place(), time.time()
+    values = made_contact(said)
+    changes: dict[str, Any] = {}
+    for option, value in said.items():
+        name = "region" if option == "region_of" else option
+        if value is None:
+            continue
+        if name == "best":
+            changes["best_from"], changes["best_to"] = values.best or (None, None)
+        else:
+            # Of what is said to be nothing, a new contact's own: "" or none
+            changes[name] = getattr(values, name)
+    set_fields = _fields_of(fields)
+    with place.change() as connection:
+        row = contacts.one(connection, contact)
+        if set_fields or gone:
+            names = {name: name for name in row["fields"]}
+            for name in gone:
+                known("field", name, names)
+            kept = {name: value for name, value in row["fields"].items() if name not in gone}
+            changes["fields"] = kept | set_fields
+        if not changes and not numbers and state is None:
+            raise Failure("say what is to be changed: --name, --number, --state...", EXIT_USAGE, kind="usage",
+                          as_json=given.json)  # fmt: skip
+        if changes:
+            contacts.edit(connection, contact, changes, now)
+        if numbers:
+            country = region or changes.get("country") or row["country"] or place.country
+            contacts.set_numbers(connection, contact, _numbers_of(numbers, country, premium=premium), now)
+        if state is not None:
+            contacts.set_state(connection, contact, State(state), now)
+        # Which, and not what: what is taken away here must be gone
+        changed = sorted({*changes, *(["numbers"] if numbers else []), *(["state"] if state else [])})
+        audited(connection, "contact_edited", str(contact), {"changed": changed} | ({"state": state} if state else {}))
+        after = contacts.one(connection, contact)
+    if given.json:
+        print_json(after)
+        return
+    click.echo(f"contact {contact}: {', '.join(one.replace('_', ' ') for one in changed)} changed")
+
+
+@click.command()
+@common_options
+@click.argument("contact", type=click.IntRange(1))
+@click.option("--at", type=Ahead(), help="When: 30m, 2h, 1d from now, 14:05, 2026-11-21 14:05.")
+@click.option("--until", type=Ahead(), help="Not after that.")
+@click.option("--agent", help="By this agent (name or number), and nobody else.")
+@click.option("--number", help="On this number of the contact's.")
+@click.option("--note", default="", metavar="TEXT", help="What for; the agent is told.")
+@click.option("--cancel", is_flag=True, help="Take back what was promised.")
+def callback(
+    contact: int, at: float | None, until: float | None, agent: str | None, number: str | None, note: str, cancel: bool
+) -> None:
+    """Promise CONTACT a call --at a time, or --cancel what was promised. A new promise takes an open one's place."""
+    given = options()
+    if cancel == (at is not None) or (at is not None and until is not None and until <= at):
+        message = "--until is to be after --at" if at is not None and not cancel else "say --at TIME, or --cancel"
+        raise Failure(message, EXIT_USAGE, kind="usage", as_json=given.json)
+    place, now = Place(), time.time()
+    if cancel:
+        with place.change() as connection:
+            contacts.one(connection, contact)
+            if not callbacks.cancel(connection, contact, now):
+                raise RefusedError(f"contact {contact} was promised nothing")
+            audited(connection, "contact_callback_cancelled", str(contact), {})
+        if given.json:
+            print_json({"contact": contact, "cancelled": True})
+        else:
+            click.echo(f"contact {contact}: the callback is taken back")
+        return
+    assert at is not None
+    name = known("agent", agent, place.agents()) if agent else None
+    with place.change() as connection:
+        row = contacts.one(connection, contact)
+        mine = None if number is None else read_number(number, row["country"] or place.country).number
+        made = callbacks.promise(
+            connection, contact, at, me(), now, agent=name, number=mine, until=until, note=say.clean(note, TEXT_MAX)
+        )
+        audited(connection, "contact_callback", str(contact), {"callback": made, "due_at": at, "agent": name})
+    if given.json:
+        print_json({"contact": contact, "callback": made, "due_at": at, "agent": name, "number": mine})
+        return
+    click.echo(f"contact {contact} is called at {say.moment(at)} by {say.clean(name) if name else 'whoever serves it'}")

@@ -1,0 +1,333 @@
+"""``acd list``, ``acd contact``, ``acd dnc``: on the database itself, whatever the files hold."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import stat
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from acd.cli import cli
+from acd.store import upgrade
+from acd.store.beside import writing
+from acd.store.outbound.tables import contacts
+
+FLOOR = """
+queues: {main: {}}
+agents:
+  ann: {number: 101, phones: [PJSIP/101], queues: [main]}
+entry_points: {"1": main}
+"""
+HASH = sha256(b"+491711234568").hexdigest()
+
+
+class Desk:
+    """The command line in a folder with a database of its own."""
+
+    def __init__(self, folder: Path, empty: Path) -> None:
+        self.folder = folder
+        self.url = f"sqlite:///{folder}/acd.db"
+        (folder / "floor.yaml").write_text(FLOOR)
+        self.configure()
+        shutil.copyfile(empty, folder / "acd.db")
+
+    def configure(self, more: str = "") -> None:
+        config = self.folder / "acd.toml"
+        config.touch(mode=0o600)
+        config.write_text(
+            f'[asterisk.a]\ncall_secret = "x"\nlook_secret = "y"\n[database]\nurl = "{self.url}"\n'
+            f'[service]\nstate_dir = "{self.folder}/state"\n[records]\ncountry_code = "49"\n{more}'
+        )
+
+    def acd(self, *arguments: str, code: int = 0, **more: Any) -> Result:
+        result = CliRunner().invoke(cli, ["--config", str(self.folder / "acd.toml"), *arguments], **more)
+        assert result.exit_code == code, result.output
+        return result
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.acd("--json", *arguments, code=code).stdout)
+
+    def file(self, text: str | bytes, name: str = "file.csv") -> str:
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    def audit(self) -> list[tuple[str, str]]:
+        with writing(self.url) as connection:
+            rows = connection.execute(sa.text("SELECT action, subject FROM audit ORDER BY entry"))
+            return [(row[0], row[1]) for row in rows if row[0] != "db_upgrade"]
+
+    def set_state(self, contact: int, state: str) -> None:
+        with writing(self.url) as connection, connection.begin():
+            connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(state=state))
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lists") / "acd.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, empty: Path) -> Desk:
+    return Desk(tmp_path, empty)
+
+
+LIST = (
+    'Kundennr;Name;Handy;Betrag\n1;"=HYPERLINK(""x"")";0171 1234567;+1\n2;@b;112;-2\n3;\tc;0171 1234567;"\rx"\n'
+    "4;\x1b[31mred;0171 1234568;5\n"
+)
+
+
+def test_a_list_from_file_to_its_end(desk: Desk) -> None:
+    found = desk.json("list", "import", desk.file(LIST), "--list", "spring")
+    assert (found["rows"], found["imported"], found["duplicates"], found["rejected"]) == (4, 2, 1, 1)
+    assert (found["new"], found["read"]["region"], found["reasons"]) == (True, "DE", {"duplicate": 1, "emergency": 1})
+    again = desk.json("list", "import", desk.file(LIST), "--list", "spring")
+    assert (again["imported"], again["duplicates"], again["new"]) == (0, 3, False)
+    (row,) = desk.json("list", "list")["lists"]
+    assert (row["list"], row["country"], row["contacts"]["new"]) == ("spring", "DE", 2)
+    shown = desk.json("list", "show", "spring")
+    assert [(one["source"], one["imported"]) for one in shown["imports"]] == [("file.csv", 0), ("file.csv", 2)]
+    assert "2 new" in desk.acd("list", "show", "spring").stdout
+    assert desk.json("list", "delete", "spring", "--yes") == {"list": "spring", "contacts": 2}
+    assert desk.json("list", "list") == {"lists": []}
+    assert desk.audit() == [(f"list_{what}", "spring") for what in ("imported", "imported", "deleted")]
+
+
+def test_columns_regions_and_delimiters_can_be_said(desk: Desk) -> None:
+    path = desk.file("a\tb\n030 1234567\t0171 1234567\n")
+    how = ("--delimiter", "tab", "--map", "number=b,name=a", "--region", "de", "--encoding", "utf-8")
+    assert desk.json("list", "import", path, "--list", "x", *how)["imported"] == 1
+    assert desk.json("contact", "show", "1")["name"] == "030 1234567"
+    british = desk.file("020 7946 0958\n")
+    without = ("--no-header", "--map", "number=1", "--region", "GB")
+    assert desk.json("list", "import", british, "--list", "y", *without)["imported"] == 1
+    assert desk.json("contact", "show", "2")["numbers"][0]["number"] == "+442079460958"
+
+
+def test_a_dry_run_changes_nothing(desk: Desk) -> None:
+    found = desk.json("list", "import", desk.file(LIST), "--list", "spring", "--dry-run")
+    assert (found["contacts"], found["rejected"], found["first"][0]["numbers"]) == (3, 1, ["+491711234567"])
+    assert "nothing was done" in desk.acd("list", "import", desk.file(LIST), "--list", "spring", "--dry-run").stdout
+    assert desk.json("list", "list") == {"lists": []}
+    assert desk.audit() == []
+
+
+def test_replacing_asks_and_takes_the_others_away(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    path = desk.file("phone\n030 1234567\n", "new.csv")
+    desk.acd("list", "import", path, "--list", "spring", "--replace", code=1, input="n\n")
+    assert desk.json("list", "show", "spring")["contacts"]["new"] == 2
+    assert desk.json("list", "import", path, "--list", "spring", "--replace", "--yes")["removed"] == 2
+    assert desk.json("list", "show", "spring")["contacts"]["new"] == 1
+
+
+def test_rejected_rows_are_no_formulas_in_the_file(desk: Desk) -> None:
+    text = LIST + '"=2";"+3;";nobody;"-4"\n'
+    desk.acd("list", "import", desk.file(text), "--list", "spring")
+    path = desk.folder / "out.csv"
+    assert desk.json("list", "rejects", "spring", "-o", str(path))["rows"] == 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["line", "reason", "detail", "cells"]
+    assert rows[1][1] == "emergency"
+    assert rows[1][3:] == ["2", "'@b", "112", "'-2"]
+    assert rows[-1][3:] == ["'=2", "'+3;", "nobody", "'-4"]
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    shown = desk.json("list", "rejects", "spring", "--limit", "1")
+    assert (len(shown["rejects"]), shown["more"], shown["rejects"][0]["cells"][1]) == (1, True, "@b")
+    # Nothing is left behind where there is no list, or no folder
+    desk.acd("list", "rejects", "sprng", "-o", str(desk.folder / "none.csv"), code=4)
+    assert "cannot be written" in desk.acd("list", "rejects", "spring", "-o", "/nowhere/x.csv", code=1).stderr
+    assert [one.name for one in desk.folder.iterdir() if "none" in one.name or one.name.startswith(".")] == []
+
+
+def test_what_lists_say_reaches_no_terminal(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    texts = [desk.acd("contact", "show", "2").stdout, desk.acd("contact", "find", "0171/1234568").stdout]
+    texts.append(desk.acd("list", "rejects", "spring").stdout)
+    assert "\\x1b[31mred" in texts[0]
+    assert not any("\x1b" in text or "\r" in text for text in texts)
+
+
+def test_a_list_that_is_dialled_now_is_not_taken_away(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    desk.set_state(1, "in_flight")
+    assert "1 contact of spring" in desk.acd("list", "delete", "spring", "--yes", code=5).stderr
+    assert sum(desk.json("list", "show", "spring")["contacts"].values()) == 2
+    desk.acd("list", "delete", "spring", code=5)
+    desk.set_state(1, "new")
+    # Nobody says yes
+    desk.acd("list", "delete", "spring", code=1)
+    assert sum(desk.json("list", "show", "spring")["contacts"].values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("list", "show", "sprng"), 4, "nearest: spring"),
+        (("list", "delete", "sprng", "--yes"), 4, "nearest: spring"),
+        (("list", "import", "FILE", "--list", "x", "--map", "nubmer=Handy"), 1, "nearest: number"),
+        (("list", "import", "FILE", "--list", "x", "--map", "number=Hndy"), 1, "nearest: Handy"),
+        (("list", "import", "FILE", "--list", "x", "--region", "Germany"), 2, "nearest: DE"),
+        (("list", "import", "FILE", "--list", "x", "--region", "Frnace"), 2, "nearest: FR"),
+        (("list", "import", "FILE", "--list", "x", "--region", "uk"), 2, "nearest: GB"),
+        (("list", "import", "FILE", "--list", "a b"), 1, "cannot be a list's name"),
+        (("list", "import", "FILE", "--list", "spring", "--client", "acme"), 5, "no client"),
+        (("list", "import", "nowhere.csv", "--list", "x"), 1, "no file nowhere.csv"),
+        (("contact", "show", "77"), 4, "no contact named '77'"),
+        (("contact", "find", "12"), 1, "too short"),
+        (("contact", "add", "--list", "sprng", "030 1234567"), 4, "nearest: spring"),
+        (("contact", "add", "--list", "spring", "030 1234567", "--zone", "Berlin"), 1, "no time zone"),
+        (("contact", "add", "--list", "spring", "030 1234567", "--field", "x"), 2, "NAME=VALUE"),
+        (("contact", "edit", "1"), 2, "say what is to be changed"),
+        (("contact", "edit", "1", "--no-field", "Betrg"), 4, "nearest: Betrag"),
+        (("contact", "callback", "1"), 2, "--cancel"),
+        (("contact", "callback", "1", "--at", "2h", "--agent", "anm"), 4, "nearest: ann"),
+        (("contact", "callback", "1", "--at", "2h", "--number", "030 1234567"), 5, "no number of contact 1"),
+        (("contact", "callback", "1", "--at", "2h", "--until", "1h"), 2, "after --at"),
+        (("contact", "callback", "1", "--at", "2001-01-01 10:00"), 2, "is over"),
+        (("contact", "callback", "1", "--cancel"), 5, "promised nothing"),
+        (("dnc", "add", "112"), 1, "emergency"),
+        (("dnc", "add", "hmac:" + 32 * "0"), 1, "hashed with a key"),
+        (("dnc", "add", "030 1234567", "--scope", "clients:x"), 2, "nearest: client"),
+        (("dnc", "import", "FILE", "--column", "Hndy"), 1, "nearest: Handy"),
+    ],
+)
+def test_what_is_wrong_is_named_and_changes_nothing(
+    desk: Desk, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    path = desk.file(LIST)
+    desk.acd("list", "import", path, "--list", "spring")
+    before = desk.json("list", "list"), desk.json("contact", "show", "1"), desk.json("dnc", "list")
+    result = desk.acd(*(path if one == "FILE" else one for one in arguments), code=code)
+    assert said in result.stderr.replace("\n", " ")
+    assert (desk.json("list", "list"), desk.json("contact", "show", "1"), desk.json("dnc", "list")) == before
+    assert len(desk.audit()) == 1
+
+
+def test_a_contact_is_added_changed_and_found(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    said = ("--name", "Cy", "--best", "18-20:30", "--field", "colour=red", "--rank", "-1", "--consent-at", "2026-01-02")
+    made = desk.json("contact", "add", "--list", "spring", "030/1234567", "0171 9999999", *said)
+    assert made == {"contact": 3, "list": "spring", "numbers": ["+49301234567", "+491719999999"]}
+    assert "contact 3" in desk.acd("contact", "add", "--list", "spring", "0171 9999999", code=5).stderr
+    (row,) = desk.json("contact", "find", "+49 171 9999999")["contacts"]
+    assert (row["name"], row["best_from"], row["best_to"], row["country"]) == ("Cy", 1080, 1230, "DE")
+    assert (row["fields"], row["rank"], row["consent_at"]) == ({"colour": "red"}, -1, 1_767_312_000.0)
+    change = ("--best", "", "--key", "k", "--no-field", "colour", "--field", "x=1", "--number", "030 7654321")
+    row = desk.json("contact", "edit", "3", *change, "--state", "done")
+    assert (row["name"], row["key"], row["best_from"], row["fields"]) == ("Cy", "k", None, {"x": "1"})
+    assert (row["state"], [one["number"] for one in row["numbers"]]) == ("done", ["+49307654321"])
+    desk.set_state(3, "in_flight")
+    desk.acd("contact", "edit", "3", "--name", "Not", "--state", "new", code=5)
+    assert desk.json("contact", "show", "3")["name"] == "Cy"
+    assert desk.audit()[1:] == [("contact_added", "3"), ("contact_edited", "3")]
+
+
+def test_a_callback_is_promised_replaced_and_taken_back(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    made = desk.json("contact", "callback", "1", "--at", "2h", "--agent", "101", "--note", "x")
+    assert made["agent"] == "ann"
+    assert made["due_at"] == pytest.approx(time.time() + 7200, abs=60)
+    made = desk.json("contact", "callback", "1", "--at", "1d", "--number", "0171 1234567")
+    shown = desk.json("contact", "show", "1")
+    assert (shown["state"], shown["callback"], shown["callback_agent"]) == ("due", made["callback"], None)
+    assert [one["outcome"] for one in shown["callbacks"]] == [None, "replaced"]
+    desk.acd("contact", "callback", "1", "--cancel")
+    assert desk.json("contact", "show", "1")["state"] == "done"
+    assert [action for action, _ in desk.audit()[1:]] == [
+        "contact_callback", "contact_callback", "contact_callback_cancelled",
+    ]  # fmt: skip
+
+
+def test_do_not_call_from_a_number_to_none(desk: Desk) -> None:
+    desk.acd("dnc", "add", "0171 1234567", "--reason", "asked", "--scope", "client:acme")
+    found = desk.json("dnc", "check", "+49 171/1234567", code=1)
+    assert (found["listed"], found["entries"][0]["reason"]) == (True, "asked")
+    assert desk.json("dnc", "check", "0171 1234567", "--client", "acme", code=1)["listed"]
+    assert not desk.json("dnc", "check", "0171 1234567", "--client", "other")["listed"]
+    desk.acd("dnc", "add", HASH)
+    assert desk.json("dnc", "check", "0171 1234568", code=1)["entries"][0]["number"] == f"sha256:{HASH}"
+    counts = desk.json("dnc", "list")["scopes"]
+    assert {scope: (row["entries"], row["hashed"]) for scope, row in counts.items()} == {
+        "all": (1, 1), "client:acme": (1, 0),
+    }  # fmt: skip
+    assert len(desk.json("dnc", "list", "--all")["entries"]) == 2
+    assert desk.json("dnc", "list", "--all", "--limit", "1")["more"]
+    desk.acd("dnc", "remove", "0171 1234567", "--scope", "all", code=1)
+    assert desk.json("dnc", "remove", "0171 1234567")["entries"] == 1
+    assert desk.json("dnc", "remove", "0171 1234568")["entries"] == 1
+    assert desk.json("dnc", "list") == {"scopes": {}}
+    actions = desk.audit()
+    assert [action for action, _ in actions] == ["dnc_added", "dnc_added", "dnc_removed", "dnc_removed"]
+    assert not any("1234567" in subject for _, subject in actions)
+
+
+def test_numbers_are_kept_hashed_where_records_are(desk: Desk) -> None:
+    desk.configure('numbers = "hashed"\n')
+    desk.acd("dnc", "add", "0171 1234567")
+    assert desk.json("dnc", "import", desk.file("0171 1234569\n"))["added"] == 1
+    assert all(one["number"].startswith("hmac:") for one in desk.json("dnc", "list", "--all")["entries"])
+    for number in ("0171 1234567", "0171 1234569"):
+        assert desk.json("dnc", "check", number, code=1)["listed"]
+    # Made with a key that is gone, they would be found no more
+    (desk.folder / "state" / "number.key").unlink()
+    assert "another key" in desk.acd("dnc", "check", "0171 1234567", code=1).stderr
+    assert "another key" in desk.acd("dnc", "import", desk.file("0171 1234560\n"), code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"0171 1234567\nnobody\n{HASH}\n",
+        f"\ufeff0171 1234567\r\nnobody\r\nsha256:{HASH.upper()}\r\n",
+        f"name;phone\n=1+1;0171 1234567\nx;nobody\ny;{HASH}\n",
+        f"number\n+491711234567\nnobody\n{HASH}\n",
+        f'x,0171 1234567\n"open,nobody\ny,{HASH}\n',
+    ],
+)
+def test_a_file_of_any_shape_is_taken_and_its_bad_lines_are_named(desk: Desk, text: str) -> None:
+    bad = desk.folder / "bad.csv"
+    found = desk.json("dnc", "import", desk.file(text), "--bad", str(bad), "--until", "90d", code=1)
+    assert (found["rows"], found["taken"], found["bad"], found["hashed"], found["added"]) == (3, 2, 1, 1, 2)
+    (line,) = found["bad_lines"]
+    assert text.splitlines()[line["line"] - 1].count("nobody") == 1
+    assert len(bad.read_text().splitlines()) == 2
+    for number in ("0171 1234567", "0171 1234568"):
+        (entry,) = desk.json("dnc", "check", number, code=1)["entries"]
+        assert entry["source"] == "file.csv"
+        assert entry["until"] == pytest.approx(time.time() + 90 * 86_400, abs=60)
+    assert desk.json("dnc", "import", desk.file(text), "--until", "2d", code=1)["added"] == 0
+    assert desk.audit() == [("dnc_imported", "all")] * 2
+
+
+def test_bad_lines_are_bounded_and_no_formulas(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acd.lists.donotcall.PIECE", 7)
+    text = "".join(f"=bad{line}\n" for line in range(30)) + "x" * 300_000 + "\n0171 1234567\n"
+    bad = desk.folder / "bad.csv"
+    found = desk.json("dnc", "import", desk.file(text), "--bad", str(bad), code=1)
+    assert (found["rows"], found["bad"], found["added"], len(found["bad_lines"])) == (32, 31, 1, 20)
+    assert sum(found["reasons"].values()) == 31
+    lines = bad.read_text().splitlines()
+    assert (len(lines), lines[1].endswith(",'=bad0"), max(map(len, lines)) < 500) == (32, True, True)
+    assert "11 more" in desk.acd("dnc", "import", desk.file(text), code=1).stdout
+    good = desk.file("0171 1234567\n")
+    assert desk.json("dnc", "import", good)["bad"] == 0
+
+
+def test_a_row_that_is_half_wrong_keeps_its_number_uncalled(desk: Desk) -> None:
+    found = desk.json("dnc", "import", desk.file("phone;mobile\nnobody;0171 1234567\n"), code=1)
+    assert (found["bad"], found["numbers"], found["added"]) == (1, 1, 1)
+    desk.acd("dnc", "check", "0171 1234567", code=1)
