@@ -124,16 +124,15 @@ class Contacted:
 
     def take(self, connection: sa.Connection, found: Keys) -> dict[str, int]:
         """Take his contacts away with their numbers and callbacks, and keep do-not-call by the hash alone: what went. Raises
-        RefusedError while he is being dialled: nothing is done then."""
+        RefusedError while he is being dialled: undo the transaction then."""
         ids = [key[0] for key in found["contacts"]]
-        refuse(self.in_flight(connection, found))
         done = dict.fromkeys(("contact_numbers", "callbacks"), 0)
         for some in pieces(ids):
             for table in (contact_numbers, callbacks):
                 count = sa.select(sa.func.count()).select_from(table).where(table.c.contact.in_(some))
                 done[table.name] += connection.execute(count).scalar_one()
         done["contacts"] = of_contacts.remove(connection, ids)
-        # Claimed between the look and the deletion, on PostgreSQL
+        # What is in flight was passed over, and the transaction is undone with it
         refuse(self.in_flight(connection, found))
         plain = {self.e164, *(number for number, _ in found["do_not_call"] if self.mention.is_it(number))}
         done["do_not_call"] = sum(donotcall.seal_up(connection, number, self._seal.of) for number in sorted(plain))
