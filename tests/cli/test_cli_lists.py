@@ -115,6 +115,15 @@ def test_columns_regions_and_delimiters_can_be_said(desk: Desk) -> None:
     assert desk.json("contact", "show", "2")["numbers"][0]["number"] == "+442079460958"
 
 
+def test_names_and_arguments_of_any_bytes_are_kept(desk: Desk) -> None:
+    path = desk.file("phone\n0171 1234567\n", "b\udcff.csv")
+    assert desk.json("list", "import", path, "--list", "odd", "--description", "d\udcff")["imported"] == 1
+    assert desk.json("list", "show", "odd")["imports"][0]["source"] == "b?.csv"
+    desk.acd("contact", "edit", "1", "--field", "x\udcff=y\udcff", "--name", "n\udcff")
+    assert desk.json("contact", "show", "1")["fields"] == {"x?": "y?"}
+    assert desk.json("dnc", "import", path)["added"] == 1
+
+
 def test_a_dry_run_changes_nothing(desk: Desk) -> None:
     found = desk.json("list", "import", desk.file(LIST), "--list", "spring", "--dry-run")
     assert (found["contacts"], found["rejected"], found["first"][0]["numbers"]) == (3, 1, ["+491711234567"])

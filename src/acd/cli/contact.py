@@ -13,7 +13,7 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
-from acd.cli.dialled import Ahead, Place, Region, audited, known, made_contact, read_number, region_option
+from acd.cli.dialled import Ahead, Place, Region, audited, known, made_contact, plain, read_number, region_option
 from acd.cli.lazy import LazyGroup
 from acd.domain.errors import RefusedError
 from acd.records.trail import me
@@ -166,7 +166,7 @@ def _fields_of(fields: Sequence[str]) -> dict[str, str]:
         name, equals, value = one.partition("=")
         if not equals or not name.strip():
             raise Failure(f"{one!r} is no field: write NAME=VALUE", EXIT_USAGE, kind="usage", as_json=options().json)
-        found[name.strip()] = value
+        found[plain(name.strip())] = plain(value)
     return found
 
 

@@ -172,6 +172,11 @@ def made(action: str, subject: str, detail: dict[str, Any]) -> Audited:
     return entry(me(), action, subject, detail)
 
 
+def plain(text: str) -> str:
+    """An argument of any bytes, without what a database cannot hold."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def made_contact(said: Mapping[str, Any]) -> NewContact:
     """A contact of what options say, without numbers; read as the cells of a list are. Raises ConfigurationError."""
     from acd.lists.prepare import Reject, described

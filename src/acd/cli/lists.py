@@ -18,7 +18,7 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import Options, common_options, options, print_json
-from acd.cli.dialled import Place, audited, made, region_option
+from acd.cli.dialled import Place, audited, made, plain, region_option
 from acd.cli.lazy import LazyGroup
 from acd.cli.progress import progress
 from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
@@ -93,6 +93,7 @@ def import_file(
     place = Place()
     check_name(name)
     pairs = tuple(said_of(said))
+    client, description = client and plain(client), plain(description)
     with place.look() as connection:
         there: dict[str, Any] | None = None
         with suppress(UnknownNameError):

@@ -183,7 +183,8 @@ def run(
                 connection, name, by, clock(), description=description, client=client, country=opened.how.country
             )
             whose = listed.get(connection, name)["client"]
-            source = str(opened.source.path.name)
+            # A file's name may be any bytes
+            source = opened.source.path.name.encode("utf-8", "replace").decode()
             begun = listed.begin(connection, name, source, opened.source.digest, opened.as_json(), by, clock())
             others = listed.of_client(connection, whose, name) if opened.how.across != "keep" else []
         report = Report(begun["import"], **{figure: begun[figure] for figure in listed.FIGURES}, resumed=begun["rows"])
