@@ -10,6 +10,7 @@ import click
 from acd import __version__
 from acd.cli.context import EXIT_CODES, common_options, safe_streams
 from acd.cli.lazy import LazyGroup
+from acd.cli.output import watched_output
 
 #: Sub-command: (module, attribute, one line of help).
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -51,4 +52,5 @@ def cli() -> None:
 def main() -> None:
     """The entry point of the ``acd`` program."""
     safe_streams()
-    cli(prog_name="acd")
+    with watched_output():
+        cli(prog_name="acd")

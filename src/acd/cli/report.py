@@ -217,8 +217,9 @@ def _help(definition: Definition) -> str:
 def _columns_help(definition: Definition) -> str:
     if not definition.columns:
         return ""
+    _, default = catalogue.checked(definition, (), ())
     lines = [
-        f"  {column.name + ('*' if column.name in definition.columns_default else ''):<20} {column.meaning}"
+        f"  {column.name + ('*' if column.name in default else ''):<20} {column.meaning}"
         for column in definition.columns
     ]
     shown = " (* are shown by default)" if definition.columns_default else ""
@@ -360,8 +361,6 @@ def _write(report: Report, shape: str, output: Path | None) -> None:
             except BrokenPipeError:
                 # Whoever reads has seen enough; nothing is left to flush into the pipe at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            except OSError as error:
-                raise ReportError(f"standard output could not be written: {error.strerror or error}") from error
         else:
             from acd.reports.files import new_file
 
