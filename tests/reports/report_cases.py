@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, World, fill, make_world, us
 
+from acd.domain.errors import ReportError
 from acd.reports import catalogue
 from acd.reports.agents import FIGURES
 from acd.reports.ask import Ask, Filters
@@ -137,6 +138,23 @@ def test_skills_count_wherever_they_are_asked_for(report_url: str, seed: int) ->
     rules = {"thresholds_s": {}, "threshold_s": 20.0, "short_s": 5.0}
     expected = brute.summary(world, ("skill",), (), lambda call: True, **rules)
     assert by_key(report) == {key: tuple(found[name] for name in names) for key, found in expected.items()}
+
+
+def test_every_report_can_be_cut_by_everything_it_offers(report_url: str) -> None:
+    """Its own columns are there for every cut, but those that the cut cannot tell; whoever names one of these is told."""
+    world = make_world(1)
+    fill(report_url, world)
+    with open_database(report_url) as database:
+        for definition in catalogue.REPORTS.values():
+            for name in definition.by:
+                by = (name, "queue" if name != "queue" else "day") if definition.grid else (name,)
+                shown = {column.name for column in catalogue.make(database, definition, ask_of(world, by=by)).columns}
+                without = {"wait_p50_s", "wait_p90_s"} if name == "skill" else set()
+                assert set(definition.columns_default) - without == shown & set(definition.columns_default), by
+        with pytest.raises(ReportError, match="percentiles cannot be told by skill"):
+            catalogue.make(
+                database, catalogue.find("service"), ask_of(world, by=("skill",), columns=("wait_p90_s", "offered"))
+            )
 
 
 @EVERY

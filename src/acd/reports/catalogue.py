@@ -15,7 +15,7 @@ from acd.reports.keys import OF_CALLS, OF_STAYS
 from acd.reports.measures import MEASURES
 from acd.reports.model import Column, Heading, Kind, Report, Row
 from acd.reports.stays import stays
-from acd.reports.summary import Subject, summarize
+from acd.reports.summary import Subject, summarize, tellable
 from acd.store.times import to_datetime
 
 Made = tuple[tuple[Column, ...], Iterable[Row], Row | None]
@@ -201,7 +201,6 @@ _DEFINITIONS = (
     _of_calls("clients", "Clients", "Calls by whom they were handled for.", ("client",)),
     _of_calls(
         "skills", "Skills", "Calls by the skills they asked for when they came; one with two counts for both.", ("skill",),
-        tuple(name for name in _SERVICE if not name.startswith("wait_p")),
     ),
     Definition(
         "calls", "Calls", "Every call as a row, however many.", _calls, columns=callrows.COLUMNS, streamed=True,
@@ -231,7 +230,7 @@ def checked(
         raise ReportError(f"`{definition.name}` is a grid: it takes two names --by, such as weekday,hour_of_day")
     if columns and not definition.columns:
         raise ReportError(f"`{definition.name}` has no other columns to choose from")
-    return chosen, known("column", columns, definition.column_names) or definition.columns_default
+    return chosen, known("column", columns, definition.column_names) or tellable(definition.columns_default, chosen)
 
 
 def make(database: Database, definition: Definition, ask: Ask) -> Report:

@@ -53,6 +53,12 @@ class Subject:
 CALLS = Subject(calls, keys.OF_CALLS, MEASURES)
 
 
+def tellable(measures: Sequence[str], by: Sequence[str]) -> tuple[str, ...]:
+    """Those of some columns that can be told by these keys: a percentile of several groups cannot be made from theirs, and
+    by skill a call is in as many groups as it asked for skills."""
+    return tuple(name for name in measures if "skill" not in by or name not in MEASURES or not MEASURES[name].percents)
+
+
 class Summary:
     """One such question, being answered."""
 
