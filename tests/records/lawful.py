@@ -69,12 +69,14 @@ class Day:
     def stretches(
         self, call: str, *parts: tuple[SegmentKind, float, str | None, str | None], end: float | None
     ) -> None:
-        """Stretches that lie end to end; each kind, begin, agent and offer. ``end`` None: the last stays open."""
+        """Stretches that lie end to end; each kind, begin, agent and offer. ``end`` None: the last stays open. Before AFTER
+        the caller hangs up."""
         ends = [*(begin for _, begin, _, _ in parts[1:]), end]
         for serial, ((kind, begin, agent, offer), until) in enumerate(zip(parts, ends, strict=True)):
             self.records.append(SegmentOpened(call, serial, kind, START + begin, "main", agent, offer))
             if until is not None:
-                self.records.append(SegmentClosed(call, serial, START + until))
+                hung_up = [*parts, parts[0]][serial + 1][0] is K.AFTER
+                self.records.append(SegmentClosed(call, serial, START + until, "caller" if hung_up else None))
 
     def offered(self, call: str, second: float, agent: str, offer: str, serial: int = 0, **detail: object) -> None:
         self.records.append(

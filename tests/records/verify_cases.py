@@ -38,6 +38,8 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("ended", "UPDATE calls SET outcome = 'gone' WHERE call = 'c2'", "c2"),
     ("ended", "UPDATE calls SET ended_by = 'nobody' WHERE call = 'c2'", "c2"),
     ("ended", f"UPDATE calls SET ended_at = {at(40)} WHERE call = 'c2'", "c2"),
+    ("ended", "UPDATE calls SET ended_by = 'agent' WHERE call = 'c1'", "c1"),
+    ("ended", "UPDATE segments SET outcome = 'agent' WHERE call = 'c1' AND serial = 6", "c1"),
     ("chain", f"UPDATE segments SET started_at = {at(41.500001)} WHERE call = 'c2' AND serial = 1", "c2"),
     ("chain", "DELETE FROM segments WHERE call = 'c2'", "c2"),
     ("chain", "UPDATE segments SET kind = 'waited' WHERE call = 'c2' AND serial = 0", "c2"),
@@ -66,6 +68,8 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("target", "UPDATE calls SET target = NULL WHERE call = 'c6'", "c6"),
     ("target", "UPDATE calls SET from_call = NULL WHERE call = 'c4'", "c3"),
     ("channel", f"UPDATE calls SET channel = '179.c1', entered_at = {at(30)} WHERE call = 'c2'", "c2"),
+    ("channel", "UPDATE calls SET channel = '' WHERE call = 'c2'", "c2"),
+    ("channel", "UPDATE calls SET linkedid = '' WHERE call = 'c5'", "c5"),
     ("from_call", "UPDATE calls SET from_call = 'c99' WHERE call = 'c4'", "c4"),
     ("from_call", "UPDATE calls SET from_call = 'c2' WHERE call = 'c4'", "c4"),
     ("from_call", f"UPDATE calls SET ended_at = {at(70.000001)} WHERE call = 'c3'", "c4"),
@@ -156,6 +160,19 @@ async def test_what_is_under_way_is_wrong_only_where_nothing_may_be(database: Da
         ("ended", "c5", None),
         ("state", "c5", "bob"),
     }
+
+
+async def test_an_end_nobody_saw_contradicts_no_conversation(database: Database, tmp_path: Path) -> None:
+    """Who hung up is known, and what became of the caller afterwards is not; or the caller was asked to wait again."""
+    await write_day(database, tmp_path)
+    for by in ("unknown", "system"):
+        database.execute(f"UPDATE calls SET ended_by = '{by}' WHERE call = 'c1'")
+        assert wrong(database) == []
+    database.execute(
+        "UPDATE calls SET ended_by = 'agent' WHERE call = 'c1'",
+        "UPDATE segments SET outcome = 'transfer' WHERE call = 'c1' AND serial = 6",
+    )
+    assert wrong(database) == []
 
 
 async def test_pieces_leave_nothing_out(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

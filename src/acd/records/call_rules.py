@@ -39,11 +39,14 @@ def call_violations(
             yield _wrong("ended", call, "never ended")
         yield from _open_chain(call, line)
     else:
-        yield from _end(call, call.ended_at)
+        yield from _end(call, line, call.ended_at)
         yield from _chain(call, line, call.ended_at)
     for segment in segments:
         if segment.ended_at is not None and segment.ended_at < segment.started_at:
             yield _wrong("chain", call, f"stretch {segment.serial} ({segment.kind}) ends before it starts")
+    for name in ("channel", "linkedid"):
+        if not getattr(call, name):
+            yield _wrong("channel", call, f"names no {name}")
     yield from _talk(call, line)
     yield from _hold(call, line)
     yield from _wraps(call, segments)
@@ -55,11 +58,16 @@ def _wrong(rule: str, call: CallRow, message: str) -> Violation:
     return Violation(rule, f"call {call.call} {message}", call.call)
 
 
-def _end(call: CallRow, ended_at: int) -> Iterator[Violation]:
+def _end(call: CallRow, line: Sequence[SegmentRow], ended_at: int) -> Iterator[Violation]:
     if call.outcome not in OUTCOMES or call.ended_by not in ENDERS:
         yield _wrong("ended", call, f"ended as {call.outcome!r} by {call.ended_by!r}")
     if ended_at < call.entered_at:
         yield _wrong("ended", call, f"ended {_s(call.entered_at - ended_at)} before it entered")
+    if call.outcome == CallOutcome.ANSWERED and len(line) > 1 and line[-1].kind == SegmentKind.AFTER:
+        # Nobody may have seen the end; whoever did knows who hung up first
+        left = line[-2].outcome
+        if {left, call.ended_by} == {"agent", "caller"}:
+            yield _wrong("ended", call, f"ended by the {call.ended_by}, and its last conversation by the {left}")
 
 
 def _chain(call: CallRow, line: Sequence[SegmentRow], ended_at: int) -> Iterator[Violation]:

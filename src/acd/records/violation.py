@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 RULES = {
-    "ended": "a call that is over says when, how and by whom it ended, and not before it began",
+    "ended": "a call that is over says when, how and by whom (as its last conversation does) it ended, not before it began",
     "chain": "the stretches of a call lie end to end from its entry to its end",
     "length": "their lengths add up to the call's, to the microsecond",
     "talk": "a call is answered when the first conversation begins, by who talks in it, and ends accordingly",
     "hold": "a caller is held, and somebody consulted, only within a conversation of the same agent and offer",
     "facts": "the sums kept with a call equal those of its stretches; while it lasts there are none",
     "target": "a transferred call says where it went",
-    "channel": "a channel is one call at a time",
+    "channel": "a call names its channel and linkedid, and a channel is one call at a time",
     "from_call": "what a call came from was on its channel, or linked to it, and was over before",
     "wrap": "a wrap-up is of whoever talked in its offer, and open only while he is in it",
     "state": "an agent's intervals lie end to end, and the last is the state in force",
