@@ -102,9 +102,9 @@ async def test_asterisk_takes_the_samples(make_rig: Callable[..., Any], tmp_path
     await rig.until_status("the agent to be free", lambda s: s["agents"].get("AVAILABLE") == 1)
     status = await rig.status()
     assert (status["offered"], status["answered"], status["alarms"]) == (2, 2, [])
-    log = rig.serve_log()
-    assert "WARNING" not in log
-    assert "ERROR" not in log
+    # That a busy machine held the loop up has nothing to do with the samples
+    log = [line for line in rig.serve_log().splitlines() if " acd.engine.lag: " not in line]
+    assert [line for line in log if "WARNING" in line or "ERROR" in line] == []
 
 
 async def rights_are_narrow(rig: Rig) -> None:
