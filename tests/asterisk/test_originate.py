@@ -260,6 +260,8 @@ async def test_a_message_and_a_key_to_opt_out(tmp_path):
             wrong_key: True,
             leaves: False,
         }
+        # Asterisk tells of the end before the phone has heard it
+        await at.customers.until(lambda: all(call.ended_at for call in at.customers.calls))
         calls = {call.number: call for call in at.customers.calls}
         # Another key begins it anew
         assert calls["2"].ended_at - calls["2"].heard_at > calls["1"].ended_at - calls["1"].heard_at
@@ -308,6 +310,7 @@ async def test_nobody_takes_the_call_and_nobody_decides(tmp_path):
             await at.customers.until(lambda: at.customers.calls[0].ended)
             call = at.customers.calls[0]
             assert call.ended_at - call.answered_at > 1.0
+            await phones.until(lambda: phones.calls[0].ended)
             assert phones.calls[0].ended == "cancelled"
             assert phones.calls[0].ended_at - call.answered_at < 1.0 + out.CONNECT_MARGIN_S + 0.5
             assert call.by == "far_end"
