@@ -161,20 +161,11 @@ def test_what_is_wrong_is_named(acd: Acd, arguments: list[str], code: int, said:
     assert result.stdout == ""
 
 
+EVERY_CALL = [sys.executable, "-m", "acd", "report", "calls", "--from", "2026-01-01", "--format", "csv", "--url"]
+
+
 def test_a_full_disk_is_not_the_databases_fault(filled: str, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "acd",
-        "report",
-        "calls",
-        "--from",
-        "2026-01-01",
-        "--format",
-        "csv",
-        "--url",
-        filled,
-    ]
+    command = [*EVERY_CALL, filled]
     with Path("/dev/full").open("wb") as full:
         made = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     assert made.returncode == 2
@@ -193,19 +184,7 @@ def test_no_room_for_sorting_is_said(filled: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_whoever_reads_may_stop_reading(filled: str, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "acd",
-        "report",
-        "calls",
-        "--from",
-        "2026-01-01",
-        "--format",
-        "csv",
-        "--url",
-        filled,
-    ]
+    command = [*EVERY_CALL, filled]
     read, write = os.pipe()
     os.close(read)
     made = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)

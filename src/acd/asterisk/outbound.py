@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from acd.asterisk.agi.request import AgiRequest, Ending
+from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.lines import MAX_LINES, Lines
@@ -200,8 +200,8 @@ class OutboundQuestions:
             self._quiet.say(logging.ERROR, "unknown attempt", text, request.remote, attempt[:40], name[:80])
             return None
         now = self._clock()
-        at = _seconds(entered, now)
-        if now - at > LATE_S and not await _waits(request):
+        at = entered_at(entered, now)
+        if now - at > LATE_S and not await request.waits():
             log.info("attempt %s asked while nobody listened, and has gone on", attempt)
             return None
         lines = node.outbound.lines
@@ -230,23 +230,6 @@ class OutboundQuestions:
             await request.set_variables(values)
         except AsteriskError as error:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
-
-
-async def _waits(request: AgiRequest) -> bool:
-    """Whether the dialplan still waits for an answer, told by its answering us."""
-    try:
-        await request.get_variable("acd_connect")
-    except AsteriskError:
-        return False
-    return True
-
-
-def _seconds(text: str, default: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return default
-    return value if 0 < value < default + 60 else default
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from acd.asterisk.agi.request import AgiRequest, Ending
+from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.executor import CONNECT_CONTEXT
 from acd.asterisk.node import Node
@@ -49,7 +49,7 @@ class Registration:
             self._quiet.say(logging.ERROR, "unknown node", text, request.remote, name[:80], request.uniqueid[:80])
             return None
         now = self._clock()
-        at = _seconds(entered, now)
+        at = entered_at(entered, now)
         arrived = CallArrived(
             at=at,
             node=node.name,
@@ -77,7 +77,7 @@ class Registration:
         return found
 
     async def _ask_first(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending | None:
-        if not await _waits(request):
+        if not await request.waits():
             log.info(
                 "%s asked while nobody listened, and has gone on; it asks again if it still waits", request.channel
             )
@@ -143,24 +143,6 @@ class Registration:
             self._submit(CallEnded(at, node.name, channel))
             return True
         return False
-
-
-async def _waits(request: AgiRequest) -> bool:
-    """Whether the dialplan still waits for an answer, told by its answering us."""
-    try:
-        await request.get_variable("acd_call")
-    except AsteriskError:
-        return False
-    return True
-
-
-def _seconds(text: str, default: float) -> float:
-    """Asterisk's own time of entry, if it is one."""
-    try:
-        value = float(text)
-    except ValueError:
-        return default
-    return value if 0 < value < default + 60 else default
 
 
 def _known(text: str) -> str:

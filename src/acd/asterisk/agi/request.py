@@ -39,6 +39,15 @@ class Ending(enum.Enum):
     """the session goes on until somebody calls ``AgiRequest.abort``"""
 
 
+def entered_at(text: str, default: float) -> float:
+    """Asterisk's own time of a caller's entry, told by the dialplan; ``default`` if that is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return default
+    return value if 0 < value < default + 60 else default
+
+
 Done = Callable[["AgiReply | AsteriskError"], None]
 
 
@@ -182,6 +191,14 @@ class AgiRequest:
         """The value of a channel variable or function, up to 1,023 bytes; None when there is no such variable."""
         reply = await self.command("GET VARIABLE", name)
         return (reply.value or "") if reply.code == 200 and reply.result == "1" else None
+
+    async def waits(self) -> bool:
+        """Whether the dialplan still waits for an answer, told by its answering us."""
+        try:
+            await self.get_variable("acd_call")
+        except AsteriskError:
+            return False
+        return True
 
     async def over(self) -> None:
         """Wait until the channel has hung up or the session has ended: to be raced against what a handler waits for."""
