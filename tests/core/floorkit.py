@@ -35,7 +35,7 @@ from acd.domain.events import AgentMemory, CallMemory, MemoryRestored, SegmentMe
 from acd.domain.expression import parse
 from acd.domain.hours import WEEKDAYS, OpeningHours
 from acd.domain.instant import Instant
-from acd.domain.states import AGENT_TRANSITIONS, AgentState, SegmentKind
+from acd.domain.states import AGENT_TRANSITIONS, AgentState, CallOutcome, SegmentKind
 
 UTC_0 = 1_700_000_000.0
 MONO_0 = 1_000.0
@@ -323,6 +323,11 @@ class RecordBook:
                 _must(abs(total - (record.ended_at - row.opened.entered_at)) < 1e-3, record, f"segments sum to {total}")
             _must(record.ended_by in ("caller", "agent", "system", "unknown"), record, "ended_by is none of its words")
             row.closed = record
+        elif isinstance(record, rec.CallTargeted):
+            assert row.closed is not None, record
+            untold = row.closed.outcome is CallOutcome.TRANSFERRED and row.closed.target is None
+            _must(untold, record, "the call had not gone anywhere unknown")
+            row.closed = replace(row.closed, target=record.target)
         else:
             _must(row.closed is None, record, "after the call was closed")
             if isinstance(record, rec.CallMoved):

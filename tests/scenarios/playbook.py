@@ -331,6 +331,8 @@ class Stage:
             case rec.CallClosed(call, at, outcome, by, _, target):
                 to = f", to {target}" if target else ""
                 return f"call {call} closes: {outcome}, ended by {by}{to}{self._time(at)}"
+            case rec.CallTargeted(call, target):
+                return f"call {call} went to {target}"
             case rec.SegmentOpened(call, serial, kind, at, queue, agent, offer, target):
                 whom = f" {agent} {offer}" if agent else f" in {queue}"
                 whom += f" with {target}" if target else ""

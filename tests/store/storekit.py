@@ -19,6 +19,7 @@ from acd.domain.records import (
     CallClosed,
     CallMoved,
     CallOpened,
+    CallTargeted,
     DecisionMade,
     Record,
     SegmentClosed,
@@ -189,6 +190,8 @@ class Reference:
                 self._set(
                     calls, call, ended_at=ended_at, outcome=str(outcome), ended_by=ended_by, cause=cause, target=target
                 )
+            case CallTargeted(call, target):
+                self._set(calls, call, target=target)
             case SegmentOpened(call, serial, kind, started_at, queue, agent, offer):
                 self._put(
                     segments,

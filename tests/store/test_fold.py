@@ -21,6 +21,7 @@ from acd.domain.records import (
     CallClosed,
     CallMoved,
     CallOpened,
+    CallTargeted,
     DecisionMade,
     Record,
     RevisionLoaded,
@@ -84,6 +85,7 @@ def any_record() -> st.SearchStrategy[Record]:
             st.sampled_from([None, 16]),
             maybe,
         ),
+        st.builds(CallTargeted, names, st.sampled_from(["x", "y"])),
         st.builds(SegmentOpened, names, serials, st.sampled_from(SegmentKind), times, maybe, maybe, maybe),
         st.builds(SegmentClosed, names, serials, times, endings),
         st.builds(

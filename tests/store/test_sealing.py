@@ -13,6 +13,7 @@ from acd.domain.records import (
     CallClosed,
     CallMoved,
     CallOpened,
+    CallTargeted,
     DecisionMade,
     Record,
     SegmentClosed,
@@ -25,6 +26,7 @@ SAID = "ring 0171 1234567"
 KEPT: tuple[Record, ...] = (
     CallOpened("00000100000001", "n", "1.1", "1790000000.123456", "4930123456", "0171 1234567", "Ann", "q", 0, 1.0),
     CallClosed("c", 1.0, CallOutcome.TRANSFERRED, "agent", None, "01711234567@out"),
+    CallTargeted("c", "01711234567@out"),
     SegmentOpened("c", 0, SegmentKind.CONSULTED, 1.0, target="01711234567"),
     SegmentClosed("c", 0, 1.0, target="01711234567"),
     CallAnnotated("c", SAID, SAID, ("vip", "01711234567")),

@@ -66,6 +66,14 @@ class CallClosed(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class CallTargeted(Record):
+    """Where a call went that is over: Asterisk told of the transfer after the caller had come back by it."""
+
+    call: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentOpened(Record):
     """A stretch of a call began. ``target``: whom it is about besides the agent, such as who is consulted."""
 

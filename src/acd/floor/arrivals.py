@@ -68,6 +68,7 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         queue=queue,
         attributes=attributes_of(floor, event.did, event.caller_number, place),
         segment_at=entered_at,
+        sent_by=known.call if known is not None else None,
         touched_at=now.utc,
     )
     exclusion.remember(call)

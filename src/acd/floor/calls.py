@@ -34,6 +34,7 @@ class Call:
 
     ``talked``: somebody has talked with the caller; ``unanswered``: nobody yet in this queue. ``talk_at``: since when the
     present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile.
+    ``sent_by``: the call that he came from by a transfer which has not been told yet.
     """
 
     call: str
@@ -75,6 +76,7 @@ class Call:
     max_wait_mono: float | None = None
     overflow_due: bool = False
     going: bool = False
+    sent_by: str | None = None
     touched_at: float = 0.0
 
     def become(self, state: CallState) -> None:

@@ -181,7 +181,14 @@ def send_away(floor: Floor, call: Call, to: ToDialplan, at: float, now: Instant)
 def call_transferred(floor: Floor, event: ev.CallTransferred, now: Instant) -> None:
     """The agent's phone has sent the caller out of our contexts."""
     call = floor.by_channel.get((event.node, event.channel))
-    if call is not None and call.state in _WITH_AGENT:
+    if call is None:
+        return
+    sent_by, call.sent_by = call.sent_by, None
+    if sent_by is not None and call.state not in _WITH_AGENT:
+        # The dialplan was faster than the word of the transfer: it is that of the call before
+        if event.target:
+            floor.emit(rec.CallTargeted(sent_by, event.target))
+    elif call.state in _WITH_AGENT:
         floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
 
 

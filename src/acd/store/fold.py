@@ -19,6 +19,7 @@ from acd.domain.records import (
     CallClosed,
     CallMoved,
     CallOpened,
+    CallTargeted,
     DecisionMade,
     Record,
     RevisionLoaded,
@@ -32,6 +33,7 @@ from acd.store.text import NOTES_MAX, storable
 _CALL_QUEUE = 7
 _CALL_OPENING = slice(0, 10)
 _CALL_ANSWERED_AT, _CALL_AGENT, _CALL_ENDED_AT = 10, 11, 12
+_CALL_TARGET = 16
 _CALL_CLIENT = slice(17, 19)
 _SEGMENT_OPENING = slice(0, 7)
 _SEGMENT_AGENT = 4
@@ -151,6 +153,17 @@ def _call_closed(stage: Stage, record: CallClosed) -> bool:
         row[at + 3] = record.cause
     if record.target is not None:
         row[at + 4] = storable(record.target)
+    return True
+
+
+def _call_targeted(stage: Stage, record: CallTargeted) -> bool:
+    if record.call in stage.calls_said:
+        return False
+    row = stage.calls.get(record.call)
+    if row is not None:
+        row[_CALL_TARGET] = storable(record.target)
+    else:
+        _patch(stage, record.call)[8] = storable(record.target)
     return True
 
 
@@ -296,6 +309,7 @@ _FOLDS: dict[type[Record], Callable[[Stage, Any], bool]] = {
     CallMoved: _call_moved,
     CallAnswered: _call_answered,
     CallClosed: _call_closed,
+    CallTargeted: _call_targeted,
     SegmentOpened: _segment_opened,
     SegmentClosed: _segment_closed,
     DecisionMade: _decision_made,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from acd.domain.errors import ConfigurationError
 from acd.store.backend import Backend
@@ -54,9 +57,7 @@ class Location:
             if "options" not in self.url.query:
                 arguments["options"] = options
             return create_async_engine(self.url, connect_args=arguments, **pool)
-        engine = create_async_engine(
-            _uri(self.path).set(drivername="sqlite+aiosqlite"), connect_args={"timeout": _BUSY_S, "uri": True}, **pool
-        )
+        engine = _sqlite_engine(self.path, {"timeout": _BUSY_S, "uri": True}, pool)
         sa.event.listen(engine.sync_engine, "connect", _query_only if readers else _writing)
         return engine
 
@@ -69,8 +70,7 @@ class Location:
                 arguments["options"] = f"-c statement_timeout={int(query_s * 1000)}"
             return create_async_engine(self.url, connect_args=arguments, pool_pre_ping=True, **pool)
         arguments = {"timeout": query_s, "uri": True, "isolation_level": None}
-        url = _uri(self.path).set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(url, connect_args=arguments, **pool)
+        engine = _sqlite_engine(self.path, arguments, pool)
         sa.event.listen(engine.sync_engine, "connect", _writing)
         # Two that read and then write would fail rather than wait for each other
         sa.event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -143,6 +143,22 @@ def locate(url: str) -> Location:
 def _uri(path: Path) -> URL:
     # mode=rw: a missing file is an error, not a new and empty database.
     return URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+
+
+def _sqlite_engine(path: Path, arguments: dict[str, Any], pool: dict[str, Any]) -> AsyncEngine:
+    uri = _uri(path)
+
+    def try_first(*_: Any) -> None:
+        # A thread of aiosqlite's whose connection failed says so once more later, to a loop that may be closed by then
+        await_only(asyncio.to_thread(_open_and_close, uri))
+
+    engine = create_async_engine(uri.set(drivername="sqlite+aiosqlite"), connect_args=arguments, **pool)
+    sa.event.listen(engine.sync_engine, "do_connect", try_first)
+    return engine
+
+
+def _open_and_close(uri: URL) -> None:
+    sqlite3.connect(f"{uri.database}?mode=rw", uri=True).close()
 
 
 def _writing(connection: Any, _: Any) -> None:

@@ -13,6 +13,7 @@ from acd.domain.records import (
     CallAnnotated,
     CallClosed,
     CallOpened,
+    CallTargeted,
     DecisionMade,
     Record,
     SegmentClosed,
@@ -34,7 +35,12 @@ def without_number(record: Record, sealed: Callable[[str], str]) -> Record:
     match record:
         case CallOpened():
             return replace(record, caller_number=sealed(record.caller_number), caller_name="")
-        case CallClosed(target=str(target)) | SegmentOpened(target=str(target)) | SegmentClosed(target=str(target)):
+        case (
+            CallClosed(target=str(target))
+            | CallTargeted(target=target)
+            | SegmentOpened(target=str(target))
+            | SegmentClosed(target=str(target))
+        ):
             return replace(record, target=replaced(target, sealed))
         case CallAnnotated(_, disposition, notes, tags):
             return replace(
