@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -172,6 +173,30 @@ async def test_what_may_not_have_become_durable_is_never_dialled(stand: Stand, l
     assert len(doubtful) == (3 if lies else 0)
     assert {outcome for _, outcome in doubtful} <= {"failed"}
     assert not {attempt for attempt, _ in doubtful} & {command.attempt for command in stand.sent}
+
+
+async def test_holidays_are_worked_out_beside_the_loop_and_before_anybody_is_dialled(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, int, bool, int]] = []
+
+    def prepare(country: str, region: str, year: int) -> None:
+        asked.append((country, region, year, threading.current_thread() is threading.main_thread(), len(stand.sent)))
+
+    monkeypatch.setattr(runtime, "prepare", prepare)
+    people = [NewContact([NewNumber(f"+4989{1_000_000 + n}")], zone="UTC", country="DE", region="BY") for n in range(3)]
+    await Outbound(f"sqlite:///{stand.path}", str).ask(contacts.add, "a", people, NOON)
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    # The first claim takes 20 of the 40 who live nobody knows where
+    assert asked == [("", "", 2024, False, 0)]
+    while ("DE", "BY", 2024) not in {one[:3] for one in asked}:
+        before = len(stand.sent)
+        for command in stand.sent[-3:]:
+            stand.over(command)
+        await stand.until(lambda before=before: len(stand.sent) > before)
+    assert len(asked) == 2
 
 
 async def test_a_start_without_the_store_waits_for_it(stand: Stand) -> None:

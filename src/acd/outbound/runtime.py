@@ -13,8 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from acd.dialer.windows import DAY_S
+from acd.dialer.publicdays import prepare
 from acd.domain import outbound as wire
 from acd.domain import records as rec
 from acd.domain.campaigns import CampaignState
@@ -36,6 +39,8 @@ RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 SAVE_S: Final = 30.0
 INBOX_MOST: Final = 100_000
 CLOSE_S: Final = 5.0
+PLACES_MOST: Final = 2_000
+"""Places whose holidays are known to have been worked out."""
 
 
 class Dialling:
@@ -74,6 +79,7 @@ class Dialling:
         self._lag_s = 0.0
         self._saved_mono = float("-inf")
         self._states = asyncio.Lock()
+        self._prepared: set[tuple[str, str, int]] = set()
         self._waits_for = ""
         self.began = asyncio.Event()
         """what earlier lives left is known, so that questions can be answered"""
@@ -311,7 +317,19 @@ class Dialling:
             if self._writing is None and not self._closed:
                 self._writing = self._spawn(self._come_back(), "outbound-wait")
             return
+        await self._prepare_days(found)
         self._put(found)
+
+    async def _prepare_days(self, claimed: say.Claimed) -> None:
+        """Have the holidays of the places where these are worked out beside the loop, which the gate would keep waiting."""
+        year = datetime.fromtimestamp(self._clock().utc - DAY_S, UTC).year
+        contacts = [one.contact for one in claimed.found or ()]
+        places = {(one.country or "", one.region or "", year) for one in contacts} - self._prepared
+        if places:
+            await asyncio.to_thread(_prepare_all, sorted(places))
+            if len(self._prepared) > PLACES_MOST:
+                self._prepared.clear()
+            self._prepared |= places
 
     async def _come_back(self) -> None:
         try:
@@ -390,3 +408,8 @@ class Dialling:
     def counters(self) -> Mapping[str, int]:
         """What was counted since the start, by name."""
         return {f"outbound_{name}": count for name, count in self.core.counters.items()}
+
+
+def _prepare_all(places: Sequence[tuple[str, str, int]]) -> None:
+    for country, region, year in places:
+        prepare(country, region, year)
