@@ -20,8 +20,13 @@ from storekit import Database
 
 from acd.cli import cli
 from acd.cli.retentionjob import FIRST_S, JITTER_S, RetentionJob
+from acd.domain.numbers import Numbering
 from acd.records.retention import DAY_S, Policy
+from acd.records.seal import load_seal
 from acd.store import upgrade
+from acd.store.beside import writing
+from acd.store.outbound import contacts, listed, tables
+from acd.store.outbound.contacts import NewContact, NewNumber
 
 TEN_DAYS = START + 75 + 10 * DAY_S
 
@@ -139,9 +144,43 @@ async def test_the_command_looks_first_and_takes_only_when_told(database: Databa
         assert sqlite3.connect(tmp_path / "acd.db").execute("SELECT count(*) FROM audit").fetchone() == (0,)
     result = acd(tmp_path, "--json", "records", "retention", "--run")
     body = json.loads(result.stdout)
-    assert [(one["kind"], one["rows"]) for one in body["kinds"]] == [("notes", 1), ("calls", 0)]
+    assert [(one["kind"], one["rows"]) for one in body["kinds"]] == [("notes", 1), ("calls", 0), ("set_aside", 0)]
     assert database.contents()["calls"][0]["notes"] is None
     assert acd(tmp_path, "records", "retention", "--run", "--dry-run").exit_code == 2
+
+
+async def test_lists_and_what_the_spill_set_aside_go_by_command_and_by_themselves(
+    database: Database, tmp_path: Path
+) -> None:
+    """The key of hashed numbers is only looked for when something is taken."""
+    configure(tmp_path, "[retention]\nlists_days = 10\ncallers_days = 30000\n")
+    with writing(database.url) as connection, connection.begin():
+        listed.create(connection, "a", "me", START)
+        contacts.add(connection, "a", [NewContact([NewNumber("+4930123456")]) for _ in range(2)], START)
+    seen = acd(tmp_path, "records", "retention")
+    assert "2 contacts" in seen.stdout
+    assert not (tmp_path / "number.key").exists()
+    body = json.loads(acd(tmp_path, "--json", "records", "retention", "--run").stdout)
+    assert body["kinds"][1]["parts"] == {"contacts": 2, "rejects": 0, "attempts": 0}
+    assert [(one["kind"], one["days"], one["rows"]) for one in body["kinds"]] == [
+        ("callers", 30000, 0), ("lists", 10, 2), ("set_aside", 30000, 0),
+    ]  # fmt: skip
+    assert (tmp_path / "number.key").exists()
+    with writing(database.url) as connection, connection.begin():
+        contacts.add(connection, "a", [NewContact([NewNumber("+4930123456")])], START)
+    (tmp_path / "spill").mkdir(exist_ok=True)
+    (tmp_path / "spill" / "spill-00000001.jsonl.damaged").write_text("x")
+    clock = Clock(time.time() + 20 * DAY_S, 1)
+    policy, seal = Policy(lists=10, callers=10), load_seal(tmp_path, Numbering())
+    kept = RetentionJob(
+        *(database.url, policy, tmp_path, tmp_path), spill=tmp_path / "spill", sealed=seal.of,
+        clock=lambda: clock.now, sleep=clock.sleep, jitter=lambda: 0.5,
+    )  # fmt: skip
+    kept.start()
+    await until_asleep(clock)
+    await kept.stop()
+    assert database.rows(tables.contacts) == []
+    assert not (tmp_path / "spill" / "spill-00000001.jsonl.damaged").exists()
 
 
 async def test_without_days_the_command_says_so(database: Database, tmp_path: Path) -> None:

@@ -32,11 +32,13 @@ def test_nothing_goes_and_numbers_are_plain_unless_said(tmp_path: Path) -> None:
 
 
 def test_days_numbering_and_the_folder_of_recordings(tmp_path: Path) -> None:
-    text = '[records]\nrecordings = "sound"\ncountry_code = "49"\n[retention]\ncallers_days = 2\naudit_days = 3\n'
+    text = '[records]\nrecordings = "sound"\ncountry_code = "49"\n[retention]\ncallers_days = 2\naudit_days = 3\nlists_days = 4\n'
     settings = load(tmp_path, text)
     assert settings.records.recordings == tmp_path / "sound"
     assert numbering_of(settings.records).canonical("0171") == "49171"
-    assert policy_of(settings.retention).limits(10 * DAY_S) == {"callers": 8 * DAY_S, "audit": 7 * DAY_S}
+    policy = policy_of(settings.retention)
+    assert policy.days() == {"callers": 2, "lists": 4, "audit": 3, "set_aside": 2}
+    assert policy.limits(10 * DAY_S) == {kind: (10 - days) * DAY_S for kind, days in policy.days().items()}
 
 
 @pytest.mark.parametrize(

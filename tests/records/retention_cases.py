@@ -26,7 +26,7 @@ EVERYTHING = Policy(**{field.name: 10 for field in fields(Policy)})
 
 def runs(database: Database, tmp_path: Path, policy: Policy, second: float, **how: Any) -> Retention:
     """A run to be, in which ten days are over for what is older than ``second`` of the day."""
-    how = {"rest": lambda seconds: False, **how}
+    how = {"rest": lambda seconds: False, "sealed": lambda number: f"hmac:{number}", **how}
     return Retention(database.url, policy, tmp_path / "sound", now=START + second + 10 * DAY_S, **how)
 
 
@@ -55,7 +55,7 @@ async def test_a_look_changes_nothing_and_says_what_a_run_takes(database: Databa
     looked = run.due().rows
     assert database.contents() == before
     assert looked == {
-        "recordings": 0, "notes": 1, "callers": 2, "decisions": 1, "calls": 2, "agent_states": 5, "audit": 1,
+        "recordings": 0, "notes": 1, "callers": 2, "decisions": 1, "calls": 2, "agent_states": 5, "lists": 0, "audit": 1,
     }  # fmt: skip
     assert run.run("me").rows == {**looked}
     assert wrong(database) == []

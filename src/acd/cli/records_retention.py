@@ -10,7 +10,7 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.console import emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_FAILED, common_options, options, print_json
-from acd.cli.databaseurl import loaded_settings, policy_of
+from acd.cli.databaseurl import loaded_settings, numbering_of, policy_of
 from acd.cli.progress import progress
 
 _WHAT = {
@@ -20,7 +20,14 @@ _WHAT = {
     "decisions": "explanations",
     "calls": "calls whole, with stretches, explanations and sound",
     "agent_states": "agents' intervals",
+    "lists": "contacts whose work is over, rows that became none, numbers of their attempts",
     "audit": "entries of the audit log",
+    "set_aside": "files of lines that the spill set aside, as soon as calls or callers go",
+}
+_PARTS = {
+    "contacts": ("contact", "contacts"),
+    "rejects": ("rejected row", "rejected rows"),
+    "attempts": ("number of an attempt", "numbers of attempts"),
 }
 
 
@@ -32,9 +39,10 @@ def retention(dry_run: bool, run: bool) -> None:
     """What is over the time that [retention] in acd.toml gives it.
 
     Nothing goes that no number of days was set for, and nothing of a call that is under way. With --run it goes for good,
-    little by little, beside the service. Exit code 1 if sound could not be deleted.
+    little by little, beside the service. Exit code 1 if sound, or a file of the spill, could not be deleted.
     """
     from acd.records.retention import Retention
+    from acd.records.seal import load_seal
     from acd.records.trail import me
 
     if dry_run and run:
@@ -43,11 +51,15 @@ def retention(dry_run: bool, run: bool) -> None:
     assert settings.database.url is not None, "filled in by load_settings"
     assert settings.records.recordings is not None, "filled in by load_settings"
     policy = policy_of(settings.retention)
+    days = policy.days()
     url, folder = settings.database.url.get_secret_value(), settings.records.recordings
-    looked = Retention(url, policy, folder, now=time.time())
+    spill = settings.database.spill_dir
+    looked = Retention(url, policy, folder, now=time.time(), spill=spill)
     taken = looked.due()
     if run:
         total = sum(taken.rows.values())
+        lists = policy.lists is not None
+        sealed = load_seal(settings.service.state_dir, numbering_of(settings.records)).of if lists else None
         with progress("taking away") as tell:
             done: dict[str, int] = {}
 
@@ -55,14 +67,16 @@ def retention(dry_run: bool, run: bool) -> None:
                 done[kind] = rows
                 tell(min(sum(done.values()), total), total)
 
-            taken = Retention(url, policy, folder, now=time.time(), progress=step).run(me())
+            taking = Retention(url, policy, folder, now=time.time(), spill=spill, sealed=sealed, progress=step)
+            taken = taking.run(me())
     if given.json:
         print_json(
             {
                 "run": run,
                 "undeleted": taken.undeleted,
                 "kinds": [
-                    {"kind": kind, "days": getattr(policy, kind), "before": limit, "rows": taken.rows.get(kind, 0)}
+                    {"kind": kind, "days": days[kind], "before": limit, "rows": taken.rows.get(kind, 0)}
+                    | ({"parts": taken.parts} if kind == "lists" else {})
                     for kind, limit in looked.limits.items()
                 ],
             }
@@ -78,11 +92,16 @@ def retention(dry_run: bool, run: bool) -> None:
             ]
         )
         for kind, limit in looked.limits.items():
-            days, rows = str(getattr(policy, kind)), str(taken.rows.get(kind, 0))
-            table.add_row(kind.replace("_", " "), days, say.moment(limit), rows, Text(_WHAT[kind], style="dim"))
+            what = _WHAT[kind]
+            if kind == "lists" and taken.rows.get(kind):
+                what = ", ".join(say.counted(many, *_PARTS[part]) for part, many in taken.parts.items() if many)
+            rows = str(taken.rows.get(kind, 0))
+            table.add_row(kind.replace("_", " "), str(days[kind]), say.moment(limit), rows, Text(what, style="dim"))
         emit_table(make_console(given), table, "nothing ever goes: [retention] in acd.toml sets no days")
         if taken.undeleted:
-            text = f"{say.counted(taken.undeleted, 'recording')} could not be deleted: not in {folder}, or not ours"
+            text = (
+                f"{say.counted(taken.undeleted, 'file')} could not be deleted: not in {folder} or {spill}, or not ours"
+            )
             emit(make_console(given), Text(text, style="bold red"))
     if taken.undeleted:
         raise click.exceptions.Exit(EXIT_FAILED)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from acd.domain.errors import AcdError
+from acd.records.listed import Sealed
 from acd.records.retention import DAY_S, Policy, Retention, StoppedError, Taken
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,14 @@ class RetentionJob:
         recordings: Path,
         state_dir: Path,
         *,
+        spill: Path | None = None,
+        sealed: Sealed | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._url, self._policy, self._recordings = url, policy, recordings
+        self._spill, self._sealed = spill, sealed
         self._file = state_dir / "retention"
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._stopping = threading.Event()
@@ -84,12 +88,16 @@ class RetentionJob:
             else:
                 log.info("retention: %s", ", ".join(f"{kind} {rows}" for kind, rows in taken.rows.items()))
                 if taken.undeleted:
-                    log.warning("%d recordings could not be deleted", taken.undeleted)
+                    log.warning("%d recordings, or files of the spill, could not be deleted", taken.undeleted)
 
     def _run(self) -> Taken:
-        taken = Retention(self._url, self._policy, self._recordings, now=self._clock(), rest=self._stopping.wait).run(
-            WHO
-        )
+        taken = Retention(
+            *(self._url, self._policy, self._recordings),
+            now=self._clock(),
+            spill=self._spill,
+            sealed=self._sealed,
+            rest=self._stopping.wait,
+        ).run(WHO)
         try:
             self._file.write_text(f"{self._clock():.0f}\n")
         except OSError as error:

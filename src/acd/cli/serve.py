@@ -200,6 +200,8 @@ class Service:
         job = RetentionJob(
             *(database.url.get_secret_value(), policy_of(settings.retention)),
             *(_path(settings.records.recordings), settings.service.state_dir),
+            spill=_path(database.spill_dir),
+            sealed=seal.of,
         )
         job.start()
         self._closers.append(job.stop)

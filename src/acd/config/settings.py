@@ -219,6 +219,7 @@ class RetentionTable(_Table):
     callers_days: Days | None = None
     decisions_days: Days | None = None
     agent_states_days: Days | None = None
+    lists_days: Days | None = None
     audit_days: Days | None = None
 
 

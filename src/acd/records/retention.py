@@ -1,29 +1,36 @@
 """How long what is kept: what is over its time goes, in short transactions with rests between them, so that the service
 goes on writing. Nothing goes that no number of days was given for, and nothing of a call that is under way.
 
-Statistics stay: callers go by their numbers, names and notes alone; calls and their figures go only as ``calls``.
+Statistics stay: callers go by their numbers, names and notes alone; calls and their figures go only as ``calls``, attempts
+never. Lines that the spill set aside because nobody could read or store them may hold a call with its caller: they go as
+soon as either would (``set_aside``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from acd.domain.errors import MisuseError
 from acd.domain.numbers import replaced
+from acd.records import listed
 from acd.records.horizon import ACTION, LATEST, kept_from
 from acd.records.mentions import ERASED
 from acd.records.recordings import remove_recording
+from acd.records.traces import set_aside_before
 from acd.records.trail import entry, insert
 from acd.store.beside import reading, writing
 from acd.store.tables import agent_states, agents, audit, calls, decisions, segments
 
 KINDS = ("calls", "decisions", "agent_states", "callers")
 """Of what a run says from when on it is whole: rules and reports ask for it."""
+SET_ASIDE = "set_aside"
+"""What the spill set aside, which nobody set days for."""
 PIECE = 500
 """Calls, or rows, in one transaction."""
 REST_MIN_S, REST_MAX_S = 0.005, 0.5
@@ -42,20 +49,28 @@ class Policy:
     decisions: int | None = None
     calls: int | None = None
     agent_states: int | None = None
+    lists: int | None = None
     audit: int | None = None
 
+    def days(self) -> dict[str, int]:
+        """Kind -> days, for what was set, in the order in which it goes; the spill's files last."""
+        given = {one.name: days for one in fields(self) if (days := getattr(self, one.name)) is not None}
+        held = [given[kind] for kind in ("calls", "callers") if kind in given]
+        return {**given, SET_ASIDE: min(held)} if held else given
+
     def limits(self, now: float) -> dict[str, float]:
-        """Kind -> UTC s before which it goes, for what was set, in the order in which it goes."""
-        days = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {kind: now - count * DAY_S for kind, count in days if count is not None}
+        """Kind -> UTC s before which it goes."""
+        return {kind: now - count * DAY_S for kind, count in self.days().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What went, or would go: rows by kind, and recordings that could not be deleted."""
+    """What went, or would go: rows (or files) by kind, of ``lists`` also by part, and how many recordings, or files of the
+    spill, could not be deleted."""
 
     rows: dict[str, int]
     undeleted: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 class StoppedError(Exception):
@@ -63,7 +78,9 @@ class StoppedError(Exception):
 
 
 class Retention:
-    """One look or one run over a database. ``rest(seconds)`` is called between transactions: true ends the run."""
+    """One look or one run over a database. ``rest(seconds)`` is called between transactions: true ends the run.
+    ``spill``: where lines were set aside; ``sealed`` makes the keyed hash of a number, without which no run takes ``lists``.
+    """
 
     def __init__(
         self,
@@ -72,23 +89,35 @@ class Retention:
         recordings: Path,
         *,
         now: float,
+        spill: Path | None = None,
+        sealed: listed.Sealed | None = None,
         rest: Callable[[float], bool] | None = None,
         progress: Callable[[str, int], None] | None = None,
     ) -> None:
         self._url, self._recordings, self._now = url, recordings, now
+        self._spill, self._sealed = spill, sealed
         self.limits = policy.limits(now)
+        if spill is None:
+            self.limits.pop(SET_ASIDE, None)
         self._rest = rest or _sleep
         self._progress = progress or (lambda kind, done: None)
         self._undeleted = 0
+        self._parts: dict[str, int] = {}
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def due(self) -> Taken:
         """What a run would take away now. Raises SchemaError, StoreError."""
         with reading(self._url) as connection, connection.begin():
-            return Taken({kind: self._count(connection, kind, limit) for kind, limit in self.limits.items()})
+            rows = {kind: self._count(connection, kind, limit) for kind, limit in self.limits.items()}
+        return Taken(rows, parts=self._parts)
 
     def _count(self, connection: sa.Connection, kind: str, limit: float) -> int:
+        if kind == "lists":
+            self._parts = listed.count(connection, limit)
+            return sum(self._parts.values())
+        if kind == SET_ASIDE:
+            return len(self._files(limit))
         if kind == "agent_states":
             query = sa.select(sa.func.count()).select_from(agent_states).where(*_over_states(limit))
         elif kind == "audit":
@@ -107,6 +136,10 @@ class Retention:
         SchemaError, StoreError, StoppedError."""
         if not self.limits:
             return Taken({})
+        if "lists" in self.limits:
+            if self._sealed is None:
+                raise MisuseError("a run that takes lists needs the key of numbers")
+            self._parts = dict.fromkeys(listed.PARTS, 0)
         with writing(self._url) as connection:
             made, start = self._begin(connection, who)
             rows = dict.fromkeys(self.limits, 0)
@@ -119,9 +152,11 @@ class Retention:
                 outcome = "done"
             finally:
                 detail = {**made.detail, "rows": rows, "undeleted": self._undeleted, "outcome": outcome}
+                if self._parts:
+                    detail["parts"] = self._parts
                 with connection.begin():
                     connection.execute(sa.update(audit).where(audit.c.entry == made.entry).values(detail=detail))
-        return Taken(rows, self._undeleted)
+        return Taken(rows, self._undeleted, self._parts)
 
     def _begin(self, connection: sa.Connection, who: str) -> tuple[Any, float]:
         """The entry that says from when on the records are whole; and from when on explanations may be left."""
@@ -142,6 +177,12 @@ class Retention:
             return
         if kind == "audit":
             yield from self._entries(connection, limit)
+            return
+        if kind == "lists":
+            yield from self._lists(connection, limit)
+            return
+        if kind == SET_ASIDE:
+            yield self._remove_files(limit)
             return
         after: tuple[float, str] | None = None
         has = _HAS[kind]
@@ -220,6 +261,44 @@ class Retention:
             if len(names) < PIECE:
                 return
             self._breathe(began)
+
+    def _lists(self, connection: sa.Connection, limit: float) -> Iterator[int]:
+        began = time.monotonic()
+        for part, count in self._parts_of_lists(connection, limit):
+            self._parts[part] += count
+            if count:
+                yield count
+                self._breathe(began)
+            began = time.monotonic()
+
+    def _parts_of_lists(self, connection: sa.Connection, limit: float) -> Iterator[tuple[str, int]]:
+        assert self._sealed is not None
+        with connection.begin():
+            # Once: a list that is worked from now on is changed contact by contact
+            idle = listed.idle(connection, limit)
+        contact: int | None = 0
+        while contact is not None:
+            with connection.begin():
+                count, contact = listed.take_contacts(connection, limit, idle, contact, PIECE)
+            yield "contacts", count
+        count = PIECE
+        while count == PIECE:
+            with connection.begin():
+                count = listed.take_rejects(connection, limit, PIECE)
+            yield "rejects", count
+        attempt: str | None = ""
+        while attempt is not None:
+            with connection.begin():
+                count, attempt = listed.seal_attempts(connection, limit, attempt, PIECE, self._sealed)
+            yield "attempts", count
+
+    def _files(self, limit: float) -> list[Path]:
+        return [] if self._spill is None else set_aside_before(self._spill, limit)
+
+    def _remove_files(self, limit: float) -> int:
+        gone = [remove_recording(path.parent, path.name) for path in self._files(limit)]
+        self._undeleted += gone.count(False)
+        return gone.count(True)
 
     def _breathe(self, began: float) -> None:
         """As long a rest as the transaction took: others want the database and the disk, too."""

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import stat
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,6 +89,20 @@ def clean_spill(directory: Path, mention: Mention, *, dry_run: bool) -> int:
             except OSError as error:
                 raise StoreError(f"{path} cannot be cleaned: {error.strerror}") from error
     return count
+
+
+def set_aside_before(directory: Path, limit: float) -> list[Path]:
+    """What the spill set aside and wrote to last before ``limit`` (UTC s)."""
+    found = {path for pattern in SET_ASIDE for path in directory.glob(pattern)} if directory.is_dir() else set()
+    return sorted(path for path in found if _is_before(path, limit))
+
+
+def _is_before(path: Path, limit: float) -> bool:
+    try:
+        seen = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(seen.st_mode) and seen.st_mtime < limit
 
 
 def _filtered(path: Path, mention: Mention, *, dry_run: bool) -> int:

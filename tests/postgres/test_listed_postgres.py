@@ -1,0 +1,7 @@
+"""Lists over their time, on PostgreSQL."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "records"))
+from listed_cases import *  # noqa: F403
