@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from acd.lab.rig import Rig, RigPlan
-from records_checker import check_records
+_HERE = Path(__file__).parent
+# What the tests share asserts in words, too, whoever imports it first
+pytest.register_assert_rewrite(*sorted({path.stem for path in _HERE.rglob("*.py")} - {"conftest"}))
+
+from acd.lab.rig import Rig, RigPlan  # noqa: E402
+from records_checker import check_records  # noqa: E402
 
 FAST_FIRST = (
     *("domain", "core", "dialer", "scenarios", "asterisk_wire", "config", "api", "cli", "engine", "routing"),
@@ -36,13 +40,20 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first; within a folder the order stays."""
-    here = Path(__file__).parent
 
     def cost(item: pytest.Item) -> int:
-        folder = item.path.relative_to(here).parts[0]
+        folder = item.path.relative_to(_HERE).parts[0]
         return FAST_FIRST.index(folder) if folder in FAST_FIRST else len(FAST_FIRST)
 
     items.sort(key=cost)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """For ``.ci/again``: how it ended, and what failed."""
+    told = session.config.pluginmanager.get_plugin("terminalreporter")
+    if told is not None and session.config.cache is not None and not hasattr(session.config, "workerinput"):
+        failed = [report.nodeid for kind in ("failed", "error") for report in told.stats.get(kind, ())]
+        session.config.cache.set("acd/ended", {"code": int(exitstatus), "failed": failed})
 
 
 @pytest.hookimpl(wrapper=True)

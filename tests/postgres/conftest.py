@@ -13,24 +13,10 @@ import pytest
 from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
-pytest.register_assert_rewrite(
-    *(
-        "storekit",
-        "store_cases",
-        "store_chaos",
-        "log_cases",
-        "schema_cases",
-        "facts_cases",
-        "made_cases",
-        "alone_cases",
-    ),
-    "dialling_cases",
-)
+from storekit import Database, options  # noqa: F401
 
-from storekit import Database, options  # noqa: E402, F401
-
-from acd.lab.postgres import LabPostgres  # noqa: E402
-from acd.store import upgrade  # noqa: E402
+from acd.lab.postgres import LabPostgres
+from acd.store import upgrade
 
 _numbers = count()
 

@@ -11,9 +11,7 @@ from acd.lab.postgres import LabPostgres
 from acd.store import upgrade
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reports"))
-pytest.register_assert_rewrite("reportkit", "brute", "report_cases")
-
-from report_cases import *  # noqa: E402, F403
+from report_cases import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,5 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "records"))
-pytest.register_assert_rewrite("lawful", "retention_cases")
-
-from retention_cases import *  # noqa: E402, F403
+from retention_cases import *  # noqa: F403

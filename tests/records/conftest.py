@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
-pytest.register_assert_rewrite(
-    "storekit", "lawful", "verify_cases", "retention_cases", "person_cases", "contacted_cases"
-)
+from storekit import Database
 
-from storekit import Database  # noqa: E402
-
-from acd.store import upgrade  # noqa: E402
+from acd.store import upgrade
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("reportkit", "brute", "report_cases")
-
-from acd.store import upgrade  # noqa: E402
+from acd.store import upgrade
 
 
 @pytest.fixture(scope="session")

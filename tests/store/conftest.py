@@ -11,24 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from storekit import Away, Database, options  # noqa: F401
 
-pytest.register_assert_rewrite(
-    *(
-        "storekit",
-        "store_cases",
-        "store_chaos",
-        "log_cases",
-        "schema_cases",
-        "facts_cases",
-        "made_cases",
-        "alone_cases",
-    ),
-    "dialling_cases",
-)
-
-from storekit import Away, Database, options  # noqa: E402, F401
-
-from acd.store import upgrade  # noqa: E402
+from acd.store import upgrade
 
 
 @pytest.fixture
