@@ -20,7 +20,8 @@ from records_checker import check_records  # noqa: E402
 
 FAST_FIRST = (
     *("domain", "core", "dialer", "scenarios", "asterisk_wire", "config", "api", "cli", "engine", "routing"),
-    *("properties", "reports", "records", "queuelog", "store", "postgres", "sim", "lab", "asterisk", "chaos"),
+    *("properties", "outbound", "lists", "reports", "records", "queuelog", "store", "postgres", "sim", "lab"),
+    *("asterisk", "chaos"),
 )
 """The folders in the order of their cost: what fails cheaply fails early."""
 
