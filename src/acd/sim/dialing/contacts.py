@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from acd.sim.chance import Streams
 from acd.sim.dialing.scene import Scene
@@ -18,6 +19,26 @@ class Contact(NamedTuple):
     ring_s: float
     talk_s: float = 0.0
     wrap_s: float = 0.0
+
+
+class Source(Protocol):
+    """Where a day's contacts come from."""
+
+    def next(self, at_s: float) -> Contact:
+        """The contact dialled at this time of day."""
+        ...
+
+
+class Given:
+    """Contacts that are known one by one, such as those of a campaign on real calls; ``more`` gives those after the last."""
+
+    def __init__(self, contacts: Sequence[Contact], more: Callable[[], Contact]) -> None:
+        self._left, self._more = iter(contacts), more
+
+    def next(self, at_s: float) -> Contact:
+        """The next, at whatever time."""
+        found = next(self._left, None)
+        return self._more() if found is None else found
 
 
 class Contacts:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Protocol
 
 from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
 from acd.sim.chance import Streams
-from acd.sim.dialing.contacts import MACHINE, PERSON, Contact, Contacts
+from acd.sim.dialing.contacts import MACHINE, PERSON, Contact, Contacts, Source
 from acd.sim.dialing.scene import DAY_S, Scene
 
 _MACHINE_TALK_S, _MACHINE_WRAP_S = 8.0, 3.0
@@ -68,17 +69,27 @@ class Dialler(Protocol):
 
     def stage_ended(self, stage: str, agent: str, length_s: float, now_s: float) -> None: ...
 
-    def machine_after_all(self, now_s: float) -> None: ...
+    def machine_after_all(self, now_s: float) -> None:
+        """Whoever answered last counts as nobody: it was a machine, or is gone before an agent had to be there."""
+        ...
 
 
 class Hall:
-    """One replication of a scene with one dialler, day after day."""
+    """One replication of a scene with one dialler, day after day. ``source``: whence a day's contacts come, if not from the
+    scene's chances."""
 
-    def __init__(self, scene: Scene, seed: int, replication: int, dialler: Dialler) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int,
+        replication: int,
+        dialler: Dialler,
+        source: Callable[[int], Source] | None = None,
+    ) -> None:
         self.scene, self.dialler = scene, dialler
         streams = Streams(seed, replication)
-        self._streams = streams
-        self._contacts = Contacts(scene, streams, 0)
+        self._source = source or (lambda day: Contacts(scene, streams, day))
+        self._contacts = self._source(0)
         self._judged = streams.stream("judged").random
         self._lag = streams.stream("lag").random
         paces = streams.stream("paces")
@@ -86,11 +97,19 @@ class Hall:
         spread = scene.pace_spread
         self._paces = [math.exp(paces.gauss(-spread * spread / 2, spread)) if spread else 1.0 for _ in self._names]
         self._slow = scene.lag_s[1] > 0 or scene.lost > 0
+        # What is told late has happened before
+        self._dial_late = self._told_late = self._over_late = self._late
+        self._connecting: Callable[[], float] = lambda: 0.0
+        if scene.delays is not None:
+            self._dial_late = scene.delays.dial.drawn_from(streams.stream("delays/dial"))
+            self._told_late = scene.delays.told.drawn_from(streams.stream("delays/told"))
+            self._over_late = scene.delays.over.drawn_from(streams.stream("delays/over"))
+            self._connecting = scene.delays.connect.drawn_from(streams.stream("delays/connect"))
         self.day = Day()
         self._heap: list[tuple[float, int, int, int, float]] = []
         self._serial = 0
         self.idle: deque[int] = deque()
-        self.waiting: dict[int, Contact] = {}
+        self.waiting: dict[int, tuple[Contact, float]] = {}
         self.talking: dict[int, Busy] = {}
         self.wrapping: dict[int, Busy] = {}
         self.ringing: dict[int, Line] = {}
@@ -111,7 +130,7 @@ class Hall:
         self.day = Day()
         self._start_s = number * max(DAY_S, scene.day_s)
         self._end_s = self._start_s + scene.day_s
-        self._contacts = Contacts(scene, self._streams, number)
+        self._contacts = self._source(number)
         self._in_since.clear()
         self._next_name = 0
         self._staff(self._start_s, 1.0)
@@ -178,6 +197,12 @@ class Hall:
     def _ask(self, now_s: float) -> None:
         if now_s >= self._end_s:
             return
+        if self.scene.delays is not None:
+            for from_s, to_s in self.scene.delays.halts:
+                if from_s <= now_s - self._start_s < to_s:
+                    self._look_s = self._start_s + to_s
+                    self._push(self._look_s, _LOOK, 0)
+                    return
         self._asked_s = now_s
         lines, look_s = self.dialler.look(self, now_s)
         self.day.decisions += 1
@@ -196,11 +221,8 @@ class Hall:
         self.day.dialled += 1
         self._lines[number] = contact
         self.ringing[number] = Line(now_s)
-        ends_s = now_s + contact.ring_s
-        if self._slow:
-            ends_s += self._late()
-        # What is told late has happened before: ``value`` is when
-        self._push(ends_s + self._late(), _LINE, number, ends_s)
+        ends_s = now_s + contact.ring_s + self._dial_late()
+        self._push(ends_s + self._told_late(), _LINE, number, ends_s)
 
     # -- lines ---------------------------------------------------------------------------------------------------------
 
@@ -220,15 +242,22 @@ class Hall:
         self.dialler.line_ended(now_s, now_s - line.dialled_s, person=person)
         if person:
             if self.idle:
-                self._connect(now_s, self.idle.popleft(), contact)
+                self._connect(now_s, self.idle.popleft(), contact, ended_s)
             else:
-                self.waiting[number] = contact
-                self._push(max(now_s, ended_s + scene.grace_s), _GIVEN_UP, number)
+                self.waiting[number] = (contact, ended_s)
+                stays_s = min(scene.grace_s, contact.talk_s) if scene.from_answer else scene.grace_s
+                self._push(max(now_s, ended_s + stays_s), _GIVEN_UP, number)
         self._happened(now_s)
 
     def _gives_up(self, now_s: float, number: int, _value: float) -> None:
-        contact = self.waiting.pop(number, None)
-        if contact is None:
+        found = self.waiting.pop(number, None)
+        if found is None:
+            return
+        contact, _ = found
+        if self.scene.from_answer and contact.talk_s < self.scene.grace_s:
+            self.day.answered -= 1
+            self.dialler.machine_after_all(now_s)
+            self._happened(now_s)
             return
         # A machine that nobody has listened to passes for a person
         self.day.answered += contact.kind != PERSON
@@ -238,17 +267,22 @@ class Hall:
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
-    def _connect(self, now_s: float, agent: int, contact: Contact) -> None:
+    def _connect(self, now_s: float, agent: int, contact: Contact, answered_s: float) -> None:
         self.dialler.served(now_s)
         self.talking[agent] = Busy(self._names[agent], now_s)
-        self._with[agent] = (contact, now_s)
-        self._push(now_s + contact.talk_s * self._paces[agent] + self._late(), _TALK, agent)
+        begins_s = now_s + self._connecting()
+        self._with[agent] = (contact, begins_s)
+        if self.scene.from_answer:
+            ends_s = max(begins_s, answered_s + contact.talk_s)
+        else:
+            ends_s = begins_s + contact.talk_s * self._paces[agent]
+        self._push(ends_s + self._over_late(), _TALK, agent, ends_s)
 
-    def _talk_ends(self, now_s: float, agent: int, _value: float) -> None:
+    def _talk_ends(self, now_s: float, agent: int, ended_s: float) -> None:
         self.talking.pop(agent, None)
         contact, since_s = self._with[agent]
         if contact.kind == PERSON:
-            self._count(since_s, since_s + contact.talk_s * self._paces[agent])
+            self._count(since_s, ended_s)
         else:
             self.dialler.machine_after_all(now_s)
         self.dialler.stage_ended("talk", self._names[agent], now_s - since_s, now_s)
@@ -275,7 +309,7 @@ class Hall:
     def _free(self, now_s: float, agent: int) -> None:
         if self.waiting:
             first = next(iter(self.waiting))
-            self._connect(now_s, agent, self.waiting.pop(first))
+            self._connect(now_s, agent, *self.waiting.pop(first))
         else:
             self.idle.append(agent)
 

@@ -33,12 +33,27 @@ class Rings:
 
 
 @dataclass(frozen=True, slots=True)
+class Delays:
+    """What a switch and its controller take, as measured on real calls: ``dial``: from the decision until it rings;
+    ``told``: from an answer, or a line's end, until that is known; ``connect``: from an agent's being chosen until the two
+    talk; ``over``: from the end of a talk until that is known. ``halts``: (from, to) in which nobody is dialled."""
+
+    dial: Distribution = field(default_factory=lambda: Fixed(0.0))
+    told: Distribution = field(default_factory=lambda: Fixed(0.0))
+    connect: Distribution = field(default_factory=lambda: Fixed(0.0))
+    over: Distribution = field(default_factory=lambda: Fixed(0.0))
+    halts: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """``answer_rate`` holds from the start; ``rate_changes``: (from, times) factors on it, within each day;
     ``rate_swing``: +- this share over ``swing_s``. ``agent_changes``: (from, times) factors on ``agents``. ``pace_spread``:
     the deviation of the logarithm of each agent's own pace. ``taken_for_machine``: people hung up on by machine detection;
     ``taken_for_person``: machines put through. ``lag_s``: every message between dialler and switch takes from..to;
-    ``lost``: share of messages lost, found ``found_s`` later. ``days``: counted, after ``warm_days`` that teach."""
+    ``lost``: share of messages lost, found ``found_s`` later. ``days``: counted, after ``warm_days`` that teach.
+    ``delays``: in the place of ``lag_s`` and ``lost``. ``from_answer``: people stay for ``talk_s`` from their answer on,
+    whether or not an agent has come."""
 
     name: str
     agents: int
@@ -62,6 +77,8 @@ class Scene:
     lag_s: tuple[float, float] = (0.0, 0.0)
     lost: float = 0.0
     found_s: float = 5.0
+    delays: Delays | None = None
+    from_answer: bool = False
 
     def rate_at(self, at_s: float) -> float:
         """The answer rate at a time of day."""
