@@ -15,7 +15,7 @@ from acd.domain.definition import BreakerDefinition
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, OfferOutcome
 from acd.routing.breaker import Breaker, Evidence, Opened, StillOpen, evidence
-from acd.routing.roster import Agent
+from acd.routing.roster import COOL_DOWN, Agent
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
@@ -107,7 +107,8 @@ class Reach:
             self._reached(floor, *way, now)
 
     def probe_due(self, floor: Floor, group: str, at: float, now: Instant) -> None:
-        """Try ``group`` with one agent, if somebody is there; else look again soon."""
+        """Try ``group`` with one agent, if somebody is there; else look again soon. Whoever failed there himself is tried
+        when nobody else is left: his cool-down is the group's fault."""
         if self._breaker is None:
             return
         state = next((open_ for open_ in self._breaker.open_groups(now.mono) if open_["group"] == group), None)
@@ -124,9 +125,10 @@ class Reach:
         if not self._breaker.wants_probe(group, now.mono):
             return
         reason = self._breaker.why(group)
-        ready = [agent for agent in members if agent.why_not == reason]
+        ready = [agent for agent in members if agent.cut_off == reason and agent.why_not in (reason, COOL_DOWN)]
         if ready:
-            agent = min(ready, key=lambda agent: (agent.idle_since, agent.serial))
+            agent = min(ready, key=lambda agent: (agent.cool_until_mono or 0.0, agent.idle_since, agent.serial))
+            agent.cool_until_mono = None
             self._breaker.begin_probe(group, agent.devices[0], now.mono)
             self._review(floor, group)
             floor.agent_freed(agent, at, now, "probe")
@@ -166,6 +168,8 @@ class Reach:
         change = self._breaker.reached(group, phone, now.mono)
         if change is not None:
             floor.drift("phones_reached", change.text)
+            for agent in self._members(floor, group):
+                agent.cool_until_mono = None
             self._review(floor, group)
             floor.unserved = True
 

@@ -21,6 +21,7 @@ from acd.routing.statistics import AgentCounts
 
 PENDING_LOGOUT = "logout"
 PENDING_PAUSE = "pause:"
+COOL_DOWN = "cool-down"
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class Agent:
         if self.phone_state is not PhoneState.IDLE:
             return f"phone {self.phone_state}"
         if self.cool_until_mono is not None:
-            return "cool-down"
+            return COOL_DOWN
         return self.cut_off
 
 
