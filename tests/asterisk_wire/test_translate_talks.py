@@ -1,9 +1,10 @@
 """From events to hold, consultation and joined calls, in the orders in which Asterisk 22 was heard to send them.
 
-A line is an event: ``enter B1 c`` (channel c enters bridge B1), ``leave B1 c``, ``dial c a in EXTEN`` (c dials a),
-``hangup c``, ``hold a``, ``unhold a``, ``ask c DEVICE DID`` (c asks by AGI), ``blind a``, ``join a s`` (attended transfer of
-a's caller to whom s has reached). Letters are channels: c the caller, a his agent's leg, s the agent's own call, b the
-colleague's leg. Every event comes 10 ms after the one before.
+A line is an event: ``enter B1 c`` (channel c enters bridge B1), ``leave B1 c``, ``dial c a`` (c's offer rings a), ``dial c a
+again`` (his next offer), ``dial c a in EXTEN`` (outside of our contexts), ``hangup c``, ``hold a``, ``unhold a``, ``ask c
+DEVICE DID`` (c asks by AGI), ``blind a``, ``join a s`` (attended transfer of a's caller to whom s has reached). Letters are
+channels: c the caller, a his agent's leg, s the agent's own call, b the colleague's leg. Every event comes 10 ms after the
+one before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from acd.asterisk.translate import Translator
 from acd.domain import events as ev
 
 DEVICES = {"c": "PJSIP/trunk", "a": "PJSIP/1001", "s": "PJSIP/1001", "b": "PJSIP/1002", "x": "PJSIP/1009"}
-OFFERS = {"c": "00000100000002", "s": "00000100000006"}
+OFFERS = {"c": "00000100000002", "s": "00000100000006", "again": "00000100000008"}
 BEGIN = "ask c trunk 100; dial c a; enter B1 a; enter B1 c"
 CONSULT = "ask s 1001 101; dial s b; enter B2 b; enter B2 s"
 NAMES = {identity: f"offer-{letter}" for letter, identity in OFFERS.items()}
@@ -49,7 +50,7 @@ def told(script: str) -> list[str]:
         if word in ("enter", "leave"):
             message |= {"BridgeUniqueid": rest[0], "BridgeType": "basic"}
         elif word == "dial":
-            offer = OFFERS.get(who) if len(rest) < 4 else None
+            offer = OFFERS.get(who if len(rest) == 2 else rest[2])
             context, exten = ("acd-offer", offer) if offer else ("agents", rest[3])
             message |= {"Context": context, "Exten": exten, "DestChannel": channel(rest[1])}
             message |= {"DestUniqueid": rest[1], "DestLinkedid": "c"}
@@ -98,10 +99,10 @@ def shown(event: ev.Event) -> str:
         ),
         # somebody else's call, and one after the talk
         ("dial x b in 602; hangup x; leave B1 a; leave B1 c; dial s x in 602", ["TalkEnded@6 offer-c agent"]),
-        ("blind a; leave B1 a; leave B1 c", ["CallTransferred@4 c 601@agents", "TalkEnded@5 offer-c agent"]),
+        ("blind a; leave B1 a; leave B1 c", ["CallTransferred@4 c 601@agents offer-c", "TalkEnded@5 offer-c agent"]),
         (
             "dial s x in 602; enter B2 s; leave B1 c; leave B2 s; enter B2 c; leave B1 a; join a s; hangup a; hangup s",
-            ["ConsultBegan@4 offer-c 602", "TalkEnded@6 offer-c caller", "CallTransferred@10 c 1009"],
+            ["ConsultBegan@4 offer-c 602", "TalkEnded@6 offer-c caller", "CallTransferred@10 c 1009 offer-c"],
         ),
     ],
 )
@@ -110,6 +111,14 @@ def test_an_end_a_hold_a_consultation(script: str, expected: list[str]) -> None:
     assert begun == ["AgentAnswered@3 offer-c a"]
     assert events[:1] == begun
     assert events[1:] == expected
+
+
+@pytest.mark.parametrize("gone", ["leave B1 a", "leave B1 a; hangup a"])
+def test_a_transfer_that_is_told_last_is_told_of_its_own_offer(gone: str) -> None:
+    """The caller may be back by then, and talk with somebody else."""
+    events = told(f"{BEGIN}; leave B1 c; {gone}; ask c trunk 101; dial c b again; enter B2 b; enter B2 c; blind a")
+    again = [line for line in events if line.startswith("CallTransferred")]
+    assert [line.split(" ", 1)[1] for line in again] == ["c 601@agents offer-c"]
 
 
 @pytest.mark.parametrize(

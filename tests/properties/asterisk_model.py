@@ -165,13 +165,25 @@ class AsteriskModel:
         self.tell(ev.CallEnded(at, self.node, channel.name, 16))
 
     def transfer(self, channel: Channel, kind: str, at: float) -> None:
-        told = ev.CallTransferred(at, self.node, channel.name, kind, "999@phones")
+        told = ev.CallTransferred(at, self.node, channel.name, kind, "999@phones", channel.offer)
         if kind == "blind":
             self.tell(told)
         self.end_talk(channel, "agent", at)
         if kind == "attended":
             self.tell(told)
         channel.phase = Phase.ELSEWHERE
+
+    def transfer_back(self, channel: Channel, did: str, at: float, *, heard_first: bool) -> None:
+        """The agent's phone sends the caller into a queue of ours. ``heard_first``: that they left their bridge is told
+        before it is told why. The dialplan asks with a connection of its own, so both may be told after that."""
+        told = ev.CallTransferred(at, self.node, channel.name, "blind", f"{did}@phones", channel.offer)
+        if not heard_first:
+            self.tell(told)
+        self.end_talk(channel, "agent", at)
+        if heard_first:
+            self.tell(told)
+        channel.phase, channel.did, channel.entered_at = Phase.HELD, did, at
+        channel.offer = channel.agent = None
 
     def hold(self, channel: Channel, at: float) -> None:
         """The agent's phone puts the caller on hold, or takes him back."""

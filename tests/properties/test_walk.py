@@ -74,6 +74,7 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
             (8, world.agent_hangs_up),
             (1, lambda: world.agent_transfers(r.choice(["blind", "attended"]))),
             (1, world.agent_sends_caller_back),
+            (2, lambda: world.agent_transfers_back(r.choice("124"))),
             (4, world.agent_holds),
             (3, lambda: world.agent_consults(r.choice("124"))),
         ]

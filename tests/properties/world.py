@@ -192,6 +192,15 @@ class World:
         channel = self.pick(Phase.TALKING)
         self.model.transfer(channel, kind, self.utc)
 
+    def agent_transfers_back(self, did: str) -> None:
+        channel = self.pick(Phase.TALKING)
+        model = self.model
+        # A command that is under way to where he was moves him from where he is
+        self.tainted[model.node] |= any(c.channel == channel.name for c in self.wire[model.node])
+        self.clock.s += 0.01
+        model.transfer_back(channel, did, self.utc, heard_first=self.choose(2) == 1)
+        self.ask(model, channel)
+
     def agent_holds(self) -> None:
         channel = self.pick(Phase.TALKING)
         self.model.hold(channel, self.utc)

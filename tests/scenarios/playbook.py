@@ -247,8 +247,10 @@ class Stage:
         (r"(\w+) arrives( again)?", _arrives),
         (r"(\w+) hangs up", lambda self, at, c, *_: ev.CallEnded(at, self.node_of(c), c, 16)),
         (
-            r"(\w+) transferred (blind|attended) to (\S+)",
-            lambda self, at, c, kind, target, *_: ev.CallTransferred(at, self.node_of(c), c, kind, target),
+            r"(\w+) transferred (blind|attended) to (\S+)(?: by (offer\d+))?",
+            lambda self, at, c, kind, target, offer, *_: ev.CallTransferred(
+                at, self.node_of(c), c, kind, target, self.offer(offer) if offer else None
+            ),
         ),
         (r"(\w+) left to (\S+)", lambda self, at, c, target, *_: ev.CallLeft(at, self.node_of(c), c, target)),
         (r"(offer\d+) rings", lambda self, at, offer, *_: ev.AgentRang(at, self.offer(offer))),

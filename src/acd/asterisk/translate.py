@@ -503,15 +503,20 @@ class Translator:
     def _blind_transfer(self, message: Message, at: float) -> None:
         if message.get("Result") == "Success":
             target = f"{message.get('Extension', '')}@{message.get('Context', '')}"
-            self._transferred(message.get("TransfereeUniqueid", ""), "blind", target, at)
+            leg = message.get("TransfererUniqueid", "")
+            track = self.legs.get(leg) or self._past.get(leg)
+            self._transferred(message.get("TransfereeUniqueid", ""), "blind", target, track, at)
 
     def _attended_transfer(self, message: Message, at: float) -> None:
         if message.get("Result") == "Success":
             first, second = message.get("OrigTransfererUniqueid", ""), message.get("SecondTransfererUniqueid", "")
+            transferee, sender = message.get("TransfereeUniqueid", ""), None
             for leg, into in ((first, second), (second, first)):
                 track = self.legs.get(leg) or self._past.get(leg)
                 if track is not None and (track.joined or self._moves_into(track, into, at)):
                     return
+                if track is not None and track.caller == transferee:
+                    sender = track
             # Whom he talks to now; its connected line is still the agent. Not yet in a bridge, it is the connected line of
             # the agent's channel. Else the number that the agent dialled
             numbers = (
@@ -519,7 +524,7 @@ class Translator:
             )
             number = next((one for one in numbers if one and one != "<unknown>"), "")
             target = number or message.get("SecondTransfererExten", "")
-            self._transferred(message.get("TransfereeUniqueid", ""), "attended", target, at)
+            self._transferred(transferee, "attended", target, sender, at)
 
     def _moves_into(self, track: OfferTrack, into: str, at: float) -> bool:
         """Whether the caller of ``track`` takes the place of ``into``, a call of his agent's into a queue of ours, where
@@ -537,9 +542,10 @@ class Translator:
         self._takes_place(track, track.caller, into)
         return True
 
-    def _transferred(self, channel: str, kind: str, target: str, at: float) -> None:
+    def _transferred(self, channel: str, kind: str, target: str, track: OfferTrack | None, at: float) -> None:
         if channel in self.callers:
-            self._submit(ev.CallTransferred(at, self.node, channel, kind, target))
+            offer = track.offer if track is not None else None
+            self._submit(ev.CallTransferred(at, self.node, channel, kind, target, offer))
 
 
 def _is_whole(name: str, message: Message) -> bool:

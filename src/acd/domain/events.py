@@ -53,12 +53,14 @@ class CallEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallTransferred(Event):
-    """The caller was moved out of our contexts by the agent's phone. ``kind`` is ``blind`` or ``attended``."""
+    """The caller was moved out of our contexts by the agent's phone. ``kind`` is ``blind`` or ``attended``; ``offer`` the
+    one that the agent had answered, None if unknown: the word may come when the channel is another call already."""
 
     node: str
     channel: str
     kind: str
     target: str = ""
+    offer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

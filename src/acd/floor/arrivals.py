@@ -14,11 +14,14 @@ from acd.domain.instant import Instant
 from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.states import CallOutcome, CallState, SegmentKind
-from acd.floor import callers, exclusion, line, resync
+from acd.floor import callers, exclusion, line, resync, together
 from acd.floor.calls import Call
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
+
+_SAME_S = 0.001
+"""Times of one entry that were written down on different ways differ by less."""
 
 
 def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
@@ -49,7 +52,7 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     entered_at = max(event.at, ended_at)
     place = Place(queue.name, priority, entered_at, floor.serial_of(), now.utc, entered_at)
     old = event.place
-    if known is None and old is not None and abs(old.entered_at - event.at) < 0.001:
+    if known is None and old is not None and abs(old.entered_at - event.at) < _SAME_S:
         # He asks again from where he waits, and nothing is known of his call: a new one, at his old place
         queue = floor.definition.queues.get(old.queue, queue)
         place = replace(old, queue=queue.name, entered_at=entered_at)
@@ -146,9 +149,16 @@ def _arrived_again(floor: Floor, call: Call, entered_at: float, now: Instant) ->
         floor.command(do.HoldCall(call.node, call.channel, call.call, call.place.encode(), call.queue.hold))
         return True
     if call.state is CallState.OFFERED and call.offer is not None:
-        # Perhaps our Redirect and its question crossed: the same offer again is harmless either way
-        floor.command(floor.offer_command(call))
-        return True
+        offer = floor.offers[call.offer]
+        if entered_at <= max(offer.made_at, call.place.entered_at + _SAME_S):
+            # Perhaps our Redirect and its question crossed: the same offer again is harmless either way
+            floor.command(floor.offer_command(call))
+            return True
+        # He has entered anew since it was made: only who has answered can have sent him, and that is still to be told
+        floor.drift("answer_unheard", f"call {call.call} has talked with {offer.agent} and is back")
+        if offer.others:
+            together.choose(floor, offer, "", entered_at, now)
+        floor.answer(offer, entered_at, now)
     # It talked and is back, sent by the agent's phone: the old call is over, a new one begins
     at = entered_at if entered_at > call.segment_at else now.utc
     floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, at, now)

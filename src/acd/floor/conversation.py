@@ -184,12 +184,12 @@ def call_transferred(floor: Floor, event: ev.CallTransferred, now: Instant) -> N
     if call is None:
         return
     sent_by, call.sent_by = call.sent_by, None
-    if sent_by is not None and call.state not in _WITH_AGENT:
-        # The dialplan was faster than the word of the transfer: it is that of the call before
-        if event.target:
-            floor.emit(rec.CallTargeted(sent_by, event.target))
-    elif call.state in _WITH_AGENT:
+    of_this = call.state in _WITH_AGENT and event.offer in (None, call.offer)
+    if of_this:
         floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
+    elif sent_by is not None and event.target:
+        # The dialplan was faster than the word of the transfer: it is that of the call before
+        floor.emit(rec.CallTargeted(sent_by, event.target))
 
 
 def call_joined(floor: Floor, event: ev.CallJoined, now: Instant) -> None:
