@@ -10,7 +10,7 @@ from storekit import Database, facts_of
 
 from acd.cli import cli
 from acd.records.verify import Verifier
-from acd.store.tables import calls, segments
+from acd.store.tables import calls, metadata, segments
 
 
 def generate_into(url: str, *more: str) -> Result:
@@ -26,6 +26,8 @@ def test_made_up_records_keep_the_rules(database: Database) -> None:
     assert list(verifier.violations()) == []
     assert verifier.seen.calls == 400
     counts = json.loads(result.stdout)["rows"]
+    assert counts.keys() >= {"attempts", "contacts", "campaign_ledgers"}
+    assert all(len(database.rows(metadata.tables[name])) == count for name, count in counts.items())
     assert (verifier.seen.segments, verifier.seen.intervals) == (counts["segments"], counts["agent_states"])
     of = defaultdict(list)
     for segment in database.rows(segments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from datetime import date
@@ -63,10 +64,43 @@ def test_all_kinds_of_calls_are_there() -> None:
         kinds[kind]
         for kind in ("entered", "waited", "offered", "rang", "talked", "held", "consulted", "after", "wrapped")
     )
+    column = {name: {one: n for n, one in enumerate(of)} for name, of in COLUMNS.items()}
+    ends = Counter((row[2], row[column["segments"]["outcome"]]) for row in found["segments"])
+    for how in ("overflowed", "escalated"):
+        assert ends["waited", how] > 0, how
+    assert ends["talked", "escalated"] > 20
+    assert ends["talked", "transferred"] > 20
+    passed_on = [row for row in found["calls"] if row[column["calls"]["talks"]] > 1]
+    assert len(passed_on) > 40
+    assert all(row[column["calls"]["rewait_us"]] > 0 for row in passed_on)
+    asked = Counter(json.loads(row[column["decisions"]["detail"]]).get("requirement") for row in found["decisions"])
+    assert len(asked) > 6
     assert states["rona"] > 20
     assert states["lunch"] > 20
     del numbers[""]
     assert 0.05 < sum(count - 1 for count in numbers.values()) / 4000 < 0.4
+
+
+def test_a_campaign_has_dialled_whoever_is_a_call_of_its_line() -> None:
+    found = made(8000, 7, 1)
+    column = {name: {one: n for n, one in enumerate(of)} for name, of in COLUMNS.items()}
+    called = {row[0]: row for row in found["calls"] if row[column["calls"]["queue"]] == "g1-spring"}
+    at = column["attempts"]
+    reached = {row[at["call"]]: row for row in found["attempts"] if row[at["call"]] is not None}
+    assert called.keys() == reached.keys()
+    assert len(called) > 200
+    for call, row in called.items():
+        assert row[column["calls"]["channel"]] == reached[call][0]
+        assert row[column["calls"]["caller_number"]] == reached[call][at["number"]]
+    outcomes = Counter(row[at["outcome"]] for row in found["attempts"])
+    assert {"answered", "abandoned", "opted_out", "no_answer", "busy", "congestion", "invalid"} <= outcomes.keys()
+    tried = Counter(row[at["contact"]] for row in found["attempts"])
+    kept = {row[0]: row[column["contacts"]["attempts"]] for row in found["contacts"]}
+    assert kept == tried
+    assert {1, 2, 3} == {*tried.values()}
+    windows = {row[1:3]: row[3] for row in found["campaign_ledgers"]}
+    assert windows["campaign", 0] == sum(count for (window, _), count in windows.items() if window == "day")
+    assert windows["campaign", 0] == outcomes["answered"] + outcomes["abandoned"] + outcomes["opted_out"]
 
 
 async def test_a_database_that_a_service_has_open_is_left_alone(database: Database, tmp_path: Path) -> None:

@@ -31,9 +31,10 @@ YEARS_MAX = 10
 def generate(calls: int, days: int, seed: int, first: datetime | None, url: str | None, yes: bool) -> None:
     """Fill a database with calls that never were.
 
-    Six queues, a floor of agents as large as the calls need, callers who call again, give up, are missed, held and passed
-    on; more of them on Mondays and before noon. All rules of the records hold for them (`acd records verify`), and the
-    same --calls, --days, --seed and --from make the same records. Their ids begin with gSEED-.
+    Six queues that ask for skills and a campaign, a floor of agents as large as the calls need, callers who call again,
+    give up, overflow, are missed, held, escalated and passed on; more of them on Mondays and before noon. The campaign's
+    lists, contacts, attempts and ledger are made as well. All rules of the records hold for them (`acd records verify`),
+    and the same --calls, --days, --seed and --from make the same records. Their ids begin with gSEED-.
 
     For a database of its own: one that a service has open is refused.
     """

@@ -98,6 +98,10 @@ def _check(location: Location) -> None:
         engine.dispose()
 
 
+def _quoted(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
 class _Sqlite:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -111,7 +115,7 @@ class _Sqlite:
     def put(self, table: str, rows: Sequence[Row]) -> None:
         columns = COLUMNS[table]
         places = ", ".join("?" * len(columns))
-        self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+        self._connection.executemany(f"INSERT INTO {table} ({_quoted(columns)}) VALUES ({places})", rows)
 
 
 @contextmanager
@@ -165,7 +169,7 @@ class _Postgres:
         how = "NULL 'None', FREEZE" if self._empty else "NULL 'None'"
         with (
             self._connection.cursor() as cursor,
-            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN WITH ({how})") as copy,
+            cursor.copy(f"COPY {table} ({_quoted(columns)}) FROM STDIN WITH ({how})") as copy,
         ):
             for start in range(0, len(rows), 1000):
                 copy.write("".join([line % row for row in rows[start : start + 1000]]))
