@@ -23,6 +23,12 @@ ROW = {
     "name": "win", "mode": "predictive", "state": "running", "since": 1_710_928_800.0, "by": "user:anna", "reason": "",
     "queue": "sales", "trunk": "carrier", "lists": ["a"], "profile": "us", "priority": 0, "weight": 1.0,
     "agents": {"idle": 2, "talking": 5, "wrapping": 1}, "ringing": 7, "waiting": 0, "connected": 5, "ready": 24,
+    "inbound": {
+        "support": {"level": "reserve", "for_s": 20.0, "why": "1 waiting, 1 being too many", "kept": 2, "waiting": 1,
+                    "wait_s": 9.0, "service_level": 0.81},
+        "billing": {"level": "calm", "for_s": None, "why": "", "kept": 0, "waiting": 0, "wait_s": 0.0,
+                    "service_level": None},
+    },
     "outcomes": {"answered": 40, "abandoned": 1, "no_answer": 60}, "settled": 101, "refusals": {"hours": 3},
     "ledger": {"window": "campaign", "cap": 0.03, "answered": 41.0, "charged": 1.0, "slack": 0.23, "share": 0.02439,
                "in_flight": 7},
@@ -152,6 +158,9 @@ async def test_the_metrics_of_campaigns(http: aiohttp.ClientSession) -> None:
         'acd_campaign_attempts_total{campaign="win",outcome="abandoned"} 1.0',
         'acd_campaign_refusals_total{campaign="win",reason="hours"} 3.0',
         'acd_campaign_abandonment_ratio{campaign="win"} 0.02439',
+        'acd_campaign_agents_kept{campaign="win"} 2.0',
+        'acd_queue_blend_level{queue="support"} 1.0',
+        'acd_queue_blend_level{queue="billing"} 0.0',
     ):
         assert line in text
 
@@ -171,6 +180,8 @@ async def test_the_commands(server: ApiServer, socket_path: Path, campaigns: Fak
     code, text = await acd(socket_path, "show", "win")
     assert "1 of 41 answered" in text
     assert "answered 40, abandoned 1" in text.replace("no answer 60, ", "")
+    assert "keeps 2 agents (reserve): 1 waiting, 1 being too many; 1 caller waiting, service level 81% of late" in text
+    assert "takes no agents: 0 callers waiting" in text
     code, text = await acd(socket_path, "explain", "win")
     assert "\x1b[2J" not in text
     assert "campaign win is stopped" in text

@@ -14,6 +14,7 @@ import pytest
 from acd.cli.floordiff import PARTS, destination, differences, summary, told
 from acd.config.floor import parse_floor
 from acd.config.problems import Problems
+from acd.domain.blending import Blend, Limits
 from acd.domain.definition import (
     AgentDefinition,
     BreakerDefinition,
@@ -106,7 +107,7 @@ QUEUE_VALUES: dict[str, Any] = {
     "on_full": ToCallback("c", "s"), "max_estimated_wait_s": 10.0, "on_long_wait": HangUp(),
     "on_nobody": ToVoicemail("v", "s"), "closed": True, "hours": None, "on_closed": ToMessage("x"),
     "on_unsatisfiable": ToDialplan("d", "s"), "escalation": "other", "weight": 2.0, "ratio": 0.5, "cost": 3.0,
-    "dispositions": ("sold",), "client": "acme",
+    "dispositions": ("sold",), "client": "acme", "blend": Blend(recall=Limits(waiting=3)),
 }  # fmt: skip
 AGENT_VALUES: dict[str, Any] = {
     "number": "9", "phones": ("PJSIP/9",), "queues": (), "skills": MappingProxyType({"billing": 1}),

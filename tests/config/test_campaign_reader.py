@@ -17,8 +17,9 @@ from acd.cli.revisiondetail import definition_of, detail_of
 from acd.config import write_samples
 from acd.config.campaign_reader import unknown_nodes
 from acd.config.floor import LoadedFloor, parse_floor
-from acd.config.problems import Problems
+from acd.config.problems import Problems, ProblemsError
 from acd.dialer.rules import PROFILES
+from acd.domain.blending import Blend, Limits
 from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Mix, Mode, Retry, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule, ShortCalls
@@ -189,3 +190,44 @@ def test_a_floor_with_campaigns_is_journalled_and_kept_with_its_revision(profile
     assert decode(FloorDefinition, json.loads(encode(floor))) == floor
     assert definition_of(detail_of(floor, str)) == floor
     assert json.loads(json.dumps(differences(FloorDefinition({}, {}, {}), floor)))["campaigns"]["added"]
+
+
+def blend_of(text: str) -> Blend | None:
+    floor = load(TEXT.replace("queues: {sales: {}}", f"queues: {{sales: {{blend: {text}}}}}")).definition
+    assert floor.queues["spring"].blend is None, "a campaign's own line takes nothing from campaigns"
+    return floor.queues["sales"].blend
+
+
+def test_what_a_queue_takes_from_campaigns() -> None:
+    found = blend_of("{reserve: {agents: 2, below: 0.9}, recall: {wait: 20s, waiting: 3}, over: 5m, hold: 30s}")
+    assert found == Blend(Limits(below=0.9), 2, 0.0, Limits(wait_s=20.0, waiting=3), 300.0, 30.0)
+    assert blend_of("{reserve: {agents: 25%}}") == Blend(Limits(), 0, 0.25, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "keeps nobody; write reserve"),
+        ("{recall: {}}", "recall in blend of queue 'sales' has no limit; write below: 0.8"),
+        ("{recall: {waiting: 0}}", "waiting of recall in blend of queue 'sales' must be a whole number from 1"),
+        ("{recall: {below: 80}}", "below of recall in blend of queue 'sales' must be a number from 0.01 to 0.99"),
+        (
+            "{recall: {wating: 3}}",
+            "unknown key 'wating' in recall in blend of queue 'sales' (nearest right name: waiting)",
+        ),
+        ("{reserve: {waiting: 1}}", "needs agents: how many agents campaigns do without, such as 2 or 25%"),
+        ("{reserve: {agents: 0}}", "agents of reserve in blend of queue 'sales' must be a number from 1"),
+        ("{reserve: {agents: 101%}}", "or a share such as 25%"),
+        ("{reserve: [1]}", "must be a map"),
+        ("3", "blend of queue 'sales' must be a map"),
+    ],
+)
+def test_a_blend_that_means_nothing(text: str, message: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        blend_of(text)
+    assert message in str(caught.value)
+
+
+def test_a_blend_without_a_campaign_is_odd() -> None:
+    text = TEXT.replace("queues: {sales: {}}", "queues: {sales: {}, other: {blend: {reserve: {agents: 1}}}}")
+    assert any("blend of queue 'other' is never used" in one.message for one in load(text).warnings)

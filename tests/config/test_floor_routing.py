@@ -315,6 +315,7 @@ def test_examples_of_what_has_a_default_say_it() -> None:
 def test_every_key_stands_in_the_sample() -> None:
     from acd.config import (
         agent_reader,
+        blend_reader,
         callers_reader,
         campaign_reader,
         floor,
@@ -330,6 +331,8 @@ def test_every_key_stands_in_the_sample() -> None:
         *queue_reader.QUEUE_KEYS,
         *queue_reader.STAGE_KEYS,
         *queue_reader.WEIGHT_KEYS,
+        *blend_reader.BLEND_KEYS,
+        *blend_reader.RESERVE_KEYS,
         *agent_reader.AGENT_KEYS,
         *agent_reader.SKILL_KEYS,
         *callers_reader.ENTRY_KEYS,

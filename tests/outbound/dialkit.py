@@ -9,15 +9,17 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
 from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind, Piece
 from acd.domain import outbound as wire
+from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Contact, ContactNumber, Mode, Trunk
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
@@ -176,11 +178,14 @@ class World:
         machines: float = 0.0,
         failing: Callable[[float], bool] = lambda s: False,
         others: tuple[str, ...] = ("busy", "nobody", "nobody"),
+        blends: Mapping[str, Blend] | None = None,
     ) -> None:
         self.random = random.Random(seed)
         self.s = 0.0
         self.parts, self.answers, self.machines, self.connect_delay_s = parts, answers, machines, connect_delay_s
         self.failing, self.others = failing, others
+        self.blends = blends or {}
+        self.inbound: dict[str, Counts] = {}
         self.kept = Kept(rows={n: Row(_contact(n)) for n in range(1, contacts + 1)})
         self.heap: list[tuple[float, int, Callable[[], None]]] = []
         self.serial = self.epoch = 0
@@ -208,7 +213,7 @@ class World:
         self.core = Dialler(self.epoch)
         self.dead = self.writing = False
         self.kept.recover()
-        self.tell(say.Defined(self.parts, (NODE,)), look=False)
+        self.tell(say.Defined(self.parts, (NODE,), self.blends), look=False)
         for part in self.parts:
             name = part.campaign.name
             state = self.kept.states.get(name, CampaignState.RUNNING)
@@ -274,14 +279,14 @@ class World:
     def seats(self) -> tuple[say.Seat, ...]:
         stages = {AgentState.AVAILABLE: "idle", AgentState.WRAP_UP: "wrapping"}
         return tuple(
-            say.Seat(name, self.lines_of, stages.get(state, "talking"), UTC_0 + since)  # type: ignore[arg-type]
+            say.Seat(name, self.lines_of, stages.get(state, "talking"), UTC_0 + since, tuple(self.blends))  # type: ignore[arg-type]
             for name, (state, since, _) in self.agents.items()
         )
 
     def look(self) -> None:
         if self.dead:
             return
-        self._act(self.core.handle(say.Look(self.seats()), self.now))
+        self._act(self.core.handle(say.Look(self.seats(), 0.0, self.inbound), self.now))
         self.write()
 
     def write(self) -> None:

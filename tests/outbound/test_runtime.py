@@ -86,6 +86,9 @@ class FakeHall:
     def seats(self) -> tuple[say.Seat, ...]:
         return tuple(say.Seat(f"a{n}", ("win",), "idle", NOON) for n in range(self.idle))
 
+    def counts(self, now_s: float) -> dict[str, Any]:
+        return {}
+
     def said(self, records: Any) -> list[say.Told]:
         return []
 

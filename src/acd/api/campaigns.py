@@ -28,10 +28,12 @@ class CampaignsPort(Protocol):
     while the database is away.
 
     A campaign: ``{"name", "mode", "state", "since", "by", "reason", "queue", "trunk", "lists": [name], "profile",
-    "priority", "weight", "agents": {"idle", "talking", "wrapping"} (that count for it now), "ringing", "waiting" (people who
-    have answered), "connected", "ready" (contacts at hand), "outcomes": {outcome: n}, "settled", "refusals": {reason: n},
-    "ledger": {"window", "cap", "answered", "charged", "slack", "share", "in_flight"} (the tightest window), "answer_rate",
-    "talk_s", "wrap_s", "threshold", "because", "because_detail"}``; counts are since the service began, but the ledger's.
+    "priority", "weight", "agents": {"idle", "talking", "wrapping"} (that count for it now), "inbound": {queue: {"level":
+    calm|reserve|recall, "for_s", "why", "kept" (of its agents), "waiting", "wait_s", "service_level"}} (queues that may take
+    its agents), "ringing", "waiting" (people who have answered), "connected", "ready" (contacts at hand), "outcomes":
+    {outcome: n}, "settled", "refusals": {reason: n}, "ledger": {"window", "cap", "answered", "charged", "slack", "share",
+    "in_flight"} (the tightest window), "answer_rate", "talk_s", "wrap_s", "threshold", "because", "because_detail"}``; counts
+    are since the service began, but the ledger's.
     """
 
     def campaigns(self) -> list[dict[str, Any]]: ...

@@ -70,6 +70,9 @@ def _counter(name: str, text: str, values: Mapping[str, Any], label: str) -> Met
     return family
 
 
+_LEVELS = {"calm": 0, "reserve": 1, "recall": 2}
+
+
 class CampaignCollector(Collector):
     """Reads campaigns when scraped; while they are not known (the database is away at a start), nothing."""
 
@@ -97,6 +100,10 @@ class CampaignCollector(Collector):
                 for word, count in counts.items():
                     family.add_metric([row["name"], word], float(count))
         yield from (lines, outcomes, refusals)
+        kept = {row["name"]: sum(one["kept"] for one in row["inbound"].values()) for row in rows}
+        yield _gauges("acd_campaign_agents_kept", "Agents kept from the campaign for callers", kept, "campaign")
+        levels = {queue: _LEVELS.get(one["level"]) for row in rows for queue, one in row["inbound"].items()}
+        yield _gauges("acd_queue_blend_level", "0 calm, 1 reserves agents, 2 recalls all", levels, "queue")
         for key, name, text in (
             ("share", "acd_campaign_abandonment_ratio", "Charged of answered, in the tightest window"),
             ("cap", "acd_campaign_abandonment_cap_ratio", "What the law allows there"),

@@ -162,6 +162,7 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         ("rules", f"profile {body['profile']}"),
         ("rank", f"priority {body['priority']}, weight {body['weight']:g}"),
         ("agents", f"{agents['idle']} idle, {agents['talking']} talking, {agents['wrapping']} wrapping up"),
+        *((f"queue {queue}", _queue_told(one)) for queue, one in body["inbound"].items()),
         ("lines", f"{body['ringing']} ringing, {body['waiting']} waiting, {body['connected']} connected"),
         ("contacts ready", str(body["ready"])),
         ("outcomes", _counts(body["outcomes"]) or "none yet"),
@@ -176,6 +177,15 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
     if body["because_detail"]:
         rows.append(("why not more", body["because_detail"]))
     return rows
+
+
+def _queue_told(one: dict[str, Any]) -> str:
+    """How a queue stands that may take agents from a campaign."""
+    level = "" if one["service_level"] is None else f", service level {say.percent(one['service_level'])} of late"
+    now = f"{say.counted(one['waiting'], 'caller')} waiting{level}"
+    if not one["kept"] and one["level"] == "calm":
+        return f"takes no agents: {now}"
+    return f"keeps {say.counted(one['kept'], 'agent')} ({one['level']}): {one['why']}; {now}"
 
 
 def _counts(counts: dict[str, int]) -> str:

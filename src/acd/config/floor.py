@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from acd.config.agent_reader import AGENT_KEYS, AgentReader
+from acd.config.blend_reader import check_blends
 from acd.config.callers_reader import CALLER_KEYS, ENTRY_KEYS, CallersReader
 from acd.config.campaign_reader import CampaignReader, check_campaigns
 from acd.config.context import DAY_S, Context
@@ -179,6 +180,7 @@ class _FloorReader:
         if not problems.any_error:
             check_staffing(definition, queue_reader.sections, agent_reader.keys, problems)
             check_campaigns(definition, outbound)
+            check_blends(definition, queue_reader.sections)
             if not definition.entry_points:
                 problems.warning(top.line, top.column, "no entry_points: every call takes the fallback")
         return definition

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from acd.config.blend_reader import read_blend
 from acd.config.context import DAY_S, PRIORITY_LIMIT, Context
 from acd.config.fields import Section, described
 from acd.config.problems import show
@@ -21,6 +22,7 @@ from acd.domain.expression import at_least_all
 
 QUEUE_KEYS = (
     "agent_selection",
+    "blend",
     "client",
     "closed",
     "cost",
@@ -132,6 +134,7 @@ class QueueReader:
             cost=_or(section.number("cost", 0.001, 1_000), 1.0),
             client=section.client(),
             dispositions=dispositions_of(section),
+            blend=read_blend(section),
         )
         self._warn_of_unused(section, definition)
         return definition

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from acd.domain.attributes import Value
+from acd.domain.blending import Blend
 from acd.domain.campaigns import CallerIds, Campaign, Trunk
 from acd.domain.expression import Expression, at_least_all
 from acd.domain.hours import OpeningHours
@@ -130,7 +131,7 @@ class QueueDefinition:
     ``stages`` are in order, the first at 0 s; none = anyone of the queue. ``requirements`` are a shorthand for one stage.
     ``ratio`` is the target share of the ``ratio`` call selection, ``cost`` the c of c-mu, ``weight`` that among queues.
     Where calls go is asked of ``destination``; of the fields ``on_*``, ``None`` means ``overflow``. ``client``: for whom
-    calls are handled, where one centre works for several.
+    calls are handled, where one centre works for several. ``blend``: what it takes from campaigns that share its agents.
     """
 
     name: str
@@ -162,6 +163,7 @@ class QueueDefinition:
     cost: float = 1.0
     client: str | None = None
     dispositions: tuple[str, ...] = ()
+    blend: Blend | None = None
 
     def __post_init__(self) -> None:
         if self.requirements and not self.stages:

@@ -29,6 +29,7 @@ from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.outbound import words as say
 from acd.outbound.aloft import Aloft
+from acd.outbound.blending import Blending
 from acd.outbound.flight import SETTLE_S, Flight, Phase
 from acd.outbound.runner import READY_AGE_S, Chosen, Runner
 from acd.outbound.sharing import Sharing
@@ -61,6 +62,7 @@ class Dialler(Aloft):
         self.latest_s = float("-inf")
         self._sharing = Sharing()
         self._turns = Turns()
+        self.blending = Blending()
         self._lags_until_mono = float("-inf")
         self._serial = 0
         self._made: list[say.Made] = []
@@ -178,6 +180,7 @@ class Dialler(Aloft):
 
     def _defined(self, event: say.Defined, now: Instant) -> None:
         self.nodes = {name: self.nodes.get(name, Pressure()) for name in event.nodes}
+        self.blending.define(event.blends)
         names = set()
         for terms in event.terms:
             name = terms.campaign.name
@@ -339,8 +342,11 @@ class Dialler(Aloft):
         self._tidy(now)
         busy = {agent: name for agent, (_, _, name) in self._stages.items()}
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
-        shares = self._sharing.among(event.seats, [runner.part() for runner in self.runners.values()], busy)
-        present = {name: sum(name in seat.lines for seat in event.seats) for name in self.runners}
+        seats = self.blending.keep(event.seats, event.queues, now.mono)
+        shares = self._sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
+        present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
+        for name, runner in self.runners.items():
+            runner.kept = self.blending.kept_from(name, event.seats)
         held_up = self.held_up(now) is not None
         wanted: dict[str, int] = {}
         covered: dict[str, int] = {}

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from acd.dialer.blending import Counts
 from acd.domain import records as rec
 from acd.domain.definition import AgentDefinition, FloorDefinition
 from acd.domain.outbound import ATTEMPT
-from acd.domain.states import AgentState, CallOutcome
+from acd.domain.states import AgentState, CallOutcome, CallState
 from acd.floor import Floor
 from acd.outbound.words import AgentTurned, CallBegan, CallConnected, CallGone, Seat, Stage, Told
 from acd.routing.roster import Agent
@@ -29,14 +30,12 @@ class Hall:
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
-        self._lines: dict[str, tuple[AgentDefinition, tuple[str, ...]]] = {}
+        self._lines: dict[str, tuple[AgentDefinition, tuple[str, ...], tuple[str, ...]]] = {}
         self._of: FloorDefinition | None = None
 
     def seats(self) -> tuple[Seat, ...]:
         """Agents who are there and serve campaigns. Whoever will log out or pause after his call does not come back."""
         floor = self._floor
-        if floor.definition is not self._of:
-            self._of, self._lines = floor.definition, {}
         if not floor.definition.campaigns:
             return ()
         found = []
@@ -44,22 +43,51 @@ class Hall:
             stage = _STAGES.get(agent.state)
             if stage is None or agent.pending is not None or (stage == "idle" and agent.why_not is not None):
                 continue
-            lines = self._lines_of(agent)
+            lines, queues = self._lines_of(agent)
             if lines:
-                found.append(Seat(agent.name, lines, stage, agent.since))
+                found.append(Seat(agent.name, lines, stage, agent.since, queues))
         return tuple(found)
 
-    def _lines_of(self, agent: Agent) -> tuple[str, ...]:
+    def counts(self, now_s: float) -> dict[str, Counts]:
+        """How the queues are that may take agents from campaigns."""
+        floor, found = self._floor, {}
+        if not any(queue.blend for queue in floor.definition.queues.values()):
+            return {}
+        free = {
+            name
+            for agent in floor.roster.agents.values()
+            if floor.matcher.is_free(agent.name)
+            for name in self._lines_of(agent)[1]
+        }
+        for name, queue in floor.definition.queues.items():
+            if queue.blend is None:
+                continue
+            waiting, late, counts = floor.matcher.length(name), 0, floor.counts[name]
+            if waiting:
+                late = sum(
+                    call.queue is queue
+                    and call.state is CallState.WAITING
+                    and now_s - call.place.joined_at > queue.service_level_s
+                    for call in floor.calls.values()
+                )
+            wait_s: float | None = 0.0
+            if waiting or name not in free:
+                expected = floor.forecast.expect(floor, queue, waiting, now_s)
+                wait_s = None if expected is None else expected.wait_s
+            found[name] = Counts(waiting, late, wait_s, counts.answered, counts.answered_in_time, counts.abandoned)
+        return found
+
+    def _lines_of(self, agent: Agent) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if self._floor.definition is not self._of:
+            self._of, self._lines = self._floor.definition, {}
         known = self._lines.get(agent.name)
         if known is None or known[0] is not agent.definition:
             definition = self._floor.definition
-            lines = tuple(
-                name
-                for name in agent.definition.queues
-                if name in definition.campaigns and _may(definition, name, agent)
-            )
-            known = self._lines[agent.name] = (agent.definition, lines)
-        return known[1]
+            may = [name for name in agent.definition.queues if _may(definition, name, agent)]
+            lines = tuple(name for name in may if name in definition.campaigns)
+            queues = tuple(name for name in may if definition.queues[name].blend is not None)
+            known = self._lines[agent.name] = (agent.definition, lines, queues)
+        return known[1], known[2]
 
     def said(self, records: Iterable[rec.Record]) -> Iterator[Told]:
         """What the dialler has to know of the records of a step."""

@@ -124,6 +124,8 @@ class Runner:
         self.outcomes: Counter[str] = Counter()
         self.decision: Decision | None = None
         self.supply: Supply | None = None
+        self.kept: dict[str, int] = {}
+        """queue -> how many agents it keeps from this campaign, of those that may"""
         self.learnt = False
         self._releases: list[tuple[int, float | None]] = []
         self._blocks: list[tuple[int, bool]] = []

@@ -16,8 +16,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from acd.dialer.windows import DAY_S
 from acd.dialer.publicdays import prepare
+from acd.dialer.windows import DAY_S
 from acd.domain import outbound as wire
 from acd.domain import records as rec
 from acd.domain.campaigns import CampaignState
@@ -28,7 +28,7 @@ from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler, Told
 from acd.outbound.hall import Hall
-from acd.outbound.storing import Shelf, terms_of
+from acd.outbound.storing import Shelf, blends_of, terms_of
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Dialling:
         self._wake()
 
     def _defined(self) -> say.Defined:
-        return say.Defined(terms_of(self._definition), self._nodes)
+        return say.Defined(terms_of(self._definition), self._nodes, blends_of(self._definition))
 
     async def close(self) -> None:
         """Place nothing more, and write down what is known. Lines go on; the next life follows them."""
@@ -235,7 +235,7 @@ class Dialling:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        self._handle(say.Look(self._hall.seats(), self._lag_s))
+        self._handle(say.Look(self._hall.seats(), self._lag_s, self._hall.counts(self._clock().utc)))
         self._lag_s = 0.0
 
     def _tick(self) -> None:

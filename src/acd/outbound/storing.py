@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from acd.dialer.gate import Terms
 from acd.dialer.work import Kind, Piece
+from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import zones as zones_of
@@ -37,6 +38,11 @@ def terms_of(definition: FloorDefinition) -> tuple[Terms, ...]:
         )
         for one in definition.campaigns.values()
     )
+
+
+def blends_of(definition: FloorDefinition) -> dict[str, Blend]:
+    """What queues take from campaigns."""
+    return {name: queue.blend for name, queue in definition.queues.items() if queue.blend is not None}
 
 
 class Shelf:

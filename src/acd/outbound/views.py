@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from acd.dialer.blending import Level
 from acd.dialer.gate import Refusal
 from acd.domain.campaigns import CampaignState, Mode
 from acd.domain.instant import Instant
@@ -43,6 +44,7 @@ def explain(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
             "idle": supply.idle, "waiting": supply.waiting, "talking": len(supply.talking),
             "wrapping": len(supply.wrapping), "ringing": len(supply.ringing), "room": supply.most,
         },
+        "inbound": _inbound(dialler, runner, now),
         "refusals": dict(runner.refusals.most_common()),
         "last_refusals": {
             reason: {"detail": said.detail, "until": said.until_s} for reason, said in runner.last_refusal.items()
@@ -83,7 +85,12 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     waits: Refusal | None = runner.waits_for
     if waits is not None and now.utc < runner.wait_until_s:
         found.append((f"gate:{waits.reason.value}", waits.detail))
-    supply = runner.supply
+    inbound = _inbound(dialler, runner, now)
+    for queue, one in inbound.items():
+        if one["kept"]:
+            word = "recalled to" if one["level"] == Level.RECALL.word else "reserved for"
+            found.append((f"inbound:{one['level']}", f"{one['kept']} agents are {word} queue {queue}: {one['why']}"))
+    supply = None if any(one["kept"] for one in inbound.values()) else runner.supply
     if supply is not None and not (supply.idle or supply.talking or supply.wrapping):
         found.append(("agents", f"no agent who serves {name} is there"))
     elif supply is not None and not supply.idle and campaign.mode is Mode.PROGRESSIVE:
@@ -93,6 +100,12 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     if runner.decision is not None and not found:
         found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
     return found
+
+
+def _inbound(dialler: Dialler, runner: Runner, now: Instant) -> dict[str, dict[str, Any]]:
+    """Queues that may take agents from a campaign: how they stand, and how many of its agents they keep."""
+    told = dialler.blending.told(now.mono)
+    return {queue: {**told[queue], "kept": count} for queue, count in runner.kept.items() if queue in told}
 
 
 def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
@@ -120,6 +133,7 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
             "talking": 0 if supply is None else len(supply.talking),
             "wrapping": 0 if supply is None else len(supply.wrapping),
         },
+        "inbound": _inbound(dialler, runner, now),
         "ringing": sum(phases[phase] for phase in RINGS),
         "waiting": phases[Phase.WAITING],
         "connected": phases[Phase.CONNECTED],

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
 from acd.dialer.work import Kind, Piece
+from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.outbound import OutboundCommand
 from acd.domain.states import AgentState
@@ -17,12 +19,14 @@ Stage = Literal["idle", "talking", "wrapping"]
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """An agent who is there: which campaigns he serves, what he does, since when."""
+    """An agent who is there: which campaigns he serves, what he does, since when. ``queues``: those he serves that may
+    take agents from campaigns."""
 
     agent: str
     lines: tuple[str, ...]
     stage: Stage
     since_s: float
+    queues: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Defined(Told):
-    """These campaigns there are from now on, with their terms. ``nodes``: every node there is."""
+    """These campaigns there are from now on, with their terms. ``nodes``: every node there is. ``blends``: by queue, what it
+    takes from campaigns."""
 
     terms: tuple[Terms, ...]
     nodes: tuple[str, ...]
+    blends: Mapping[str, Blend] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +202,12 @@ class AgentTurned(Told):
 
 @dataclass(frozen=True, slots=True)
 class Look(Told):
-    """The moment to decide. ``seats``: agents who are there; ``lag_s``: how late the event loop is."""
+    """The moment to decide. ``seats``: agents who are there; ``lag_s``: how late the event loop is. ``queues``: how those of
+    ``Defined.blends`` are."""
 
     seats: tuple[Seat, ...]
     lag_s: float = 0.0
+    queues: Mapping[str, Counts] = field(default_factory=dict)
 
 
 # -- asked for -------------------------------------------------------------------------------------------------------
