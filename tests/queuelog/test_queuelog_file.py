@@ -15,9 +15,10 @@ from queuelogkit import MEMBERS, Records, T, call, lines_of, log_of
 
 from acd.cli import cli
 from acd.domain.errors import ConfigurationError
+from acd.domain.records import RevisionLoaded
 from acd.queuelog.export import Log, Members
 from acd.queuelog.lines import Line
-from acd.queuelog.source import Source
+from acd.queuelog.source import Look, Row, Source
 from acd.queuelog.target import LogFile
 
 
@@ -337,3 +338,37 @@ def test_a_link_that_leads_nowhere_is_left_alone(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["queue-log", "export", "--url", records.url, "--from", "1h", str(path)])
     assert result.exit_code != 0
     assert path.is_symlink()
+
+
+def test_years_in_which_nothing_happens_are_passed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the beginning of time on, with long gaps between calls, agents' states, reloads and starts."""
+    day, year = 86_400.0, 365 * 86_400.0
+    records = Records(tmp_path)
+    records.write(
+        records.agent("ann", -9 * year, "AVAILABLE"),
+        *call("a", ("entered", 90 - 9 * year, 91 - 9 * year), ("waited", 91 - 9 * year, 95 - 9 * year), ends="abandoned"),
+        RevisionLoaded("r1", T - 4 * year, "start", {}),
+        *call("b", ("entered", 5, 6), ("waited", 6, 9), ends="abandoned"),
+        records.agent("ann", 3 * day, "PAUSED", "lunch"),
+    )  # fmt: skip
+    looks = 0
+    page = Look.page
+
+    def counted(look: Look, after: tuple[float, str | None], upto: float) -> list[Row]:
+        nonlocal looks
+        looks += 1
+        return page(look, after, upto)
+
+    monkeypatch.setattr(Look, "page", counted)
+    log = Log(Source(records.url), Members(MEMBERS, lambda _: MEMBERS), 0.0)
+    pieces = [(list(map(str, lines)), upto) for lines, upto in log.pieces(T + year)]
+    found = [line.split("|") for lines, _ in pieces for line in lines]
+    events = [(round((int(parts[0]) - T) / year, 1), parts[4]) for parts in found]
+    assert events == [
+        *[(-9.0, event) for event in ("ADDMEMBER", "ADDMEMBER", "ENTERQUEUE", "DID", "ABANDON")],
+        (-4.0, "CONFIGRELOAD"),
+        *[(0.0, event) for event in ("ENTERQUEUE", "DID", "ABANDON", "PAUSEALL", "PAUSE", "PAUSE")],
+    ]
+    assert [upto for _, upto in pieces] == sorted(upto for _, upto in pieces)
+    assert log.upto == T + year
+    assert looks < 20

@@ -31,6 +31,7 @@ COLUMNS = (
 HOSTILE = (
     '=HYPERLINK("http://x","y")', "+491711234567", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", 'a,"b"', "a\r\nb",
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[2Jx", "\u202egnp.exe", "Bär", "", " =1", "a=b",
+    "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)",
 )  # fmt: skip
 
 
@@ -61,9 +62,9 @@ def test_csv() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_cell_of_a_csv_file_is_a_formula(text: str) -> None:
     (_, row) = csv.reader(io.StringIO(written(report_of([(text, *ROW[1:])]), "csv").decode(), newline=""))
-    assert not row[0].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert not row[0].startswith((*"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20",))
     assert row[0].removeprefix("'") == text
-    assert row[0] == text or text[0] in "=+-@\t\r\n"
+    assert row[0] == text or text[0] in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 
 
 def test_negative_numbers_stay_numbers() -> None:

@@ -21,6 +21,8 @@ that is known."""
 _STRETCH_S = 86_400.0
 _AGENTS_STRETCH_S = 4 * 3600.0
 """What agents did is read for so long at once: a look into each agent's life has its price."""
+_BEFORE_S = 0.001
+"""So much before the first thing behind a gap does what is read go on."""
 _FOR_EVER = 1e10
 _SETTLES_S = 2.0
 """So much older than the newest record is what is written: by then all of that time is there."""
@@ -152,6 +154,11 @@ class Log:
                     following = min(end, self._agents_upto + _AGENTS_STRETCH_S)
                     self._intervals(look.intervals(self._agents_upto, following))
                     self._agents_upto = following
+                if not page and upto < end:
+                    # Nobody called for a day, and perhaps for years
+                    first = look.next_after(upto, end)
+                    upto = frontier = max(upto, end if first is None else first - _BEFORE_S)
+                    self._agents_upto = max(self._agents_upto, frontier)
             lines = list(self._sweep.until(frontier))
             self.upto = max(self.upto, frontier)
             self._forget()

@@ -166,6 +166,20 @@ class Look:
         query = mine.select_from(agents.join(agent_states, agents.c.agent == agent_states.c.agent))
         return self._rows(query.order_by(agent_states.c.started_at, agent_states.c.agent, agent_states.c.serial))
 
+    def next_after(self, at: float, end: float) -> float | None:
+        """When anything happens first behind ``at`` and before ``end``; None: nothing does."""
+        own = sa.select(sa.func.min(agent_states.c.started_at)).where(
+            agent_states.c.agent == agents.c.agent, agent_states.c.started_at > at, agent_states.c.started_at < end
+        )
+        firsts = [
+            sa.select(sa.func.min(column)).where(column > at, column < end)
+            for column in (calls.c.entered_at, revisions.c.loaded_at, epochs.c.started_at)
+        ]
+        # Agent by agent, for which there is an index
+        firsts.append(sa.select(own.correlate(agents).scalar_subquery()).select_from(agents))
+        found = [one for query in firsts for one in self._connection.execute(query).scalars() if one is not None]
+        return min(found, default=None)
+
     def serials(self) -> dict[str, int]:
         """The serial of each agent's interval in force."""
         return {row["agent"]: row["serial"] for row in self._rows(sa.select(agents.c.agent, agents.c.serial))}

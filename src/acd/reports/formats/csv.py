@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from acd.reports.formats.values import makers, ticking
 from acd.reports.model import Kind, Report
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula if it stands first."""
+FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""What makes a spreadsheet take a cell for a formula if it stands first; some take the wide forms of East Asia as well."""
 
 _TEXTS = (Kind.TEXT, Kind.INTERVAL)
 
