@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd.domain import dialable as module
 from acd.domain.dialable import (
     EXTENSION_MAX,
     FAULTS,
@@ -163,21 +162,3 @@ def test_whatever_the_text_nothing_raises_and_what_comes_is_e164(written: str, r
         assert any(map(str.isdecimal, written))
     else:
         assert str(found)
-
-
-@given(st.data())
-def test_the_short_way_of_plain_numbers_is_the_long_way(data: st.DataObject) -> None:
-    """Numbers of every country, as they are given out and with a digit changed, in whatever country they are read."""
-    country = data.draw(st.sampled_from(countries()))
-    example = phonenumbers.example_number_for_type(country, data.draw(st.sampled_from([0, 1, 3, 4, 5, 6, 7])))
-    if example is None:
-        return
-    form = data.draw(st.sampled_from([0, 1, 2]))
-    text = list(phonenumbers.format_number(example, form))
-    for place in data.draw(st.lists(st.integers(0, len(text) - 1), max_size=2)):
-        if text[place].isdigit():
-            text[place] = data.draw(st.sampled_from("0123456789"))
-    written, region = "".join(text), data.draw(st.sampled_from([country, None, "US", "DE", "BR"]))
-    short = module._plain(written, region) if module._PUNCTUATION.issuperset(written) else None
-    if short is not None:
-        assert short == phonenumbers.parse(written, region)

@@ -16,13 +16,9 @@ from functools import lru_cache
 from typing import Final
 
 from phonenumbers import (
-    COUNTRY_CODE_TO_REGION_CODE,
-    PhoneMetadata,
     PhoneNumber,
-    PhoneNumberFormat,
     PhoneNumberType,
     ValidationResult,
-    format_number,
     is_emergency_number,
     is_possible_number_with_reason,
     is_valid_short_number_for_region,
@@ -34,12 +30,11 @@ from phonenumbers import (
 from phonenumbers.phonenumberutil import SUPPORTED_REGIONS, NumberParseException, is_number_type_geographical
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
+from acd.domain.plans import PUNCTUATION, plain
+
 WRITTEN_MAX: Final = 250
 """Characters: longer texts are no number (libphonenumber's own limit)."""
 EXTENSION_MAX: Final = 6
-_PUNCTUATION: Final = frozenset("0123456789+-/() .\u00a0")
-_NO_PUNCTUATION: Final = {ord(char): None for char in _PUNCTUATION - frozenset("0123456789+")}
-_NATIONAL_MAX: Final = 17
 _SHORT_MAX: Final = 6
 _ONE_MIN: Final = 5
 
@@ -163,7 +158,10 @@ def dialable(written: str, region: str | None = None, *, allow: Set[Fault] = fro
     text = written.strip()
     if not text:
         return Undialable(Fault.EMPTY)
-    if _PUNCTUATION.issuperset(text):
+    if PUNCTUATION.issuperset(text):
+        found = plain(text, region)
+        if found is not None:
+            return _made(found.code, found.national, found.sort, found.region, allow)
         return _judged(text, region, allow)
     if not any(map(str.isdecimal, text)):
         return Undialable(Fault.NO_NUMBER)
@@ -212,18 +210,22 @@ def _judged(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undi
         return Undialable(Fault.SEVERAL if _has_several(text) else parsed)
     sort = number_type(parsed)
     where = region_code_for_number(parsed)
-    kind = _KINDS.get(sort)
-    if kind is None or where is None:
+    if sort not in _KINDS or where is None:
         return Undialable(Fault.SEVERAL if _has_several(text) else _fault_of(parsed, text, region))
+    extension = parsed.extension or ""
+    if len(extension) > EXTENSION_MAX and (_KINDS[sort] is not Kind.PREMIUM or Fault.PREMIUM in allow):
+        return Undialable(Fault.SEVERAL)
+    return _made(str(parsed.country_code), national_significant_number(parsed), sort, where, allow, extension)
+
+
+def _made(
+    code: str, national: str, sort: int, where: str, allow: Set[Fault], extension: str = ""
+) -> Dialable | Undialable:
+    kind = _KINDS[sort]
     if kind is Kind.PREMIUM and Fault.PREMIUM not in allow:
         return Undialable(Fault.PREMIUM)
-    extension = parsed.extension or ""
-    if len(extension) > EXTENSION_MAX:
-        return Undialable(Fault.SEVERAL)
-    number = format_number(parsed, PhoneNumberFormat.E164).partition(";")[0]
-    code = str(parsed.country_code)
-    digits = number[1:] if is_number_type_geographical(sort, parsed.country_code or 0) else code
-    return Dialable(number, where, _zones(digits[:TIMEZONE_LONGEST_PREFIX]), kind, extension)
+    digits = code + national if is_number_type_geographical(sort, int(code)) else code
+    return Dialable(f"+{code}{national}", where, _zones(digits[:TIMEZONE_LONGEST_PREFIX]), kind, extension)
 
 
 def _has_several(text: str) -> bool:
@@ -233,9 +235,6 @@ def _has_several(text: str) -> bool:
 
 
 def _parsed(text: str, region: str | None) -> PhoneNumber | Fault:
-    plain = _plain(text, region) if _PUNCTUATION.issuperset(text) else None
-    if plain is not None:
-        return plain
     try:
         return parse(text, region)
     except NumberParseException as error:
@@ -250,65 +249,6 @@ def _fault_of(parsed: PhoneNumber, text: str, region: str | None) -> Fault:
         if is_valid_short_number_for_region(parsed, region):
             return Fault.SHORT
     return _LENGTHS.get(is_possible_number_with_reason(parsed), Fault.NOT_VALID)
-
-
-def _plain(text: str, region: str | None) -> PhoneNumber | None:
-    """What ``parse`` makes of a number that is written plainly and is valid so, in a third of the time; None: ask it."""
-    digits = text.translate(_NO_PUNCTUATION)
-    if digits.startswith("+"):
-        code = next((digits[1:end] for end in (2, 3, 4) if digits[1:end] in _codes()), "")
-        plan = _plan_of_code(code) if code else None
-        national = digits[1 + len(code) :]
-    else:
-        plan = _plan_of(region) if region is not None else None
-        if plan is None or not plan.is_simple or digits.startswith(plan.code) or plan.abroad.match(digits):
-            return None
-        national = digits.removeprefix(plan.prefix)
-        code = plan.code
-    if plan is None or not national.isdigit() or national.startswith("0") or len(national) > _NATIONAL_MAX:
-        return None
-    if plan.parsing is not None and plan.parsing.match(national):
-        return None
-    number = PhoneNumber(country_code=int(code), national_number=int(national))
-    return number if number_type(number) != PhoneNumberType.UNKNOWN else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a country's numbers are written. ``parsing``: what is taken off their front; ``is_simple``: that is the
-    ``prefix`` and nothing else; ``abroad``: what is dialled for another country."""
-
-    code: str
-    prefix: str
-    parsing: re.Pattern[str] | None
-    is_simple: bool
-    abroad: re.Pattern[str]
-
-
-@lru_cache(maxsize=1)
-def _codes() -> frozenset[str]:
-    return frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
-
-
-@lru_cache(maxsize=512)
-def _plan_of_code(code: str) -> _Plan | None:
-    region = COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
-    return _plan_made(PhoneMetadata.metadata_for_region_or_calling_code(int(code), region))
-
-
-@lru_cache(maxsize=512)
-def _plan_of(region: str) -> _Plan | None:
-    return _plan_made(PhoneMetadata.metadata_for_region(region, None)) if region in SUPPORTED_REGIONS else None
-
-
-def _plan_made(metadata: PhoneMetadata | None) -> _Plan | None:
-    if metadata is None:
-        return None
-    prefix, parsing = metadata.national_prefix or "", metadata.national_prefix_for_parsing or ""
-    is_simple = prefix == parsing and not metadata.national_prefix_transform_rule
-    pattern = re.compile(parsing) if parsing else None
-    abroad = re.compile(metadata.international_prefix or "00")
-    return _Plan(str(metadata.country_code), prefix, pattern, is_simple, abroad)
 
 
 @lru_cache(maxsize=65_536)

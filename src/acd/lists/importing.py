@@ -27,10 +27,11 @@ from acd.lists.columns import Columns, columns_of
 from acd.lists.prepare import Reject, Terms, prepared
 from acd.lists.rows import Row, Rows, delimiter_of
 from acd.lists.source import Progress, Source, look
-from acd.lists.workers import ready, work
+from acd.lists.workers import pack_rows, ready, unpack, work
 from acd.store.beside import reading, writing
 from acd.store.outbound import contacts as of
 from acd.store.outbound import listed
+from acd.store.outbound.bulk import expect_many
 from acd.store.outbound.contacts import NewContact, State
 
 PIECE = 2000
@@ -178,6 +179,7 @@ def run(
     """Import a file into a list, which is made if there is none. Raises SchemaError, StoreError, ConfigurationError."""
     check_name(name)
     with writing(url) as connection:
+        expect_many(connection)
         with connection.begin():
             listed.create(
                 connection, name, by, clock(), description=description, client=client, country=opened.how.country
@@ -240,13 +242,13 @@ def _prepared(
 
 
 def _in_turn(pool: ProcessPoolExecutor, chunks: Iterable[list[Row]], jobs: int) -> Iterator[list[NewContact | Reject]]:
-    waiting: deque[Future[list[NewContact | Reject]]] = deque()
+    waiting: deque[Future[bytes]] = deque()
     for chunk in chunks:
-        waiting.append(pool.submit(work, chunk))
+        waiting.append(pool.submit(work, pack_rows(chunk)))
         if len(waiting) > 2 * jobs:
-            yield waiting.popleft().result()
+            yield unpack(waiting.popleft().result())
     while waiting:
-        yield waiting.popleft().result()
+        yield unpack(waiting.popleft().result())
 
 
 class _Target:

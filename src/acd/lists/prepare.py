@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,6 +32,8 @@ _KINDS = {
     Kind.FIXED: "landline",
     Kind.VOIP: "voip",
 }
+_PREMIUM: Set[Fault] = frozenset({Fault.PREMIUM})
+_NOTHING: Set[Fault] = frozenset()
 _DMY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _BEST = re.compile(r"(\d{1,2})[:.h]?(\d{2})?\s*(?:-|–|to|bis)\s*(\d{1,2})[:.h]?(\d{2})?", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*", re.ASCII)
@@ -44,6 +46,11 @@ class Terms:
     columns: Columns
     country: str | None = None
     premium: bool = False
+    places: tuple[tuple[str, str], ...] = field(init=False)
+    """Of each column its name, and what it is."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", tuple((one.name, one.place) for one in self.columns.columns))
 
 
 class Reject(NamedTuple):
@@ -96,6 +103,18 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+def _is_fit(cells: Sequence[str]) -> bool:
+    """Whether no cell of a row has to be cleaned or is too long: nearly always, and found out at once."""
+    text = "".join(cells)
+    if len(text) > CELL_MAX or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _contact(row: Row, terms: Terms) -> NewContact:
     if row.fault:
         raise _WrongError("unreadable", row.fault)
@@ -107,21 +126,23 @@ def _contact(row: Row, terms: Terms) -> NewContact:
     found = NewContact(())
     fields: dict[str, str] = {}
     first = last = ""
-    for column, cell in zip(columns, cells, strict=False):
+    is_fit = _is_fit(cells)
+    for (name, place), cell in zip(terms.places, cells, strict=False):
         text = cell.strip()
-        if not text or column.place == "number":
+        if not text or place == "number":
             continue
-        if len(text) > CELL_MAX:
-            raise _WrongError("too_long", f"{column.name} has more than {CELL_MAX} characters")
-        text = _clean(text)
-        if column.place == "":
-            fields[column.name] = text
-        elif column.place == "first_name":
+        if not is_fit:
+            if len(text) > CELL_MAX:
+                raise _WrongError("too_long", f"{name} has more than {CELL_MAX} characters")
+            text = _clean(text)
+        if place == "":
+            fields[name] = text
+        elif place == "first_name":
             first = text
-        elif column.place == "last_name":
+        elif place == "last_name":
             last = text
         else:
-            _set(found, column.place, column.name, text)
+            _set(found, place, name, text)
     if not found.name:
         found.name = " ".join(filter(None, (first, last)))[:NAME_MAX]
     elif first or last:
@@ -136,7 +157,7 @@ def _numbers(cells: Sequence[str], terms: Terms, found: NewContact, fields: dict
     country = found.country or terms.country
     numbers: dict[str, NewNumber] = {}
     fault: tuple[str, str] | None = None
-    allow = {Fault.PREMIUM} if terms.premium else set()
+    allow = _PREMIUM if terms.premium else _NOTHING
     for index in terms.columns.numbers:
         text = cells[index].strip() if index < len(cells) else ""
         if not text:

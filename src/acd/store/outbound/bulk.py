@@ -11,16 +11,35 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import JSON, Table
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.util import await_only
 
 from acd.store.backend import dumps
 from acd.store.outbound.tables import counters
 from acd.store.times import UtcTime, to_datetime, to_text
 
+_CACHE_KB = 65_536
 IN_MAX = 1000
 """Values in one question."""
 
 _T = TypeVar("_T")
+
+
+def expect_many(connection: sa.Connection) -> None:
+    """Before many rows, outside a transaction: room for the indexes' pages, which SQLite would else read and write again for
+    every few rows once a table has grown."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
+        connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 4000")
+        connection.rollback()
+
+
+def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """That a column has one of these values, which are one parameter: a thousand would cost more to write into the question
+    than to be answered."""
+    if connection.dialect.name == "sqlite":
+        return column.in_(sa.select(sa.func.json_each(dumps(list(values))).table_valued("value").c.value))
+    return column == sa.any_(sa.bindparam(None, list(values), type_=ARRAY(column.type)))
 
 
 def pieces(values: Sequence[_T], most: int = IN_MAX) -> Iterator[Sequence[_T]]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import Contact, ContactNumber
 from acd.domain.errors import RefusedError, UnknownNameError
-from acd.store.outbound.bulk import insert_many, pieces, take
+from acd.store.outbound.bulk import among, insert_many, pieces, take
 from acd.store.outbound.tables import callbacks, contact_numbers, contacts
 
 
@@ -104,11 +104,13 @@ def taken_numbers(
     found: dict[str, tuple[int, str, str]] = {}
     for some in pieces(numbers):
         # Two questions, each of an index: a join would be begun from the list's side, which is all of it
-        has = sa.select(contact_numbers.c.contact, contact_numbers.c.number).where(contact_numbers.c.number.in_(some))
+        asked = among(connection, contact_numbers.c.number, some)
+        has = sa.select(contact_numbers.c.contact, contact_numbers.c.number).where(asked)
         holders = connection.execute(has.order_by(contact_numbers.c.contact.desc())).all()
         known: dict[int, Any] = {}
         for ids in pieces(list({row.contact for row in holders})):
-            query = sa.select(contacts.c.contact, contacts.c.list, contacts.c.state).where(contacts.c.contact.in_(ids))
+            mine = among(connection, contacts.c.contact, ids)
+            query = sa.select(contacts.c.contact, contacts.c.list, contacts.c.state).where(mine)
             known |= {row.contact: row for row in connection.execute(query) if row.list in lists}
         for row in holders:
             if row.contact in known:
@@ -121,7 +123,7 @@ def taken_keys(connection: sa.Connection, keys: Sequence[str], of_list: str) -> 
     found: dict[str, int] = {}
     for some in pieces(keys):
         query = sa.select(contacts.c.key, contacts.c.contact).where(
-            contacts.c.list == of_list, contacts.c.key.in_(some), sa.text("key <> ''")
+            contacts.c.list == of_list, among(connection, contacts.c.key, some), sa.text("key <> ''")
         )
         for row in connection.execute(query):
             found[row.key] = min(row.contact, found.get(row.key, row.contact))

@@ -1,0 +1,142 @@
+"""Lists read from files: every row is accounted for exactly once, whatever the file, and an import goes on where it stopped.
+On SQLite and PostgreSQL alike: a module that collects these has a fixture ``url``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acd.lists import importing
+from acd.lists.importing import How, Report, look_only, open_file, rejects_of, run
+from acd.lists.source import LINE_MAX
+from acd.store.beside import reading
+from acd.store.outbound.tables import contact_numbers, contacts, list_rejects
+
+HERE = How(country="DE")
+
+
+def rows_in(url: str, table: sa.Table, *where: Any) -> list[dict[str, Any]]:
+    with reading(url) as connection, connection.begin():
+        found = connection.execute(sa.select(table).where(*where).order_by(*table.primary_key))
+        return [dict(row._mapping) for row in found]
+
+
+def brought(url: str, path: Path, name: str, text: str | bytes, how: How = HERE) -> Report:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return run(url, open_file(path, how), name, "user:x", jobs=1, sleep=lambda seconds: None)
+
+
+def numbers_of(url: str, name: str) -> list[str]:
+    mine = sa.select(contacts.c.contact).where(contacts.c.list == name)
+    return [row["number"] for row in rows_in(url, contact_numbers, contact_numbers.c.contact.in_(mine))]
+
+
+def test_a_list_becomes_contacts_and_what_does_not_says_why(url: str, tmp_path: Path) -> None:
+    text = (
+        "Kundennummer;Vorname;Nachname;Mobil;Telefon;Betrag\n"
+        "1;Ann;Lee;0171 1234567;030 1234567;=1+1\n"
+        "2;Bob;;0171 XXXX;0171 1234568;5\n"
+        "3;Cy;;112;;\n"
+        "\n"
+        "4;Di;;+49 171 1234567;;\n"
+        "1;Eve;;0171 1234569;;\n"
+        '5;"Flo;0171 1234570\n'
+        "6;Gus;;0171 1234571;;\n"
+    )
+    report = brought(url, tmp_path / "l.csv", "first", text)
+    assert (report.rows, report.imported, report.duplicates, report.rejected) == (7, 3, 2, 2)
+    assert report.reasons == {"duplicate": 2, "emergency": 1, "unreadable": 1}
+    assert numbers_of(url, "first") == ["+491711234567", "+49301234567", "+491711234568", "+491711234571"]
+    ann, bob, _ = rows_in(url, contacts, contacts.c.list == "first")
+    assert (ann["key"], ann["name"], ann["country"], ann["state"]) == ("1", "Ann Lee", "DE", "new")
+    assert ann["fields"] == {"Betrag": "=1+1"}
+    assert bob["fields"] == {"Mobil": "0171 XXXX", "Betrag": "5"}
+    rejects = list(rejects_of(url, "first", None))
+    assert [(row["line"], row["reason"]) for row in rejects] == [
+        (4, "emergency"), (6, "duplicate"), (7, "duplicate"), (8, "unreadable"),
+    ]  # fmt: skip
+
+
+def test_ten_megabytes_without_an_end_are_one_rejection(url: str, tmp_path: Path) -> None:
+    report = brought(url, tmp_path / "l.csv", "long", "phone\n" + "9" * 10_000_000 + "\n0171 1234567\n")
+    assert (report.rows, report.imported, report.rejected) == (2, 1, 1)
+    (row,) = rejects_of(url, "long", None)
+    assert (row["line"], row["reason"], len(row["cells"][0]) < LINE_MAX) == (2, "unreadable", True)
+
+
+def test_an_import_that_was_cut_off_goes_on_where_it_stopped(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "PIECE", 3)
+    text = "phone\n" + "".join(f"0171 12345{number:02}\n" for number in range(20))
+    left = [3]
+
+    def cut(seconds: float) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "l.csv"
+    path.write_text(text)
+    with pytest.raises(KeyboardInterrupt):
+        run(url, open_file(path, HERE), "cut", "user:x", jobs=1, sleep=cut)
+    assert len(numbers_of(url, "cut")) == 9
+    again = brought(url, path, "cut", text)
+    assert (again.resumed, again.rows, again.imported, again.duplicates) == (9, 20, 20, 0)
+    assert len(set(numbers_of(url, "cut"))) == len(numbers_of(url, "cut")) == 20
+    third = brought(url, path, "cut", text)
+    assert (third.resumed, third.imported, third.duplicates) == (0, 0, 20)
+
+
+def test_duplicates_are_kept_updated_or_moved_when_that_is_said(url: str, tmp_path: Path) -> None:
+    path, text = tmp_path / "l.csv", "name,phone\nAnn,0171 2234567\nBob,0171 2234567\n"
+    kept = brought(url, path, "kept", text, How("DE", within="keep"))
+    assert (kept.imported, kept.duplicates) == (2, 0)
+    assert brought(url, path, "updated", "name,phone\nOld,0171 2234567\n").imported == 1
+    updated = brought(url, path, "updated", text, How("DE", within="update"))
+    assert (updated.imported, updated.duplicates, updated.updated) == (0, 2, 2)
+    assert [row["name"] for row in rows_in(url, contacts, contacts.c.list == "updated")] == ["Bob"]
+    brought(url, path, "from", "name,phone\nCy,0171 3334567\n")
+    skipped = brought(url, path, "skipped", "phone\n01713334567\n", How("DE", across="skip"))
+    assert (skipped.imported, skipped.duplicates) == (0, 1)
+    moved = brought(url, path, "moved", "phone\n01713334567\n", How("DE", across="move"))
+    assert (moved.imported, moved.moved) == (0, 1)
+    assert [row["name"] for row in rows_in(url, contacts, contacts.c.list == "moved")] == ["Cy"]
+
+
+def test_other_processes_prepare_the_same(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "ALONE_BYTES", 0)
+    monkeypatch.setattr(importing, "PIECE", 10)
+    path = tmp_path / "l.csv"
+    path.write_text("phone\n" + "".join(f"0171 44445{number:02}\n" for number in range(95)) + "112\n")
+    report = run(url, open_file(path, HERE), "apart", "user:x", jobs=2, sleep=lambda seconds: None)
+    assert (report.rows, report.imported, report.rejected) == (96, 95, 1)
+    assert numbers_of(url, "apart") == [f"+4917144445{number:02}" for number in range(95)]
+
+
+_CELLS = st.text(max_size=12) | st.sampled_from(
+    ["0171 1234567", "+49301234567", '"', '"0171', "\0", "=1+1", "112", ";", ",", "\r\n", "\n", "\u2028", "\ufeff"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(_CELLS, max_size=4).map(",".join), max_size=12).map("\n".join), st.booleans())
+def test_whatever_the_text_every_row_is_accounted_for_once(url: str, body: str, quoted: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "l.csv"
+        path.write_bytes(("phone,name\n" + body).encode("utf-8", "replace"))
+        how = How("DE", delimiter=",", encoding="utf-8" if quoted else None)
+        looked, _, _ = look_only(open_file(path, how))
+        before = len(rows_in(url, list_rejects))
+        listed = len(rows_in(url, contacts, contacts.c.list == "whatever"))
+        report = run(url, open_file(path, how), "whatever", "user:x", jobs=1, sleep=lambda seconds: None)
+    assert report.rows == report.imported + report.duplicates + report.rejected == looked.rows
+    assert report.rejected == looked.rejected
+    assert len(rows_in(url, list_rejects)) - before == report.duplicates + report.rejected
+    assert len(rows_in(url, contacts, contacts.c.list == "whatever")) - listed == report.imported
