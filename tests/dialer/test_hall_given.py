@@ -81,6 +81,15 @@ def test_who_is_gone_before_an_agent_had_to_be_there_counts_as_nobody():
     assert ("abandoned", 4.0) in stays.told
 
 
+@pytest.mark.parametrize(("connect_s", "abandoned"), [(1.4, 0), (1.6, 1)])
+def test_who_is_connected_too_late_is_served_and_charged(connect_s: float, abandoned: int):
+    delays = Delays(told=Fixed(0.5), connect=Fixed(connect_s))
+    dialler = Noting()
+    day = run(dialler, [Contact(PERSON, 3.0, 10.0, 4.0)], delays=delays)
+    assert (day.answered, day.abandoned, day.busy_s) == (1, abandoned, pytest.approx(14.0))
+    assert ("abandoned" in dict(dialler.told)) is bool(abandoned)
+
+
 def test_nobody_is_dialled_in_a_halt():
     class Counting(Noting):
         looks: tuple[float, ...] = ()

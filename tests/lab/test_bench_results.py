@@ -267,3 +267,27 @@ def test_growth_of_routing_is_that_of_the_runs_of_a_size_made_one_after_the_othe
     assert found["routing, mean with 10,000 agents, of that with 100"].value == pytest.approx(0.016)
     alone = {target.name: target for target in results.targets([row(100, 10, 10, 40)])}
     assert alone["routing, p99 with 10,000 agents, of that with 100"].met is None
+
+
+def test_a_judged_campaign_has_its_targets_and_its_figures_of_both_sides():
+    row = {
+        "case": "campaign", "contender": "acd", "round": 1, "agents": 30, "length_s": 1200.0, "cap": 0.03, "dialled": 4100,
+        "utilisation": 0.912, "utilisation_simulated": 0.93, "abandonment": 0.021, "abandonment_simulated": 0.058,
+        "dialled_for_one": 2.5, "dialled_for_one_simulated": 2.49, "connected_p50_ms": 12.0, "connected_p99_ms": 1900.0,
+        "breaches": ["one"],
+    }  # fmt: skip
+    found = {target.name: (target.value, target.met) for target in results.targets([row])}
+    assert found == {
+        "campaign, utilisation, from the simulator's": (pytest.approx(1.8), True),
+        "campaign, abandonment, from the simulator's": (pytest.approx(3.7), False),
+        "campaign, abandoned": (pytest.approx(2.1), True),
+        "campaign, dialled outside the rules": (1.0, False),
+    }
+    said = {"rows": [row], "summary": results.summarize([row]), "highest": {}, "targets": []}
+    (sheet,) = table.sheets(said)
+    assert sheet.rows == (
+        ("campaign, 30 agents, 1200 s, 4,100 dialled: utilisation (simulated)", "91.2% (93.0%)"),
+        ("campaign: abandoned, the cap is 3% (simulated)", "2.10% (5.80%)"),
+        ("campaign: dialled for one who answers (simulated)", "2.50 (2.49)"),
+        ("campaign: answer to agent p50, p99, ms", "12.0, 1,900"),
+    )

@@ -35,6 +35,7 @@ CEL_COLUMNS = {
     "context": "CHANNEL(context)",
     "exten": "CHANNEL(exten)",
     "app": "CHANNEL(appname)",
+    "caller_id": "CALLERID(num)",
     "extra": "eventextra",
 }
 

@@ -30,6 +30,7 @@ from acd.lab.progress import ProgressLine
 _SHOWN = (
     *("setup_p50_ms", "setup_p99_ms", "asterisk_ms", "controller_ms", "makespan_s", "gap_p50_ms", "held", "lost"),
     *("ready_s", "rebuild_s", "events_per_s"),
+    *("utilisation", "utilisation_simulated", "abandonment", "abandonment_simulated", "faults"),
 )
 
 

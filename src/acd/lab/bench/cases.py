@@ -28,6 +28,9 @@ from acd.lab.bench.plan import Plan
 from acd.lab.bench.search import StepSearch
 from acd.lab.bench.stand import FIRST_PHONE, UNTIL_BYE, Parts, make_rig, plain, run_load, run_saturated, started
 from acd.lab.calls import place_calls, plan_calls
+from acd.lab.judged.plan import JudgePlan, long_plan
+from acd.lab.judged.real import campaign
+from acd.lab.judged.verdict import judge
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import make_phones
 from acd.lab.rig import Rig, share_dir
@@ -86,6 +89,8 @@ class Bench:
             if case in cases and ACD in contenders:
                 for row in await self._module(case, arguments[plan.brief]):
                     yield row
+        if "campaign" in cases and ACD in contenders:
+            yield await self._campaign()
 
     # -- turns -------------------------------------------------------------------------------------------------------
 
@@ -196,6 +201,15 @@ class Bench:
         rows = found["sizes"]["rows"] if case == "routing" else found["rows"]
         return [plain({"case": case, "contender": ACD.key, "round": n, **row}) for n, row in enumerate(rows, 1)]
 
+    async def _campaign(self) -> Row:
+        """The predictive dialler on real calls, against the simulator."""
+        plan = JudgePlan() if self._plan.brief else long_plan()
+        self._note(f"campaign: {plan.agents} agents, {plan.length_s:g} s of dialling")
+        real = await campaign(self._folder(), plan, program=self._parts.asterisk, sipp=self._parts.sipp)
+        self._note(f"campaign: the same {len(real.dialled)} people in the simulator")
+        verdict = await asyncio.to_thread(judge, plan, real)
+        return plain({"case": "campaign", "contender": ACD.key, "round": 1, **verdict.as_json()})
+
     # -- parsing -----------------------------------------------------------------------------------------------------
 
     async def _parse(self) -> list[Row]:
@@ -262,7 +276,7 @@ def turns(plan: Plan, cases: Iterable[str], contenders: Sequence[Contender]) -> 
         "saturated": waiting,
     }
     once = {"highest": 8 * len(contenders), "start": plan.starts, "rebuild": plan.starts, "parse": 2}
-    once |= {"routing": 12, "simulation": 3, "records": 10}
+    once |= {"routing": 12, "simulation": 3, "records": 10, "campaign": 1}
     return sum(plan.rounds * each_round.get(case, 0) + once.get(case, 0) for case in cases)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from acd.lab.bench.routing import targets as routing_targets
 from acd.lab.bench.statistics import median, ratio
+from acd.lab.judged.verdict import TOLERANCE
 
 FORMAT = 1
 OTHERS_CORES_MAX = 0.15
@@ -31,7 +32,7 @@ FIGURES = (
 """What is a figure of a row, so that its median means something."""
 
 
-SINGLE = frozenset({"highest", "parse", "routing", "simulation", "records"})
+SINGLE = frozenset({"highest", "parse", "routing", "simulation", "records", "campaign"})
 """Cases whose rows are no rounds of the same thing."""
 
 
@@ -164,6 +165,20 @@ def _core_targets(rows: Sequence[Row]) -> list[Target]:
             found.append(Target(f"records of calls stored, {database}", min(flat_out), bound, True, "calls/s"))
         if late:
             found.append(Target(f"records durable p99, {database}", max(late), 100.0, unit="ms"))
+    for row in rows:
+        if row["case"] == "campaign":
+            found += _campaign_targets(row)
+    return found
+
+
+def _campaign_targets(row: Row) -> list[Target]:
+    """The promises about a campaign on real calls, in points."""
+    found = []
+    for name in ("utilisation", "abandonment"):
+        apart = abs(row[name] - row[f"{name}_simulated"]) * 100
+        found.append(Target(f"campaign, {name}, from the simulator's", apart, TOLERANCE * 100, unit="points"))
+    found.append(Target("campaign, abandoned", row["abandonment"] * 100, row["cap"] * 100, unit="%"))
+    found.append(Target("campaign, dialled outside the rules", float(len(row["breaches"])), 0.0))
     return found
 
 

@@ -122,7 +122,25 @@ def _alone(rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any
                 found.append((f"{name}, {row['rate']:g} calls/s: CPU ms a call, event to durable p99 ms", figures))
             else:
                 found.append((f"{name}: calls a second stored", number(row["in_database_a_s"])))
+        elif row["case"] == "campaign":
+            found += _campaign(row)
     return found
+
+
+def _campaign(row: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Real calls and, in brackets, the simulator."""
+
+    def both(name: str, form: str) -> str:
+        return f"{format(row[name], form)} ({format(row[f'{name}_simulated'], form)})"
+
+    what = f"campaign, {row['agents']} agents, {row['length_s']:g} s, {row['dialled']:,} dialled"
+    connected = f"{number(row['connected_p50_ms'])}, {number(row['connected_p99_ms'])}"
+    return [
+        (f"{what}: utilisation (simulated)", both("utilisation", ".1%")),
+        (f"campaign: abandoned, the cap is {row['cap']:.0%} (simulated)", both("abandonment", ".2%")),
+        ("campaign: dialled for one who answers (simulated)", both("dialled_for_one", ".2f")),
+        ("campaign: answer to agent p50, p99, ms", connected),
+    ]
 
 
 def _seconds(value: float) -> str:

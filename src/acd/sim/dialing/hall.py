@@ -268,9 +268,14 @@ class Hall:
     # -- agents --------------------------------------------------------------------------------------------------------
 
     def _connect(self, now_s: float, agent: int, contact: Contact, answered_s: float) -> None:
-        self.dialler.served(now_s)
-        self.talking[agent] = Busy(self._names[agent], now_s)
         begins_s = now_s + self._connecting()
+        if self.scene.delays is not None and begins_s - answered_s > self.scene.grace_s:
+            # Served all the same, and charged
+            self.day.abandoned += 1
+            self.dialler.abandoned(now_s)
+        else:
+            self.dialler.served(now_s)
+        self.talking[agent] = Busy(self._names[agent], now_s)
         self._with[agent] = (contact, begins_s)
         if self.scene.from_answer:
             ends_s = max(begins_s, answered_s + contact.talk_s)
