@@ -41,15 +41,16 @@ def bars(what: Console | None) -> Progress:
 def verify(since: float | None, until: float | None, finished: bool, limit: int, rules: bool) -> None:
     """Prove that the records keep their rules.
 
-    Every call of the database, every stretch of it, every agent's time: whether they add up to the microsecond and tell
-    the same. It may run beside the service. Exit code 1 if anything is wrong.
+    Every call of the database, every stretch of it, every agent's time, every attempt to call somebody and what counts
+    them: whether they add up to the microsecond and tell the same. It may run beside the service. Exit code 1 if anything
+    is wrong.
     """
+    from acd.records import attempt_rules, violation
     from acd.records.verify import Verifier
-    from acd.records.violation import RULES
 
     given = options()
     if rules:
-        _show_rules(RULES)
+        _show_rules(violation.RULES | attempt_rules.RULES)
         return
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--from must be before --to")
@@ -63,9 +64,9 @@ def verify(since: float | None, until: float | None, finished: bool, limit: int,
                 progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
         verifier = Verifier(database_url(), since=since, until=until, finished=finished, progress=tell)
-        for violation in verifier.violations():
+        for found in verifier.violations():
             if len(shown) < limit:
-                shown.append(violation.as_json())
+                shown.append(found.as_json())
     seen = verifier.seen
     wrong = sum(seen.violations.values())
     if given.json:
@@ -75,6 +76,7 @@ def verify(since: float | None, until: float | None, finished: bool, limit: int,
                 "segments": seen.segments,
                 "agents": seen.agents,
                 "intervals": seen.intervals,
+                "attempts": seen.attempts,
                 "wrong": wrong,
                 "by_rule": dict(sorted(seen.violations.items())),
                 "violations": shown,
@@ -90,7 +92,8 @@ def verify(since: float | None, until: float | None, finished: bool, limit: int,
         if wrong > len(shown):
             emit(console, Text(f"and {wrong - len(shown)} more: raise --limit", style="red"))
         looked = f"{say.counted(seen.calls, 'call')} with {say.counted(seen.segments, 'stretch', 'stretches')}, "
-        looked += f"{say.counted(seen.agents, 'agent')} with {say.counted(seen.intervals, 'interval')}: "
+        looked += f"{say.counted(seen.agents, 'agent')} with {say.counted(seen.intervals, 'interval')}"
+        looked += f", {say.counted(seen.attempts, 'attempt')}: " if seen.attempts else ": "
         verdict = f"{say.counted(wrong, 'violation')} of the rules" if wrong else "all rules hold"
         emit(console, Text(looked + verdict, style="bold red" if wrong else "bold green"))
     if wrong:

@@ -15,11 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from acd.domain.errors import StoreError
-from acd.domain.states import AgentState, CallOutcome
+from acd.domain.outbound import ATTEMPT
+from acd.domain.states import AgentState, CallOutcome, SegmentKind
 from acd.records.agent_rules import AgentCheck
 from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations
+from acd.records.causes import lacks_cause, no_cause
 from acd.records.horizon import Horizon, horizon
 from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns
+from acd.records.verify_attempts import attempts_wrong, ledgers_wrong, unattempted
 from acd.records.violation import Violation
 from acd.records.word_rules import QueuesNamed, word_violations
 from acd.store.beside import reading
@@ -32,9 +35,11 @@ BEFORE_US = 86_400 * SECOND_US
 """So long before a time that is asked for do conversations begin that reach into it."""
 SUCCESSOR_US = 60 * SECOND_US
 """So long after a call that was transferred back to us has its successor come."""
+JOINED_US = 60 * SECOND_US
+"""So long before or after one that was joined to another does the other end."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is looked at (``calls``, ``channels``, ``agents``), how many are done and how many there are."""
+"""Told what is looked at (``calls``, ``channels``, ``agents``, ``attempts``), how many are done and how many there are."""
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Verified:
     segments: int = 0
     agents: int = 0
     intervals: int = 0
+    attempts: int = 0
     violations: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,6 +95,7 @@ class Verifier:
         yield from self._channels(connection)
         yield from self._wraps(connection)
         yield from self._agents(connection, known)
+        yield from self._attempts(connection, known)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -159,6 +166,22 @@ class Verifier:
         for name in of.keys() - seen:
             yield from self._of_call(of[name], (), {}, known)
         yield from self._sources(connection, piece, known)
+        yield from unattempted(connection, {one.channel: one.call for one in piece if ATTEMPT.fullmatch(one.channel)})
+        yield from self._causes(connection, [one for one in piece if lacks_cause(one)])
+
+    def _causes(self, connection: sa.Connection, piece: Sequence[CallRow]) -> Iterator[Violation]:
+        """Of calls without a cause, those that somebody hung up after a conversation of which nothing else was heard."""
+        for call in piece:
+            assert call.ended_at is not None
+            line = sa.select(segments.c.kind).where(segments.c.call == call.call, segments.c.kind != "wrapped")
+            last = connection.execute(line.order_by(segments.c.serial.desc()).limit(1)).scalar()
+            # An agent who joins two calls ends one of them, whose channel goes without a word
+            ended = sa.type_coerce(calls.c.ended_at, Micros)
+            around = ended.between(call.ended_at - JOINED_US, call.ended_at + JOINED_US)
+            early = sa.type_coerce(calls.c.entered_at, Micros) >= call.ended_at - BEFORE_US
+            joined = sa.select(calls.c.call).where(calls.c.outcome == CallOutcome.TRANSFERRED, around, early)
+            if last == SegmentKind.AFTER and connection.execute(joined.limit(1)).first() is None:
+                yield no_cause(call)
 
     def _of_call(
         self, call: CallRow, mine: Sequence[SegmentRow], explained: dict[str, frozenset[str]], known: Horizon
@@ -281,6 +304,15 @@ class Verifier:
             yield from self._agent(connection, name, known)
             self.seen.agents += 1
             self._progress("agents", number, len(names))
+
+    def _attempts(self, connection: sa.Connection, known: Horizon) -> Iterator[Violation]:
+        def tell(done: int) -> None:
+            self.seen.attempts = done
+            self._progress("attempts", done, done)
+
+        yield from attempts_wrong(connection, self._since, self._until, known.calls, tell)
+        if self._whole:
+            yield from ledgers_wrong(connection)
 
     def _agent(self, connection: sa.Connection, name: str, known: Horizon) -> list[Violation]:
         early = None if self._since is None else self._since - BEFORE_US

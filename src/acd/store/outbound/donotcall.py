@@ -116,7 +116,10 @@ def add(connection: sa.Connection, entries: Sequence[Entry], sealed: Sealed) -> 
         for one in some:
             if (one.number, one.scope) in known and _longer(one.until, known[one.number, one.scope]):
                 here = do_not_call.c.number == one.number, do_not_call.c.scope == one.scope
-                connection.execute(sa.update(do_not_call).where(*here).values(until=one.until))
+                before = known[one.number, one.scope]
+                # Who was permitted in between was not dialled wrongly
+                again = {"added_at": one.added_at} if before is not None and before <= one.added_at else {}
+                connection.execute(sa.update(do_not_call).where(*here).values(until=one.until, **again))
                 changed += 1
     return changed
 

@@ -1,0 +1,210 @@
+"""Whether what dialling keeps obeys its rules: attempts with their contacts, calls and do-not-call, and campaigns' ledgers.
+
+Attempts are read in one look, contact by contact; memory holds a piece of them. Which rules there are:
+``attempt_rules.RULES``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from acd.domain.campaigns import AttemptOutcome
+from acd.records.attempt_rules import (
+    BY_A_PERSON,
+    AttemptRow,
+    ContactRow,
+    EntryRow,
+    People,
+    ReachedRow,
+    WindowRow,
+    attempt_violations,
+    contact_violations,
+    ledger_violations,
+    uncalled_violations,
+)
+from acd.records.rows import SECOND_US, Micros
+from acd.records.violation import Violation
+from acd.store.outbound.bulk import pieces
+from acd.store.outbound.donotcall import sha256_of
+from acd.store.outbound.tables import attempts, campaign_ledgers, contacts, do_not_call
+from acd.store.tables import calls, epochs
+
+FETCH = 1000
+AT_ONE_CONTACT = 1000
+"""Attempts at one contact that are compared; no rule of the gate permits as many."""
+_PEOPLE = (*BY_A_PERSON, AttemptOutcome.OPTED_OUT, AttemptOutcome.UNKNOWN)
+
+Progress = Callable[[int], None]
+
+
+def attempts_wrong(
+    connection: sa.Connection, since: int | None, until: int | None, calls_from: int | None, progress: Progress
+) -> Iterator[Violation]:
+    """What is wrong with the attempts committed from ``since`` to before ``until`` (microseconds; None: all) and with their
+    contacts. ``calls_from``: calls from before may have been taken away."""
+    at = sa.type_coerce(attempts.c.committed_at, Micros)
+    limits = [at >= since] if since is not None else []
+    limits += [at < until] if until is not None else []
+    whole = not limits
+    query = sa.select(*_columns(attempts, AttemptRow)).where(*limits)
+    query = query.order_by(attempts.c.contact, attempts.c.committed_at, attempts.c.attempt)
+    with connection.begin():
+        done = 0
+        with connection.execution_options(yield_per=FETCH).execute(query) as rows:
+            stream = (AttemptRow._make(row) for row in rows)
+            for some in _contact_by_contact(stream):
+                yield from _piece(connection, some, whole, calls_from)
+                done += len(some)
+                progress(done)
+        if whole:
+            untried = ~sa.exists().where(attempts.c.contact == contacts.c.contact)
+            lost = sa.select(*_columns(contacts, ContactRow)).where(contacts.c.attempts > 0, untried)
+            with connection.execution_options(yield_per=FETCH).execute(lost.order_by(contacts.c.contact)) as rows:
+                for row in rows:
+                    yield from contact_violations(ContactRow._make(row), [], whole=True)
+
+
+def _contact_by_contact(rows: Iterator[AttemptRow]) -> Iterator[list[AttemptRow]]:
+    """Pieces of some FETCH rows, none of which ends amid a contact."""
+    piece: list[AttemptRow] = []
+    for _, group in groupby(rows, lambda row: row.contact):
+        for count, row in enumerate(group):
+            if count and count % AT_ONE_CONTACT == 0:
+                yield piece
+                piece = []
+            piece.append(row)
+        if len(piece) >= FETCH:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _piece(
+    connection: sa.Connection, made: Sequence[AttemptRow], whole: bool, calls_from: int | None
+) -> Iterator[Violation]:
+    reached = _by(connection, calls, ReachedRow, "call", {row.call for row in made if row.call is not None})
+    known = _by(connection, contacts, ContactRow, "contact", {row.contact for row in made})
+    forms = {form: row.number for row in made for form in _forms(row.number)}
+    entries: defaultdict[str, list[EntryRow]] = defaultdict(list)
+    for some in pieces(list(forms)):
+        query = sa.select(*_columns(do_not_call, EntryRow)).where(do_not_call.c.number.in_(some))
+        for entry in map(EntryRow._make, connection.execute(query)):
+            entries[forms[entry.number]].append(entry)
+    for row in made:
+        gone = calls_from is not None and row.committed_at < calls_from
+        yield from attempt_violations(row, reached.get(row.call), calls_gone=gone)
+        yield from uncalled_violations(row, entries.get(row.number, ()))
+    for contact, group in groupby(made, lambda row: row.contact):
+        mine = list(group)
+        yield from contact_violations(known.get(contact), mine, whole=whole and len(mine) < AT_ONE_CONTACT)
+
+
+def _forms(number: str) -> tuple[str, ...]:
+    """What may stand for a number on do-not-call, as far as that can be told without the key of hashes."""
+    return (number, sha256_of(number)) if number.startswith("+") else (number,)
+
+
+def _by(connection: sa.Connection, table: sa.Table, row: type[Any], key: str, wanted: Iterable[Any]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for some in pieces(list(wanted)):
+        query = sa.select(*_columns(table, row)).where(table.c[key].in_(some))
+        found |= {getattr(one, key): one for one in map(row._make, connection.execute(query))}
+    return found
+
+
+def _columns(table: sa.Table, row: type[NamedTuple]) -> list[sa.ColumnElement[Any]]:
+    names = row._fields
+    times = {name for name in names if name.endswith("_at") or name == "until"}
+    return [sa.type_coerce(table.c[name], Micros).label(name) if name in times else table.c[name] for name in names]
+
+
+# -- calls on channels of attempts -----------------------------------------------------------------------------------
+
+
+def unattempted(connection: sa.Connection, channels: dict[str, str]) -> Iterator[Violation]:
+    """Calls (by channel) on channels that have the form of an attempt, and are none."""
+    known: set[str] = set()
+    for some in pieces(list(channels)):
+        known.update(connection.execute(sa.select(attempts.c.attempt).where(attempts.c.attempt.in_(some))).scalars())
+    for channel in sorted(channels.keys() - known):
+        call = channels[channel]
+        yield Violation("reached", f"call {call} is on the channel of attempt {channel}, which there is not", call)
+
+
+# -- ledgers ---------------------------------------------------------------------------------------------------------
+
+
+def ledgers_wrong(connection: sa.Connection) -> Iterator[Violation]:
+    """Whether the ledgers have counted whom the attempts reached: one look at both."""
+    with connection.begin():
+        people = _people(connection)
+        table = campaign_ledgers
+        windows: defaultdict[str, defaultdict[str, list[WindowRow]]] = defaultdict(lambda: defaultdict(list))
+        query = sa.select(*(table.c[name] for name in WindowRow._fields)).order_by(
+            table.c.campaign, table.c.window, table.c.key
+        )
+        for row in map(WindowRow._make, connection.execute(query)):
+            windows[row.campaign][row.window].append(row)
+    for campaign in sorted(people.keys() | windows.keys()):
+        mine, seen = windows[campaign], people.get(campaign, People())
+        covers = {kind: _covers(kind, [row.key for row in rows], seen) for kind, rows in mine.items()}
+        yield from ledger_violations(campaign, seen, mine, covers)
+
+
+def _people(connection: sa.Connection) -> dict[str, People]:
+    """Whom each campaign has reached."""
+    starts = {row.epoch: row.started_at for row in connection.execute(sa.select(epochs.c.epoch, epochs.c.started_at))}
+    life = sa.func.substr(attempts.c.attempt, 1, 6)
+    answered = sa.or_(attempts.c.outcome != AttemptOutcome.OPTED_OUT, attempts.c.answered_at.is_not(None))
+    counted = sa.or_(sa.and_(attempts.c.outcome.in_(_PEOPLE), answered), attempts.c.ended_at.is_(None))
+    query = sa.select(
+        attempts.c.campaign, life, attempts.c.outcome, sa.func.count(),
+        sa.type_coerce(sa.func.min(attempts.c.committed_at), Micros),
+        sa.type_coerce(sa.func.max(attempts.c.committed_at), Micros),
+    ).where(counted)  # fmt: skip
+    found: defaultdict[str, People] = defaultdict(People)
+    lives: set[str] = set()
+    for campaign, of, outcome, many, first, last in connection.execute(
+        query.group_by(attempts.c.campaign, life, attempts.c.outcome)
+    ):
+        people = found[campaign]
+        lives.add(of)
+        if outcome is None:
+            people.unsure += many
+            continue
+        people.sure += many
+        people.abandoned += many if outcome == AttemptOutcome.ABANDONED else 0
+        people.first = first if people.first is None else min(people.first, first)
+        people.last = last if people.last is None else max(people.last, last)
+    for of in sorted(lives):
+        then = min((at for epoch, at in starts.items() if epoch > int(of)), default=None)
+        if then is None:
+            continue
+        inherited = sa.select(attempts.c.campaign, attempts.c.outcome, sa.func.count()).where(
+            attempts.c.attempt.between(f"{of}00000000", f"{of}99999999"), counted, attempts.c.ended_at >= then
+        )
+        for campaign, outcome, many in connection.execute(inherited.group_by(attempts.c.campaign, attempts.c.outcome)):
+            found[campaign].sure -= many
+            found[campaign].unsure += many
+            found[campaign].abandoned -= many if outcome == AttemptOutcome.ABANDONED else 0
+    return dict(found)
+
+
+def _covers(kind: str, keys: list[int], people: People) -> bool:
+    """Whether windows of a kind go from the first person to the last: rules may have been changed meanwhile. Days are those
+    of a zone that is not known here."""
+    if people.first is None or people.last is None or kind not in ("day", "month"):
+        return False
+    first, last = (datetime.fromtimestamp(at / SECOND_US, UTC) for at in (people.first, people.last))
+    if kind == "month":
+        edges = [at.year * 12 + at.month for at in (first, last)]
+    else:
+        edges = [at.toordinal() for at in (first, last)]
+    return min(keys) <= edges[0] + 1 and max(keys) >= edges[1] - 1

@@ -1,0 +1,3 @@
+"""The rules of dialling, on SQLite."""
+
+from attempt_cases import *  # noqa: F403
