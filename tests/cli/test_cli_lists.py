@@ -261,6 +261,24 @@ def test_a_callback_is_promised_replaced_and_taken_back(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+def test_who_opts_out_to_an_agent_is_called_at_no_number(desk: Desk) -> None:
+    path = desk.file("name,phone,mobile\nAnn,030 1234567,0171 1234567\nBob,030 1234568,\n")
+    desk.acd("list", "import", path, "--list", "spring", "--client", "acme")
+    desk.acd("contact", "callback", "1", "--at", "2h")
+    made = desk.json("contact", "opt-out", "1", "--reason", "never again")
+    numbers = ["+491711234567", "+49301234567"]
+    assert (made["scope"], sorted(made["numbers"]), made["in_flight"]) == ("client:acme", numbers, False)
+    shown = desk.json("contact", "show", "1")
+    assert (shown["state"], shown["callback"], sorted(shown["do_not_call"])) == ("blocked", None, numbers)
+    (entry,) = desk.json("dnc", "check", "0171 1234567", "--client", "acme", code=1)["entries"]
+    assert (entry["reason"], entry["source"]) == ("never again", "contact:1")
+    desk.set_state(2, "in_flight")
+    assert "goes on" in desk.acd("contact", "opt-out", "2").stderr
+    desk.acd("dnc", "check", "030 1234568", "--client", "acme", code=1)
+    desk.acd("contact", "opt-out", "3", code=4)
+    assert [action for action, _ in desk.audit()[2:]] == ["contact_opted_out"] * 2
+
+
 def test_do_not_call_from_a_number_to_none(desk: Desk) -> None:
     desk.acd("dnc", "add", "0171 1234567", "--reason", "asked", "--scope", "client:acme")
     found = desk.json("dnc", "check", "+49 171/1234567", code=1)

@@ -17,7 +17,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import contacts, listed
+from acd.store.outbound import contacts, donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -123,6 +123,45 @@ async def test_an_attempt_of_another_life_s_contact_is_not_recorded(store: Outbo
     assert found is not None
     written = await shelf.take(say.Batch(made=(made("00000200000001", found[0]),)), 2, NOW)
     assert written == say.Written(unclaimed=("00000200000001",))
+
+
+CLIENT = replace(TERMS, campaign=replace(CAMPAIGN, name="acme", client="acme", lists=("b",)))
+
+
+@pytest.mark.parametrize("by", ["key", "agent", "register"])
+async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbound, by: str) -> None:
+    shelf = Shelf(store, sealed)
+    await store.ask(listed.create, "b", "test", NOW, client="acme")
+    # The person of P0 by both numbers in another order, by one of them in another list; a stranger
+    first, second = "+49301230000", "+49309990000"
+    twins = [
+        NewContact([NewNumber(second), NewNumber("+4930777")]),
+        NewContact([NewNumber("+4930888"), NewNumber(first)]),
+    ]
+    await store.ask(contacts.add, "a", [*twins, NewContact([NewNumber("+4930666")])], NOW)
+    await store.ask(contacts.add, "b", [NewContact([NewNumber("+4930555"), NewNumber(first)])], NOW)
+    found = {one.contact.contact: one for one in (await claimed(shelf)).found or ()}
+    assert len(found) == 9
+    assert not any(one.do_not_call for one in found.values())
+    await shelf.take(say.Batch(made=(made("00000100000001", found[1]),)), 1, NOW)
+    if by == "key":
+        said = say.Batch(opt_outs=(say.OptOut(first, "all", "00000100000001", NOW + 1),))
+        await shelf.take(said, 1, NOW + 1)
+    else:
+        source = "contact:1" if by == "agent" else "register.csv"
+        await store.opt_out([donotcall.Entry(first, "all", source, "", NOW + 1, "test")])
+    over = ended("00000100000001", AttemptOutcome.OPTED_OUT, NOW + 2)
+    # Claimed before, committed since
+    batch = tuple(made(f"0000010000000{one}", found[one]) for one in (2, 8, 9))
+    written = await shelf.take(say.Batch(ended=(over,), made=batch), 1, NOW + 2)
+    kept = ("00000100000008",) if by != "register" else ()
+    assert (written.refused, len(written.recorded)) == (kept, 3 - len(kept))
+    # Read since, for another campaign, client and list
+    (other,) = (await claimed(shelf, at=NOW + 3, terms=CLIENT)).found or ()
+    assert other.do_not_call == (("all by the person's other number",) if by != "register" else ())
+    # P0 itself is over, at its other number too
+    state = (await store.contact(1))["state"]
+    assert state == "done"
 
 
 async def test_the_next_life_learns_what_the_killed_one_left(store: Outbound) -> None:

@@ -30,6 +30,7 @@ _TIMES = ("consent_at", "consent_until", "customer_until")
     ("add", "add", "One contact more, on a list that is there."),
     ("edit", "edit", "Change what is known of a contact, or whether it is dialled."),
     ("callback", "callback", "Promise a call, or take the promise back."),
+    ("opt-out", "opt_out", "Who does not want to be called: none of the numbers is dialled any more."),
 )})  # fmt: skip
 @common_options
 def contact() -> None:
@@ -320,3 +321,35 @@ def callback(
         print_json({"contact": contact, "callback": made, "due_at": at, "agent": name, "number": mine})
         return
     click.echo(f"contact {contact} is called at {say.moment(at)} by {say.clean(name) if name else 'whoever serves it'}")
+
+
+@click.command("opt-out")
+@common_options
+@click.argument("contact", type=click.IntRange(1))
+@click.option("--reason", default="opted out", metavar="TEXT", show_default=True, help="What the person said.")
+def opt_out(contact: int, reason: str) -> None:
+    """CONTACT does not want to be called: all its numbers go on the do-not-call list, and it is dialled no more.
+
+    This holds from the next attempt on, in every list: for the client of the contact's list, or for all where that has none.
+    Other people with one of these numbers are not called at it, and not at their other numbers either.
+    """
+    given = options()
+    place, now = Place(), time.time()
+    with place.change() as connection:
+        donotcall.check_seal(connection, place.seal.of)
+        row = contacts.one(connection, contact)
+        client = listed.get(connection, row["list"])["client"]
+        scope = f"client:{client}" if client else donotcall.ALL
+        numbers = [one["number"] for one in row["numbers"]]
+        what = (scope, f"contact:{contact}", say.clean(reason, TEXT_MAX), now, me())
+        donotcall.add(connection, [donotcall.Entry(place.kept(number), *what) for number in numbers], place.seal.of)
+        if row["state"] != State.IN_FLIGHT:
+            contacts.set_state(connection, contact, State.BLOCKED, now)
+        audited(connection, "contact_opted_out", str(contact), {"scope": scope, "numbers": len(numbers)})
+    busy = row["state"] == State.IN_FLIGHT
+    if given.json:
+        print_json({"contact": contact, "scope": scope, "numbers": numbers, "in_flight": busy})
+        return
+    click.echo(f"contact {contact}: {say.counted(len(numbers), 'number')} not to be called for {say.clean(scope)}")
+    if busy:
+        click.echo("acd: it is being dialled now, or talks; that call goes on", err=True)

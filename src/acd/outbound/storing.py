@@ -119,12 +119,13 @@ class Shelf:
         taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents)
         pairs = [(one.contact.contact, one.number) for one in taken]
         histories = await self._store.histories(pairs, 0.0) if pairs else {}
-        numbers = [one.number for one in taken]
-        hits = await self._store.do_not_call(numbers, scopes_of(campaign.name, campaign.client), now_s) if taken else {}
+        people = [(one.number, [own.number for own in one.contact.numbers]) for one in taken]
+        scopes = scopes_of(campaign.name, campaign.client)
+        barred = await self._store.barred(people, scopes, now_s) if taken else []
         calls, short = await self._short_calls(terms, now_s)
         found = tuple(
-            self._ready(one, campaign.name, histories[one.contact.contact, one.number], hits.get(one.number, []), now_s)
-            for one in taken
+            self._ready(one, campaign.name, histories[one.contact.contact, one.number], why, now_s)
+            for one, why in zip(taken, barred, strict=True)
         )
         return say.Claimed(campaign.name, found, len(taken) >= most, calls, short)
 
@@ -141,7 +142,7 @@ class Shelf:
             self._short[name] = (now_s, calls, short)
         return calls, short
 
-    def _ready(self, one: Claimed, campaign: str, history: History, hits: Sequence[Entry], now_s: float) -> say.Ready:
+    def _ready(self, one: Claimed, campaign: str, history: History, barred: tuple[str, ...], now_s: float) -> say.Ready:
         kind, contact = Kind(one.kind.value), one.contact
         segment = contact.list
         due_s = 0.0 if one.due_at is None else one.due_at
@@ -154,7 +155,7 @@ class Shelf:
             tuple(seen.committed_at for seen in history.of_contact),
             self._tried(campaign, contact, [seen for seen in history.of_contact if seen.campaign == campaign]),
             sum(seen.campaign == campaign for seen in history.of_number),
-            tuple(sorted({hit.scope for hit in hits})),
+            barred,
             history.abandoned_at,
             history.served_at,
             one.callback,

@@ -129,7 +129,10 @@ def record(
     lists, places = _held(connection, made, epoch)
     unclaimed = tuple(one.attempt for one in made if (one.contact, one.number) not in places)
     mine = [one for one in made if (one.contact, one.number) in places]
-    refused = _refused(connection, mine, sealed, now)
+    numbers: dict[int, list[str]] = {}
+    for contact, number in places:
+        numbers.setdefault(contact, []).append(number)
+    refused = _refused(connection, mine, numbers, sealed, now)
     if refused:
         ids = [one.contact for one in mine if one.attempt in refused]
         blocked = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
@@ -188,14 +191,21 @@ def _held(
     return lists, {key: place for key, place in places.items() if key[0] not in busy}
 
 
-def _refused(connection: sa.Connection, mine: Sequence[Attempt], sealed: Sealed, now: float) -> list[str]:
+def _refused(
+    connection: sa.Connection,
+    mine: Sequence[Attempt],
+    numbers: Mapping[int, Sequence[str]],
+    sealed: Sealed,
+    now: float,
+) -> list[str]:
     by_scopes: dict[tuple[str, ...], list[Attempt]] = {}
     for one in mine:
         by_scopes.setdefault(donotcall.scopes_of(one.campaign, one.client), []).append(one)
     refused: list[str] = []
     for scopes, some in by_scopes.items():
-        hits = donotcall.look_up(connection, [one.number for one in some], scopes, sealed, now)
-        refused += [one.attempt for one in some if one.number in hits]
+        people = [(one.number, numbers[one.contact]) for one in some]
+        kept = donotcall.barred(connection, people, scopes, sealed, now)
+        refused += [one.attempt for one, why in zip(some, kept, strict=True) if why]
     return refused
 
 

@@ -21,6 +21,8 @@ from acd.store.sealing import PREFIX
 
 ALL = "all"
 SHA256 = "sha256:"
+OPTED_OUT = ("attempt:", "contact:")
+"""What the sources of entries begin with that the person asked for, in a call or of an agent."""
 _COLUMNS = ("number", "scope", "source", "reason", "added_at", "added_by", "until", "seal")
 
 Sealed = Callable[[str], str]
@@ -81,6 +83,30 @@ def look_up(
             if row.until is None or row.until > now:
                 found.setdefault(forms[row.number], []).append(_entry(row))
     return found
+
+
+def barred(
+    connection: sa.Connection,
+    people: Sequence[tuple[str, Sequence[str]]],
+    scopes: Sequence[str],
+    sealed: Sealed,
+    now: float,
+) -> list[tuple[str, ...]]:
+    """What keeps each of these people from being called, empty if nothing does: the number (E.164) that is to be dialled
+    stands on a list, or one of all that the person has does because the person said so."""
+    every = list({number for dialled, own in people for number in (dialled, *own)})
+    found = look_up(connection, every, scopes, sealed, now)
+    kept: list[tuple[str, ...]] = []
+    for dialled, own in people:
+        here = {entry.scope for entry in found.get(dialled, ())}
+        said = {entry.scope for number in own for entry in found.get(number, ()) if is_opt_out(entry)}
+        kept.append((*sorted(here), *sorted(f"{scope} by the person's other number" for scope in said - here)))
+    return kept
+
+
+def is_opt_out(entry: Entry) -> bool:
+    """Whether a person asked for it, who is meant with every number; others list numbers."""
+    return entry.source.startswith(OPTED_OUT)
 
 
 def held(connection: sa.Connection, number: str, sealed: Sealed) -> list[Entry]:

@@ -129,6 +129,12 @@ class Outbound:
         """`donotcall.look_up`."""
         return await self._do(donotcall.look_up, numbers, scopes, self._sealed, now)
 
+    async def barred(
+        self, people: Sequence[tuple[str, Sequence[str]]], scopes: Sequence[str], now: float
+    ) -> list[tuple[str, ...]]:
+        """`donotcall.barred`."""
+        return await self._do(donotcall.barred, people, scopes, self._sealed, now)
+
     async def opt_out(self, entries: Sequence[Entry]) -> int:
         """`donotcall.add`: holds for every attempt that is recorded from now on."""
         return await self._do(donotcall.add, entries, self._sealed)
