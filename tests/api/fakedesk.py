@@ -17,6 +17,7 @@ class FakeDesk:
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.mask = True
+        self.operators: set[int] = set()
         self.rows = rows
         self.entries: list[dict[str, Any]] = []
         self.forgotten: list[str] = []
@@ -26,6 +27,9 @@ class FakeDesk:
             {"revision": "aaaa11112222", "loaded_at": NOW - 900, "who": HOSTILE},
         ]
         self.details: dict[str, Any] = {}
+
+    def is_operator(self, uid: int) -> bool:
+        return uid in self.operators
 
     async def annotate(self, call: str, said: Annotation) -> dict[str, Any]:
         row = next((row for row in self.rows if row["call"] == call), None)

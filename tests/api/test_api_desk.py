@@ -13,7 +13,11 @@ from fakedesk import FakeDesk
 from fakefloor import FakeFloor, FakeRecords
 
 from acd.api import ApiServer, make_app, peer
+from acd.api.desk import MASK_HEADER
+from acd.cli import client
 from acd.domain.annotations import NOTES_MAX
+
+OTHER_UID = 4_000_001
 
 
 class OTHER:
@@ -23,7 +27,7 @@ class OTHER:
 
     @staticmethod
     def unpack(data: bytes) -> tuple[int, int, int]:
-        return (1, 4_000_001, 1)
+        return (1, OTHER_UID, 1)
 
 
 ME = f"user:{getpass.getuser()}"
@@ -205,9 +209,22 @@ async def test_numbers_are_masked_for_others(
     assert live["calls"][0]["attributes"] == {"number": "+493•••3000", "tier": "gold"}
     _, agents = await get(http, "/v1/agents/anna")
     assert agents["number"] == "1001"
-    desk.mask = False
+    desk.operators = {OTHER_UID}
     _, answer = await get(http, "/v1/calls/r1")
     assert answer["call"]["caller_number"] == "+4930123456"
+    desk.operators, desk.mask = {OTHER_UID + 1}, False
+    _, answer = await get(http, "/v1/calls/r1")
+    assert answer["call"]["caller_number"] == "+4930123456"
+
+
+async def test_whoever_asks_for_it_gets_numbers_masked(http: aiohttp.ClientSession, desk: FakeDesk) -> None:
+    assert client.MASK_HEADER == MASK_HEADER
+    for desk.mask in (True, False):
+        async with http.get("/v1/calls/r1", headers={MASK_HEADER: "1"}) as response:
+            answer = await response.json()
+        assert answer["call"]["caller_number"] == "+493•••3456"
+    async with http.get("/v1/calls/r1", headers={MASK_HEADER: "0"}) as response:
+        assert (await response.json())["call"]["caller_number"] == "+4930123456"
 
 
 async def test_the_service_s_own_user_sees_all(http: aiohttp.ClientSession) -> None:

@@ -26,6 +26,8 @@ DETAIL: web.RequestKey[dict[str, Any]] = web.RequestKey("audit_detail", dict)
 UNCHANGED: web.RequestKey[bool] = web.RequestKey("audit_unchanged", bool)
 """Set by a handler that has changed nothing, or has itself made the entry."""
 
+MASK_HEADER = "Acd-Mask-Numbers"
+
 _CHANGES = re.compile(r"/v1/([a-z]+?)s?(?:/\{[a-z]+\})?/([a-z_-]+)")
 
 
@@ -33,7 +35,10 @@ class DeskPort(Protocol):
     """What the routes here ask of the running service."""
 
     mask: bool
-    """Whether users other than the service's own see callers' numbers masked."""
+    """Whether users other than the service's own, and operators, see callers' numbers masked."""
+
+    def is_operator(self, uid: int) -> bool:
+        """Whether a user of this machine sees callers' numbers though others do not."""
 
     async def annotate(self, call: str, said: Annotation) -> dict[str, Any]:
         """Say something of a call that is under way or over: ``{"call", "disposition", "notes", "tags"}`` as they are
@@ -206,15 +211,24 @@ def audit_middleware(desk: DeskPort) -> Any:
     return middleware
 
 
+def _is_kept(desk: DeskPort, request: web.Request) -> bool:
+    """Whether numbers are kept from whoever asks."""
+    peer = peer_of(request)
+    return desk.mask and not peer.is_owner and (peer.uid is None or not desk.is_operator(peer.uid))
+
+
 def mask_middleware(desk: DeskPort) -> Any:
-    """A middleware that masks callers' numbers for all but the service's own user."""
+    """A middleware that masks callers' numbers for all but the service's own user and operators, and for them if they ask
+    for it by ``MASK_HEADER: 1``."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Any) -> web.StreamResponse:
         response: web.StreamResponse = await handler(request)
-        if not desk.mask or not isinstance(response, web.Response) or response.content_type != "application/json":
+        if not isinstance(response, web.Response) or response.content_type != "application/json":
             return response
-        if not request.path.startswith("/v1") or peer_of(request).is_owner:
+        if not request.path.startswith("/v1") or not (
+            request.headers.get(MASK_HEADER) == "1" or _is_kept(desk, request)
+        ):
             return response
         text = response.text
         if text is None:

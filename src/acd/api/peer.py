@@ -16,10 +16,11 @@ _UCRED = struct.Struct("3i")
 @dataclass(frozen=True, slots=True)
 class Peer:
     """``who`` as the audit log writes it. ``is_owner``: the service's own user, or root; nobody else is, nor is anybody who
-    does not come by the Unix socket."""
+    does not come by the Unix socket: ``uid`` is None then."""
 
     who: str
     is_owner: bool
+    uid: int | None = None
 
 
 NOBODY = Peer("unknown", False)
@@ -37,7 +38,7 @@ def peer_of(request: web.Request) -> Peer:
             _, uid, _ = _UCRED.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     except (OSError, struct.error):
         return NOBODY
-    return Peer(name_of(uid), uid in (0, os.getuid()))
+    return Peer(name_of(uid), uid in (0, os.getuid()), uid)
 
 
 def name_of(uid: int) -> str:

@@ -15,7 +15,7 @@ from acd.cli import text as say
 from acd.cli.annotate import COMMANDS, said_of
 from acd.cli.client import connect, segment
 from acd.cli.console import OUTCOME_STYLES, cell, emit, emit_table, make_console, make_table
-from acd.cli.context import common_options, options, print_json
+from acd.cli.context import common_options, mask_option, options, print_json
 from acd.cli.explain import explained
 from acd.cli.timeline import still_waits, timeline
 from acd.domain.states import CallOutcome
@@ -53,6 +53,7 @@ def call() -> None:
 
 @call.command("list")
 @common_options
+@mask_option
 @click.option("--live", is_flag=True, help="The calls on the floor now.")
 @click.option("--since", type=Moment(), help="From this time on: 1h (ago), 14:05, 2026-11-21.")
 @click.option("--until", type=Moment(), help="Up to this time.")
@@ -135,6 +136,7 @@ def heading(body: dict[str, Any]) -> Text:
 
 @call.command()
 @common_options
+@mask_option
 @click.argument("ident", metavar="ID")
 def show(ident: str) -> None:
     """One call: how it went, stretch by stretch."""
@@ -151,6 +153,7 @@ def show(ident: str) -> None:
 
 @call.command()
 @common_options
+@mask_option
 @click.argument("ident", metavar="ID")
 def explain(ident: str) -> None:
     """Why a call went where it went: every decision, who was considered, and why not the others."""

@@ -20,6 +20,8 @@ from acd.domain.errors import AcdError, RefusedError, UnknownNameError
 
 TIMEOUT_S = 40.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+MASK_HEADER = "Acd-Mask-Numbers"
+"""By which the service is asked to mask callers' numbers, also from who may see them."""
 
 
 class ServiceError(AcdError):
@@ -66,10 +68,12 @@ def segment(name: str) -> str:
 
 
 class Client:
-    """Requests to the service at ``path``; one connection, reopened when it was lost. Use it in ``with``."""
+    """Requests to the service at ``path``; one connection, reopened when it was lost. Use it in ``with``. ``mask``: callers'
+    numbers are wanted masked."""
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S, mask: bool = False) -> None:
         self._path = path
+        self._always = {MASK_HEADER: "1"} if mask else {}
         self._connection = _UnixConnection(path, timeout_s)
 
     def __enter__(self) -> Client:
@@ -92,7 +96,7 @@ class Client:
         return self._ask("POST", path, json.dumps(body).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = self._always | ({"Content-Type": "application/json"} if body is not None else {})
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
@@ -151,4 +155,4 @@ class Client:
 
 def connect(given: Options, *, timeout_s: float = TIMEOUT_S) -> Client:
     """A client for the service these options mean."""
-    return Client(socket_path(given), timeout_s=timeout_s)
+    return Client(socket_path(given), timeout_s=timeout_s, mask=given.mask_numbers)

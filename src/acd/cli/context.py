@@ -33,6 +33,7 @@ class Options:
     socket: Path | None = None
     json: bool = False
     no_color: bool = False
+    mask_numbers: bool = False
 
 
 class NotRunningError(AcdError):
@@ -111,6 +112,13 @@ def common_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+def mask_option(command: Command) -> Command:
+    """``--mask-numbers`` for a command that asks the service, which then masks them."""
+    text = "Callers' numbers as +49171•••4567, and no names nor notes."
+    asked: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": _store}
+    return click.option("--mask-numbers", help=text, **asked)(command)
 
 
 def print_json(value: Any) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from acd.cli.masking import is_member
 from acd.cli.revisiondetail import detail_of
 from acd.domain.annotations import Annotation, changed_tags, checked_disposition, joined_notes
 from acd.domain.definition import FloorDefinition
@@ -56,12 +57,25 @@ class Tickets:
 class Desk:
     """Implements ``api.DeskPort`` for a running service."""
 
-    def __init__(self, engine: Engine, store: Store, seal: Seal, *, journal: Journal | None, mask: bool) -> None:
-        self.mask = mask
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        seal: Seal,
+        *,
+        journal: Journal | None,
+        mask: bool,
+        operators: str | None = None,
+    ) -> None:
+        self.mask, self._operators = mask, operators
         self._engine, self._store, self._seal, self._journal = engine, store, seal, journal
         self._tickets = Tickets(store)
         self._one_at_a_time = asyncio.Lock()
         self._noting: set[asyncio.Task[None]] = set()
+
+    def is_operator(self, uid: int) -> bool:
+        """``DeskPort.is_operator``."""
+        return is_member(uid, self._operators)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 

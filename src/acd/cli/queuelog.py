@@ -14,6 +14,8 @@ import click
 
 from acd.cli.call import Moment
 from acd.cli.context import Failure, common_options, options, print_json
+from acd.cli.masking import HELP as MASK_HELP
+from acd.cli.masking import masks
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import AcdError
 
@@ -50,6 +52,7 @@ def queue_log() -> None:
     help="How agents are called: {agent}, {number} and {phone} stand for what floor.yaml says.",
 )  # fmt: skip
 @click.option("--group", is_flag=True, help="Let the file's group read it (0640); else its owner alone may (0600).")
+@click.option("--mask-numbers/--no-mask-numbers", default=None, help=MASK_HELP)
 @click.option("--url", help="Of this database instead of the configured one.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export(
@@ -59,6 +62,7 @@ def export(
     interval: float,
     member: str,
     group: bool,
+    mask_numbers: bool | None,
     url: str | None,
     file: Path,
 ) -> None:
@@ -81,14 +85,15 @@ def export(
         raise click.UsageError("--from must be before --to")
     mode = 0o640 if group else 0o600
     members = _members(member)
+    mask = masks(mask_numbers, without=url is not None)
     source = Source(url or _url())
     try:
         if follow:
-            _follow(source, members, file, since, interval, mode)
+            _follow(source, members, file, since, interval, mode, mask=mask)
             return
         assert since is not None
         # A log of up to 14:00 does not begin with what happens then
-        log = Log(source, members, since - 1e-6)
+        log = Log(source, members, since - 1e-6, mask=mask)
         end = time.time() if until is None else min(until - 1e-6, time.time())
         count = _write(itertools.chain.from_iterable(lines for lines, _ in log.pieces(end)), file, mode)
     finally:
@@ -174,7 +179,9 @@ def _print(lines: Iterator[Any]) -> int:
     return count
 
 
-def _follow(source: Source, members: Members, file: Path, since: float | None, interval: float, mode: int) -> None:
+def _follow(
+    source: Source, members: Members, file: Path, since: float | None, interval: float, mode: int, *, mask: bool
+) -> None:
     from acd.queuelog.export import Log
     from acd.queuelog.target import LogFile
 
@@ -183,7 +190,7 @@ def _follow(source: Source, members: Members, file: Path, since: float | None, i
     begin = time.time() if begin is None else begin
     if target is not None and target.upto is None:
         target.begin(begin)
-    log = Log(source, members, begin)
+    log = Log(source, members, begin, mask=mask)
     for piece, upto in log.caught_up():
         _put(piece, upto, target)
     try:

@@ -21,6 +21,7 @@ import click
 from acd.cli import text as say
 from acd.cli.console import cell, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
+from acd.cli.masking import mask_parameter, masks
 from acd.domain.errors import ConfigurationError, ReportError
 from acd.reports import catalogue
 from acd.reports.ask import SERVICE_LEVEL_S, SHORT_S, WITHIN_DAYS, Ask, Filters, nearest
@@ -194,6 +195,7 @@ def _parameters(definition: Definition) -> list[click.Parameter]:
             ["-o", "--output"], type=click.Path(path_type=Path, dir_okay=True, allow_dash=True), metavar="FILE",
             help="Write a file (0600) instead of the screen.",
         ),
+        mask_parameter(),
         click.Option(["--url"], help="Of this database instead of the configured one."),
     ]  # fmt: skip
 
@@ -236,6 +238,7 @@ def _run(
     kind: str | None,
     output: Path | None,
     url: str | None,
+    mask_numbers: bool | None = None,
     by: str | None = None,
     columns: tuple[str, ...] = (),
     threshold: tuple[str, ...] = (),
@@ -244,6 +247,7 @@ def _run(
     **filters: tuple[str, ...],
 ) -> None:
     from acd.reports.database import open_database
+    from acd.reports.masking import masked
     from acd.reports.moments import find_zone, machine_zone, period
     from acd.reports.names import check_names
 
@@ -266,11 +270,13 @@ def _run(
         within_days=within,
     )
     catalogue.checked(definition, ask.by, ask.columns)
+    mask = masks(mask_numbers, without=url is not None)
     with open_database(url or _configured()) as database:
         check_names(database, ask.filters, floor.names)
         judged = [queue for queue, equals, _ in (text.rpartition("=") for text in threshold) if equals]
         check_names(database, Filters(queue=tuple(judged)), floor.names)
-        _write(catalogue.make(database, definition, ask), shape, output)
+        made = catalogue.make(database, definition, ask)
+        _write(masked(made) if mask else made, shape, output)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -143,7 +143,9 @@ class Service:
         engine = Engine(floor, store, executors, on_overflow=self._resync_all, journal=journal)
         self.engine = engine
         self._closers.append(engine.close)
-        self._desk = Desk(engine, store, seal, journal=journal, mask=settings.records.mask)
+        self._desk = Desk(
+            *(engine, store, seal), journal=journal, mask=settings.records.mask, operators=settings.records.operators
+        )
         self._closers.append(self._desk.close)
         self.file = FloorFile(settings.floor.file, engine, self._follow, self._desk.loaded)
         engine.submit(MemoryRestored(system_clock().utc, memory.agents, memory.calls, memory.wraps, memory.callers))

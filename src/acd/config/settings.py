@@ -192,11 +192,13 @@ Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class RecordsTable(_Table):
-    """``[records]``: how callers' numbers are kept and shown, and where sound is. ``country_code`` and ``national_prefix``:
+    """``[records]``: how callers' numbers are kept and shown, and where sound is. ``operators``: the group of this machine
+    whose members see numbers that ``mask`` keeps from others. ``country_code`` and ``national_prefix``:
     how numbers are written here, so that ``0171...`` and ``+49171...`` are one."""
 
     numbers: Literal["plain", "hashed"] = "plain"
     mask: bool = True
+    operators: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$")] | None = None
     country_code: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,3})?$")] = ""
     national_prefix: Annotated[str, Field(pattern=r"^[0-9]{0,3}$")] = "0"
     recordings: FilePath | None = None

@@ -54,11 +54,11 @@ class Members:
 
 class Log:
     """The log behind ``since``, which has been written up to there. ``pieces`` advance it over a time that is over,
-    ``new`` by what the database has got meanwhile."""
+    ``new`` by what the database has got meanwhile. ``mask``: callers' numbers are masked."""
 
-    def __init__(self, source: Source, members: Members, since: float) -> None:
+    def __init__(self, source: Source, members: Members, since: float, *, mask: bool = False) -> None:
         self._source, self._members = source, members
-        self._sweep = Sweep(members.of)
+        self._sweep = Sweep(members.of, mask=mask)
         self._stories: dict[str, Story] = {}
         self._done: dict[str, float] = {}
         self._agents: dict[str, Presence] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from acd.domain.definition import Cause
+from acd.domain.numbers import mask_number, masked_text
 from acd.domain.states import CallOutcome
 from acd.queuelog.lines import NONE, Line
 from acd.queuelog.people import MemberOf
@@ -35,12 +36,15 @@ class _Stay:
 
 
 class Sweep:
-    """Takes moments and finished lines in any order, gives lines in that of time up to a moment that is told."""
+    """Takes moments and finished lines in any order, gives lines in that of time up to a moment that is told. ``mask``:
+    callers' numbers are masked, and what could be one in where calls went."""
 
-    def __init__(self, member_of: MemberOf) -> None:
+    def __init__(self, member_of: MemberOf, *, mask: bool = False) -> None:
         self._member_of = member_of
+        self._number = mask_number if mask else str
+        self._said = masked_text if mask else str
         self._due: list[tuple[float, int, Moment | Line]] = []
-        self._number = count()
+        self._order = count()
         self._lines: dict[str, list[_Rank]] = {}
         self._stays: dict[str, _Stay] = {}
         self.newest = 0.0
@@ -49,7 +53,7 @@ class Sweep:
     def put(self, what: Moment | Line) -> None:
         """Something that happened."""
         self.newest = max(self.newest, what.at)
-        heapq.heappush(self._due, (what.at, next(self._number), what))
+        heapq.heappush(self._due, (what.at, next(self._order), what))
 
     def until(self, at: float) -> Iterator[Line]:
         """What happened up to ``at``, that moment included."""
@@ -94,21 +98,22 @@ class Sweep:
         place = bisect_left(line, rank)
         insort(line, rank)
         stay = self._stays[call.call] = _Stay(moment.queue, moment.at, rank, place + 1)
-        yield self._line(moment, stay, "ENTERQUEUE", ("", call.number, stay.position))
+        yield self._line(moment, stay, "ENTERQUEUE", ("", self._number(call.number), stay.position))
         if moment.first and call.did:
             yield self._line(moment, stay, "DID", (call.did,))
 
     def _talked(self, moment: Talked, stay: _Stay) -> Line:
         figures = (stay.held_s, max(int(moment.at) - int(stay.talks_from), 0), stay.position)
+        target = self._said(moment.target)
         if moment.how == "blind":
-            exten, context = moment.target, ""
-            if "@" in moment.target:
-                exten, _, context = moment.target.partition("@")
-            elif "," in moment.target:
-                context, exten = moment.target.split(",")[:2]
+            exten, context = target, ""
+            if "@" in target:
+                exten, _, context = target.partition("@")
+            elif "," in target:
+                context, exten = target.split(",")[:2]
             return self._line(moment, stay, "BLINDTRANSFER", (exten, context, *figures), moment.agent)
         if moment.how == "attended":
-            return self._line(moment, stay, "ATTENDEDTRANSFER", ("BRIDGE", moment.target, *figures), moment.agent)
+            return self._line(moment, stay, "ATTENDEDTRANSFER", ("BRIDGE", target, *figures), moment.agent)
         return self._line(moment, stay, f"COMPLETE{moment.how.upper()}", figures, moment.agent)
 
     def _ended(self, moment: Ended, stay: _Stay) -> Line:
