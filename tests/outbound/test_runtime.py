@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from acd.dialer.gate import Terms
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
 from acd.domain.definition import FloorDefinition
@@ -54,9 +55,10 @@ def definition(**changes: Any) -> FloorDefinition:
 
 
 class BrittleShelf(Shelf):
-    """Fails while ``away``; ``lies``: does what it is told and says that it failed."""
+    """Fails while ``away``; ``lies``: does what it is told and says that it failed; ``lost``: so do claims, with these."""
 
     away = lies = False
+    lost: tuple[BaseException, ...] = ()
     tried = 0
     hold: asyncio.Event | None = None
 
@@ -69,6 +71,13 @@ class BrittleShelf(Shelf):
             await self.hold.wait()
         if self.lies:
             raise StoreError("nobody knows")
+        return found
+
+    async def claim(self, wish: say.Claim, terms: Terms, epoch: int, now_s: float) -> say.Claimed:
+        found = await super().claim(wish, terms, epoch, now_s)
+        if self.lost:
+            error, *self.lost = self.lost  # type: ignore[assignment]
+            raise error
         return found
 
     async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
@@ -176,6 +185,20 @@ async def test_what_may_not_have_become_durable_is_never_dialled(stand: Stand, l
     assert len(doubtful) == (3 if lies else 0)
     assert {outcome for _, outcome in doubtful} <= {"failed"}
     assert not {attempt for attempt, _ in doubtful} & {command.attempt for command in stand.sent}
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("a defect")])
+async def test_contacts_of_a_claim_whose_answer_is_lost_are_claimed_again(stand: Stand, error: Exception) -> None:
+    await stand.up()
+    stand.shelf.lost = (error, error)
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    dialled = stand.rows("SELECT contact FROM attempts ORDER BY contact")
+    # The first of the list, whom the lost claims had taken
+    assert dialled == [(1,), (2,), (3,)]
+    held = stand.rows("SELECT contact FROM contacts WHERE state = 'in_flight'")
+    assert {contact for (contact,) in held} <= stand.dialling.core.held()
+    assert ("outbound_defect" in stand.alarms) == isinstance(error, RuntimeError)
 
 
 async def test_holidays_are_worked_out_beside_the_loop_and_before_anybody_is_dialled(

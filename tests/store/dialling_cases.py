@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 from storekit import Database
 
 from acd.dialer.gate import Terms
@@ -17,7 +18,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import contacts, donotcall, listed
+from acd.store.outbound import attempts, contacts, donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -162,6 +163,29 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     # P0 itself is over, at its other number too
     state = (await store.contact(1))["state"]
     assert state == "done"
+
+
+async def test_a_claim_that_fails_half_way_has_claimed_nobody(store: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise SQLAlchemyError("slow")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attempts, "histories", fails)
+        with pytest.raises(StoreError, match="slow"):
+            await claimed(Shelf(store, sealed))
+    assert len((await claimed(Shelf(store, sealed), epoch=2)).found or ()) == 6
+
+
+async def test_what_was_claimed_and_never_heard_of_is_given_back(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    await shelf.take(say.Batch(made=(made("00000100000001", found[0]),)), 1, NOW)
+    assert await shelf.give_back(2, ()) == 0
+    assert await shelf.give_back(1, {found[1].contact.contact}) == 4
+    again = (await claimed(shelf)).found
+    assert again is not None
+    assert [one.contact for one in again] == [one.contact for one in found[2:]]
 
 
 async def test_the_next_life_learns_what_the_killed_one_left(store: Outbound) -> None:

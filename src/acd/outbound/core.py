@@ -31,7 +31,7 @@ from acd.outbound import words as say
 from acd.outbound.aloft import Aloft
 from acd.outbound.blending import Blending
 from acd.outbound.flight import SETTLE_S, Flight, Phase
-from acd.outbound.runner import READY_AGE_S, Chosen, Runner
+from acd.outbound.runner import FAILED_S, READY_AGE_S, Chosen, Runner
 from acd.outbound.sharing import Sharing
 from acd.outbound.trunks import Pressure, TrunkUse
 
@@ -164,6 +164,11 @@ class Dialler(Aloft):
             self.runners[name].learnt = False
         return found
 
+    def held(self) -> set[int]:
+        """Contacts that this life knows it has claimed."""
+        found = {flight.contact_id for flight in self.flights.values()}
+        return found.union(*(runner.held() for runner in self.runners.values()))
+
     def held_up(self, now: Instant) -> tuple[str, str] | None:
         """Why nothing at all is dialled now: a word and a sentence."""
         if not self.database_up:
@@ -255,12 +260,13 @@ class Dialler(Aloft):
 
     def _claimed(self, event: say.Claimed, now: Instant) -> None:
         runner = self.runners.get(event.campaign)
+        if runner is not None:
+            runner.claiming = False
         if event.found is None:
             self.database_up = False
             if runner is not None:
-                runner.claiming = False
-            return
-        if runner is None:
+                runner.claim_mono = now.mono + FAILED_S
+        if runner is None or event.found is None:
             return
         for one in event.found:
             if one.latest_s is not None:

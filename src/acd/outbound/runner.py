@@ -38,6 +38,8 @@ READY_AGE_S: Final = 60.0
 CLAIM_EVERY_S: Final = 0.5
 EMPTY_S: Final = 5.0
 """How soon to ask again when nothing was due."""
+FAILED_S: Final = 1.0
+"""How soon when the store could not be asked."""
 REFUSED_IN_A_ROW: Final = 100
 """When so many contacts on end may not be called now, the rest of the list is not gone through."""
 SHUT_S: Final = 60.0
@@ -194,7 +196,6 @@ class Runner:
 
     def take_in(self, found: tuple[Ready, ...], more: bool, now: Instant) -> None:
         """What was claimed. What does not fit any more is given back."""
-        self.claiming = False
         self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
         if self.state is not CampaignState.RUNNING or self.removed:
             self._releases += [(one.contact.contact, None) for one in found]
@@ -234,6 +235,10 @@ class Runner:
         found = self._releases, self._blocks
         self._releases, self._blocks = [], []
         return found
+
+    def held(self) -> set[int]:
+        """Contacts claimed for it and not dialled: ready, or about to be given back or up."""
+        return {*self.ready, *(one for one, _ in self._releases), *(one for one, _ in self._blocks)}
 
     def put_back(self, releases: list[tuple[int, float | None]], blocks: list[tuple[int, bool]]) -> None:
         """Say those again."""

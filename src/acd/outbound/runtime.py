@@ -73,6 +73,11 @@ class Dialling:
         """what earlier lives left is known; before that nothing is handled"""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
+        self._claims: set[asyncio.Task[Any]] = set()
+        self._may_claim = asyncio.Event()
+        self._may_claim.set()
+        self._doubtful = False
+        """contacts may stand as claimed of which nobody here knows"""
         self._timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
         self._due = self._looked = 0.0
@@ -254,6 +259,7 @@ class Dialling:
         except Exception:
             # A defect of ours must not end the service, nor anybody's call
             self.core.counters["events_failed"] += 1
+            self._doubtful = self._doubtful or isinstance(event, say.Claimed)
             log.exception("the dialler could not handle %r", event)
             self._alarm("outbound_defect", f"{type(event).__name__} could not be handled; see the log")
             return
@@ -270,6 +276,9 @@ class Dialling:
 
     def _write(self) -> None:
         if self._writing is not None or self._closed:
+            return
+        if self._doubtful:
+            self._writing = self._spawn(self._come_back(), "outbound-wait")
             return
         batch = self.core.batch(self._clock())
         if batch is not None:
@@ -298,6 +307,8 @@ class Dialling:
         while not self._closed:
             await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
+            if self._doubtful and not await self._gave_back():
+                continue
             batch = self.core.batch(self._clock()) or say.Batch()
             try:
                 found = await self._shelf.take(batch, self._epoch, self._clock().utc)
@@ -307,18 +318,43 @@ class Dialling:
             self._handle(found)
             return
 
-    async def _claim(self, action: say.Claim) -> None:
-        terms = self.core.runners[action.campaign].terms
+    async def _gave_back(self) -> bool:
+        """Give back contacts that stand as claimed and that nobody here knows of; whether that was possible. Nothing is
+        claimed meanwhile."""
+        self._may_claim.clear()
         try:
+            if self._claims:
+                await asyncio.wait(self._claims)
+            self._drain_inbox()
+            count = await self._shelf.give_back(self._epoch, self.core.held())
+        except StoreError:
+            return False
+        finally:
+            self._may_claim.set()
+        self._doubtful = False
+        if count:
+            log.warning("%d contacts were claimed and not heard of; they were given back", count)
+        return True
+
+    async def _claim(self, action: say.Claim) -> None:
+        await self._may_claim.wait()
+        task = asyncio.current_task()
+        assert task is not None
+        self._claims.add(task)
+        found = say.Claimed(action.campaign, None)
+        try:
+            terms = self.core.runners[action.campaign].terms
             found = await self._shelf.claim(action, terms, self._epoch, self._clock().utc)
+            await self._prepare_days(found)
         except StoreError as error:
             log.warning("no contacts for campaign %s: %s", action.campaign, error)
-            self._put(say.Claimed(action.campaign, None))
-            if self._writing is None and not self._closed:
-                self._writing = self._spawn(self._come_back(), "outbound-wait")
-            return
-        await self._prepare_days(found)
-        self._put(found)
+        finally:
+            self._claims.discard(task)
+            self._doubtful = self._doubtful or found.found is None
+            if not self._closed:
+                self._drain_inbox()
+                self._handle(found)
+                self._wake()
 
     async def _prepare_days(self, claimed: say.Claimed) -> None:
         """Have the holidays of the places where these are worked out beside the loop, which the gate would keep waiting."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -116,18 +116,16 @@ class Shelf:
         campaign = terms.campaign
         wanted = {StoredKind(kind.value): count for kind, count in wish.wanted.items()}
         most = max(wanted.values(), default=0)
-        taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents)
-        pairs = [(one.contact.contact, one.number) for one in taken]
-        histories = await self._store.histories(pairs, 0.0) if pairs else {}
-        people = [(one.number, [own.number for own in one.contact.numbers]) for one in taken]
         scopes = scopes_of(campaign.name, campaign.client)
-        barred = await self._store.barred(people, scopes, now_s) if taken else []
+        # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
         calls, short = await self._short_calls(terms, now_s)
-        found = tuple(
-            self._ready(one, campaign.name, histories[one.contact.contact, one.number], why, now_s)
-            for one, why in zip(taken, barred, strict=True)
-        )
+        taken = await self._store.claim_known(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
+        found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
         return say.Claimed(campaign.name, found, len(taken) >= most, calls, short)
+
+    async def give_back(self, epoch: int, held: Collection[int]) -> int:
+        """Give back contacts claimed by this life that are none of ``held``; how many."""
+        return await self._store.give_back(epoch, held)
 
     async def _short_calls(self, terms: Terms, now_s: float) -> tuple[int, int]:
         rule = terms.rules.short_calls

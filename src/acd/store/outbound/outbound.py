@@ -6,7 +6,7 @@ away nobody is dialled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.campaigns import Standing, Window
 from acd.store.outbound.contacts import NewContact, State
 from acd.store.outbound.donotcall import Entry, Sealed
-from acd.store.outbound.turn import Open, Turn
+from acd.store.outbound.turn import Known, Open, Turn
 from acd.store.outbound.work import Claimed, Kind
 
 _P = ParamSpec("_P")
@@ -68,6 +68,23 @@ class Outbound:
     ) -> list[Claimed]:
         """`work.claim`."""
         return await self._do(work.claim, lists, wanted, now, epoch, agents=agents)
+
+    async def claim_known(
+        self,
+        lists: Sequence[str],
+        wanted: Mapping[Kind, int],
+        now: float,
+        epoch: int,
+        *,
+        agents: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+    ) -> list[Known]:
+        """`turn.claim`: all of it or nothing."""
+        return await self._do(turn.claim, lists, wanted, now, epoch, self._sealed, agents=agents, scopes=scopes)
+
+    async def give_back(self, epoch: int, held: Collection[int]) -> int:
+        """`work.give_back`."""
+        return await self._do(work.give_back, epoch, held)
 
     async def release(self, ids: Sequence[int], epoch: int, due_at: float | None = None) -> int:
         """`work.release`."""

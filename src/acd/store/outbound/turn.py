@@ -1,5 +1,6 @@
 """One turn of the service's dialling as one transaction: what was learnt, what attempts came to, contacts given back, and
-the attempts that are dialled next. Functions within the caller's transaction."""
+the attempts that are dialled next; and contacts claimed with all that is to be known of them. Functions within the caller's
+transaction."""
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ import sqlalchemy as sa
 
 from acd.store.outbound import attempts as of
 from acd.store.outbound import contacts, donotcall, work
-from acd.store.outbound.attempts import Attempt, Recorded, Settled
+from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.bulk import pieces, seconds_between
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import State
 from acd.store.outbound.donotcall import Entry, Sealed
 from acd.store.outbound.tables import attempts
+from acd.store.outbound.work import Claimed, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,38 @@ def take(
     for campaign, windows in turn.ledgers.items():
         save_ledger(connection, campaign, windows, now)
     return recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A contact that was claimed, with what is known of it and of the number to be dialled. ``barred``: what keeps it from
+    being called."""
+
+    claimed: Claimed
+    history: History
+    barred: tuple[str, ...]
+
+
+def claim(
+    connection: sa.Connection,
+    lists: Sequence[str],
+    wanted: Mapping[Kind, int],
+    now: float,
+    epoch: int,
+    sealed: Sealed,
+    *,
+    agents: Sequence[str] = (),
+    scopes: Sequence[str] = (),
+) -> list[Known]:
+    """`work.claim` with what the gate asks of each contact: nobody is claimed of whom that cannot be read. ``scopes``: of
+    do-not-call."""
+    taken = work.claim(connection, lists, wanted, now, epoch, agents=agents)
+    if not taken:
+        return []
+    histories = of.histories(connection, [(one.contact.contact, one.number) for one in taken], 0.0, sealed)
+    people = [(one.number, [own.number for own in one.contact.numbers]) for one in taken]
+    barred = donotcall.barred(connection, people, scopes, sealed, now)
+    return [Known(one, histories[one.contact.contact, one.number], why) for one, why in zip(taken, barred, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

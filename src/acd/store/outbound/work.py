@@ -8,7 +8,7 @@ attempt for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -183,6 +183,13 @@ def recover(connection: sa.Connection, epoch: int) -> int:
     """Give back what lives other than ``epoch`` claimed and never committed an attempt for. How many."""
     theirs = sa.text(IS_IN_FLIGHT), contacts.c.claimed_epoch != epoch, ~_has_attempt()
     return connection.execute(sa.update(contacts).where(*theirs).values(_back(None))).rowcount
+
+
+def give_back(connection: sa.Connection, epoch: int, held: Collection[int]) -> int:
+    """Give back what ``epoch`` claimed and knows nothing of, the answer to a claim having been lost: all but ``held`` and
+    those with an attempt open. How many."""
+    query = sa.select(contacts.c.contact).where(sa.text(IS_IN_FLIGHT), contacts.c.claimed_epoch == epoch)
+    return release(connection, [one for one in connection.execute(query).scalars() if one not in held], epoch)
 
 
 def _has_attempt() -> sa.ColumnElement[bool]:
