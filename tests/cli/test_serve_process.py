@@ -36,7 +36,7 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         (folder / "state").mkdir(mode=0o700)
         self.floor.write_text(FLOOR)
-        ami, agi = free_ports(2, low=32_701, high=32_767)
+        ami, agi = free_ports(2, low=32_000, high=32_767)
         self.config.touch(mode=0o600)
         self.config.write_text(
             f'[asterisk.east]\nami_port = {ami}\ncall_secret = "x"\nlook_secret = "y"\n'

@@ -27,7 +27,7 @@ def lab_asterisk(asterisk_program: AsteriskProgram, tmp_path: Path) -> Iterator[
     made: list[LabAsterisk] = []
 
     def make(name: str = "a", **arguments: object) -> LabAsterisk:
-        ports = AsteriskPorts.free(low=15_000, high=15_899, rtp_ports=100)
+        ports = AsteriskPorts.free(low=10_000, high=10_899, rtp_ports=100)
         instance = LabAsterisk(tmp_path / name, asterisk_program, ports, die_with_parent=True, **arguments)  # type: ignore[arg-type]
         made.append(instance)
         return instance

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def ports() -> list[str]:
-    free = AsteriskPorts.free(low=15_000, high=15_899, rtp_ports=100)
+    free = AsteriskPorts.free(low=10_000, high=10_899, rtp_ports=100)
     return ["--sip-port", str(free.sip), "--ami-port", str(free.ami)]
 
 

@@ -156,7 +156,7 @@ import sys, signal
 from pathlib import Path
 from acd.lab.asterisk import AsteriskPorts, LabAsterisk, find_program
 asterisk = LabAsterisk(
-    Path(sys.argv[1]), find_program(), AsteriskPorts.free(low=15_000, high=15_899, rtp_ports=100), die_with_parent=True
+    Path(sys.argv[1]), find_program(), AsteriskPorts.free(low=10_000, high=10_899, rtp_ports=100), die_with_parent=True
 )
 asterisk.start()
 print(asterisk.pid, flush=True)
@@ -222,9 +222,9 @@ def test_callers_and_phones_are_told_apart(lab_asterisk: Make, caller: str, call
 def test_dialplan_files_are_included_and_read_again(lab_asterisk: Make, tmp_path: Path) -> None:
     dialplan = tmp_path / "own plan.conf"
     dialplan.write_text("[acd-inbound]\nexten => _X!,1,Hangup(17)\n")
-    asterisk = lab_asterisk(dialplan_files=[dialplan], agi_port=15_999)
+    asterisk = lab_asterisk(dialplan_files=[dialplan], agi_port=10_999)
     asterisk.start()
-    assert "acd_agi=127.0.0.1:15999" in asterisk.cli("dialplan show globals")
+    assert "acd_agi=127.0.0.1:10999" in asterisk.cli("dialplan show globals")
     assert final_answer(asterisk.ports.sip, "0301", "12") == 486
     dialplan.write_text("[acd-inbound]\nexten => _X!,1,Hangup(34)\n")
     asterisk.reload_dialplan()

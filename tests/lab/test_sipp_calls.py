@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,12 @@ import pytest_asyncio
 from acd.domain.errors import LabError
 from acd.lab import calls as calls_module
 from acd.lab.asterisk import AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk
-from acd.lab.asterisk_files import is_free
 from acd.lab.behaviours import Answers, Duration, parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import Call, CallGenerator, place_calls, plan_calls
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone, make_phones
+from acd.lab.rig import PortBlock
 from acd.lab.sipp_results import SippCounts, SippResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,14 +67,7 @@ exten => 700,1,Log(NOTICE,transferred ${CALLERID(num)} .)
 """
 
 
-def _blocks(size: int) -> Iterator[int]:
-    """First ports of blocks of ``size`` that are free."""
-    for port in itertools.count(16_000, size):
-        if all(is_free(port + offset) for offset in range(size)):
-            yield port
-
-
-_phone_ports, _ports = _blocks(100), _blocks(CallGenerator.PORTS)
+PHONE_PORTS = 100
 
 
 class Lab:
@@ -83,7 +75,8 @@ class Lab:
 
     def __init__(self, folder: Path, program: AsteriskProgram, sipp: Unpacked) -> None:
         self.folder, self.command, self.env = folder, sipp.command("sipp"), sipp.env()
-        ports = AsteriskPorts.free()
+        ports, self.block = AsteriskPorts.free(), PortBlock(400, low=8_000, high=9_999)
+        self.ports = iter(range(self.block.first + PHONE_PORTS, self.block.first + 400, CallGenerator.PORTS))
         self.registering = [*make_phones(2, first=2101, registers=True), Phone("2103", registers=True, secret="s")]
         self.registering.append(Phone("2103", Answers(Duration.fixed(0.2)), registers=True, secret="s"))
         phones = [Phone(name, parse_phone_behaviour(text)) for name, text in PHONES.items()]
@@ -91,7 +84,7 @@ class Lab:
         self.bank = PhoneBank(
             [*phones, *self.registering, *crowd],
             ports.sip,
-            next(_phone_ports),
+            self.block.first,
             self.command,
             folder / "phones",
             env=self.env,
@@ -108,13 +101,13 @@ class Lab:
         )
 
     async def place(self, calls: Sequence[Call], rate: float = 50, timeout_s: float = 30) -> SippResult:
-        port, sip = next(_ports), self.asterisk.ports.sip
+        port, sip = next(self.ports), self.asterisk.ports.sip
         return await place_calls(
             calls, rate, sip, port, self.command, self.folder / f"c{port}", env=self.env, timeout_s=timeout_s
         )
 
     def generator(self, calls: Sequence[Call], rate: float, at_once: int | None = None) -> CallGenerator:
-        port, sip = next(_ports), self.asterisk.ports.sip
+        port, sip = next(self.ports), self.asterisk.ports.sip
         return CallGenerator(
             calls, rate, sip, port, self.command, self.folder / f"c{port}", at_once=at_once, env=self.env
         )
@@ -291,7 +284,7 @@ async def test_a_wrong_secret_is_refused_and_said(lab: Lab) -> None:
     forged = PhoneBank(
         [Phone("2101", registers=True, secret="wrong")],
         lab.asterisk.ports.sip,
-        next(_ports),
+        next(lab.ports),
         lab.command,
         lab.folder / "forged",
         env=lab.env,

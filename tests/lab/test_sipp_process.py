@@ -46,7 +46,7 @@ def make(sipp: Unpacked, tmp_path: Path) -> Make:
         usual: dict[str, object] = {
             "name": "test",
             "scenario": phone_scenario(Answers()),
-            "port": free_ports(1, low=16_000, high=16_999)[0],
+            "port": free_ports(1, low=11_100, high=11_499)[0],
             "remote_port": 5060,
             "rows": [("0", "0")],
             "env": sipp.env(),
@@ -57,7 +57,7 @@ def make(sipp: Unpacked, tmp_path: Path) -> Make:
 
 
 async def test_it_listens_when_start_returns_and_is_gone_when_stop_returns(make: Make) -> None:
-    (port,) = free_ports(1, low=16_000, high=16_999)
+    (port,) = free_ports(1, low=11_100, high=11_499)
     process = make(port=port)
     await process.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, pytest.raises(OSError, match="in use"):
@@ -159,7 +159,7 @@ asyncio.run(main())
 
 
 async def test_it_dies_with_us_however_we_die(tmp_path: Path) -> None:
-    (port,) = free_ports(1, low=16_000, high=16_999)
+    (port,) = free_ports(1, low=11_100, high=11_499)
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT, str(tmp_path), str(port)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

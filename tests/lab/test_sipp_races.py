@@ -7,7 +7,6 @@ what it awaits, and then nobody may be lost, or exactly the one who should be.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,15 +14,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from acd.lab.asterisk_files import is_free
 from acd.lab.behaviours import parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import CallGenerator, plan_calls
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone
+from acd.lab.rig import PortBlock
 from acd.lab.sipp_results import SippResult
 
-_ports = (port for port in itertools.count(16_000, 10) if all(is_free(port + offset) for offset in range(6)))
 _SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
 
 
@@ -140,7 +138,8 @@ class Bench:
         self.callers: CallGenerator | None = None
 
     async def listen(self) -> int:
-        port = next(_ports)
+        self.ports = PortBlock(10, low=11_500, high=11_999)
+        port = self.ports.first
         loop = asyncio.get_running_loop()
         made = await loop.create_datagram_endpoint(lambda: Peer(port), local_addr=("127.0.0.1", port))
         self.peer = made[1]

@@ -6,8 +6,10 @@ elsewhere and come in as text, the dialplan as files that are included where the
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,25 +78,44 @@ class AsteriskPorts:
     @classmethod
     def free(cls, *, low: int = 20_000, high: int = 31_999, rtp_ports: int = 2_000) -> AsteriskPorts:
         """Ports between ``low`` and ``high`` that nobody uses now. Two instances may share media ports: Asterisk
-        passes over those in use."""
-        sip, ami = free_ports(2, low=low, high=high)
-        span = range(low, high + 2 - rtp_ports, 2)
+        passes over those in use. Servers are in the upper sixth, where no instance looks for media: what is free now may
+        be another's medium a moment later."""
+        servers = high - (high - low) // 6
+        sip, ami = free_ports(2, low=servers, high=high)
+        span = range(low, servers + 1 - rtp_ports, 2)
         if not span:
             raise LabError(f"ports {low}-{high} have no room for {rtp_ports} media ports")
         rtp_from = random.choice(span)
         return cls(sip, ami, rtp_from, rtp_from + rtp_ports - 1)
 
 
+_given: deque[socket.socket] = deque()
+_MAX_GIVEN = 100
+
+
 def free_ports(count: int, *, low: int = 20_000, high: int = 31_999) -> list[int]:
-    """``count`` different ports of 127.0.0.1 that are free for TCP and UDP alike at this moment."""
+    """``count`` different ports of 127.0.0.1 that are free for TCP and UDP alike at this moment.
+
+    Whoever asks for one listens there a little later: nobody on this machine is given it meanwhile, until this process has
+    asked for a hundred more or is over.
+    """
     candidates = list(range(low, high + 1))
     random.shuffle(candidates)
     found: list[int] = []
     for port in candidates:
         if len(found) == count:
             break
-        if is_free(port):
-            found.append(port)
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            # A name in the kernel's abstract namespace goes with the process that holds it
+            mark.bind(f"\0acd-lab-port-{port}")
+            if is_free(port):
+                found.append(port)
+                _given.append(mark)
+                continue
+        mark.close()
+    while len(_given) > _MAX_GIVEN:
+        _given.popleft().close()
     if len(found) < count:
         raise LabError(f"ports {low}-{high} of this machine have no {count} free ones; stop what holds them")
     return found

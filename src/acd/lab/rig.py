@@ -76,13 +76,6 @@ def share_dir(name: str) -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / name
 
 
-def _asterisk_ports() -> AsteriskPorts:
-    """Servers' ports where no instance looks for media: what is free now may be another's medium a moment later."""
-    sip, ami = free_ports(2, low=30_000, high=31_999)
-    media = AsteriskPorts.free(high=29_999)
-    return AsteriskPorts(sip, ami, media.rtp_from, media.rtp_to)
-
-
 @dataclass(frozen=True)
 class RigPlan:
     """What to build. ``floor`` is the content of floor.yaml; ``serve_env`` goes to the service's environment.
@@ -120,7 +113,7 @@ class Rig:
         self.plan = plan
         self._program, self._sipp = program, sipp
         self._die_with_parent = die_with_parent
-        self.ports = _asterisk_ports()
+        self.ports = AsteriskPorts.free()
         (self.agi_port,) = free_ports(1, low=32_000, high=32_700)
         self._phone_ports = PortBlock(_PHONE_PORTS, low=12_000, high=13_999)
         self._caller_ports = PortBlock(_CALLER_PORTS, low=14_000, high=19_999)
