@@ -267,3 +267,33 @@ def test_who_is_cut_off_is_shown_and_not_counted_as_free() -> None:
     free = next(column for column in QUEUE_COLUMNS if column.head == "FREE")
     assert free.cell(queue).plain == "0"
     assert free.cell({**queue, "cut_off": 1}).plain == "3"
+
+
+def campaign(name: str = "spring", **more: Any) -> dict[str, Any]:
+    usual = {
+        "name": name, "mode": "predictive", "state": "running", "settled": 60, "ringing": 4, "waiting": 1, "connected": 3,
+        "outcomes": {"answered": 28, "abandoned": 1, "busy": 31}, "ledger": {"share": 0.034, "cap": 0.03},
+        "utilisation": 0.53,
+    }  # fmt: skip
+    return {**usual, **more}
+
+
+def test_campaigns_stand_between_queues_and_agents() -> None:
+    floor = floor_of()
+    shown = screen(
+        Floor(floor.status, floor.queues, floor.agents, [campaign(), campaign("autumn", utilisation=None)]), 140, 40
+    )
+    heads = [line.split()[0] for line in shown if line]
+    assert heads.index("QUEUE") < heads.index("CAMPAIGN") < heads.index("spring") < heads.index("AGENT")
+    (row,) = [line.split() for line in shown if line.startswith("spring ")]
+    assert row == ["spring", "predictive", "running", "68", "8", "4", "3", "28", "3.4%", "3%", "53%"]
+    assert [line.split()[-1] for line in shown if line.startswith("autumn ")] == ["-"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 18), (20, 15)])
+def test_campaigns_fit_or_leave(width: int, height: int) -> None:
+    floor = floor_of(40, 5)
+    lines = screen(Floor(floor.status, floor.queues, floor.agents, [campaign(), campaign("x" * 60)]), width, height)
+    assert len(lines) <= height
+    assert max(len(line) for line in lines) <= width
+    assert any(line.startswith("CAMPAIGN") for line in lines) is (height == 24)

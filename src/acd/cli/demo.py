@@ -18,12 +18,13 @@ from rich.table import Table
 from rich.terminal_theme import DIMMED_MONOKAI
 
 from acd.cli import floorview
+from acd.cli import text as say
 from acd.cli.console import emit, make_console
 from acd.cli.context import Failure, common_options, options, print_json
 from acd.cli.floorview import Floor
 from acd.cli.status import one_line
 from acd.lab.asterisk import find_program
-from acd.lab.demo import AGENTS, Demo, Looks
+from acd.lab.demo import Demo, Looks, floor
 from acd.lab.parts import ASTERISK, SIPP, ensure
 from acd.lab.progress import ProgressLine
 
@@ -35,7 +36,7 @@ from acd.lab.progress import ProgressLine
 @click.option("--picture", type=click.Path(path_type=Path), help="Save the busiest moment as an SVG.")
 @click.option("--asterisk", type=click.Path(path_type=Path), help="An Asterisk binary instead of the lab's own.")
 def demo(seconds: float, out: Path, picture: Path | None, asterisk: Path | None) -> None:
-    """A small call centre at work on this machine: Asterisk, 12 phones, callers, and the live table.
+    """A small call centre at work on this machine: Asterisk, phones, callers, a campaign that dials, and the live table.
 
     Needs no root and touches nothing outside --out and the lab's cache. Ctrl-C ends it cleanly.
     """
@@ -72,7 +73,7 @@ async def _run(show: Demo, began: float) -> None:
         loop.add_signal_handler(number, task.cancel)
     try:
         if not options().json:
-            click.echo(f"Starting Asterisk, {len(AGENTS)} phones and acd ...")
+            click.echo(f"Starting Asterisk, {len(floor()['agents'])} phones and acd ...")
         async with show:
             if not options().json:
                 click.echo(f"First call after {time.monotonic() - began:.1f} s; calling for {show.seconds:g} s.")
@@ -92,7 +93,7 @@ async def _show(show: Demo) -> None:
         async for seen in show.run():
             if time.monotonic() - last >= 1.0:
                 last = time.monotonic()
-                click.echo(one_line(_floor(seen)))
+                click.echo(f"{one_line(_floor(seen))} {_dialled_line(seen)}".rstrip())
     else:
         with Live(console=console, screen=True, auto_refresh=False, transient=True) as screen:
             async for seen in show.run():
@@ -111,7 +112,17 @@ def _draw(seen: Looks, path: Path) -> None:
 
 
 def _floor(seen: Looks) -> Floor:
-    return Floor(seen.status, seen.queues, seen.agents)
+    return Floor(seen.status, seen.queues, seen.agents, seen.campaigns)
+
+
+def _dialled_line(seen: Looks) -> str:
+    """Campaigns in one line, beside the floor's."""
+    return " ".join(
+        f"{one['name']}: dialled={floorview.dialled(one)} answered={one['outcomes'].get('answered', 0)} "
+        f"abandoned={one['outcomes'].get('abandoned', 0)} lines={floorview.lines_of(one)} "
+        f"utilisation={say.percent(one['utilisation'])}"
+        for one in seen.campaigns
+    )
 
 
 def _print(summary: dict[str, Any], path: Path) -> None:
@@ -133,7 +144,16 @@ def _print(summary: dict[str, Any], path: Path) -> None:
         ("average speed of answer", seconds(summary["asa_s"])),
         ("average handling time", seconds(summary["aht_s"])),
         ("occupancy", percent(summary["occupancy"])),
+        ("dialled by the campaign", str(summary["outbound"]["attempts"])),
+        ("answered and put through", str(summary["outbound"]["answered"])),
+        (f"abandoned (cap {percent(summary['outbound']['cap'])})", _abandoned(summary["outbound"])),
+        ("its agents' utilisation", percent(summary["outbound"]["utilisation"])),
     ):
         table.add_row(label, text)
     emit(make_console(options()), table)
     click.echo(f"also in {path}")
+
+
+def _abandoned(outbound: dict[str, Any]) -> str:
+    share = outbound["abandonment"]
+    return str(outbound["abandoned"]) if share is None else f"{outbound['abandoned']} ({share:.1%})"

@@ -7,7 +7,7 @@ counted out before they are drawn, and what is not shown is counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -38,11 +38,13 @@ _AGENT_HEADS = 2
 
 @dataclass(frozen=True)
 class Floor:
-    """What the service said: the bodies of /v1/status, /v1/queues and /v1/agents."""
+    """What the service said: the bodies of /v1/status, /v1/queues and /v1/agents. ``campaigns``: of /v1/campaigns, each
+    with its agents' ``utilisation`` (None where it is not known)."""
 
     status: dict[str, Any]
     queues: list[dict[str, Any]]
     agents: list[dict[str, Any]]
+    campaigns: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,37 @@ QUEUE_COLUMNS = (
     Column("ASA", 5, lambda q: Text(say.average(q["asa_s"]))),
     Column("AHT", 3, lambda q: Text(say.average(q["aht_s"]))),
     Column("WITHIN", 1, lambda q: Text(say.average(q["service_level_s"]), style="dim")),
+)
+
+
+def dialled(campaign: dict[str, Any]) -> int:
+    """Lines placed so far."""
+    return int(campaign["settled"]) + lines_of(campaign)
+
+
+def lines_of(campaign: dict[str, Any]) -> int:
+    """Lines that ring, wait or talk."""
+    return int(campaign["ringing"]) + int(campaign["waiting"]) + int(campaign["connected"])
+
+
+def _of_cap(campaign: dict[str, Any]) -> Text:
+    """The share abandoned in the tightest window, red above its cap."""
+    share, cap = campaign["ledger"]["share"], campaign["ledger"]["cap"]
+    return Text("-" if share is None else f"{share:.1%}", style="bold red" if share is not None and share > cap else "")
+
+
+CAMPAIGN_COLUMNS = (
+    Column("CAMPAIGN", 0, lambda c: _plain(c["name"], "bold"), "left"),
+    Column("MODE", 2, lambda c: _plain(c["mode"]), "left"),
+    Column("STATE", 3, lambda c: _plain(c["state"]), "left"),
+    Column("DIALLED", 9, lambda c: _number(dialled(c))),
+    Column("LINES", 8, lambda c: _number(lines_of(c))),
+    Column("RING", 5, lambda c: _number(c["ringing"])),
+    Column("TALK", 6, lambda c: _number(c["connected"], "green")),
+    Column("ANSW", 9, lambda c: _number(c["outcomes"].get("answered", 0))),
+    Column("ABAND", 7, _of_cap),
+    Column("CAP", 1, lambda c: Text(say.percent(c["ledger"]["cap"]), style="dim")),
+    Column("UTIL", 8, lambda c: Text(say.percent(c.get("utilisation")))),
 )
 
 
@@ -335,6 +368,10 @@ def render(
 
     queues = floor.queues
     room = None if height is None else height - len(lines) - 1
+    campaign_rows = 2 + len(floor.campaigns) if floor.campaigns else 0
+    if room is not None and len(queues) + campaign_rows > room:
+        campaign_rows = 0
+    room = None if room is None else room - campaign_rows
     if room is not None and len(queues) > room:
         room = max(room - 1, 1)
         by_need = sorted(queues, key=lambda queue: (-queue["waiting"], -(queue["longest_wait_s"] or 0)))
@@ -346,6 +383,8 @@ def render(
     if len(shown) < len(queues):
         lines.append(_dim(f"+ {len(queues) - len(shown)} queues with fewer waiting"))
         return Group(*lines)
+    if campaign_rows:
+        lines += [Text(""), fitted(CAMPAIGN_COLUMNS, floor.campaigns, width)]
     agent_rows = None if room is None else room - len(shown) - _AGENT_HEADS
     if agent_rows is None or agent_rows >= AGENT_ROWS_MIN:
         lines += _agent_tables(floor.agents, width, agent_rows)

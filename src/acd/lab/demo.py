@@ -1,7 +1,7 @@
 """The demonstration: a small call centre with real calls, busy enough that its queues build and drain.
 
-Twelve agents of different skills, three queues, three kinds of caller. This module builds the rig, plans the calls and
-adds up; how it is shown is the command line's matter.
+Twelve agents of different skills, three queues, three kinds of caller; six more agents for whom a campaign dials
+(`demo_outbound`). This module builds the rig, plans the calls and adds up; how it is shown is the command line's matter.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acd.lab import demo_outbound as outbound
 from acd.lab.asterisk import AsteriskProgram
 from acd.lab.behaviours import parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import CallGenerator, plan_calls
@@ -29,6 +30,9 @@ NAMES = ("Zoë Brontë", 'Ann "Ace" Ames', "O'Neill, Tom", "=SUM(A1:A9)", "<b>Bo
 PHASES = ((0.3, 0.7), (0.4, 2.4), (0.3, 0.6))
 """(share of the time, calls a second): a quiet start, a rush that queues build in, and room to drain."""
 DRAIN_S = 45.0
+OUTBOUND_SHARE = 0.9
+"""For so much of the time lines are placed; the last of them end while the queues drain."""
+FIRST_PHONE = 1001
 
 _FAST = "answer-after:uniform(0.3,1.5)+talk:uniform(2,7)"
 _SLOW = "answer-after:uniform(1,3)+talk:uniform(4,10)"
@@ -52,24 +56,28 @@ AGENTS: dict[str, tuple[str, list[str], dict[str, int]]] = {
 def floor() -> dict[str, Any]:
     """The content of floor.yaml: short times, so that a minute shows much."""
     usual = {"ring_timeout": 8, "wrap_up": 2, "service_level": 10}
+    more = outbound.floor_parts(FIRST_PHONE + len(AGENTS))
     return {
         "skills": ["english", "german", "technical", "billing"],
         "queues": {
             "sales": {**usual, "priority": 5, "max_wait": 60, "overflow": "queue:support", "skills": {"english": 60}},
             "support": {**usual, "wrap_up": 3},
             "billing": {**usual, "skills": {"billing": 60}, "hold": "ringback"},
+            **more.pop("queues"),
         },
         "agents": {
             name: {
                 "name": name.title(),
-                "number": str(1001 + index),
-                "phones": [f"PJSIP/{1001 + index}"],
+                "number": str(FIRST_PHONE + index),
+                "phones": [f"PJSIP/{FIRST_PHONE + index}"],
                 "queues": queues,
                 "skills": skills,
             }
             for index, (name, (_, queues, skills)) in enumerate(AGENTS.items())
-        },
+        }
+        | more.pop("agents"),
         "entry_points": dict(zip(DIDS, ("sales", "support", "billing"), strict=True)),
+        **more,
     }
 
 
@@ -80,6 +88,7 @@ class Looks:
     status: dict[str, Any]
     queues: list[dict[str, Any]]
     agents: list[dict[str, Any]]
+    campaigns: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Demo:
@@ -89,12 +98,9 @@ class Demo:
         self.directory = directory
         self.seconds = seconds
         self.interrupted = False
-        self._seed = seed
-        phones = [
-            Phone(str(1001 + index), parse_phone_behaviour(behaviour))
-            for index, (behaviour, _, _) in enumerate(AGENTS.values())
-        ]
-        self.rig = Rig(directory / "rig", RigPlan(phones, floor(), seed=seed), program=program)
+        self._seed, self._program = seed, program
+        self._outreach = outbound.Outreach(seed)
+        self._rig: Rig | None = None
         self._results: list[SippResult] = []
         self._generators: list[CallGenerator] = []
         self._last: Looks | None = None
@@ -103,16 +109,36 @@ class Demo:
 
     async def __aenter__(self) -> Demo:
         shutil.rmtree(self.directory / "rig", ignore_errors=True)
-        await self.rig.start()
-        await self.rig.login_all()
+        behaviours = [behaviour for behaviour, _, _ in AGENTS.values()] + ["answer"] * len(outbound.NAMES)
+        phones = [
+            Phone(str(FIRST_PHONE + index), parse_phone_behaviour(behaviour))
+            for index, behaviour in enumerate(behaviours)
+        ]
+        await self._outreach.open()
+        plan = RigPlan(phones, floor(), seed=self._seed, endpoints=self._outreach.endpoints)
+        self._rig = Rig(self.directory / "rig", plan, program=self._program)
+        try:
+            await self.rig.start()
+            await self.rig.login_all()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
+
+    @property
+    def rig(self) -> Rig:
+        """What it stands on; built on entry."""
+        assert self._rig is not None, "it was not entered"
+        return self._rig
 
     async def __aexit__(self, *_: object) -> None:
         await self.rig.stop()
+        self._outreach.close()
 
     async def run(self, interval_s: float = 0.25) -> AsyncIterator[Looks]:
         """Place the calls and look on. After the last call was placed, wait for the queues to drain."""
         placing = asyncio.create_task(self._place(), name="demo-calls")
+        dialling = asyncio.create_task(self._dial(), name="demo-campaign")
         try:
             while not placing.done():
                 self._last = await self._look()
@@ -121,14 +147,16 @@ class Demo:
                 yield self._last
                 await asyncio.sleep(interval_s)
             await placing
+            await dialling
             await self._settle()
             self._last = await self._look()
             yield self._last
         finally:
-            if not placing.done():
-                placing.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await placing
+            for task in (placing, dialling):
+                if not task.done():
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
             self._results.append(await self.rig.bank.stop(3.0))
 
     async def _place(self) -> None:
@@ -161,7 +189,19 @@ class Demo:
                 else:
                     self._results.append(await generator.stop(1.0))
 
+    async def _dial(self) -> None:
+        ends_s = time.monotonic() + self.seconds * OUTBOUND_SHARE
+        # Beside the first calls, which need not wait for it
+        await self._outreach.fill(self.rig)
+        await self._outreach.start(self.rig)
+        await asyncio.sleep(max(1.0, ends_s - time.monotonic()))
+        await self._outreach.pause(self.rig)
+
     async def _settle(self) -> None:
+        async def landed() -> bool:
+            return not any(one["ledger"]["in_flight"] for one in (await self._look()).campaigns)
+
+        await self.rig.until(landed, outbound.RING_S + 15.0, "the campaign's last lines to end", every_s=0.2)
         await self.rig.until_status(
             "the last agents to wrap up",
             lambda s: (
@@ -171,29 +211,55 @@ class Demo:
         )
 
     async def _look(self) -> Looks:
-        status, queues, agents = await asyncio.gather(self.rig.status(), self.rig.api("queues"), self.rig.api("agents"))
-        return Looks(status, queues["queues"], agents["agents"])
+        asked = (self.rig.status(), *(self.rig.api(what) for what in ("queues", "agents", "campaigns")))
+        status, queues, agents, campaigns = await asyncio.gather(*asked)
+        found = outbound.live(campaigns["campaigns"], agents["agents"])
+        return Looks(status, queues["queues"], agents["agents"], found)
 
     def _lost(self, result: SippResult) -> int:
         """Dialogs lost; those that the end of an interrupted demo broke off are not."""
         return result.lost - (result.counts.failures.get("not ended", 0) if self.interrupted else 0)
 
     def summary(self) -> dict[str, Any]:
-        """``offered, answered, abandoned, lost, service_level, asa_s, aht_s, occupancy``, and what else is of use.
+        """``offered, answered, abandoned, lost, service_level, asa_s, aht_s, occupancy`` of callers and their agents;
+        ``outbound`` (`Outreach.figures`); and what else is of use.
 
-        ``lost`` counts SIPp dialogs, callers' and phones', that ended otherwise than their scenario says.
+        ``lost`` counts dialogs, callers', phones' and customers', that ended otherwise than their scenario says.
         """
         status = self._last.status if self._last is not None else {}
-        names = ("offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s", "occupancy")
+        dialled = self._outreach.figures(self._rig, interrupted=self.interrupted)
         return {
-            **{name: status.get(name) for name in names},
-            "lost": sum(self._lost(result) for result in self._results),
-            "lost_why": [line for result in self._results for line in result.errors][:20],
+            **(inbound(self._last.queues, self._last.agents) if self._last is not None else dict.fromkeys(INBOUND)),
+            "lost": sum(self._lost(result) for result in self._results) + dialled["lost"],
+            "lost_why": [*(line for result in self._results for line in result.errors), *dialled["lost_why"]][:20],
+            "outbound": dialled,
             "seconds": self.seconds,
-            "agents": len(AGENTS),
-            "queues": len(floor()["queues"]),
+            "agents": len(floor()["agents"]),
+            "queues": len(DIDS),
             "drift": status.get("drift"),
             "alarms": status.get("alarms"),
             "loop_lag_ms": status.get("loop_lag_ms"),
             "interrupted": self.interrupted,
         }
+
+
+INBOUND = ("offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s", "occupancy")
+
+
+def inbound(queues: Sequence[Mapping[str, Any]], agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`INBOUND` of callers alone: the service's own totals count a campaign's line with the queues."""
+    own = [one for one in queues if one["name"] not in (outbound.CAMPAIGN, outbound.QUEUE)]
+    busy = [one["occupancy"] for one in agents if one["name"] in AGENTS and one["occupancy"] is not None]
+
+    def mean(name: str, *weights: str) -> float | None:
+        known = [(one[name], sum(one[weight] for weight in weights)) for one in own if one[name] is not None]
+        total = sum(weight for _, weight in known)
+        return round(sum(value * weight for value, weight in known) / total, 4) if total else None
+
+    return {
+        **{name: sum(one[name] for one in own) for name in INBOUND[:4]},
+        "service_level": mean("service_level", "answered", "abandoned"),
+        "asa_s": mean("asa_s", "answered"),
+        "aht_s": mean("aht_s", "answered"),
+        "occupancy": round(sum(busy) / len(busy), 4) if busy else None,
+    }

@@ -64,7 +64,7 @@ class JudgePlan:
         return [Phone(str(FIRST_PHONE + index), behaviour) for index in range(self.agents)]
 
     def floor(self) -> dict[str, Any]:
-        """floor.yaml: one queue, one trunk, the campaign. Of the US profile only the cap is another: of a whole campaign."""
+        """floor.yaml: one queue, one trunk, the campaign. Of the US profile only the cap may be another."""
         return {
             "queues": {"sales": {"wrap_up": self.wrap_s, "ring_timeout": 10}},
             "agents": {
@@ -86,7 +86,7 @@ class JudgePlan:
                     "trunk": TRUNK,
                     "caller_ids": "own",
                     "profile": "us",
-                    "rules": {"caps": {"campaign": self.cap}},
+                    "rules": {"caps": {"days30": self.cap}},
                     "lists": [LIST],
                     "time_zone": "UTC",
                     "message": "demo-thanks",

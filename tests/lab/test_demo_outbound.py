@@ -1,0 +1,95 @@
+"""The demonstration adds up what is true: which customers were lost, and what is callers' and what the campaign's."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import yaml
+
+from acd.config.floor import parse_floor
+from acd.config.problems import Problems
+from acd.lab import demo
+from acd.lab import demo_outbound as outbound
+from acd.lab.customer_words import parse_customer
+from acd.lab.customers import CustomerCall
+
+
+def call(behaviour: str, ended: str, by: str = "") -> CustomerCall:
+    return CustomerCall("4930", "+49", "", behaviour, 1.0, ended=ended, by=by)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "ended", "by", "lost"),
+    [
+        ("answer+talk:3", "answered", "customer", False),
+        ("answer+talk:3", "answered", "far_end", False),
+        ("answer+talk:3", "answered", "", True),
+        ("answer+talk:3", "cancelled", "far_end", True),
+        ("answer+talk:3", "broken", "", True),
+        ("answer+talk:3", "", "", True),
+        ("busy-after:0.2", "refused", "", False),
+        ("busy-after:0.2", "cancelled", "far_end", True),
+        ("never", "cancelled", "far_end", False),
+        ("never", "broken", "", True),
+    ],
+)
+def test_a_customer_is_lost_who_did_not_end_as_he_does(behaviour, ended, by, lost):
+    found = outbound.lost_customers([call(behaviour, ended, by), call("never", "cancelled")])
+    assert found == ([f"customer 4930 ({behaviour}): {ended or 'not ended'}"] if lost else [])
+
+
+def test_attempts_of_which_nobody_knows_are_lost():
+    assert outbound.lost_attempts(Counter(answered=5, busy=2)) == []
+    found = outbound.lost_attempts(Counter(answered=5, unsettled=2, unknown=1))
+    assert found == ["an attempt is unsettled", "an attempt is unsettled", "an attempt is unknown"]
+
+
+def test_the_floor_is_one_that_the_service_takes():
+    problems = Problems("floor.yaml")
+    found = parse_floor(yaml.safe_dump(demo.floor()), problems).definition
+    assert not problems.errors
+    assert set(found.campaigns) == {outbound.CAMPAIGN}
+    assert {name for name, agent in found.agents.items() if outbound.CAMPAIGN in agent.queues} == set(outbound.NAMES)
+    assert not set(outbound.NAMES) & set(demo.AGENTS)
+    phones = [phone for agent in demo.floor()["agents"].values() for phone in agent["phones"]]
+    assert len(set(phones)) == len(phones)
+    assert sum(outbound.CUSTOMERS.values()) == pytest.approx(1.0)
+    for text in outbound.CUSTOMERS:
+        behaviour = parse_customer(text)
+        assert behaviour.talk is not None or not behaviour.answers, "nobody else would end it"
+
+
+def queue(name: str, **figures: object) -> dict[str, object]:
+    counts = dict.fromkeys(("offered", "answered", "abandoned", "overflowed"), 0)
+    usual = {**counts, **dict.fromkeys(("service_level", "asa_s", "aht_s"))}
+    return {"name": name, **usual, **figures}
+
+
+def test_callers_figures_leave_the_campaign_out():
+    queues = [
+        queue("sales", offered=12, answered=8, abandoned=2, service_level=0.9, asa_s=2.0, aht_s=6.0),
+        queue("support", offered=5, answered=2, abandoned=3, overflowed=1, service_level=0.3, asa_s=7.0, aht_s=11.0),
+        queue("billing"),
+        queue(outbound.CAMPAIGN, offered=99, answered=99, service_level=1.0, asa_s=0.0, aht_s=1.0),
+        queue(outbound.QUEUE, offered=1),
+    ]
+    agents = [
+        {"name": "anna", "occupancy": 0.5}, {"name": "bob", "occupancy": 0.7}, {"name": "carla", "occupancy": None},
+        {"name": "mina", "occupancy": 0.1},
+    ]  # fmt: skip
+    assert demo.inbound(queues, agents) == {
+        "offered": 17, "answered": 10, "abandoned": 5, "overflowed": 1, "service_level": 0.7, "asa_s": 3.0, "aht_s": 7.0,
+        "occupancy": 0.6,
+    }  # fmt: skip
+    assert set(demo.inbound([], []).values()) == {0, None}
+
+
+def test_the_campaign_shows_how_its_own_agents_are_used():
+    agents = [
+        {"name": "anna", "occupancy": 0.9},
+        {"name": "mina", "occupancy": 0.4},
+        {"name": "noah", "occupancy": 0.6},
+    ]
+    assert outbound.live([{"name": "spring"}], agents) == [{"name": "spring", "utilisation": 0.5}]
+    assert outbound.live([{"name": "spring"}], []) == [{"name": "spring", "utilisation": None}]
