@@ -2,9 +2,9 @@
 
 A line is an event: ``enter B1 c`` (channel c enters bridge B1), ``leave B1 c``, ``dial c a`` (c's offer rings a), ``dial c a
 again`` (his next offer), ``dial c a in EXTEN`` (outside of our contexts), ``hangup c``, ``hold a``, ``unhold a``, ``ask c
-DEVICE DID`` (c asks by AGI), ``blind a``, ``join a s`` (attended transfer of a's caller to whom s has reached). Letters are
-channels: c the caller, a his agent's leg, s the agent's own call, b the colleague's leg. Every event comes 10 ms after the
-one before.
+DEVICE DID`` (c asks by AGI), ``gone c`` (and is found not to exist), ``blind a``, ``join a s`` (attended transfer of a's
+caller to whom s has reached). Letters are channels: c the caller, a his agent's leg, s the agent's own call, b the
+colleague's leg. Every event comes 10 ms after the one before.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ def told(script: str) -> list[str]:
         if word == "ask":
             translator.arrives(rest[0], channel(rest[0]), rest[2], at)
             ours.add(rest[0])
+            continue
+        if word == "gone":
+            translator.gone(rest[0], at)
             continue
         message = {"Timestamp": str(at), "Privilege": "call,all"}
         name = {"enter": "BridgeEnter", "leave": "BridgeLeave", "dial": "DialBegin", "hangup": "Hangup", "hold": "Hold",
@@ -138,6 +141,14 @@ def test_joined_with_a_colleague_who_talks(script: str, joined: int, gone: int) 
         f"CallEnded@{gone} s",
         "TalkEnded@16 offer-s agent",
         "CallEnded@17 c",
+    ]
+
+
+def test_a_call_of_the_agents_that_has_hung_up_before_its_question_was_heard() -> None:
+    events = told(f"{BEGIN}; hangup s; ask s 1001 101; gone s; leave B1 c; hangup c")
+    assert events[1:] == ["ConsultBegan@5 offer-c 101", "ConsultEnded@6 offer-c", "CallEnded@6 s"] + [
+        "TalkEnded@7 offer-c caller",
+        "CallEnded@8 c",
     ]
 
 

@@ -14,7 +14,7 @@ from acd.asterisk.node import Node
 from acd.asterisk.translate import OFFER_CONTEXT, plain_name
 from acd.domain.attributes import MAX_ATTRIBUTES, fault_of
 from acd.domain.errors import AsteriskError
-from acd.domain.events import CallArrived, CallEnded, Event, OfferFailed
+from acd.domain.events import CallArrived, Event, OfferFailed
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome
 
@@ -140,7 +140,7 @@ class Registration:
         except AsteriskError:
             return False  # the resynchronisation will tell
         if answer.get("Response") == "Error":
-            self._submit(CallEnded(at, node.name, channel))
+            node.translator.gone(channel, at)
             return True
         return False
 

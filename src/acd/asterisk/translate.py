@@ -214,6 +214,10 @@ class Translator:
         if self._talking:
             self._consults_with(channel, channel_name, did, at)
 
+    def gone(self, channel: str, at: float) -> None:
+        """A caller who was followed is not there any more: his end came before his arrival, and meant nothing then."""
+        self._hangup({"Uniqueid": channel, "ChanVariable(acd_call)": ""}, at)
+
     def clear(self) -> None:
         """Forget everything: what follows is a fresh look at the node."""
         self._talking.clear()
