@@ -162,7 +162,7 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     assert other.do_not_call == (("all by the person's other number",) if by != "register" else ())
     # P0 itself is over, at its other number too
     state = (await store.contact(1))["state"]
-    assert state == "done"
+    assert state == "blocked"
 
 
 async def test_a_claim_that_fails_half_way_has_claimed_nobody(store: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:

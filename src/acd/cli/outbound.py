@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from acd.asterisk.node import Node
@@ -18,6 +19,7 @@ from acd.domain.errors import UnknownNameError
 from acd.engine import Engine
 from acd.engine.engine import system_clock
 from acd.outbound.hall import Hall
+from acd.outbound.optouts import OptOuts
 from acd.outbound.runtime import Dialling
 from acd.outbound.storing import Shelf
 from acd.store.outbound.evidence import evidence
@@ -27,7 +29,8 @@ BEGIN_S: Final = 3.0
 
 
 class DiallingDesk:
-    """What the service dials, once it has campaigns. Implements ``OutboundSink`` and ``api.CampaignsPort``."""
+    """What the service dials, once it has campaigns. Implements ``OutboundSink`` and ``api.CampaignsPort``. ``opt_outs``:
+    the file where they are kept while the database is away, with ``hashed`` as hashes."""
 
     def __init__(
         self,
@@ -35,9 +38,13 @@ class DiallingDesk:
         nodes: Mapping[str, Node],
         make_store: Callable[[], Outbound],
         sealed: Callable[[str], str],
+        opt_outs: Path,
+        *,
+        hashed: bool = False,
     ) -> None:
         self._engine, self._nodes = engine, nodes
         self._make_store, self._sealed = make_store, sealed
+        self._opt_outs, self._hashed = opt_outs, hashed
         self._wire = OutboundNodes(nodes, self)
         self._dialling: Dialling | None = None
         self._names: tuple[str, ...] = ()
@@ -62,13 +69,18 @@ class DiallingDesk:
 
     def _begin(self, definition: FloorDefinition) -> Dialling:
         engine = self._engine
+
+        def alarm(kind: str, detail: str) -> None:
+            engine.alarm(RaiseAlarm(kind, detail))
+
+        opt_outs = OptOuts(self._opt_outs, self._sealed if self._hashed else None, alarm)
         self._dialling = dialling = Dialling(
             definition,
             engine.floor.epoch,
-            shelf=Shelf(self._make_store(), self._sealed),
+            shelf=Shelf(self._make_store(), self._sealed, opt_outs),
             hall=Hall(engine.floor),
             send=self._wire.execute,
-            alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
+            alarm=alarm,
             nodes=self._names,
             clock=system_clock,
         )

@@ -54,6 +54,7 @@ from acd.engine.engine import system_clock
 from acd.engine.heap import keep_what_there_is
 from acd.engine.journal import Journal, JournalOptions
 from acd.floor import Floor
+from acd.outbound.optouts import FILE as OPT_OUTS
 from acd.records.seal import load_seal
 from acd.store import Callers, Store, StoreOptions
 from acd.store.outbound.outbound import Outbound
@@ -170,7 +171,10 @@ class Service:
 
         url = database.url.get_secret_value()
         hashed = settings.records.numbers == "hashed"
-        self._dialling = DiallingDesk(engine, self.nodes, lambda: Outbound(url, seal.of, hashed=hashed), seal.of)
+        opt_outs = settings.service.state_dir / OPT_OUTS
+        self._dialling = DiallingDesk(
+            engine, self.nodes, lambda: Outbound(url, seal.of, hashed=hashed), seal.of, opt_outs, hashed=hashed
+        )
         self._closers.append(self._dialling.close)
         self._counters.append(self._dialling.counters)
         port = await self._answer_agi()

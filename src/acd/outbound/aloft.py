@@ -150,13 +150,19 @@ class Aloft:
         number, campaign = self._gone.get(event.attempt, ("", ""))
         if flight is not None:
             number, campaign, flight.opted_out = flight.number, flight.campaign, True
-        if not number:
+        if any(one.attempt == event.attempt for one in self._opt_outs):
             return
+        # Of an attempt that is known no more, the store has the number
         self.counters["opted_out"] += 1
         runner = self.runners.get(campaign)
         client = runner.campaign.client if runner is not None else None
         scope = f"client:{client}" if client else "all"
-        self._opt_outs.append(say.OptOut(number, scope, event.attempt, min(event.at, now.utc)))
+        heard = say.OptOut(number, scope, event.attempt, min(event.at, now.utc))
+        self._opt_outs.append(heard)
+        self._actions.append(say.KeepOptOut(heard))
+
+    def _heard_before(self, event: say.HeardBefore, now: Instant) -> None:
+        self._opt_outs += event.opt_outs
 
     def _over(self, event: wire.AttemptOver, now: Instant) -> None:
         flight = self.flights.get(event.attempt)

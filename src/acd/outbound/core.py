@@ -70,6 +70,7 @@ class Dialler(Aloft):
             say.Defined: self._defined,
             say.Remembered: self._remembered,
             say.Left: self._left,
+            say.HeardBefore: self._heard_before,
             say.StateSet: self._state_set,
             say.Claimed: self._claimed,
             say.Written: self._written,

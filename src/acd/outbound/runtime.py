@@ -269,6 +269,8 @@ class Dialling:
                     self._send(command)
                 case say.Claim():
                     self._spawn(self._claim(action), "outbound-claim")
+                case say.KeepOptOut(opt_out):
+                    self._shelf.keep(opt_out)
                 case say.Alarm(kind, detail):
                     self._alarm(kind, detail)
 

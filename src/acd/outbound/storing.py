@@ -14,10 +14,12 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import zones as zones_of
 from acd.outbound import words as say
+from acd.outbound.optouts import OptOuts
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import State, contact_of
-from acd.store.outbound.donotcall import Entry, scopes_of
+from acd.store.outbound.donotcall import scopes_of
+from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.turn import Open, Turn
 from acd.store.outbound.work import Claimed
@@ -46,10 +48,11 @@ def blends_of(definition: FloorDefinition) -> dict[str, Blend]:
 
 
 class Shelf:
-    """The store's side. ``sealed``: as the store's; every method raises StoreError when the database is away."""
+    """The store's side. ``sealed``: as the store's; every method raises StoreError when the database is away. ``opt_outs``:
+    where they are kept meanwhile."""
 
-    def __init__(self, store: Outbound, sealed: Callable[[str], str]) -> None:
-        self._store, self._sealed = store, sealed
+    def __init__(self, store: Outbound, sealed: Callable[[str], str], opt_outs: OptOuts | None = None) -> None:
+        self._store, self._sealed, self._opt_outs = store, sealed, opt_outs
         self.known: set[str] = set()
         self._short: dict[str, tuple[float, int, int]] = {}
 
@@ -82,7 +85,15 @@ class Shelf:
                     self._tried(one.campaign, contact, earlier),
                 )
             )
+        heard = await self._opt_outs.read() if self._opt_outs is not None else []
+        if heard:
+            found.append(say.HeardBefore(tuple(heard)))
         return found
+
+    def keep(self, opt_out: say.OptOut) -> None:
+        """Have an opt-out outlive a crash though the database is away."""
+        if self._opt_outs is not None:
+            self._opt_outs.keep(opt_out)
 
     async def remembered(self, names: Sequence[str]) -> list[say.Remembered]:
         """What is known of these campaigns."""
@@ -178,7 +189,7 @@ class Shelf:
         """Make a batch durable. An empty one asks whether that is possible."""
         turn = Turn(
             batch.progress,
-            [_entry(one) for one in batch.opt_outs],
+            [OptOut(one.attempt, one.number, one.scope, one.at_s) for one in batch.opt_outs],
             [_settled(one) for one in batch.ended],
             batch.releases,
             [(contact, State.DONE if done else State.BLOCKED) for contact, done in batch.blocks],
@@ -186,6 +197,8 @@ class Shelf:
             {name: [_window(one) for one in windows] for name, windows in batch.ledgers.items()},
         )  # fmt: skip
         found = await self._store.take_turn(turn, epoch, now_s)
+        if self._opt_outs is not None and batch.opt_outs:
+            self._opt_outs.drop([one.attempt for one in batch.opt_outs])
         return say.Written(found.recorded, found.do_not_call, found.unclaimed)
 
     async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now_s: float) -> None:
@@ -198,6 +211,8 @@ class Shelf:
 
     async def close(self) -> None:
         """Let the database go."""
+        if self._opt_outs is not None:
+            await self._opt_outs.close()
         await self._store.close()
 
 
@@ -207,10 +222,6 @@ def _counted(one: Window) -> say.Counted:
 
 def _window(one: say.Counted) -> Window:
     return Window(one.span, one.key, one.answered, one.abandoned, one.misjudged, one.unknown, one.in_flight)
-
-
-def _entry(one: say.OptOut) -> Entry:
-    return Entry(one.number, one.scope, f"attempt:{one.attempt}", "opted out", one.at_s, "service")
 
 
 def _attempt(one: say.Made) -> Attempt:

@@ -124,6 +124,13 @@ class Left(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class HeardBefore(Told):
+    """Who opted out in an earlier life, which could not make it durable."""
+
+    opt_outs: tuple[OptOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StateSet(Told):
     """Somebody has a campaign run, pause or stop; durable already. ``now``: lines that ring are hung up too."""
 
@@ -230,6 +237,13 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepOptOut:
+    """Keep it beside the database, until that has it."""
+
+    opt_out: OptOut
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """A person should know."""
 
@@ -237,7 +251,7 @@ class Alarm:
     detail: str
 
 
-Action = Do | Claim | Alarm
+Action = Do | Claim | KeepOptOut | Alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +293,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """A number that is not to be called again. ``scope`` as do-not-call's."""
+    """A number that is not to be called again; empty, that of the attempt. ``scope`` as do-not-call's."""
 
     number: str
     scope: str

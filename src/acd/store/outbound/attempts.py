@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.domain.errors import MisuseError
-from acd.store.outbound import donotcall
+from acd.store.outbound import donotcall, optouts
 from acd.store.outbound.bulk import insert_many, pieces
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import NumberState, State
@@ -258,11 +258,13 @@ def _follow(connection: sa.Connection, one: Settled, sealed: Sealed, *, hashed: 
         entry = Entry(made.number, one.opt_out, f"attempt:{one.attempt}", "opted out", one.ended_at, by)
         donotcall.add(connection, [entry], sealed)
     mine = contacts.c.contact == made.contact
-    values: dict[str, Any] = {"last_outcome": one.outcome.value}
-    if one.after is not None:
-        mine = mine & sa.text(IS_IN_FLIGHT)
-        values |= {"claimed_epoch": None, "claimed_at": None, "position": None, **_after(connection, one.after, made)}
-    connection.execute(sa.update(contacts).where(mine).values(values))
+    said: dict[str, Any] = {"last_outcome": one.outcome.value}
+    if one.outcome is AttemptOutcome.OPTED_OUT:
+        optouts.block(connection, [made.contact], one.ended_at)
+    elif one.after is not None:
+        free = {"claimed_epoch": None, "claimed_at": None, "position": None, **_after(connection, one.after, made)}
+        connection.execute(sa.update(contacts).where(mine & sa.text(IS_IN_FLIGHT)).values(free))
+    connection.execute(sa.update(contacts).where(mine).values(said))
 
 
 def _after(connection: sa.Connection, after: Again | Over, made: Any) -> dict[str, Any]:
@@ -321,7 +323,12 @@ def _seen(connection: sa.Connection, which: sa.ColumnElement[bool], since: float
 
 
 def _last(connection: sa.Connection, column: sa.Column[Any], of: Mapping[Any, Sequence[History]]) -> None:
-    ends = {AttemptOutcome.ABANDONED.value: "abandoned_at", AttemptOutcome.ANSWERED.value: "served_at"}
+    ends = {
+        AttemptOutcome.ABANDONED.value: "abandoned_at",
+        # Whoever nobody followed to his end may have answered and met nobody; the ledger is charged for it, too
+        AttemptOutcome.UNKNOWN.value: "abandoned_at",
+        AttemptOutcome.ANSWERED.value: "served_at",
+    }
     for some in pieces(list(of)):
         query = sa.select(column, attempts.c.outcome, sa.func.max(attempts.c.ended_at).label("at"))
         query = query.where(column.in_(some), attempts.c.outcome.in_(ends)).group_by(column, attempts.c.outcome)

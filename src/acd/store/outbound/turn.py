@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from acd.store.outbound import attempts as of
-from acd.store.outbound import contacts, donotcall, work
+from acd.store.outbound import contacts, donotcall, optouts, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.bulk import pieces, seconds_between
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import State
-from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.donotcall import Sealed
+from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
 from acd.store.outbound.work import Claimed, Kind
 
@@ -27,7 +28,7 @@ class Turn:
     and until when (None: as it was); ``blocks``: contact and what it is then; ``ledgers`` as they are afterwards."""
 
     progress: Sequence[tuple[str, Mapping[str, float | str]]] = ()
-    opt_outs: Sequence[Entry] = ()
+    opt_outs: Sequence[OptOut] = ()
     ended: Sequence[Settled] = ()
     releases: Sequence[tuple[int, float | None]] = ()
     blocks: Sequence[tuple[int, State]] = ()
@@ -41,7 +42,7 @@ def take(
     """Make a turn durable; which of its attempts may be dialled."""
     for attempt, known in turn.progress:
         of.progress(connection, attempt, **known)
-    donotcall.add(connection, turn.opt_outs, sealed)
+    optouts.note(connection, turn.opt_outs, sealed, hashed=hashed)
     of.settle(connection, turn.ended, sealed, hashed=hashed)
     until: defaultdict[float | None, list[int]] = defaultdict(list)
     for contact, due_at in turn.releases:

@@ -1,0 +1,206 @@
+"""Who opts out while the database is away is on the do-not-call list once it is back, whatever ended the service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acd.domain import outbound as wire
+from acd.domain.campaigns import CampaignState
+from acd.outbound import runtime
+from acd.outbound.optouts import FILE, OptOutFile, OptOuts
+from acd.outbound.runtime import Dialling
+from acd.outbound.words import OptOut
+from acd.store import upgrade
+from acd.store.outbound import contacts, listed
+from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.outbound import Outbound
+from outbound.dialkit import NODE
+from outbound.test_runtime import NOON, BrittleShelf, Stand, clock, definition
+
+ONE = OptOut("+4930123", "all", "00000100000001", 1.5)
+TWO = OptOut("+4930124", "client:x", "00000100000002", 2.5)
+
+
+def sealed(number: str) -> str:
+    return f"hmac:{number[::-1]}"
+
+
+def test_what_is_kept_is_there_until_the_database_has_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    file = OptOutFile(path)
+    file.add(ONE)
+    file.add(TWO)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert OptOutFile(path).read() == ([ONE, TWO], None)
+    file.drop([ONE.attempt, "00000100000009"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert OptOutFile(path).read() == ([TWO], None)
+    file.drop([TWO.attempt])
+    assert list(tmp_path.iterdir()) == []
+    assert OptOutFile(path).read() == ([], None)
+
+
+@pytest.mark.parametrize("spoil", [b"deadbeef {}\n", b'00000000 {"number":"+1"', b"\xff\xfe\n", b"[]\n"])
+def test_of_a_spoiled_file_the_good_lines_are_used_and_all_of_it_is_set_aside(tmp_path: Path, spoil: bytes) -> None:
+    path = tmp_path / FILE
+    OptOutFile(path).add(ONE)
+    whole = path.read_bytes()
+    path.write_bytes(whole + spoil)
+    file = OptOutFile(path)
+    found, aside = file.read()
+    assert found == [ONE]
+    assert aside is not None
+    assert aside.read_bytes() == whole + spoil
+    file.add(TWO)
+    assert OptOutFile(path).read() == ([ONE, TWO], None)
+
+
+def test_an_opt_out_that_did_not_fit_spoils_nothing_behind_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / FILE
+    file = OptOutFile(path)
+    with monkeypatch.context() as patch:
+
+        def full(_: int) -> None:
+            raise OSError("no space")
+
+        patch.setattr("acd.outbound.optouts.os.fsync", full)
+        with pytest.raises(OSError, match="no space"):
+            file.add(ONE)
+    path.write_bytes(path.read_bytes()[:20])
+    file.add(TWO)
+    found, aside = OptOutFile(path).read()
+    assert (found, aside is not None) == ([TWO], True)
+
+
+class Lives:
+    """Services one after the other on one database and one state directory."""
+
+    def __init__(self, folder: Path, store: Callable[[], Outbound], *, hashed: bool) -> None:
+        self.folder, self._store, self._sealed = folder, store, sealed if hashed else None
+        self.alarms: list[str] = []
+
+    def begin(self, epoch: int = 1, *, away: bool = False) -> Stand:
+        kept = OptOuts(self.folder / FILE, self._sealed, lambda kind, detail: self.alarms.append(detail))
+        shelf = BrittleShelf(self._store(), sealed, kept)
+        shelf.away = away
+        found = Stand(self.folder / "acd.db", shelf, definition())
+        if epoch > 1:
+            found.dialling = Dialling(
+                definition(), epoch, shelf=shelf, hall=found.hall, send=found.sent.append,  # type: ignore[arg-type]
+                alarm=lambda kind, _: found.alarms.append(kind), nodes=(NODE,), clock=clock,
+            )  # fmt: skip
+        return found
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self.folder / "acd.db")) as connection:
+            return connection.execute(query).fetchall()
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "hashed"])
+async def lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Lives:
+    monkeypatch.setattr(runtime, "LOOK_S", 0.02)
+    monkeypatch.setattr(runtime, "RETRY_S", (0.02,))
+    url = f"sqlite:///{tmp_path}/acd.db"
+    await asyncio.to_thread(upgrade, url)
+
+    def store() -> Outbound:
+        return Outbound(url, sealed, hashed=request.param)
+
+    first = store()
+    await first.ask(listed.create, "a", "test", NOON)
+    people = [NewContact([NewNumber("+49301000000"), NewNumber("+49301000001")], zone="UTC")]
+    await first.ask(contacts.add, "a", people, NOON)
+    await first.close()
+    return Lives(tmp_path, store, hashed=request.param)
+
+
+async def close(stand: Stand) -> None:
+    await stand.dialling.close()
+
+
+async def killed(stand: Stand) -> None:
+    """As if by kill -9, once what was said is on the disk."""
+    for task in stand.dialling._tasks:
+        task.cancel()
+    stand.dialling._closed = True
+    kept = stand.shelf._opt_outs
+    assert kept is not None
+    await kept.close()
+
+
+async def dialled(stand: Stand) -> str:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: stand.sent)
+    (command,) = stand.sent
+    assert isinstance(command, wire.PlaceAttempt)
+    at = clock().utc
+    stand.dialling.tell(wire.AttemptPlaced(at, NODE, command.attempt, 0.01))
+    stand.dialling.tell(wire.AttemptAnswered(at, NODE, command.attempt, "x"))
+    return command.attempt
+
+
+@pytest.mark.parametrize("ends", [close, killed])
+async def test_who_opted_out_amid_an_outage_that_the_service_did_not_outlive(
+    lives: Lives, ends: Callable[[Stand], Awaitable[None]]
+) -> None:
+    stand = lives.begin()
+    attempt = await dialled(stand)
+    stand.shelf.away = True
+    at = clock().utc
+    stand.dialling.tell(wire.AttemptOptedOut(at, NODE, attempt, "9"))
+    stand.dialling.tell(wire.AttemptOver(at, NODE, attempt, None, 16, "", True))
+    await stand.until(lambda: (lives.folder / FILE).exists() and b"}\n" in (lives.folder / FILE).read_bytes())
+    await ends(stand)
+    assert lives.rows("SELECT * FROM do_not_call") == []
+    hashed = sealed("+49301000000") in (lives.folder / FILE).read_text()
+    assert hashed is ("+49301000000" not in (lives.folder / FILE).read_text())
+
+    again = lives.begin(2)
+    await again.up()
+    await again.until(lambda: not (lives.folder / FILE).exists())
+    number = sealed("+49301000000") if hashed else "+49301000000"
+    assert lives.rows("SELECT number, scope, source FROM do_not_call") == [(number, "all", f"attempt:{attempt}")]
+    # Nor at the other number, though its rules would have it tried again
+    assert lives.rows("SELECT state, due_at FROM contacts") == [("blocked", None)]
+    assert again.sent == lives.alarms == []
+    await close(again)
+
+
+async def test_who_opted_out_before_it_was_known_who_he_is(lives: Lives) -> None:
+    first = lives.begin()
+    attempt = await dialled(first)
+    await close(first)
+    second = lives.begin(2, away=True)
+    second.dialling.start()
+    await second.until(lambda: "outbound_waits" in second.alarms)
+    second.dialling.tell(wire.AttemptOptedOut(clock().utc, NODE, attempt, "9"))
+    await close(second)
+    third = lives.begin(3)
+    await third.up()
+    await third.until(lambda: lives.rows("SELECT number FROM do_not_call"))
+    ((number,),) = lives.rows("SELECT number FROM do_not_call")
+    assert number in ("+49301000000", sealed("+49301000000"))
+    await close(third)
+
+
+async def test_an_opt_out_after_the_end_blocks_whom_a_retry_was_planned_for(lives: Lives) -> None:
+    stand = lives.begin()
+    attempt = await dialled(stand)
+    at = clock().utc
+    stand.dialling.tell(wire.AttemptOver(at + 30, NODE, attempt, None, 16, "", True))
+    await stand.until(lambda: lives.rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL"))
+    await stand.shelf._store.promise(1, NOON + 90_000, "anna", NOON, agent="anna")
+    stand.dialling.tell(wire.AttemptOptedOut(at, NODE, attempt, "9"))
+    await stand.until(lambda: lives.rows("SELECT 1 FROM do_not_call"))
+    assert lives.rows("SELECT state, due_at, callback FROM contacts") == [("blocked", None, None)]
+    assert lives.rows("SELECT outcome FROM callbacks") == [("cancelled",)]
+    assert not (lives.folder / FILE).exists() or not stand.shelf.away
+    await close(stand)

@@ -1,0 +1,3 @@
+"""The cases of afterwards_cases.py on PostgreSQL."""
+
+from afterwards_cases import *  # noqa: F403

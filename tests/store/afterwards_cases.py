@@ -1,0 +1,101 @@
+"""What follows attempts and promises in the store, on a real database: who is abandoned, called back, called no more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from storekit import Database
+
+from acd.domain.campaigns import AttemptOutcome
+from acd.store.outbound import contacts as of
+from acd.store.outbound import listed
+from acd.store.outbound.attempts import Again, Attempt, Over, Settled
+from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.optouts import OptOut
+from acd.store.outbound.outbound import Outbound
+from acd.store.outbound.tables import callbacks, contacts
+from acd.store.outbound.turn import Turn
+from acd.store.outbound.work import Kind
+
+NOW = 1_710_928_800.0
+FIRST, SECOND = "+49301230000", "+49309990000"
+ANNA = ("anna",)
+
+
+def sealed(number: str) -> str:
+    return f"hmac:{number[::-1]}"
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Outbound]:
+    found = Outbound(database.url, sealed)
+    await found.ask(listed.create, "a", "test", NOW)
+    await found.ask(of.add, "a", [NewContact([NewNumber(FIRST), NewNumber(SECOND)])], NOW)
+    yield found
+    await found.close()
+
+
+def attempt(
+    serial: int, *, epoch: int = 1, contact: int = 1, number: str = FIRST, callback: int | None = None
+) -> Attempt:
+    return Attempt(
+        f"{epoch:06d}{serial:08d}", "win", contact, number, "power", "+4930555100", "out", "pbx", callback=callback
+    )
+
+
+async def kept(store: Outbound, table: sa.Table, *names: str) -> list[tuple[Any, ...]]:
+    def rows(connection: sa.Connection) -> list[tuple[Any, ...]]:
+        query = sa.select(*(table.c[name] for name in names)).order_by(*table.primary_key)
+        return [tuple(row) for row in connection.execute(query)]
+
+    return await store.ask(rows)
+
+
+async def made(store: Outbound, serial: int, at: float, kind: Kind = Kind.NEW, **more: Any) -> Attempt:
+    """Claimed and recorded."""
+    (found,) = await store.claim(["a"], {kind: 1}, at, 1, agents=ANNA)
+    one = attempt(serial, callback=found.callback, number=found.number, **more)
+    assert (await store.record([one], 1, at)).recorded == (one.attempt,)
+    return one
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome.ABANDONED, AttemptOutcome.UNKNOWN, AttemptOutcome.BUSY])
+async def test_who_may_have_answered_and_met_nobody_counts_as_abandoned(
+    store: Outbound, outcome: AttemptOutcome
+) -> None:
+    one = await made(store, 1, NOW)
+    await store.settle([Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60))])
+    found = (await store.histories([(1, FIRST)], 0.0))[1, FIRST]
+    assert found.abandoned_at == (None if outcome is AttemptOutcome.BUSY else NOW + 5)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+async def test_who_opts_out_is_not_called_at_another_number_nor_back(store: Outbound, settled: bool) -> None:
+    one = await made(store, 1, NOW)
+    over = Settled(one.attempt, AttemptOutcome.ABANDONED, NOW + 5, Again(NOW + 60, SECOND))
+    if settled:
+        await store.settle([over])
+    await store.promise(1, NOW + 90, "anna", NOW + 6, agent="anna")
+    await store.take_turn(Turn(opt_outs=[OptOut(one.attempt, "", "", NOW + 7)]), 1, NOW + 7)
+    assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [
+        ("blocked", None, None, None)
+    ]
+    if not settled:
+        await store.settle([over])
+    assert await kept(store, contacts, "state", "due_at", "last_outcome") == [("blocked", None, "abandoned")]
+    assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW + 7, "cancelled")]
+    assert list(await store.do_not_call([FIRST, SECOND], ["all"], NOW + 7)) == [FIRST]
+    assert await store.claim(["a"], dict.fromkeys(Kind, 1), NOW + 1000, 1, agents=ANNA) == []
+
+
+async def test_a_promise_does_not_outlive_the_opt_out_that_an_attempt_came_to(store: Outbound) -> None:
+    one = await made(store, 1, NOW)
+    await store.promise(1, NOW + 90, "anna", NOW + 6, agent="anna")
+    await store.settle([Settled(one.attempt, AttemptOutcome.OPTED_OUT, NOW + 7, Over())])
+    assert await kept(store, contacts, "state", "due_at", "callback", "last_outcome") == [
+        ("blocked", None, None, "opted_out")
+    ]
+    assert await kept(store, callbacks, "outcome") == [("cancelled",)]

@@ -1,0 +1,3 @@
+"""The cases of afterwards_cases.py on SQLite."""
+
+from afterwards_cases import *  # noqa: F403
