@@ -40,10 +40,11 @@ def conversations(path: Path) -> list[Talk]:
 
 
 def recorded_talks(rig: Rig) -> list[Talk]:
-    """The same from the records: whatever was talked, held and consulted with one agent in one go."""
+    """The same from the records: whatever was talked, held, consulted and conferenced with one agent in one go."""
     rows = rig.rows(
         "SELECT calls.channel, segments.call, offer, segments.started_at AS began, segments.ended_at AS ended "
-        "FROM segments JOIN calls USING (call) WHERE kind IN ('talked', 'held', 'consulted') ORDER BY call, serial"
+        "FROM segments JOIN calls USING (call) "
+        "WHERE kind IN ('talked', 'held', 'consulted', 'conferenced') ORDER BY call, serial"
     )
     found = []
     for _, together in groupby(rows, lambda row: (row["call"], row["offer"])):

@@ -70,8 +70,9 @@ def told(script: str) -> list[str]:
 
 
 def shown(event: ev.Event) -> str:
-    fields = [getattr(event, name) for name in event.__slots__ if name not in ("at", "node", "device", "cause", "kind")]
-    words = [NAMES.get(value, str(value)) for value in fields if value]
+    fields = {name: getattr(event, name) for name in event.__slots__}
+    told = {name: value for name, value in fields.items() if value and name not in ("node", "device", "cause", "kind")}
+    words = [name if value is True else NAMES.get(value, str(value)) for name, value in told.items()]
     return " ".join([f"{type(event).__name__}@{round(event.at * 100)}", *words])
 
 
@@ -98,14 +99,36 @@ def shown(event: ev.Event) -> str:
         ),
         (
             "hold a; dial s x in 602; dial s x in 603; hangup s; unhold a",
-            ["CallHeld@4 offer-c", "ConsultBegan@5 offer-c 602", "ConsultEnded@7 offer-c", "CallRetrieved@8 offer-c"],
+            [
+                "CallHeld@4 offer-c",
+                "ConsultBegan@5 offer-c 602 s",
+                "ConsultEnded@7 offer-c s",
+                "CallRetrieved@8 offer-c",
+            ],
         ),
         # somebody else's call, and one after the talk
         ("dial x b in 602; hangup x; leave B1 a; leave B1 c; dial s x in 602", ["TalkEnded@6 offer-c agent"]),
         ("blind a; leave B1 a; leave B1 c", ["CallTransferred@4 c 601@agents offer-c", "TalkEnded@5 offer-c agent"]),
         (
             "dial s x in 602; enter B2 s; leave B1 c; leave B2 s; enter B2 c; leave B1 a; join a s; hangup a; hangup s",
-            ["ConsultBegan@4 offer-c 602", "TalkEnded@6 offer-c caller", "CallTransferred@10 c 1009 offer-c"],
+            [
+                *("ConsultBegan@4 offer-c 602 s", "ConsultChanged@5 offer-c s up", "TalkEnded@6 offer-c caller"),
+                "CallTransferred@10 c 1009 offer-c",
+            ],
+        ),
+        # the other call is answered, held, taken back, and over at the far end before the phone hangs up
+        (
+            "hold a; dial s x in 602; enter B2 x; enter B2 s; unhold a; hold s; hold s; unhold s; leave B2 s; hangup s",
+            [
+                *("CallHeld@4 offer-c", "ConsultBegan@5 offer-c 602 s", "ConsultChanged@7 offer-c s up"),
+                *("CallRetrieved@8 offer-c", "ConsultChanged@9 offer-c s up on_hold"),
+                *("ConsultChanged@11 offer-c s up", "ConsultChanged@12 offer-c s", "ConsultEnded@13 offer-c s"),
+            ],
+        ),
+        # what the phone does when the caller has left belongs to the end, and after it to nobody
+        (
+            "dial s x in 602; enter B2 s; leave B1 c; hold s; leave B2 s; leave B1 a; enter B2 s; hangup s",
+            ["ConsultBegan@4 offer-c 602 s", "ConsultChanged@5 offer-c s up", "TalkEnded@6 offer-c caller"],
         ),
     ],
 )
@@ -135,7 +158,9 @@ def test_a_transfer_that_is_told_last_is_told_of_its_own_offer(gone: str) -> Non
 )
 def test_joined_with_a_colleague_who_talks(script: str, joined: int, gone: int) -> None:
     events = told(f"{BEGIN}; {CONSULT}; {script}; hangup b; hangup c")
+    # that the agent's own call has left its bridge is not told: whom he called, the caller talks to
     assert [line for line in events[2:] if not line.startswith("CallRetrieved")] == [
+        "ConsultChanged@7 offer-c s up",
         "AgentAnswered@7 offer-s b",
         f"CallJoined@{joined} c s",
         f"CallEnded@{gone} s",
@@ -157,7 +182,7 @@ def test_a_call_of_the_agents_that_has_hung_up_before_its_question_was_heard() -
 
 def test_joined_with_a_queue_where_the_agents_call_waits() -> None:
     events = told(f"{BEGIN}; ask s 1001 101; join a s; leave B1 a; leave B1 c; hangup a; hangup s; hangup c")
-    assert events[1:] == ["ConsultBegan@4 offer-c 101", "CallJoined@5 c s", "CallEnded@10 c"]
+    assert events[1:] == ["ConsultBegan@4 offer-c 101 s", "CallJoined@5 c s", "CallEnded@10 c"]
 
 
 def test_joined_with_a_phone_that_rings() -> None:

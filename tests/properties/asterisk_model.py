@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain.definition import HangUp
-from acd.domain.events import Phase, SeenCall
+from acd.domain.events import Phase, SeenCall, SeenConsult
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome, PhoneState
 
@@ -38,7 +38,8 @@ class Channel:
     lost: dict[str, OfferOutcome] = field(default_factory=dict)
     """which of the phones that were rung ring no more, and why"""
     own: Channel | None = None
-    """the call that the agent's phone makes meanwhile"""
+    """the call that the agent's phone makes meanwhile; ``own_held``: which it holds"""
+    own_held: bool = False
 
     def __repr__(self) -> str:
         return f"{self.name} {self.phase} {self.call} {self.offer} {self.agent}{' asking' if self.asking else ''}"
@@ -129,6 +130,13 @@ class AsteriskModel:
         self.set_device(device, PhoneState.BUSY, at)
         assert channel.offer is not None
         self.tell(ev.AgentAnswered(at, channel.offer, f"leg-{channel.offer}", device))
+        self._own_changed(channel, at)
+
+    def _own_changed(self, own: Channel, at: float) -> None:
+        """An agent's own call has got somebody on the line, or nobody any more."""
+        for channel in self.channels.values():
+            if channel.own is own and channel.offer is not None:
+                self.tell(ev.ConsultChanged(at, channel.offer, own.name, own.phase is Phase.TALKING, channel.own_held))
 
     def can_lose(self, channel: Channel) -> bool:
         return channel.phase is Phase.RINGING and len(set(channel.phones) - channel.lost.keys()) > 1
@@ -153,16 +161,24 @@ class AsteriskModel:
         assert channel.offer is not None
         self.tell(ev.TalkEnded(at, channel.offer, by))
         if channel.own is not None:
-            self.tell(ev.ConsultEnded(at, channel.offer))
+            self.tell(ev.ConsultEnded(at, channel.offer, channel.own.name))
         channel.phase, channel.held, channel.own = None, False, None
+        self._own_changed(channel, at)
         self._release_phones(channel, at)
 
     def hang_up(self, channel: Channel, at: float) -> None:
         if channel.phase is Phase.TALKING:
             self.end_talk(channel, "caller", at)
+        self._own_ended(channel, at)
         del self.channels[channel.name]
         self._release_phones(channel, at)
         self.tell(ev.CallEnded(at, self.node, channel.name, 16))
+
+    def _own_ended(self, own: Channel, at: float) -> None:
+        for channel in self.channels.values():
+            if channel.own is own and channel.offer is not None:
+                self.tell(ev.ConsultEnded(at, channel.offer, own.name))
+                channel.own = None
 
     def transfer(self, channel: Channel, kind: str, at: float) -> None:
         told = ev.CallTransferred(at, self.node, channel.name, kind, "999@phones", channel.offer)
@@ -194,9 +210,17 @@ class AsteriskModel:
     def consult(self, channel: Channel, did: str, at: float) -> Channel:
         """The agent's phone calls a queue of ours."""
         assert channel.offer is not None
-        self.tell(ev.ConsultBegan(at, channel.offer, did))
-        channel.own = self.arrive(at, did)
+        if channel.own is not None:
+            self.tell(ev.ConsultEnded(at, channel.offer, channel.own.name))
+        channel.own, channel.own_held = self.arrive(at, did), False
+        self.tell(ev.ConsultBegan(at, channel.offer, did, channel.own.name))
         return channel.own
+
+    def hold_own(self, channel: Channel, at: float) -> None:
+        """The agent's phone puts its own call on hold, or takes it back."""
+        if channel.own is not None:
+            channel.own_held = not channel.own_held
+            self._own_changed(channel.own, at)
 
     def can_join(self, channel: Channel) -> bool:
         own = channel.own
@@ -214,7 +238,8 @@ class AsteriskModel:
         if own.phase is not Phase.TALKING:
             channel.call, channel.place, channel.agent = own.call, own.place, own.agent
         channel.phase, channel.offer, channel.phones, channel.device = own.phase, own.offer, own.phones, own.device
-        channel.held, channel.own, channel.lost = False, own.own, own.lost
+        channel.held, channel.own, channel.lost = own.held, own.own, own.lost
+        channel.own_held = own.own_held
         self.tell(ev.CallJoined(at, self.node, channel.name, own.name))
 
     def back_on_hold(self, channel: Channel, at: float) -> None:
@@ -275,12 +300,19 @@ class AsteriskModel:
                 agent=c.agent if c.on_phone else None,
                 agent_device=c.device,
                 target="999@phones" if c.phase is Phase.ELSEWHERE else "",
+                consults=self._consults(c),
                 caller_number=c.number,
             )
             for c in self.channels.values()
             if c.call is not None
         ]
         return ev.NodeResynced(at, self.node, tuple(seen), dict(self.devices), margin_s, restarted, self.hosts)
+
+    def _consults(self, channel: Channel) -> tuple[SeenConsult, ...] | None:
+        if channel.phase is not Phase.TALKING:
+            return None
+        own = channel.own
+        return () if own is None else (SeenConsult(own.name, own.did, up=own.phase is Phase.TALKING),)
 
     def restart(self) -> None:
         """Asterisk itself starts anew: every channel is gone, and nobody was told."""

@@ -91,6 +91,11 @@ class FloorMachine(RuleBasedStateMachine):
         self.chooser(data).agent_transfers(kind)
 
     @when(lambda world: world.has(Phase.TALKING))
+    @rule(data=DATA)
+    def agent_holds_his_own_call(self, data: st.DataObject) -> None:
+        self.chooser(data).agent_holds_his_own_call()
+
+    @when(lambda world: world.has(Phase.TALKING))
     @rule(data=DATA, did=st.sampled_from(["1", "2", "4"]))
     def agent_transfers_back(self, data: st.DataObject, did: str) -> None:
         self.chooser(data).agent_transfers_back(did)

@@ -113,6 +113,7 @@ class Nonsense:
             return r.choice([ev.NodeLost(at, node), ev.DeadlinePassed(at)])
         if kind == 11:
             held = [ev.CallHeld(at, offer), ev.CallRetrieved(at, offer), ev.ConsultEnded(at, offer)]
+            held.append(ev.ConsultChanged(at, offer, "", r.random() < 0.8, r.random() < 0.3))
             joined = ev.CallJoined(at, node, channel, r.choice(CHANNELS))
             return r.choice([*held, ev.ConsultBegan(at, offer, r.choice(["", "602"])), joined, joined])
         if kind == 12:

@@ -77,6 +77,7 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
             (2, lambda: world.agent_transfers_back(r.choice("124"))),
             (4, world.agent_holds),
             (3, lambda: world.agent_consults(r.choice("124"))),
+            (2, world.agent_holds_his_own_call),
         ]
     if world.has_joinable():
         found.append((4, world.agent_joins))

@@ -205,6 +205,10 @@ class World:
         channel = self.pick(Phase.TALKING)
         self.model.hold(channel, self.utc)
 
+    def agent_holds_his_own_call(self) -> None:
+        channel = self.pick(Phase.TALKING)
+        self.model.hold_own(channel, self.utc)
+
     def agent_consults(self, did: str) -> None:
         channel = self.pick(Phase.TALKING)
         model = self.model
@@ -491,6 +495,9 @@ class World:
                     assert channel.device in agent.devices or call.agent == channel.agent
                 assert agent.state in ON_A_CALL
                 assert (agent.state is AgentState.TALKING) == talks
+                if talks and channel.device in agent.devices:
+                    own = {channel.own.name: channel.own.phase is Phase.TALKING} if channel.own is not None else {}
+                    assert {name: one.up for name, one in call.consults.items()} == own, (channel, call)
             assert call.call == channel.call
 
     def end(self) -> None:

@@ -90,8 +90,9 @@ class Day:
 
 
 def lawful() -> list[Record]:
-    """``c1``: held and consulted about, with a wrap-up; ``c2``: abandoned; ``c3``: not answered by anna, then by bob with
-    both phones rung, transferred; ``c4``: what came back of it; ``c5``: still talks; ``c6``: transferred to elsewhere."""
+    """``c1``: held, consulted about and conferenced, with a wrap-up; ``c2``: abandoned; ``c3``: not answered by anna, then
+    by bob with both phones rung, transferred; ``c4``: what came back of it; ``c5``: still talks; ``c6``: transferred to
+    elsewhere."""
     day = Day()
     for name in (ANNA, BOB):
         day.agent(name, 0, S.AVAILABLE)
@@ -105,14 +106,15 @@ def lawful() -> list[Record]:
         (K.TALKED, 4, ANNA, "o1"),
         (K.HELD, 10, ANNA, "o1"),
         (K.CONSULTED, 12, ANNA, "o1"),
+        (K.CONFERENCED, 18, ANNA, "o1"),
         (K.TALKED, 20.123456, ANNA, "o1"),
         (K.AFTER, 30, None, None),
         end=31,
     )
     day.records += [
         CallAnswered("c1", ANNA, START + 4),
-        SegmentOpened("c1", 8, K.WRAPPED, START + 30, "main", ANNA),
-        SegmentClosed("c1", 8, START + 40),
+        SegmentOpened("c1", 9, K.WRAPPED, START + 30, "main", ANNA),
+        SegmentClosed("c1", 9, START + 40),
     ]
     day.close("c1", 31, CallOutcome.ANSWERED)
     for second, state, call in (

@@ -86,7 +86,7 @@ async def test_what_is_told_is_all_of_it(database: Database, tmp_path: Path) -> 
     somebody = who(database, tmp_path)
     found = somebody.find()
     told = {row["call"]: row for row in somebody.calls(found)}
-    assert (told["c1"]["notes"].startswith("rang +49 171"), len(told["c1"]["segments"])) == (True, 9)
+    assert (told["c1"]["notes"].startswith("rang +49 171"), len(told["c1"]["segments"])) == (True, 10)
     assert [one["detail"].get("number") for one in told["c1"]["decisions"]] == [None, "0171 1234567"]
     assert [(row["table"], row["row"].get("call")) for row in somebody.others(found)] == [
         ("calls", "c2"), ("decisions", "c2"), ("revisions", None), ("audit", None),

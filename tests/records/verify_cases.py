@@ -39,7 +39,7 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("ended", "UPDATE calls SET ended_by = 'nobody' WHERE call = 'c2'", "c2"),
     ("ended", f"UPDATE calls SET ended_at = {at(40)} WHERE call = 'c2'", "c2"),
     ("ended", "UPDATE calls SET ended_by = 'agent' WHERE call = 'c1'", "c1"),
-    ("ended", "UPDATE segments SET outcome = 'agent' WHERE call = 'c1' AND serial = 6", "c1"),
+    ("ended", "UPDATE segments SET outcome = 'agent' WHERE call = 'c1' AND serial = 7", "c1"),
     ("chain", f"UPDATE segments SET started_at = {at(41.500001)} WHERE call = 'c2' AND serial = 1", "c2"),
     ("chain", "DELETE FROM segments WHERE call = 'c2'", "c2"),
     ("chain", "UPDATE segments SET kind = 'waited' WHERE call = 'c2' AND serial = 0", "c2"),
@@ -54,7 +54,13 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("talk", "UPDATE calls SET outcome = 'answered' WHERE call = 'c2'", "c2"),
     ("hold", "UPDATE segments SET offer = 'o9' WHERE call = 'c1' AND serial = 4", "c1"),
     ("hold", "UPDATE segments SET agent = 'bob' WHERE call = 'c1' AND serial = 5", "c1"),
+    ("hold", "UPDATE segments SET agent = 'bob' WHERE call = 'c1' AND serial = 6", "c1"),
     ("hold", "UPDATE segments SET kind = 'held', agent = 'bob', offer = 'o2' WHERE call = 'c2' AND serial = 1", "c2"),
+    (
+        "hold",
+        "UPDATE segments SET kind = 'conferenced', agent = 'bob', offer = 'o2' WHERE call = 'c2' AND serial = 1",
+        "c2",
+    ),
     ("facts", "UPDATE calls SET wait_us = 9000001 WHERE call = 'c2'", "c2"),
     ("facts", "UPDATE calls SET talk_us = 1 WHERE call = 'c1'", "c1"),
     ("facts", "UPDATE calls SET hold_us = 1 WHERE call = 'c1'", "c1"),
@@ -121,7 +127,7 @@ async def test_a_lawful_day_is_found_lawful(database: Database, tmp_path: Path) 
     verifier = Verifier(database.url)
     assert list(verifier.violations()) == []
     seen = verifier.seen
-    assert (seen.calls, seen.segments, seen.agents, seen.violations) == (6, 24, 2, {})
+    assert (seen.calls, seen.segments, seen.agents, seen.violations) == (6, 25, 2, {})
     assert seen.intervals == len(database.contents()["agent_states"])
     assert wrong(database, since=START + 41, until=START + 71) == []
 
@@ -170,7 +176,7 @@ async def test_an_end_nobody_saw_contradicts_no_conversation(database: Database,
         assert wrong(database) == []
     database.execute(
         "UPDATE calls SET ended_by = 'agent' WHERE call = 'c1'",
-        "UPDATE segments SET outcome = 'transfer' WHERE call = 'c1' AND serial = 6",
+        "UPDATE segments SET outcome = 'transfer' WHERE call = 'c1' AND serial = 7",
     )
     assert wrong(database) == []
 

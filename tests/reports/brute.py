@@ -167,7 +167,7 @@ def summary(
 
 
 WAITING = ("entered", "waited", "offered", "rang")
-TALKING = ("talked", "held", "consulted")
+TALKING = ("talked", "held", "consulted", "conferenced")
 BY_HAND = ("escalated", "transferred", "joined")
 
 
@@ -311,7 +311,11 @@ def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, 
     talks = sum(1 for r in of if r["kind"] == "talked" and first(r))
     work = spent["RINGING"] + spent["TALKING"] + spent["WRAP_UP"]
     ready = work + spent["AVAILABLE"] + spent["RESERVED"]
-    times = {"talk_s": length("talked"), "hold_s": length("held", "consulted"), "wrap_s": length("wrapped")}
+    times = {
+        "talk_s": length("talked", "conferenced"),
+        "hold_s": length("held", "consulted"),
+        "wrap_s": length("wrapped"),
+    }
     return {
         "logged_in_s": (ready + spent["PAUSED"]) / 1_000_000,
         "available_s": spent["AVAILABLE"] / 1_000_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import brute
 import pytest
@@ -175,12 +176,15 @@ def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) 
         assert dict(zip(names, report.total[len(by) :], strict=True)) == whole
 
 
-def test_a_hold_across_the_beginning_or_the_end_begins_no_conversation(report_url: str) -> None:
+@pytest.mark.parametrize("kinds", [("held", "consulted"), ("conferenced",)], ids=["hold", "conference"])
+def test_what_lasts_across_the_beginning_or_the_end_begins_no_conversation(
+    report_url: str, kinds: Sequence[str]
+) -> None:
     world = make_world(3)
     talks = {(row["call"], row["serial"]) for row in world.segments if row["kind"] == "talked"}
     held = [
         row for row in world.segments
-        if row["kind"] in ("held", "consulted") and (row["call"], row["serial"] + 1) in talks
+        if row["kind"] in kinds and (row["call"], row["serial"] + 1) in talks
         and row["ended_at"] - row["started_at"] > 1
     ]  # fmt: skip
     hold = held[len(held) // 2]

@@ -150,6 +150,8 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         for _ in range(chance.choice((0, 0, 0, 1, 2))):
             segment("talked", lasting(200), **whose)
             segment(chance.choice(("held", "consulted")), lasting(60), **whose)
+            if chance.random() < 0.3:
+                segment("conferenced", lasting(60), **whose, target="602")
         gone = False
         for turn in range(chance.choice((0, 0, 1, 1, 2))):
             # Passed on within our queues: another wait, perhaps with the same agent or in the same queue; or none
@@ -233,7 +235,7 @@ def facts(of: Sequence[Row]) -> Row:
     return {
         "wait_us": total("entered", "waited", "offered", "rang"),
         "rewait_us": total("entered", "waited", "offered", "rang", again=True),
-        "talk_us": total("talked"),
+        "talk_us": total("talked", "conferenced"),
         "hold_us": total("held", "consulted"),
         "after_us": total("after"),
         "wrap_us": total("wrapped"),

@@ -31,12 +31,20 @@ from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.definition import FloorDefinition, ToDialplan, ToMessage
-from acd.domain.events import AgentAction, CallAction, Phase, SeenCall
+from acd.domain.events import AgentAction, CallAction, Phase, SeenCall, SeenConsult
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome, PhoneState
 from acd.floor import Floor
 
 NODE = "pbx"
+
+
+def _consults(text: str | None) -> tuple[SeenConsult, ...] | None:
+    """``s1:602:up,s2``; a call without a target has dialled nobody."""
+    if text is None:
+        return None
+    found = [(*one.split(":"), "", "")[:3] for one in text.split(",") if one != "none"]
+    return tuple(SeenConsult(channel, target, up=up == "up", dials=bool(target)) for channel, target, up in found)
 
 
 def _phones(text: str) -> dict[str, OfferOutcome]:
@@ -182,7 +190,8 @@ class Stage:
 
     def _look(self, at: float, node: str, how: str, keys: dict[str, str], seen: list[str]) -> ev.Event:
         """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [PHONE=STATE...]``, then lines
-        ``| CHANNEL PHASE [offerN AGENT]``; ``call=``/``place=`` override what the controller wrote on that channel."""
+        ``| CHANNEL PHASE [offerN AGENT]``; ``call=``/``place=`` override what the controller wrote on that channel;
+        ``device=PHONE consults=CHANNEL[:TARGET[:up]],...``: the other calls of that phone (``none``: it has none)."""
         calls = []
         for row in seen:
             words = row.split()
@@ -202,6 +211,7 @@ class Stage:
                     agent=rest[1] if len(rest) > 1 else None,
                     agent_device=own.get("device"),
                     target=own.get("target", ""),
+                    consults=_consults(own.get("consults")),
                 )
             )
         phones = {f"PJSIP/{number}": PhoneState(state) for number, state in keys.items() if number.isdigit()}
@@ -261,8 +271,20 @@ class Stage:
         (r"(\w+) is (escalated|transferred|given)(?: to (\S+))?", _asked_for),
         (r"(offer\d+) puts on hold", lambda self, at, offer, *_: ev.CallHeld(at, self.offer(offer))),
         (r"(offer\d+) takes back", lambda self, at, offer, *_: ev.CallRetrieved(at, self.offer(offer))),
-        (r"(offer\d+) consults (\S+)", lambda self, at, offer, to, *_: ev.ConsultBegan(at, self.offer(offer), to)),
-        (r"(offer\d+) consult over", lambda self, at, offer, *_: ev.ConsultEnded(at, self.offer(offer))),
+        (
+            r"(offer\d+) consults (\S+)(?: on (\w+))?",
+            lambda self, at, offer, to, channel, *_: ev.ConsultBegan(at, self.offer(offer), to, channel or ""),
+        ),
+        (
+            r"(offer\d+) consult(?: on (\w+))? is (up|not up|held)",
+            lambda self, at, offer, channel, how, *_: ev.ConsultChanged(
+                at, self.offer(offer), channel or "", how != "not up", how == "held"
+            ),
+        ),
+        (
+            r"(offer\d+) consult(?: on (\w+))? over",
+            lambda self, at, offer, channel, *_: ev.ConsultEnded(at, self.offer(offer), channel or ""),
+        ),
         (r"(\w+) joined into (\w+)", lambda self, at, c, into, *_: ev.CallJoined(at, self.node_of(c), c, into)),
         (
             r"(offer\d+) fails: (\w+)((?: PJSIP/\d+=\w+)*)",

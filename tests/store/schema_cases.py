@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from storekit import Database, new_store, write_all
 
 from acd.domain.errors import SchemaError, StoreError
+from acd.reports.stays import AMID
 from acd.store import current, downgrade, head, schema, upgrade
 from acd.store.generated import Traffic
 from acd.store.location import locate
@@ -76,10 +78,36 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
         ("acd_0001", "Calls with their segments and decisions, agents with their states, starts"),
         ("acd_0002", "What people say of a call, its sums, configuration revisions, an audit log"),
         ("acd_0003", "Lists, contacts, do-not-call, attempts, callbacks, what campaigns are doing"),
+        ("acd_0004", "Conferences among the stretches that interrupt a talk"),
     ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 3
+    assert len(steps) == 4
+
+
+def test_what_interrupts_a_talk_is_found_by_one_index_and_goes_down_as_talk(database: Database) -> None:
+    """Alembic's comparison does not see an index's condition."""
+
+    def condition() -> str:
+        engine = locate(database.url).engine()
+        try:
+            (found,) = [one for one in sa.inspect(engine).get_indexes("segments") if one["name"] == "ix_segments_held"]
+        finally:
+            engine.dispose()
+        options: dict[str, object] = found.get("dialect_options", {})
+        return next(str(value) for name, value in options.items() if name.endswith("_where"))
+
+    assert set(re.findall(r"'(\w+)'", condition())) == set(AMID)
+    for serial, kind in enumerate(("talked", "held", "conferenced")):
+        database.execute(
+            "INSERT INTO segments (call, serial, kind, started_at) "
+            f"VALUES ('c', {serial}, '{kind}', '2026-11-21T12:00:00.000000+00:00')"
+        )
+    downgrade(database.url, "acd_0003")
+    assert set(re.findall(r"'(\w+)'", condition())) == {"held", "consulted"}
+    assert [row["kind"] for row in database.contents()["segments"]] == ["talked", "held", "talked"]
+    upgrade(database.url)
+    assert set(re.findall(r"'(\w+)'", condition())) == set(AMID)
 
 
 async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path: Path) -> None:
@@ -89,7 +117,7 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0003", "acd_0002", "acd_0001"]
+    assert steps == ["acd_0004", "acd_0003", "acd_0002", "acd_0001"]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -107,10 +135,10 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0004")
+    monkeypatch.setattr(schema, "REVISION", "acd_0005")
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0003, this acd needs acd_0004: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0004, this acd needs acd_0005: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -176,7 +204,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0003 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0004 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()

@@ -138,7 +138,7 @@ def facts_of(of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
     return {
         "wait_us": _sum_us([segment for segment in of if segment["serial"] < first_talk], *WAITING),
         "rewait_us": _sum_us([segment for segment in of if segment["serial"] > first_talk], *WAITING),
-        "talk_us": _sum_us(of, "talked"),
+        "talk_us": _sum_us(of, "talked", "conferenced"),
         "hold_us": _sum_us(of, "held", "consulted"),
         "after_us": _sum_us(of, "after"),
         "wrap_us": _sum_us(of, "wrapped"),

@@ -333,7 +333,7 @@ class Node:
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
         if first:
             self.translator.clear()
-        seen = read_channels(channels, self.translator, prime=first)
+        seen = read_channels(channels, self.translator, prime=first, phones=frozenset(self._devices()))
         margin_s = 0.0 if first else RECONCILE_MARGIN_S
         restarted = first and self._restarted
         if not first:

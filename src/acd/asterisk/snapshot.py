@@ -5,11 +5,12 @@ The channel variables that ride on every listed channel are enough: who the call
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 from acd.asterisk.ami.messages import Message, unescape
 from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_name
-from acd.domain.events import Phase, SeenCall
+from acd.domain.events import Phase, SeenCall, SeenConsult
 from acd.domain.place import Place
 
 _HELD_CONTEXTS = frozenset(
@@ -18,37 +19,58 @@ _HELD_CONTEXTS = frozenset(
 _OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback", "acd-message"}
 
 
-def read_channels(channels: Sequence[Message], translator: Translator, *, prime: bool) -> tuple[SeenCall, ...]:
-    """The callers among ``channels`` (CoreShowChannel items). With ``prime`` the translator takes up their legs."""
+_DIALLING = frozenset({"Dial", "Queue"})
+
+
+def read_channels(
+    channels: Sequence[Message], translator: Translator, *, prime: bool, phones: Container[str] = ()
+) -> tuple[SeenCall, ...]:
+    """The callers among ``channels`` (CoreShowChannel items). With ``prime`` the translator takes up their legs and what
+    else agents' ``phones`` do; of any other device it cannot be told whose a channel is (a trunk's are everybody's)."""
     legs_of: dict[str, list[Message]] = {}
+    made_by: dict[str, list[Message]] = {}
     for channel in channels:
         if channel.get("Application") == "AppDial":
             legs_of.setdefault(channel.get("Linkedid", ""), []).append(channel)
+        elif (device := device_of(channel.get("Channel", ""))) in phones:
+            made_by.setdefault(device, []).append(channel)
     seen = []
     for channel in channels:
         if not channel.get("ChanVariable(acd_call)") or channel.get("Application") == "AppDial":
             continue
         found, legs = _caller(channel, legs_of.get(channel.get("Linkedid", ""), []))
+        if found.phase is Phase.TALKING and found.agent_device in phones:
+            others = [one for one in made_by.get(found.agent_device or "", ()) if one is not channel]
+            found = replace(found, consults=tuple(_consult(one) for one in others))
         seen.append(found)
         if prime and found.phase is not Phase.ELSEWHERE:
             translator.caller_is_ours(found.channel)
             for leg in legs if found.offer is not None else ():
                 ringing = leg.get("ChannelStateDesc") == "Ringing"
                 bridge = leg.get("BridgeId") if found.phase is Phase.TALKING else None
+                name = leg.get("Channel", "")
                 translator.prime(
                     found.offer or "",
                     found.channel,
                     leg.get("Uniqueid", ""),
                     bridge,
                     rang=ringing or bool(bridge),
-                    channel_name=leg.get("Channel", ""),
+                    channel_name=name if device_of(name) in phones else "",
                 )
+            for consult in found.consults or ():
+                translator.prime_consult(consult, found.offer or "")
     return tuple(seen)
 
 
 def _target(context: str, exten: str) -> str:
     """Where in the operator's dialplan a caller is; empty in a context of ours, which he is about to leave."""
     return "" if context in _OURS else f"{exten}@{context}"
+
+
+def _consult(channel: Message) -> SeenConsult:
+    dials, ours = channel.get("Application") in _DIALLING, bool(channel.get("ChanVariable(acd_call)"))
+    target = channel.get("Exten", "") if dials and not ours else ""
+    return SeenConsult(channel.get("Uniqueid", ""), target, up=bool(channel.get("BridgeId")), dials=dials or ours)
 
 
 def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Message]]:

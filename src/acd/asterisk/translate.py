@@ -4,7 +4,8 @@ What is trusted for what: DialBegin binds a leg to an offer (the caller's extens
 that a phone rings, BridgeEnter and BridgeLeave alone bound the conversation, Hangup ends legs and callers, and the
 dialplan's own UserEvent after Dial ends an offer without answer. What became of one leg of several say its DialEnd and
 the cause of its Hangup. Hold and Unhold of the agent's leg are his holds; what
-else his phone dials while he talks (DialBegin, a question by AGI) is a consultation, until that channel hangs up.
+else his phone dials while he talks (DialBegin, a question by AGI) is a consultation, until that channel hangs up: module
+consults.
 
 The end of a conversation is told when both have left the bridge, or one of them has hung up, with the time at which the
 first one left: who left may be entering another bridge at the same moment, where the agent's phone joins two calls of
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from acd.asterisk.ami.messages import Message
+from acd.asterisk.consults import Consults
 from acd.domain import events as ev
 from acd.domain.devices import proper_device
 from acd.domain.states import OfferOutcome, PhoneState, foremost
@@ -165,8 +167,7 @@ class Translator:
         self.devices_heard: dict[str, float] = {}
         self._talking: dict[str, OfferTrack] = {}
         """per device: whose conversation it is in"""
-        self._consults: dict[str, OfferTrack] = {}
-        """per channel of a call that an agent's phone makes meanwhile: his conversation"""
+        self._consults = Consults(submit)
         self._past: dict[str, OfferTrack] = {}
         """per leg or consultation of ours that has hung up lately: its conversation, for AttendedTransfer may come last"""
         self._moving: dict[str, tuple[str, float]] = {}
@@ -247,6 +248,12 @@ class Translator:
             track.answered_by = leg
             self._talks(track)
 
+    def prime_consult(self, consult: ev.SeenConsult, offer: str) -> None:
+        """Take up another call of the agent's who talks in ``offer``; what it was before is the floor's to know."""
+        track = self.offers.get(offer)
+        if track is not None and consult.dials:
+            self._consults.prime(consult.channel, track, up=consult.up)
+
     # -- legs --------------------------------------------------------------------------------------------------------
 
     def _dial_begin(self, message: Message, at: float) -> None:
@@ -309,6 +316,8 @@ class Translator:
 
     def _bridge_enter(self, message: Message, at: float) -> None:
         channel, bridge = message.get("Uniqueid", ""), message.get("BridgeUniqueid", "")
+        if self._consults:
+            self._consults.bridged(channel, at, up=True)
         track = self.legs.get(channel)
         if track is not None:
             self.leg_bridges[channel] = bridge
@@ -341,6 +350,8 @@ class Translator:
 
     def _bridge_leave(self, message: Message, at: float) -> None:
         channel = message.get("Uniqueid", "")
+        if self._consults:
+            self._consults.bridged(channel, at, up=False)
         track = self.legs.get(channel)
         if track is not None:
             self.leg_bridges.pop(channel, None)
@@ -423,26 +434,22 @@ class Translator:
     # -- hold and consultation -------------------------------------------------------------------------------------------
 
     def _hold(self, message: Message, at: float) -> None:
-        track = self.legs.get(message.get("Uniqueid", ""))
-        if track is not None and track.answered_by == message.get("Uniqueid") and not track.over:
-            kind = ev.CallHeld if message.get("Event") == "Hold" else ev.CallRetrieved
-            self._submit(kind(at, track.offer))
+        channel, on = message.get("Uniqueid", ""), message.get("Event") == "Hold"
+        track = self.legs.get(channel)
+        if track is not None and track.answered_by == channel and not track.over:
+            self._submit((ev.CallHeld if on else ev.CallRetrieved)(at, track.offer))
+        elif self._consults:
+            self._consults.held(channel, at, on=on)
 
     def _consults_with(self, channel: str, channel_name: str, target: str, at: float) -> None:
         track = self._talking.get(device_of(channel_name))
-        if track is not None and channel not in self._consults and channel != track.caller:
-            if len(self._consults) >= _MAX_TRACKED:
-                self._consults.pop(next(iter(self._consults)))
-            self._consults[channel] = track
-            self._submit(ev.ConsultBegan(at, track.offer, target))
+        if track is not None:
+            self._consults.begins(channel, track, target, at)
 
     def _hangup(self, message: Message, at: float) -> None:
         channel, cause = message.get("Uniqueid", ""), message.get("Cause", "")
-        if self._consults and (consulting := self._consults.pop(channel, None)) is not None:
-            if channel in self.callers:
-                self._is_past(channel, consulting)
-            if not consulting.over:
-                self._submit(ev.ConsultEnded(at, consulting.offer))
+        if self._consults and (beside := self._consults.ends(channel, at)) is not None and channel in self.callers:
+            self._is_past(channel, beside)
         track = self.legs.pop(channel, None)
         if track is not None:
             self.leg_bridges.pop(channel, None)

@@ -41,6 +41,7 @@ SEGMENT_STYLES: dict[str, tuple[str, str]] = {
     SegmentKind.TALKED: ("green", "#"),
     SegmentKind.HELD: ("bright_yellow", "h"),
     SegmentKind.CONSULTED: ("bright_cyan", "c"),
+    SegmentKind.CONFERENCED: ("bright_green", "3"),
     SegmentKind.AFTER: ("magenta", "a"),
     SegmentKind.WRAPPED: ("bright_black", "+"),
 }

@@ -117,7 +117,7 @@ class TalkEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallHeld(Event):
-    """The agent's phone has put the caller on hold. ``offer`` is that of their conversation, here and in the next three."""
+    """The agent's phone has put the caller on hold. ``offer`` is that of their conversation, here and in the next four."""
 
     offer: str
 
@@ -131,10 +131,23 @@ class CallRetrieved(Event):
 
 @dataclass(frozen=True, slots=True)
 class ConsultBegan(Event):
-    """The agent's phone calls somebody else, ``target``, in mid-conversation."""
+    """The agent's phone calls somebody else, ``target``, in mid-conversation. ``channel`` is that other call's, here and in
+    the next two."""
 
     offer: str
     target: str = ""
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultChanged(Event):
+    """What that other call is from now on: ``up`` when somebody is on the line there, ``on_hold`` when the agent's phone
+    holds it."""
+
+    offer: str
+    channel: str = ""
+    up: bool = True
+    on_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +155,7 @@ class ConsultEnded(Event):
     """The agent's phone has ended that other call, or it was refused."""
 
     offer: str
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +248,21 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SeenConsult:
+    """Another call that the phone of an agent who talks has made. ``up``: in a bridge; ``dials``: it has dialled somebody
+    (``target``, if that can be seen) or is in a queue of ours."""
+
+    channel: str
+    target: str = ""
+    up: bool = False
+    dials: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SeenCall:
     """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on. ``target``:
-    where in the operator's dialplan it is, ``EXTEN@CONTEXT``, if it is elsewhere and not on its way out of ours."""
+    where in the operator's dialplan it is, ``EXTEN@CONTEXT``, if it is elsewhere and not on its way out of ours.
+    ``consults``: the other calls of the agent's phone while they talk; None: that was not looked at."""
 
     channel: str
     channel_name: str
@@ -252,6 +278,7 @@ class SeenCall:
     caller_number: str = ""
     caller_name: str = ""
     target: str = ""
+    consults: tuple[SeenConsult, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

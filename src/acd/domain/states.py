@@ -92,8 +92,9 @@ class CallOutcome(StrEnum):
 
 
 class SegmentKind(StrEnum):
-    """The stretches a call's life is cut into. All but WRAPPED lie end to end from entry to hang-up. HELD and CONSULTED
-    belong to a conversation: the agent holds the caller, and talks to somebody else meanwhile."""
+    """The stretches a call's life is cut into. All but WRAPPED lie end to end from entry to hang-up. HELD, CONSULTED and
+    CONFERENCED belong to a conversation: the agent holds the caller, talks to somebody else meanwhile, or has that one
+    and the caller in his call together."""
 
     ENTERED = "entered"
     WAITED = "waited"
@@ -102,6 +103,7 @@ class SegmentKind(StrEnum):
     TALKED = "talked"
     HELD = "held"
     CONSULTED = "consulted"
+    CONFERENCED = "conferenced"
     AFTER = "after"
     WRAPPED = "wrapped"
 

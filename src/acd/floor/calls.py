@@ -15,11 +15,32 @@ from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import CallState, OfferOutcome, SegmentKind, check_call_transition
 from acd.floor.exclusion import Exclusion
 
-TALK_KINDS = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
+TALK_KINDS = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED, SegmentKind.CONFERENCED)
 """The stretches of a conversation."""
 IN_OFFER = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, *TALK_KINDS})
 """The stretches in which a call has an agent."""
 _RINGING = frozenset({SegmentKind.OFFERED, SegmentKind.RANG})
+
+
+@dataclass(slots=True)
+class Consult:
+    """A call that the agent's phone makes in mid-conversation, to ``target``. ``up``: somebody is on the line there;
+    ``on_hold``: the phone holds it; ``parted``: the caller was on hold while it lasted."""
+
+    target: str
+    up: bool = False
+    on_hold: bool = False
+    parted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Since ``at`` neither the caller nor ``target``, whom the agent has called, is on hold. From ``due_mono`` on that is a
+    conference."""
+
+    at: float
+    due_mono: float
+    target: str | None
 
 
 @dataclass(slots=True)
@@ -33,7 +54,9 @@ class Call:
     the requirement in words; ``stage_mono`` when that changes. ``excluded``: to whom the call is not offered again.
 
     ``talked``: somebody has talked with the caller; ``unanswered``: nobody yet in this queue. ``talk_at``: since when the
-    present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile.
+    present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile, per
+    channel of that call; ``segment_target`` whom of them the open segment names; ``together`` when what may
+    become a conference began.
     ``sent_by``: the call that he came from by a transfer which has not been told yet.
     """
 
@@ -65,6 +88,7 @@ class Call:
     segment_kind: SegmentKind = SegmentKind.ENTERED
     segment_at: float = 0.0
     segment_agent: str | None = None
+    segment_target: str | None = None
     next_decision: int = 0
     answered_at: float | None = None
     talk_ended_by: str | None = None
@@ -72,7 +96,8 @@ class Call:
     unanswered: bool = True
     talk_at: float = 0.0
     on_hold: bool = False
-    consults: str | None = None
+    consults: dict[str, Consult] = field(default_factory=dict)
+    together: Together | None = None
     max_wait_mono: float | None = None
     overflow_due: bool = False
     going: bool = False
@@ -123,6 +148,7 @@ class Ledger:
         call.next_segment += 1
         in_offer = kind in IN_OFFER
         call.segment_agent = call.agent if in_offer else None
+        call.segment_target = target
         self._emit(
             SegmentOpened(
                 call.call,

@@ -1,4 +1,4 @@
-"""What happens between answer and hang-up: hold, consultation, the end of the talk, and the ways on from it.
+"""The end of a conversation, and the ways on from it.
 
 A conversation ends when the agent leaves the bridge. Its caller then goes on his way out (AFTER), waits again in another
 queue (one call, with one conversation more), is sent to a place in the dialplan, or takes the place of the agent's own
@@ -16,73 +16,11 @@ from acd.domain import records as rec
 from acd.domain.definition import QueueDefinition, ToDialplan
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
-from acd.floor import arrivals, exclusion, line, worth
+from acd.floor import arrivals, consultation, exclusion, line, worth
 from acd.floor.calls import Call, Offer
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
-
-_TURNS = {SegmentKind.TALKED: "retrieved", SegmentKind.HELD: "held", SegmentKind.CONSULTED: "consult"}
-"""What ends the stretch before one of these, in a word."""
-
-
-# -- hold and consultation ---------------------------------------------------------------------------------------------
-
-
-def call_held(floor: Floor, event: ev.CallHeld, now: Instant) -> None:
-    """The agent puts the caller on hold."""
-    _set_hold(floor, event.offer, event.at, now, on=True)
-
-
-def call_retrieved(floor: Floor, event: ev.CallRetrieved, now: Instant) -> None:
-    """The agent takes the caller back."""
-    _set_hold(floor, event.offer, event.at, now, on=False)
-
-
-def _set_hold(floor: Floor, offer: str, at: float, now: Instant, *, on: bool) -> None:
-    call = _in_conversation(floor, offer)
-    if call is not None:
-        hold(floor, call, at, now, on=on)
-
-
-def hold(floor: Floor, call: Call, at: float, now: Instant, *, on: bool) -> None:
-    """The caller is on hold, or not any more."""
-    call.on_hold = on
-    _turn(floor, call, at, now)
-
-
-def consult_began(floor: Floor, event: ev.ConsultBegan, now: Instant) -> None:
-    """The agent calls somebody else. While the caller is on hold that is a stretch of its own."""
-    call = _in_conversation(floor, event.offer)
-    if call is not None and call.consults is None:
-        call.consults = event.target
-        _turn(floor, call, event.at, now)
-
-
-def consult_ended(floor: Floor, event: ev.ConsultEnded, now: Instant) -> None:
-    """The agent's other call is over."""
-    call = _in_conversation(floor, event.offer)
-    if call is not None and call.consults is not None:
-        call.consults = None
-        _turn(floor, call, event.at, now)
-
-
-def _in_conversation(floor: Floor, identity: str) -> Call | None:
-    offer = floor.offers.get(identity)
-    return floor.calls[offer.call] if offer is not None and offer.answered else None
-
-
-def _turn(floor: Floor, call: Call, at: float, now: Instant) -> None:
-    kind = SegmentKind.TALKED
-    if call.on_hold:
-        kind = SegmentKind.HELD if call.consults is None else SegmentKind.CONSULTED
-    if kind is call.segment_kind:
-        return
-    over = call.segment_kind is SegmentKind.CONSULTED and kind is SegmentKind.HELD
-    target = call.consults if kind is SegmentKind.CONSULTED else None
-    call.touched_at = now.utc
-    floor.ledger.turn(call, kind, at, "consult_over" if over else _TURNS[kind], target or None)
-
 
 # -- the end of the talk -----------------------------------------------------------------------------------------------
 
@@ -99,7 +37,8 @@ def end_talk(floor: Floor, offer: Offer, by: str, at: float, now: Instant) -> No
     call = floor.calls[offer.call]
     call.become(CallState.AFTER)
     call.talk_ended_by, call.touched_at = by, now.utc
-    call.on_hold, call.consults = False, None
+    consultation.settle(floor, call, at)
+    consultation.over(call)
     _count_talk(floor, call, at)
     at = floor.ledger.turn(call, SegmentKind.AFTER, at, by)
     _agent_done(floor, call, offer, call.queue, at, now)
@@ -157,6 +96,7 @@ def _leave(floor: Floor, call: Call, at: float) -> Offer | None:
     if call.state is CallState.AFTER:
         return None
     assert call.offer is not None
+    consultation.settle(floor, call, at)
     _count_talk(floor, call, at)
     return floor.offers[call.offer]
 
@@ -165,7 +105,7 @@ def _wait_again(call: Call, queue: QueueDefinition, now: Instant) -> None:
     call.become(CallState.WAITING)
     call.queue, call.stage, call.kept_for, call.hops, call.needed = queue, 0, None, 0, None
     call.offer = call.agent = call.talk_ended_by = None
-    call.on_hold, call.consults = False, None
+    consultation.over(call)
     call.unanswered, call.touched_at = True, now.utc
 
 
@@ -252,6 +192,8 @@ def join(floor: Floor, call: Call, other: Call, at: float, now: Instant) -> None
         exclusion.exclude(floor, call, agent, "transferred", now)
     if theirs is not None:
         _take_over(floor, call, theirs, at, now)
+        if theirs.answered:
+            consultation.taken_over(floor, call, other, at, now)
     if offer is not None:
         _agent_done(floor, call, offer, before, at, now)
     if theirs is None:

@@ -27,7 +27,19 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
-from acd.floor import arrivals, callers, conversation, edits, exclusion, line, requests, resync, together, worth
+from acd.floor import (
+    arrivals,
+    callers,
+    consultation,
+    conversation,
+    edits,
+    exclusion,
+    line,
+    requests,
+    resync,
+    together,
+    worth,
+)
 from acd.floor.calls import Call, Ledger, Offer
 from acd.floor.explain import explain_offer
 from acd.floor.forecast import Forecast
@@ -106,10 +118,11 @@ class Floor:
             ev.CallEnded: self._call_ended,
             ev.CallTransferred: lambda event, now: conversation.call_transferred(self, event, now),
             ev.CallJoined: lambda event, now: conversation.call_joined(self, event, now),
-            ev.CallHeld: lambda event, now: conversation.call_held(self, event, now),
-            ev.CallRetrieved: lambda event, now: conversation.call_retrieved(self, event, now),
-            ev.ConsultBegan: lambda event, now: conversation.consult_began(self, event, now),
-            ev.ConsultEnded: lambda event, now: conversation.consult_ended(self, event, now),
+            ev.CallHeld: lambda event, now: consultation.call_held(self, event, now),
+            ev.CallRetrieved: lambda event, now: consultation.call_retrieved(self, event, now),
+            ev.ConsultBegan: lambda event, now: consultation.consult_began(self, event, now),
+            ev.ConsultChanged: lambda event, now: consultation.consult_changed(self, event, now),
+            ev.ConsultEnded: lambda event, now: consultation.consult_ended(self, event, now),
             ev.CallLeft: self._call_left,
             ev.AgentRang: self._agent_rang,
             ev.AgentAnswered: self._agent_answered,
@@ -224,6 +237,10 @@ class Floor:
                 call = self.calls.get(key)
                 if call is not None and call.stage_mono == mono:
                     line.stage_due(self, call, at, now)
+            elif kind == "conference":
+                call = self.calls.get(key)
+                if call is not None:
+                    consultation.conference_due(self, call, mono)
             elif kind == "excluded":
                 call = self.calls.get(key)
                 if call is not None and self.matcher.is_waiting(call.call):

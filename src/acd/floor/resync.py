@@ -18,7 +18,7 @@ from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
-from acd.floor import arrivals, callers, conversation, exclusion, line, together
+from acd.floor import arrivals, callers, consultation, conversation, exclusion, line, together
 from acd.floor.calls import TALK_KINDS, Call, Offer
 from acd.floor.recognition import waits_again, whose_place
 from acd.routing.roster import Agent
@@ -141,6 +141,7 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 for place in (seen.call, seen.offer) if memory is not None else ():
                     seen = _as_remembered(floor, event, seen, memory, places.get(place or ""), alive)
                 _adopt(floor, event, seen, now)
+                _other_calls(floor, event, seen, now)
         elif call.touched_at <= before:
             other = whose_place(floor, seen, call, alive)
             if other is not None:
@@ -148,6 +149,7 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 conversation.join(floor, call, other, event.at, now)
             else:
                 _correct(floor, event, seen, call, now)
+            _other_calls(floor, event, seen, now)
             if call.state in (CallState.WAITING, CallState.OFFERED, CallState.TALKING):
                 _mark(floor, seen, call)
     for call in [c for c in floor.calls.values() if c.node == event.node]:
@@ -390,8 +392,7 @@ def _bind(floor: Floor, call: Call, agent: Agent, phase: Phase, at: float, now: 
     for one in (agent, *others):
         _bring(floor, one, _STATES[phase], call, at, now)
     if talks:
-        call.on_hold = call.segment_kind is not SegmentKind.TALKED
-        call.consults = "" if call.segment_kind is SegmentKind.CONSULTED else None
+        consultation.taken_up(call)
         floor.talks(call, agent, call.segment_at)
     else:
         floor.arm_offer(call, now)
@@ -450,6 +451,15 @@ def _correct(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, n
             call.going = False
         else:
             _rebind(floor, event, seen, call, now)
+
+
+def _other_calls(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:
+    """What else the phone of an agent who talks does. Behind a trunk its calls cannot be told from others'."""
+    call = floor.by_channel.get((event.node, seen.channel))
+    if call is None or call.state is not CallState.TALKING or seen.offer != call.offer or seen.consults is None:
+        return
+    if seen.agent_device in floor.roster.agents[call.agent or ""].devices:
+        consultation.look(floor, call, seen.consults, event.at, now)
 
 
 def _rebind(floor: Floor, event: ev.NodeResynced, seen: SeenCall, call: Call, now: Instant) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from acd.domain.instant import Instant
-from acd.domain.states import AgentState, CallState
+from acd.domain.states import AgentState, CallState, SegmentKind
 from acd.floor import exclusion
 from acd.floor.calls import Call
 from acd.floor.core import Floor
@@ -222,7 +222,8 @@ def _call(floor: Floor, call: Call, now: float, position: int | None) -> dict[st
         "wait_s": round(max(0.0, wait_until - wait_since), 3),
         "talk_s": round(max(0.0, now - call.talk_at), 3) if talking else None,
         "on_hold": call.on_hold,
-        "consults": call.consults,
+        "consults": next((consult.target for consult in call.consults.values()), None),
+        "conference": call.segment_kind is SegmentKind.CONFERENCED,
         "excluded": exclusion.reasons(call),
         "priority": call.place.priority,
         "position": position,

@@ -27,7 +27,7 @@ Row: TypeAlias = Any
 """A row of the database, by its columns' names."""
 
 _RINGING = (SegmentKind.OFFERED, SegmentKind.RANG)
-_TALKING = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
+_TALKING = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED, SegmentKind.CONFERENCED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ ENDERS = frozenset({"caller", "agent", "system", "unknown"})
 TALKED = frozenset({CallOutcome.ANSWERED, CallOutcome.TRANSFERRED, CallOutcome.LOST_TRACK})
 """How a call may end in which somebody talked."""
 NOT_TALKED = OUTCOMES - {CallOutcome.ANSWERED, CallOutcome.TRANSFERRED}
-WITH_AGENT = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, SegmentKind.TALKED})
-CONVERSATION = frozenset({SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED})
+AMID = frozenset({SegmentKind.HELD, SegmentKind.CONSULTED, SegmentKind.CONFERENCED})
+"""What comes only within a conversation, which begins with talk."""
+CONVERSATION = frozenset({SegmentKind.TALKED, *AMID})
+WITH_AGENT = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, *CONVERSATION})
 JOINED = "joined"
 """How a stretch ends whose offer goes on in another call: the agent's phone has made one of the two."""
 RESTART = "restart"
 """How one ends of which the next life knew nothing: it takes up what it finds on the line as another call."""
-HOLDING = frozenset({SegmentKind.HELD, SegmentKind.CONSULTED})
 
 Explained = Mapping[str, frozenset[str]]
 """The offers explained, each with all agents it was made to (none: one only)."""
@@ -126,7 +127,7 @@ def _talk(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation]:
 
 def _hold(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation]:
     for before, segment in pairwise((None, *line)):
-        if segment is None or segment.kind not in HOLDING:
+        if segment is None or segment.kind not in AMID:
             continue
         within = before is not None and before.kind in CONVERSATION
         if not within or before is None or (before.agent, before.offer) != (segment.agent, segment.offer):
@@ -173,6 +174,7 @@ _SUMMED: Mapping[str, str] = {
     SegmentKind.OFFERED: "wait_us",
     SegmentKind.RANG: "wait_us",
     SegmentKind.TALKED: "talk_us",
+    SegmentKind.CONFERENCED: "talk_us",
     SegmentKind.HELD: "hold_us",
     SegmentKind.CONSULTED: "hold_us",
     SegmentKind.AFTER: "after_us",
@@ -201,7 +203,7 @@ def facts_of(segments: Sequence[SegmentRow]) -> dict[str, int | None]:
 def _offers(call: CallRow, line: Sequence[SegmentRow], explained: Explained | None) -> Iterator[Violation]:
     owners: dict[str, set[str]] = {}
     for segment in line:
-        if segment.kind in WITH_AGENT or segment.kind in HOLDING:
+        if segment.kind in WITH_AGENT:
             if segment.agent is None or segment.offer is None:
                 yield _wrong("offer", call, f"stretch {segment.serial} ({segment.kind}) has no agent or no offer")
             else:

@@ -10,7 +10,7 @@ RULES = {
     "chain": "the stretches of a call lie end to end from its entry to its end",
     "length": "their lengths add up to the call's, to the microsecond",
     "talk": "a call is answered when the first conversation begins, by who talks in it, and ends accordingly",
-    "hold": "a caller is held, and somebody consulted, only within a conversation of the same agent and offer",
+    "hold": "a hold, consultation and conference lie within a conversation of the same agent and offer",
     "facts": "the sums kept with a call equal those of its stretches; while it lasts there are none",
     "target": "a transferred call says where it went",
     "channel": "a call names its channel and linkedid, and a channel is one call at a time",

@@ -21,7 +21,8 @@ ENDINGS = (
     frozenset(OfferOutcome)
     | frozenset(CallOutcome)
     | {"caller", "agent", "system", "unknown", "transfer", "joined", "restart", "resync"}
-    | {"moved", "escalated", "overflowed", "transferred", "held", "consult", "consult_over", "retrieved"}
+    | {"moved", "escalated", "overflowed", "transferred"}
+    | {"held", "retrieved", "consult", "consult_held", "consult_over", "conference"}
 )
 """How a stretch may end, if that is said."""
 INFLATED_MAX = 256 * 1024 * 1024

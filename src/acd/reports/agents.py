@@ -23,6 +23,7 @@ from acd.reports.database import Database
 from acd.reports.intervals import part_of, split
 from acd.reports.model import Column, Kind, Row, mean_s, ratio, seconds
 from acd.reports.sql import earlier, lasted, later
+from acd.reports.stays import AMID, HELD, TALK
 from acd.store.tables import agent_states, agents, segments
 from acd.store.times import UtcTime
 
@@ -32,7 +33,6 @@ _STATES = {state: f"{state.value.lower()}_us" for state in AgentState}
 _WORK = tuple(_STATES[state] for state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP))
 _READY = (*_WORK, _STATES[AgentState.AVAILABLE], _STATES[AgentState.RESERVED])
 _PAUSED = _STATES[AgentState.PAUSED]
-_HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
 PASSED_ON = ("transfer", "transferred", "escalated")
 """How a stretch with an agent ends when the caller is passed on: by the phone, or through us to a queue."""
 
@@ -180,8 +180,8 @@ class Intervals:
 
         return self._grouped(
             rows,
-            total(SegmentKind.TALKED).label("talk_us"),
-            total(*_HELD).label("hold_us"),
+            total(*TALK).label("talk_us"),
+            total(*HELD).label("hold_us"),
             total(SegmentKind.WRAPPED).label("wrap_us"),
             count(r.kind == SegmentKind.TALKED).label("conversations"),
             count(sa.and_(rang, r.outcome == OfferOutcome.NO_ANSWER)).label("ronas"),
@@ -191,11 +191,11 @@ class Intervals:
 
     def _resumed(self, *, by_agent: bool) -> sa.Select[Any]:
         """How often an agent talked on in a conversation that had begun, as so many ``conversations`` less, by part and
-        perhaps agent. A hold or consultation of the agent's ends when he does, so only calls with such a one are looked
-        at."""
+        perhaps agent. A hold, consultation or conference of the agent's ends when he does, so only calls with such a one
+        are looked at."""
         held, talk = segments.alias("held").c, segments.alias("talk").c
         # As in the index, word for word: SQLite uses it for nothing else
-        kinds: sa.ColumnElement[Any] = sa.literal_column("('" + "', '".join(_HELD) + "')")
+        kinds: sa.ColumnElement[Any] = sa.literal_column("('" + "', '".join(AMID) + "')")
         where = [held.kind.op("IN")(kinds), *self._ask.in_period(held.ended_at)]
         if self._ask.filters.agent:
             where.append(held.agent.in_(self._ask.filters.agent))

@@ -17,11 +17,10 @@ from acd.reports.cuts import UNITS, Cuts
 from acd.reports.database import Database
 from acd.reports.intervals import part_of
 from acd.reports.sql import lasted
-from acd.reports.stays import LONGEST_S
+from acd.reports.stays import HELD, LONGEST_S, TALK, TALKING
 from acd.store.tables import agents, calls, segments
 
 _FINE = frozenset({"15min", "30min", "hour", "hour_of_day"})
-_HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
 
 
 def is_coarse(ask: Ask) -> bool:
@@ -90,7 +89,7 @@ def _others(database: Database, ask: Ask, cuts: Cuts | None) -> sa.Select[Any]:
     # PostgreSQL expects few of what it cannot see through, and then looks for segments call by call
     told = sa.case((_tells(database, ask, cuts), 1), else_=0)
     nth = sa.func.row_number().over(partition_by=(s.call, s.kind, s.agent, s.offer), order_by=s.serial)
-    kinds = (SegmentKind.TALKED, *_HELD, SegmentKind.WRAPPED)
+    kinds = (*TALKING, SegmentKind.WRAPPED)
     rows = (
         sa.select(
             s.agent, s.kind, s.started_at, lasted(s.started_at, s.ended_at).label("length"), nth.label("nth"),
@@ -111,8 +110,8 @@ def _others(database: Database, ask: Ask, cuts: Cuts | None) -> sa.Select[Any]:
     begins = sa.and_(stretch.kind == SegmentKind.TALKED, stretch.nth == 1)
     return sa.select(
         *groups,
-        total(SegmentKind.TALKED).label("talk_us"),
-        total(*_HELD).label("hold_us"),
+        total(*TALK).label("talk_us"),
+        total(*HELD).label("hold_us"),
         total(SegmentKind.WRAPPED).label("wrap_us"),
         sa.func.count().filter(begins).label("conversations"),
     ).group_by(*groups)

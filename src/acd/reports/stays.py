@@ -24,7 +24,13 @@ LONGEST_S = 7 * 86_400.0
 """So long before and after the range a call is looked at that reaches into it or out of it: none lasts longer."""
 
 WAITING = (SegmentKind.ENTERED, SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG)
-TALKING = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED)
+TALK = (SegmentKind.TALKED, SegmentKind.CONFERENCED)
+"""What counts as talk time."""
+HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
+"""What counts as hold time."""
+TALKING = (*TALK, *HELD)
+AMID = (*HELD, SegmentKind.CONFERENCED)
+"""What interrupts the talk of a conversation, in the order of the index."""
 ESCALATED, TRANSFERRED, JOINED, OVERFLOWED, MOVED = "escalated", "transferred", "joined", "overflowed", "moved"
 _BY_HAND = (ESCALATED, TRANSFERRED, JOINED)
 _PASSED_ON = (*_BY_HAND, OVERFLOWED, MOVED)

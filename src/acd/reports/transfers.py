@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.states import CallOutcome, SegmentKind
+from acd.domain.states import CallOutcome
 from acd.reports import keys
 from acd.reports.ask import Ask
 from acd.reports.cuts import UNITS, cut
@@ -16,7 +16,7 @@ from acd.reports.database import Database
 from acd.reports.intervals import part_of
 from acd.reports.model import Column, Kind, Row, mean_s
 from acd.reports.sql import lasted
-from acd.reports.stays import ESCALATED, JOINED, MOVED, TALKING, TRANSFERRED, line_of, several
+from acd.reports.stays import ESCALATED, JOINED, MOVED, TALK, TALKING, TRANSFERRED, line_of, several
 from acd.store.tables import calls, segments
 
 BY_AGENT = "by the agent"
@@ -101,7 +101,7 @@ def _within(ask: Ask) -> sa.Select[Any]:
     along = sa.select(
         of.call, of.queue, of.stay, of.outcome, of.then_begins, of.then_queue,
         sa.case((of.waits == 0, of.agent)).label("agent"),
-        before(of.kind == SegmentKind.TALKED).label("talk_us"), before(of.waits == 1).label("wait_us"),
+        before(of.kind.in_(TALK)).label("talk_us"), before(of.waits == 1).label("wait_us"),
     ).subquery("along").c  # fmt: skip
     answered = sa.select(of.call, of.stay).where(talks).distinct().subquery("answered").c
     joined = sa.and_(along.outcome == JOINED, along.then_begins.is_not(None))

@@ -17,7 +17,7 @@ _WAITING = (SegmentKind.ENTERED, SegmentKind.WAITED, SegmentKind.OFFERED, Segmen
 SUMS: dict[str, tuple[SegmentKind, ...]] = {
     "wait_us": _WAITING,
     "rewait_us": _WAITING,
-    "talk_us": (SegmentKind.TALKED,),
+    "talk_us": (SegmentKind.TALKED, SegmentKind.CONFERENCED),
     "hold_us": (SegmentKind.HELD, SegmentKind.CONSULTED),
     "after_us": (SegmentKind.AFTER,),
     "wrap_us": (SegmentKind.WRAPPED,),

@@ -48,7 +48,7 @@ def _call(row: Any, of: Sequence[Any]) -> dict[str, Any]:
     return {
         **row._mapping,
         "wait_s": _total_s(of[:first_talk], _BEFORE_TALK, over),
-        "talk_s": _total_s(of, (SegmentKind.TALKED,), over),
+        "talk_s": _total_s(of, (SegmentKind.TALKED, SegmentKind.CONFERENCED), over),
         "length_s": length_s(row.entered_at, row.ended_at),
     }
 

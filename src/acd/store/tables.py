@@ -15,7 +15,7 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
-REVISION = "acd_0003"
+REVISION = "acd_0004"
 """The last migration: the schema's version that these tables are. Written down here so that a start need not load the
 migrations."""
 
@@ -113,8 +113,8 @@ segments = Table(
         "ix_segments_held",
         "ended_at",
         "call",
-        sqlite_where=text("kind IN ('held', 'consulted')"),
-        postgresql_where=text("kind IN ('held', 'consulted')"),
+        sqlite_where=text("kind IN ('held', 'consulted', 'conferenced')"),
+        postgresql_where=text("kind IN ('held', 'consulted', 'conferenced')"),
     ),
     # Rows come in the order of time, so ranges of pages know theirs: tiny, and next to nothing to write.
     Index(None, "started_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}).ddl_if("postgresql"),
