@@ -200,6 +200,8 @@ class World:
         self.waiting: list[tuple[str, str]] = []
         self.alarms: list[str] = []
         self.writing = False
+        self.write_s = 0.004
+        """how long a transaction takes"""
         self.dead = False
         self.core = Dialler(0)
         self.begin()
@@ -296,7 +298,7 @@ class World:
         if batch is None:
             return
         self.writing, epoch = True, self.epoch
-        self.after(0.004, lambda: self._written(batch, epoch))
+        self.after(self.write_s, lambda: self._written(batch, epoch))
 
     def _written(self, batch: say.Batch, epoch: int) -> None:
         """A life that was killed before has written it or not, as chance has it."""
@@ -319,7 +321,7 @@ class World:
         if not self.dead:
             batch = self.core.batch(self.now) or say.Batch()
             self.writing, epoch = True, self.epoch
-            self.after(0.004, lambda: self._written(batch, epoch))
+            self.after(self.write_s, lambda: self._written(batch, epoch))
 
     def _act(self, actions: list[say.Action]) -> None:
         for action in actions:

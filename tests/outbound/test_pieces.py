@@ -13,6 +13,7 @@ from acd.domain.dialrules import Rule
 from acd.domain.outbound import Verdict
 from acd.outbound.book import Book
 from acd.outbound.flight import Flight
+from acd.outbound.recent import KEPT_S, Recent
 from acd.outbound.sharing import Part, Sharing
 from acd.outbound.trunks import REST_MOST_S, Pressure, TrunkUse
 from acd.outbound.words import Seat, Stage
@@ -83,6 +84,48 @@ def test_a_node_takes_more_while_it_is_quick_and_half_when_it_is_slow() -> None:
     assert node.room() == 1
     node.lost()
     assert (node.room(), node.under_way) == (0, 0)
+
+
+# -- what was dialled lately ---------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_counts_until_the_store_has_told_of_it() -> None:
+    recent = Recent()
+    recent.note("1", "+1", "win", 10.0)
+    assert [one.attempt for one in recent.unseen("+1", 9.0)] == ["1"]
+    # Read before it was durable, though after it was decided on
+    recent.written(["1"], [], 12.0)
+    assert [one.attempt for one in recent.unseen("+1", 11.0)] == ["1"]
+    assert recent.unseen("+1", 12.1) == []
+    (one,) = recent.unseen("+1", 9.0)
+    # As the store has it, it was made between then and then
+    assert [one.among((at,)) for at in (9.9, 10.0, 12.0, 12.1)] == [False, True, True, False]
+
+
+def test_an_attempt_that_never_was_does_not_count_and_one_in_doubt_does_until_the_store_answers() -> None:
+    recent = Recent()
+    for attempt in ("1", "2"):
+        recent.note(attempt, "+1", "win", 10.0)
+        recent.over(attempt, "+1", 10.5)
+    recent.written([], ["1"], 11.0)
+    recent.doubt({"2"})
+    recent.over("3", "+3", 10.5 + 2 * KEPT_S)
+    assert [one.attempt for one in recent.unseen("+1", 99.0)] == ["2"]
+    recent.written([], [], 2_000.0)
+    assert [one.attempt for one in recent.unseen("+1", 2_000.0)] == ["2"]
+    assert recent.unseen("+1", 2_001.0) == []
+
+
+def test_what_was_dialled_is_forgotten_in_time() -> None:
+    recent = Recent()
+    for number in range(50):
+        at = number * KEPT_S / 10
+        recent.note(str(number), f"+{number}", "win", at)
+        recent.written([str(number)], [], at)
+        recent.abandoned[f"+{number}"] = recent.served[f"+{number}"] = at
+        recent.over(str(number), f"+{number}", at)
+    assert len(recent.abandoned) == len(recent.served) == 11
+    assert sum(bool(recent.unseen(f"+{number}", 0.0)) for number in range(50)) == 11
 
 
 # -- agents shared -------------------------------------------------------------------------------------------------------

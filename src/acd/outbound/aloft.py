@@ -16,7 +16,8 @@ from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
 from acd.outbound.flight import RINGS, Flight, Phase
-from acd.outbound.runner import Recent, Runner
+from acd.outbound.recent import Recent
+from acd.outbound.runner import Runner
 from acd.outbound.trunks import Pressure, TrunkUse
 
 _ENDED_KEPT: Final = 10_000
@@ -57,7 +58,7 @@ class Aloft:
         self._numbers[flight.number] = self._numbers[f"contact:{flight.contact_id}"] = flight.attempt
         self.trunks.setdefault(flight.trunk, TrunkUse()).lines += 1
 
-    def _untrack(self, flight: Flight) -> None:
+    def _untrack(self, flight: Flight, now: Instant) -> None:
         """Nothing more is expected of it; its line has been given back."""
         del self.flights[flight.attempt]
         runner = self.runners[flight.campaign]
@@ -67,6 +68,7 @@ class Aloft:
                 del self._numbers[key]
         if flight.call is not None:
             self._calls.pop(flight.call, None)
+        self._recent.over(flight.attempt, flight.number, now.utc)
         self._gone[flight.attempt] = (flight.number, flight.campaign)
         while len(self._gone) > _ENDED_KEPT:
             self._gone.popitem(last=False)
@@ -364,7 +366,7 @@ class Aloft:
         self.counters["attempts_settled"] += 1
         self._progress.pop(flight.attempt, None)
         self.trunks[flight.trunk].ended()
-        self._untrack(flight)
+        self._untrack(flight, now)
         again = after if isinstance(after, Again) else None
         self._ended.append(
             say.Ended(

@@ -279,6 +279,7 @@ class Dialler(Aloft):
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
+        self._recent.written(event.recorded, (*event.refused, *event.unclaimed), now.utc)
         for attempt in event.recorded:
             flight = self.flights.get(attempt)
             if flight is not None:
@@ -288,11 +289,12 @@ class Dialler(Aloft):
             if flight is not None:
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
-                self._untrack(flight)
+                self._untrack(flight, now)
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
         batch = event.batch
+        self._recent.doubt({made.attempt for made in batch.made})
         self._progress = {**{a: dict(known) for a, known in batch.progress}, **self._progress}
         self._opt_outs[:0] = batch.opt_outs
         undone = []
@@ -301,7 +303,7 @@ class Dialler(Aloft):
             undone.append(say.Ended(made.attempt, AttemptOutcome.FAILED, now.utc, now.utc + SOON_S, made.number))
             if flight is not None:
                 self._unsent(flight, now)
-                self._untrack(flight)
+                self._untrack(flight, now)
         self._ended[:0] = (*batch.ended, *undone)
         # Those of which nothing was recorded are still claimed
         doubtful = [(made.contact, None) for made in batch.made]
@@ -316,7 +318,7 @@ class Dialler(Aloft):
         runner, node = self.runners[flight.campaign], self.nodes.get(flight.node)
         if runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
             self._unsent(flight, now)
-            self._untrack(flight)
+            self._untrack(flight, now)
             self._ended.append(
                 say.Ended(flight.attempt, AttemptOutcome.FAILED, now.utc, now.utc + SOON_S, flight.number)
             )
@@ -476,7 +478,7 @@ class Dialler(Aloft):
         self._track(flight, runner)
         # Counted as a line by tracking it already
         self.trunks[flight.trunk].started_s.append(now.mono)
-        self._recent.note(flight.number, now.utc)
+        self._recent.note(flight.attempt, flight.number, campaign.name, now.utc)
         runner.book.dialled(now.utc)
         facts, why = chosen.facts, runner.decision.why if runner.decision is not None else None
         seen: dict[str, Any] = {

@@ -6,7 +6,7 @@ lines are placed, `core` decides.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -27,6 +27,7 @@ from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contac
 from acd.domain.instant import Instant
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
+from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
 from acd.outbound.words import Counted, Ready, Remembered, Seat, Tried
 
@@ -78,24 +79,6 @@ def pacer_of(campaign: Campaign) -> Pacer:
             return Power(campaign.ratio, campaign.connect_s)
         case Mode.PREDICTIVE:
             return Predictive(campaign.connect_s)
-
-
-class Recent:
-    """Numbers and contacts that were dialled since contacts were read from the store; what is older, they know."""
-
-    def __init__(self) -> None:
-        self.dialled: OrderedDict[str, float] = OrderedDict()
-        self.abandoned: dict[str, float] = {}
-        self.served: dict[str, float] = {}
-
-    def note(self, number: str, now_s: float) -> None:
-        """``number`` is dialled."""
-        self.dialled.pop(number, None)
-        self.dialled[number] = now_s
-        while self.dialled and next(iter(self.dialled.values())) < now_s - 10 * READY_AGE_S:
-            old, _ = self.dialled.popitem(last=False)
-            self.abandoned.pop(old, None)
-            self.served.pop(old, None)
 
 
 class Runner:
@@ -367,8 +350,14 @@ class Runner:
     ) -> Facts:
         piece, contact = ready.piece, ready.contact
         number = next(one for one in contact.numbers if one.number == piece.number)
-        since = {n: at for one in contact.numbers if (at := recent.dialled.get(n := one.number)) and at >= ready.read_s}
-        again = (since[piece.number],) if piece.number in since else ()
+        known = (*ready.number_s, *ready.contact_s)
+        since = [
+            dialled
+            for own in {one.number for one in contact.numbers}
+            for dialled in recent.unseen(own, ready.read_s)
+            if not dialled.among(known)
+        ]
+        again = [one for one in since if one.number == piece.number]
         busy = piece.number in in_flight or f"contact:{contact.contact}" in in_flight
         busy = busy or any(one.number in in_flight for one in contact.numbers)
         return Facts(
@@ -376,9 +365,9 @@ class Runner:
             number=number,
             zones=ready.zones.get(piece.number, ()),
             state=self.state if not self.removed else CampaignState.STOPPED,
-            number_s=(*ready.number_s, *again),
-            contact_s=(*ready.contact_s, *since.values()),
-            number_attempts=ready.number_attempts + len(again),
+            number_s=(*ready.number_s, *(one.chosen_s for one in again)),
+            contact_s=(*ready.contact_s, *(one.chosen_s for one in since)),
+            number_attempts=ready.number_attempts + sum(one.campaign == self.name for one in again),
             contact_attempts=len(ready.tried),
             latest_s=ready.latest_s,
             do_not_call=ready.do_not_call,

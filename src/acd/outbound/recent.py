@@ -1,0 +1,87 @@
+"""What was dialled since contacts were read from the store, and what came of it: what is older, the store has told. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+KEPT_S: Final = 600.0
+"""So long after its end an attempt is remembered: longer than anybody goes by what was read of a contact."""
+_EQUAL_S: Final = 0.001
+"""Databases may keep times to the microsecond."""
+
+
+@dataclass(slots=True)
+class Dialled:
+    """One attempt. ``chosen_s``: when it was decided on. ``written_s``: when it was known what the store says of it; None: it
+    may be durable or not."""
+
+    attempt: str
+    number: str
+    campaign: str
+    chosen_s: float
+    written_s: float | None = None
+
+    def among(self, times_s: Iterable[float]) -> bool:
+        """Whether the store has told of it: as committed between then and then."""
+        until_s = float("inf") if self.written_s is None else self.written_s
+        return any(self.chosen_s - _EQUAL_S <= at <= until_s + _EQUAL_S for at in times_s)
+
+
+class Recent:
+    """``abandoned``, ``served``: when numbers were last."""
+
+    def __init__(self) -> None:
+        self.abandoned: dict[str, float] = {}
+        self.served: dict[str, float] = {}
+        self._attempts: dict[str, Dialled] = {}
+        self._by_number: dict[str, list[Dialled]] = {}
+        self._doubtful: set[str] = set()
+        self._over: deque[tuple[float, str, str]] = deque()
+        """when, attempt, number"""
+
+    def note(self, attempt: str, number: str, campaign: str, now_s: float) -> None:
+        """``attempt`` is about to be written."""
+        one = Dialled(attempt, number, campaign, now_s)
+        self._attempts[attempt] = one
+        self._by_number.setdefault(number, []).append(one)
+
+    def written(self, recorded: Iterable[str], others: Iterable[str], now_s: float) -> None:
+        """These are durable now, those will never be; and of those in doubt the store tells rightly from now on."""
+        for attempt in (*recorded, *self._doubtful):
+            if attempt in self._attempts:
+                self._attempts[attempt].written_s = now_s
+        self._doubtful.clear()
+        for attempt in others:
+            self._forget(attempt)
+
+    def doubt(self, attempts: Collection[str]) -> None:
+        """Nobody knows whether these are durable, before the store has answered again."""
+        self._doubtful.update(attempts)
+
+    def over(self, attempt: str, number: str, now_s: float) -> None:
+        """Nothing more will happen to ``attempt``."""
+        self._over.append((now_s, attempt, number))
+        before_s = now_s - KEPT_S
+        while self._over[0][0] < before_s and self._over[0][1] not in self._doubtful:
+            _, old, its_number = self._over.popleft()
+            self._forget(old)
+            for kept in (self.abandoned, self.served):
+                if kept.get(its_number, now_s) < before_s:
+                    del kept[its_number]
+
+    def unseen(self, number: str, read_s: float) -> list[Dialled]:
+        """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""
+        return [one for one in self._by_number.get(number, ()) if one.written_s is None or one.written_s >= read_s]
+
+    def _forget(self, attempt: str) -> None:
+        one = self._attempts.pop(attempt, None)
+        if one is None:
+            return
+        left = [other for other in self._by_number[one.number] if other is not one]
+        if left:
+            self._by_number[one.number] = left
+        else:
+            del self._by_number[one.number]
