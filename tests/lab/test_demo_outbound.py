@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -93,3 +95,51 @@ def test_the_campaign_shows_how_its_own_agents_are_used():
     ]
     assert outbound.live([{"name": "spring"}], agents) == [{"name": "spring", "utilisation": 0.5}]
     assert outbound.live([{"name": "spring"}], []) == [{"name": "spring", "utilisation": None}]
+
+
+class Kept:
+    """A rig's database, with whatever a campaign has left in it."""
+
+    def __init__(
+        self, attempts: list[tuple[str | None, float]], segments: list[tuple[str, str, float, float | None]]
+    ) -> None:
+        self._db = sqlite3.connect(":memory:")
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript(
+            "CREATE TABLE attempts (outcome, committed_at); CREATE TABLE calls (call, queue, ended_at);"
+            "CREATE TABLE segments (call, queue, kind, started_at, ended_at);"
+        )
+        self._db.executemany("INSERT INTO attempts VALUES (?, ?)", [(outcome, iso(at)) for outcome, at in attempts])
+        self._db.executemany("INSERT INTO calls VALUES (?, ?, NULL)", [("c", outbound.CAMPAIGN), ("d", "sales")])
+        self._db.executemany(
+            "INSERT INTO segments VALUES (?, NULL, ?, ?, ?)",
+            [(call, kind, iso(since), iso(to)) for call, kind, since, to in segments],
+        )
+
+    def rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        return self._db.execute(sql, parameters).fetchall()
+
+
+def iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def test_figures_are_those_of_the_records():
+    attempts = [("answered", 100.0), ("abandoned", 105.0), ("answered", 110.0), ("answered", 120.0), ("busy", 130.0)]
+    segments = [
+        ("c", "talked", 90.0, 112.0), ("c", "wrapped", 112.0, 118.0), ("c", "rang", 100.0, 101.0),
+        ("c", "talked", 121.0, 999.0), ("c", "talked", 122.0, None), ("d", "talked", 100.0, 130.0),
+    ]  # fmt: skip
+    found = outbound.Outreach(1).figures(Kept(attempts, segments), interrupted=False)  # type: ignore[arg-type]
+    assert (found["attempts"], found["answered"], found["abandoned"], found["abandonment"]) == (5, 3, 1, 0.25)
+    assert found["by_outcome"] == {"abandoned": 1, "answered": 3, "busy": 1}
+    assert found["utilisation"] == round((12 + 6 + 9) / (6 * 30), 4)
+    assert found["lost"] == 0
+
+
+def test_what_was_broken_off_is_no_loss_but_what_broke_is():
+    kept = Kept([("answered", 100.0), (None, 101.0)], [])
+    assert outbound.Outreach(1).figures(kept, interrupted=False)["lost"] == 1  # type: ignore[arg-type]
+    assert outbound.Outreach(1).figures(kept, interrupted=True)["lost"] == 0  # type: ignore[arg-type]
+    empty = outbound.Outreach(1).figures(None, interrupted=True)
+    assert (empty["attempts"], empty["abandonment"], empty["utilisation"]) == (0, None, None)

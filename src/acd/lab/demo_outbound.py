@@ -150,7 +150,7 @@ def _kept(rig: Rig) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
     attempts = rig.rows("SELECT outcome, committed_at FROM attempts ORDER BY committed_at")
     work = rig.rows(
         "SELECT segments.started_at, segments.ended_at FROM segments JOIN calls USING (call) "
-        "WHERE calls.queue = ? AND segments.kind IN ('talked', 'wrapped')",
+        "WHERE calls.queue = ? AND segments.kind IN ('talked', 'wrapped') AND segments.ended_at IS NOT NULL",
         CAMPAIGN,
     )
     return attempts, work
