@@ -302,6 +302,28 @@ def test_do_not_call_from_a_number_to_none(desk: Desk) -> None:
     assert not any("1234567" in subject for _, subject in actions)
 
 
+def test_who_was_erased_stays_away_unless_somebody_says_otherwise(desk: Desk) -> None:
+    path = desk.file("name,phone\nAnn,0171 1234567\nBob,0171 1234568\n")
+    desk.acd("list", "import", path, "--list", "spring")
+    assert desk.json("person", "erase", "0171 1234567", "--yes")["kept_away"]
+    (entry,) = desk.json("dnc", "list", "--scope", "erased")["entries"]
+    assert (entry["number"].startswith("hmac:"), entry["source"]) == (True, "erasure")
+    desk.acd("dnc", "check", "0171 1234567", code=1)
+    assert desk.json("list", "import", path, "--list", "summer")["reasons"] == {"erased": 1}
+    assert "was erased" in desk.acd("contact", "add", "--list", "spring", "0171 1234567", code=5).stderr
+    assert desk.json("contact", "add", "--list", "spring", "0171 1234567", "--consent-at", "2999-01-01")["contact"] == 4
+    assert desk.json("dnc", "list") == {"scopes": {}}
+    desk.acd("person", "erase", "0171 1234567", "--yes")
+    assert desk.json("list", "import", path, "--list", "autumn", "--allow-erased")["imported"] == 2
+    assert not desk.json("person", "erase", "0171 1234567", "--yes", "--no-keep-away")["kept_away"]
+    # Who was never on a list only called, and leaves nothing behind
+    assert not desk.json("person", "erase", "0171 1234599", "--yes")["kept_away"]
+    assert desk.json("list", "import", path, "--list", "winter")["imported"] == 2
+    assert "only acd person erase" in desk.acd("dnc", "add", "0171 1", "--scope", "erased", code=2).stderr
+    desk.acd("person", "erase", "0171 1234567", "--yes")
+    assert desk.json("dnc", "remove", "0171 1234567", "--scope", "erased")["entries"] == 1
+
+
 def test_numbers_are_kept_hashed_where_records_are(desk: Desk) -> None:
     desk.configure('numbers = "hashed"\n')
     desk.acd("dnc", "add", "0171 1234567")

@@ -4,6 +4,7 @@ On SQLite and PostgreSQL alike: a module that collects these has a fixture ``url
 from __future__ import annotations
 
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from acd.lists import importing
 from acd.lists.importing import How, Report, look_only, open_file, rejects_of, run
 from acd.lists.source import LINE_MAX
-from acd.store.beside import reading
+from acd.store.beside import reading, writing
+from acd.store.outbound import contacts as contacts_of
+from acd.store.outbound import donotcall
 from acd.store.outbound.tables import contact_numbers, contacts, list_rejects
 
 HERE = How(country="DE")
@@ -108,6 +111,37 @@ def test_duplicates_are_kept_updated_or_moved_when_that_is_said(url: str, tmp_pa
     moved = brought(url, path, "moved", "phone\n01713334567\n", How("DE", across="move"))
     assert (moved.imported, moved.moved) == (0, 1)
     assert [row["name"] for row in rows_in(url, contacts, contacts.c.list == "moved")] == ["Cy"]
+
+
+def test_who_was_erased_comes_back_by_consent_or_where_it_is_said(url: str, tmp_path: Path) -> None:
+    def sealed(number: str) -> str:
+        return "hmac:" + sha256(b"key" + number.encode()).hexdigest()[:32]
+
+    def read(name: str, text: str, how: How = HERE) -> Report:
+        path = tmp_path / "l.csv"
+        path.write_text(text)
+        return run(url, open_file(path, how), name, "user:x", jobs=1, sleep=lambda seconds: None, sealed=sealed)
+
+    rows = "name,phone,mobile\nAnn,030 5551234,0171 5551234\nBob,030 5551235,\n"
+    assert read("before", rows).imported == 2
+    with writing(url) as connection, connection.begin():
+        contacts_of.remove(connection, [row["contact"] for row in rows_in(url, contacts, contacts.c.list == "before")])
+        donotcall.keep_away(connection, "+491715551234", sealed, 1_767_225_600.0, "user:x")
+        scopes = donotcall.scopes_of("any", "any")
+        assert list(donotcall.look_up(connection, ["+491715551234"], scopes, sealed, 2e9)) == ["+491715551234"]
+    again = read("again", rows)
+    assert (again.imported, again.rejected, again.reasons) == (1, 1, {"erased": 1})
+    (turned_away,) = rejects_of(url, "again", None)
+    assert (turned_away["cells"], "5551234" in str(turned_away)) == ([], False)
+    dated = rows.replace("mobile", "mobile,consent").replace("34\nBob", "34,2025-12-31\nBob").replace("35,", "35,,")
+    assert read("old", dated).reasons == {"erased": 1}
+    assert read("new", dated.replace("2025-12-31", "2026-01-02")).imported == 2
+    # Who has come back is a person like others
+    assert read("again", rows).reasons == {"duplicate": 1}
+    with writing(url) as connection, connection.begin():
+        donotcall.keep_away(connection, "+491715551234", sealed, 1_767_225_600.0, "user:x")
+    assert read("said", rows, How("DE", allow_erased=True)).imported == 2
+    assert read("after", rows).imported == 2
 
 
 def test_other_processes_prepare_the_same(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,9 +189,10 @@ def _numbers_of(numbers: Sequence[str], region: str | None, *, premium: bool) ->
 @_known_options
 @click.option("--premium", is_flag=True, help="Take a premium-rate number, too.")
 @click.option("--again", is_flag=True, help="Also if the list has a contact with this number.")
+@click.option("--allow-erased", is_flag=True, help="Also if the person was erased (acd person erase).")
 def add(
     numbers: tuple[str, ...], of_list: str, region: str | None, fields: tuple[str, ...], premium: bool, again: bool,
-    **said: Any,
+    allow_erased: bool, **said: Any,
 ) -> None:  # fmt: skip
     """Add a contact with these NUMBERs, tried in this order, to a list that is there."""
     given = options()
@@ -206,6 +207,7 @@ def add(
         if taken and not again:
             number, (there, _, state) = next(iter(taken.items()))
             raise RefusedError(f"contact {there} of list {of_list} has {number} ({state}): --again adds another one")
+        _mind_erased(connection, place, values, allow=allow_erased)
         if values.country is None:
             first = read_number(numbers[0], country, premium=premium).country
             values.country = None if first == "001" else first
@@ -215,6 +217,18 @@ def add(
         print_json({"contact": made, "list": of_list, "numbers": [one.number for one in values.numbers]})
         return
     click.echo(f"contact {made} of list {of_list}: {', '.join(one.number for one in values.numbers)}")
+
+
+def _mind_erased(connection: Any, place: Place, values: Any, *, allow: bool) -> None:
+    """Who was erased comes back only by consent given since, or where that is said."""
+    numbers = [one.number for one in values.numbers]
+    gone = donotcall.erased(connection, numbers, place.seal.of)
+    if gone and not allow and (values.consent_at is None or values.consent_at <= max(gone.values())):
+        raise RefusedError(
+            f"who has {next(iter(gone))} was erased: --allow-erased, or --consent-at since then, adds them"
+        )
+    for number in gone:
+        donotcall.remove(connection, number, [donotcall.ERASED], place.seal.of)
 
 
 @click.command()

@@ -25,7 +25,7 @@ from acd.domain.errors import ConfigurationError
 from acd.lists.donotcall import Bad, How, Report, open_file, read_entry, run
 from acd.records.trail import me, write_now
 from acd.store.outbound import donotcall
-from acd.store.outbound.donotcall import ALL, Entry
+from acd.store.outbound.donotcall import ALL, ERASED, Entry
 
 SHOWN = 20
 NOTE_MAX = 200
@@ -36,11 +36,16 @@ class Scope(click.ParamType[str]):
 
     name = "scope"
 
+    def __init__(self, *, erased: bool = False) -> None:
+        self._erased = erased
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value).strip()
         kind, colon, name = text.partition(":")
         good = colon and kind in ("client", "campaign") and 0 < len(name) <= 100 and name.isprintable()
-        if text != ALL and not good:
+        if text == ERASED and not self._erased:
+            self.fail("only acd person erase makes entries of the scope erased", param, ctx)
+        if text not in (ALL, ERASED) and not good:
             near = get_close_matches(kind, (ALL, "client", "campaign"), 1)
             hint = f" (nearest: {near[0]})" if near else ""
             self.fail(f"{value!r} is no scope{hint}: write all, client:NAME or campaign:NAME", param, ctx)
@@ -189,7 +194,7 @@ def add(number: str, region: str | None, scope: str, reason: str, until: float |
 @common_options
 @click.argument("number")
 @_region
-@click.option("--scope", type=Scope(), help="Only there.  [default: every scope]")
+@click.option("--scope", type=Scope(erased=True), help="Only there.  [default: every scope]")
 @_reason
 def remove(number: str, region: str | None, scope: str | None, reason: str) -> None:
     """Take the entries of NUMBER away, those of its hashes too: it may be called again."""
@@ -242,7 +247,7 @@ def check(number: str, region: str | None, client: str | None, campaign: str | N
 
 @click.command("list")
 @common_options
-@click.option("--scope", type=Scope(), help="The entries of this scope instead of the figures.")
+@click.option("--scope", type=Scope(erased=True), help="The entries of this scope instead of the figures.")
 @click.option("--all", "every", is_flag=True, help="The entries of all scopes.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many entries."

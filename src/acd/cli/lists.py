@@ -65,6 +65,9 @@ def lists() -> None:
 )  # fmt: skip
 @click.option("--replace", is_flag=True, help="Contacts that are there and not from this import go.")
 @click.option("--premium", is_flag=True, help="Take premium-rate numbers, too.")
+@click.option(
+    "--allow-erased", is_flag=True, help="Take people who were erased since (acd person erase): they have come back."
+)
 @click.option("--client", help="Of a new list: for whom it is dialled.")
 @click.option("--description", default="", help="Of a new list.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes for large files.")
@@ -72,7 +75,7 @@ def lists() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before --replace.")
 def import_file(
     file: Path, name: str, region: str | None, said: tuple[str, ...], no_header: bool, delimiter: str | None,
-    encoding: str | None, duplicates: Any, across: Any, replace: bool, premium: bool, client: str | None,
+    encoding: str | None, duplicates: Any, across: Any, replace: bool, premium: bool, allow_erased: bool, client: str | None,
     description: str, jobs: int, dry_run: bool, yes: bool,
 ) -> None:  # fmt: skip
     """Read FILE (CSV, in any usual encoding) into a list.
@@ -104,7 +107,7 @@ def import_file(
     tab = delimiter is not None and delimiter.casefold() in ("tab", "\\t")
     how = How(
         country, encoding, "\t" if tab else delimiter, not no_header, pairs, within=duplicates, across=across,
-        premium=premium, replace=replace,
+        premium=premium, replace=replace, allow_erased=allow_erased,
     )  # fmt: skip
     with progress("looking") as tell:
         opened = open_file(file, how, tell)
@@ -117,7 +120,8 @@ def import_file(
     try:
         with progress("bytes read") as tell:
             report = run(
-                place.url, opened, name, me(), client=client, description=description, jobs=jobs, tell=tell
+                place.url, opened, name, me(), client=client, description=description, sealed=place.seal.of,
+                jobs=jobs, tell=tell,
             )  # fmt: skip
     finally:
         # Also of one that was cut off: what it has done stays

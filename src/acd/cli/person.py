@@ -118,15 +118,22 @@ def export(number: str, output: Path | None) -> None:
 @common_options
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--keep-away/--no-keep-away", default=None,
+    help="Keep the number's hash, so that no list brings the person back.  [default: for who was to be called]",
+)  # fmt: skip
 @click.argument("number")
-def erase(number: str, dry_run: bool, yes: bool) -> None:
+def erase(number: str, dry_run: bool, yes: bool, keep_away: bool | None) -> None:
     """Take away for good who called from NUMBER, or was to be called; calls, attempts and figures stay.
 
     Numbers, names, notes and sound of the person's calls go, contacts go whole with all their numbers and callbacks, and the
     number goes wherever else it is mentioned: in every table, in what the spill has set aside, and in journals, whose parts
-    go whole. A running service forgets the person first. Do-not-call stays, as a hash; who was not on it can be called
-    again once another list brings the number. Exit code 1 if something is left, and it is said what; 5 while the person is
-    on the phone or being dialled.
+    go whole. A running service forgets the person first. Do-not-call stays, as a hash.
+    Exit code 1 if something is left, and it is said what; 5 while the person is on the phone or being dialled.
+
+    Of who was to be called the number's keyed hash is kept: rows of later lists with it are turned away as erased, unless
+    they bring a consent given since, or --allow-erased is said. With --no-keep-away nothing is kept, and the next list may
+    bring the person back.
     """
     from acd.records.contacted import refuse
     from acd.records.traces import clean_database, clean_journal, clean_spill
@@ -163,7 +170,9 @@ def erase(number: str, dry_run: bool, yes: bool) -> None:
     with _work(number) as work:
         # Once more: what was on the way is in the database now
         found = work.person.find()
-        done = work.person.erase(found, me())
+        called = bool(found.dialling["contacts"] or found.dialling["attempts"])
+        kept_away = called if keep_away is None else keep_away
+        done = work.person.erase(found, me(), keep_away=kept_away)
     done["lines set aside"] = clean_spill(work.spill, mention, dry_run=False)
     keep = Path(served["journal"]) if served is not None and served["journal"] else None
     done["parts of the journal"] = clean_journal(work.journal, mention, keep=keep, dry_run=False)
@@ -177,7 +186,7 @@ def erase(number: str, dry_run: bool, yes: bool) -> None:
         left.append(f"calls {', '.join(found.live[:5])} have not ended, as far as the records know")
     if residue:
         left.append("the number can still be read from the database's file, though no row holds it")
-    _report(given, "GONE", done, left, {"dry_run": False, "compacted": compacted})
+    _report(given, "GONE", done, left, {"dry_run": False, "compacted": compacted, "kept_away": kept_away})
     if left:
         raise click.exceptions.Exit(EXIT_FAILED)
 

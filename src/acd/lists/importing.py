@@ -30,9 +30,10 @@ from acd.lists.source import Progress, Source, look
 from acd.lists.workers import pack_rows, ready, unpack, work
 from acd.store.beside import reading, writing
 from acd.store.outbound import contacts as of
-from acd.store.outbound import listed
+from acd.store.outbound import donotcall, listed
 from acd.store.outbound.bulk import expect_many
 from acd.store.outbound.contacts import NewContact, State
+from acd.store.outbound.donotcall import Sealed
 
 PIECE = 2000
 """Rows in one transaction."""
@@ -41,6 +42,7 @@ ALONE_BYTES = 1_000_000
 REST_MAX_S = 0.02
 NAME_RULE = "letters, digits, - _ and . , at most 60 characters"
 _HEAD = 60
+_ERASED = "the person was erased: nothing of the row is kept"
 
 Within = Literal["skip", "keep", "update"]
 Across = Literal["keep", "skip", "move"]
@@ -60,6 +62,7 @@ class How:
     across: Across = "keep"
     premium: bool = False
     replace: bool = False
+    allow_erased: bool = False
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ class Opened:
         return {
             "encoding": self.source.encoding, "delimiter": self.delimiter, "columns": self.columns.as_json(),
             "country": how.country, "header": how.header, "within": how.within, "across": how.across,
-            "premium": how.premium, "replace": how.replace,
+            "premium": how.premium, "replace": how.replace, "allow_erased": how.allow_erased,
         }  # fmt: skip
 
 
@@ -171,12 +174,14 @@ def run(
     *,
     client: str | None = None,
     description: str = "",
+    sealed: Sealed | None = None,
     jobs: int = 2,
     tell: Progress | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
-    """Import a file into a list, which is made if there is none. Raises SchemaError, StoreError, ConfigurationError."""
+    """Import a file into a list, which is made if there is none. ``sealed`` tells people who were erased. Raises
+    SchemaError, StoreError, ConfigurationError."""
     check_name(name)
     with writing(url) as connection:
         expect_many(connection)
@@ -192,7 +197,7 @@ def run(
         report = Report(begun["import"], **{figure: begun[figure] for figure in listed.FIGURES}, resumed=begun["rows"])
         if opened.how.replace:
             report.removed = _empty(connection, name, report.imported_as, sleep)
-        target = _Target(connection, name, others, opened.how, report, clock)
+        target = _Target(connection, name, others, opened.how, report, clock, sealed)
         with _prepared(opened, report.resumed, jobs, tell) as pieces:
             for piece in pieces:
                 began = time.monotonic()
@@ -256,8 +261,9 @@ class _Target:
 
     def __init__(
         self, connection: sa.Connection, name: str, others: Sequence[str], how: How, report: Report,
-        clock: Callable[[], float],
+        clock: Callable[[], float], sealed: Sealed | None = None,
     ) -> None:  # fmt: skip
+        self._sealed = sealed
         self._connection, self._name, self._others, self._how = connection, name, others, how
         self._report, self._clock = report, clock
 
@@ -277,6 +283,7 @@ class _Target:
 
     def _sift(self, piece: Sequence[NewContact | Reject], now: float) -> list[NewContact]:
         """The rows that become contacts; of the others it is noted why they do not."""
+        piece = self._without_erased(piece)
         good = [one for one in piece if isinstance(one, NewContact)]
         numbers = list({one.numbers[0].number for one in good})
         taken = of.taken_numbers(self._connection, numbers, [self._name, *self._others])
@@ -309,6 +316,27 @@ class _Target:
             fresh.append(one)
         listed.reject(self._connection, rejects)
         return fresh
+
+    def _without_erased(self, piece: Sequence[NewContact | Reject]) -> Sequence[NewContact | Reject]:
+        """The rows without people who were erased, unless they have come back: by a consent since then, or as it is said."""
+        if self._sealed is None:
+            return piece
+        numbers = {each.number for one in piece if isinstance(one, NewContact) for each in one.numbers}
+        gone = donotcall.erased(self._connection, list(numbers), self._sealed)
+        if not gone:
+            return piece
+        kept: list[NewContact | Reject] = []
+        for one in piece:
+            mine = [each.number for each in one.numbers if each.number in gone] if isinstance(one, NewContact) else []
+            if isinstance(one, NewContact) and mine:
+                since_s = max(gone[number] for number in mine)
+                if not self._how.allow_erased and (one.consent_at is None or one.consent_at <= since_s):
+                    kept.append(Reject(one.line, "erased", _ERASED, ()))
+                    continue
+                for number in mine:
+                    donotcall.remove(self._connection, number, [donotcall.ERASED], self._sealed)
+            kept.append(one)
+        return kept
 
     def _double(
         self, one: NewContact, known: int | None, near: int | None, what: str, fresh: list[NewContact], now: float

@@ -138,6 +138,10 @@ class Contacted:
         done["do_not_call"] = sum(donotcall.seal_up(connection, number, self._seal.of) for number in sorted(plain))
         return done
 
+    def keep_away(self, connection: sa.Connection, now: float, who: str) -> None:
+        """Have the next list not bring him back: by the hash alone, of his own number and none that others may share."""
+        donotcall.keep_away(connection, self.e164, self._seal.of, now, who)
+
     def strip_attempt(
         self, connection: sa.Connection, attempt: str, token: str, others: tuple[Mention, ...], names: frozenset[str]
     ) -> int:

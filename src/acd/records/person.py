@@ -200,10 +200,10 @@ class Person:
 
     # -- taking away -------------------------------------------------------------------------------------------------
 
-    def erase(self, found: Found, who: str) -> dict[str, int]:
+    def erase(self, found: Found, who: str, *, keep_away: bool = False) -> dict[str, int]:
         """Take away what was found, and note it in the audit log by the number's hash alone: what went, and
-        ``"undeleted"`` recordings. Raises SchemaError, StoreError, and RefusedError, nothing done, while the person is being
-        dialled."""
+        ``"undeleted"`` recordings. ``keep_away``: the next list is not to bring the person back. Raises
+        SchemaError, StoreError, and RefusedError, nothing done, while the person is being dialled."""
         refuse(found.in_flight)
         mentions = (f"mentions in {name}" for name in found.mentions)
         done = dict.fromkeys(("calls", "recordings", "undeleted", *KINDS, *mentions), 0)
@@ -214,6 +214,8 @@ class Person:
                 for key in found.dialling["do_not_call"]:
                     self._scrub(connection, TABLES["do_not_call"], key)
                 done |= self._contacted.take(connection, found.dialling)
+                if keep_away:
+                    self._contacted.keep_away(connection, time.time(), who)
             self._strip(connection, found, token, done)
             for start in range(0, len(found.own), PIECE):
                 names = found.own[start : start + PIECE]

@@ -15,11 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from acd.domain.errors import StoreError
-from acd.store.outbound.bulk import insert_many, pieces
-from acd.store.outbound.tables import do_not_call
+from acd.store.outbound.bulk import among, insert_many, pieces, take
+from acd.store.outbound.tables import counters, do_not_call
 from acd.store.sealing import PREFIX
 
 ALL = "all"
+ERASED = "erased"
+"""The scope of those who were erased: by their hash alone, so that the next list does not bring them back."""
 SHA256 = "sha256:"
 OPTED_OUT = ("attempt:", "contact:")
 """What the sources of entries begin with that the person asked for, in a call or of an agent."""
@@ -45,7 +47,7 @@ class Entry:
 def scopes_of(campaign: str | None = None, client: str | None = None) -> tuple[str, ...]:
     """The scopes that hold for a campaign of a client."""
     own = ((f"client:{client}", client), (f"campaign:{campaign}", campaign))
-    return (ALL, *(scope for scope, name in own if name))
+    return (ALL, ERASED, *(scope for scope, name in own if name))
 
 
 def sha256_of(number: str) -> str:
@@ -148,6 +150,26 @@ def add(connection: sa.Connection, entries: Sequence[Entry], sealed: Sealed) -> 
                 connection.execute(sa.update(do_not_call).where(*here).values(until=one.until, **again))
                 changed += 1
     return changed
+
+
+def keep_away(connection: sa.Connection, number: str, sealed: Sealed, now: float, by: str) -> None:
+    """Remember of an erased person's number (E.164) the keyed hash, for `erased`."""
+    add(connection, [Entry(sealed(number), ERASED, "erasure", "", now, by)], sealed)
+    take(connection, ERASED)
+
+
+def erased(connection: sa.Connection, numbers: Sequence[str], sealed: Sealed) -> dict[str, float]:
+    """Which of these numbers (E.164) are of people who were erased, and when. Hashes are made only where there are any."""
+    if connection.execute(sa.select(counters.c.last).where(counters.c.name == ERASED)).first() is None:
+        return {}
+    check_seal(connection, sealed)
+    forms = {sealed(number): number for number in numbers}
+    found: dict[str, float] = {}
+    for some in pieces(list(forms)):
+        here = among(connection, do_not_call.c.number, some), do_not_call.c.scope == ERASED
+        for row in connection.execute(sa.select(do_not_call.c.number, do_not_call.c.added_at).where(*here)):
+            found[forms[row.number]] = row.added_at
+    return found
 
 
 def _known(connection: sa.Connection, some: Sequence[Entry]) -> Mapping[tuple[str, str], float | None]:
