@@ -235,6 +235,42 @@ def test_what_was_kept_is_taken_over_by_window_and_under_other_rules() -> None:
     assert other.changed
 
 
+def test_a_window_that_the_rules_lose_and_get_back_has_missed_nothing() -> None:
+    rules = campaign().rules
+    both = campaign(rules=replace(rules, caps=(Rule("day", 0.03), Rule("month", 0.03))))
+    daily = campaign(rules=replace(rules, caps=(Rule("day", 0.03),)))
+
+    def month(of: Book) -> tuple[float, float, float, int]:
+        (one,) = [one for one in of.windows() if one.span == "month"]
+        return one.answered, one.abandoned, one.unknown, one.in_flight
+
+    kept = Book(both, UTC_0)
+    for _ in range(6):
+        kept.dialled(UTC_0)
+    kept.abandoned(UTC_0)
+    kept.take()
+    without = kept.under(daily)
+    without.abandoned(UTC_0)
+    without.served(UTC_0)
+    without.lost(UTC_0)
+    without.unanswered(UTC_0)
+    assert without.slack(UTC_0).span == "day"
+    assert month(without.under(both)) == (3.0, 2.0, 1.0, 1)
+    # So it is after a start under the rules that lack it
+    later = Book(daily, UTC_0)
+    later.restore(without.take())
+    later.dialled(UTC_0)
+    later.abandoned(UTC_0)
+    assert month(later.under(both)) == (4.0, 3.0, 1.0, 0)
+    # A month later the window is another one, and the last is written to its end
+    later.take()
+    later.dialled(UTC_0)
+    later.abandoned(UTC_0)
+    later.served(UTC_0 + 40 * 86_400.0)
+    old, new = [one for one in later.take() if one.span == "month"]
+    assert (old.abandoned, new.key - old.key, new.abandoned) == (4.0, 1, 0.0)
+
+
 def test_a_window_that_turns_before_it_was_written_is_written() -> None:
     kept, day_s = book(), 86_400.0
     kept.dialled(UTC_0)

@@ -19,6 +19,7 @@ from acd.dialer.gate import Terms
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
 from acd.domain.definition import FloorDefinition
+from acd.domain.dialrules import Rule
 from acd.domain.errors import RefusedError, StoreError, UnknownNameError
 from acd.domain.instant import Instant
 from acd.outbound import runtime
@@ -301,3 +302,57 @@ async def test_a_campaign_that_a_reload_brings_goes_on_as_it_was(stand: Stand) -
     stand.dialling.follow(definition())
     await stand.until(lambda: [one["state"] for one in stand.dialling.campaigns()] == ["running"])
     await stand.until(lambda: len(stand.sent) == 6)
+
+
+async def test_a_campaign_that_a_reload_brings_cannot_be_started_before_its_past_is_known(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stand.up()
+    await stand.shelf._store.set_state("lose", CampaignState.RUNNING, "anna", "", NOON)
+    remembered, failed = stand.shelf.remembered, 0
+
+    async def fails(names: Any) -> Any:
+        nonlocal failed
+        if stand.shelf.away:
+            failed += 1
+            raise StoreError("away")
+        return await remembered(names)
+
+    monkeypatch.setattr(stand.shelf, "remembered", fails)
+    stand.shelf.away = True
+    two = definition()
+    other = replace(campaign("lose", mode=Mode.PROGRESSIVE), lists=("b",))
+    stand.dialling.follow(replace(two, campaigns=MappingProxyType({**two.campaigns, "lose": other})))
+    await stand.until(lambda: failed >= 3)
+    for state in (CampaignState.RUNNING, CampaignState.STOPPED):
+        with pytest.raises(StoreError, match="not known yet"):
+            await stand.dialling.set_state("lose", state, "anna", "")
+    assert stand.alarms.count("outbound_waits") == 1
+    stand.shelf.away = False
+    await stand.until(lambda: stand.dialling.campaign("lose")["state"] == "running")
+    await stand.dialling.set_state("lose", CampaignState.STOPPED, "anna", "")
+    assert stand.dialling.campaign("lose")["state"] == "stopped"
+
+
+async def test_reloads_that_drop_a_rule_and_bring_it_back_leave_what_was_written_of_it(stand: Stand) -> None:
+    rules = campaign().rules
+    day, month = Rule("day", 0.03), Rule("month", 0.03)
+
+    def kept(span: str) -> list[tuple[Any, ...]]:
+        return stand.rows('SELECT answered, abandoned FROM campaign_ledgers WHERE "window" = ?', span)
+
+    await stand.up()
+    stand.dialling.follow(definition(rules=replace(rules, caps=(day, month))))
+    await stand.until(lambda: len(stand.dialling.core.runners["win"].campaign.rules.caps) == 2)
+    book = stand.dialling.core.runners["win"].book
+    for _ in range(50):
+        book.dialled(clock().utc)
+        book.abandoned(clock().utc)
+    stand.dialling.follow(definition(rules=replace(rules, caps=(day,))))
+    await stand.until(lambda: kept("month") == kept("day") == [(50.0, 50.0)])
+    stand.dialling.follow(definition(rules=replace(rules, caps=(day, month))))
+    await stand.until(lambda: stand.dialling.core.runners["win"].book.ledger.rules == (day, month))
+    stand.dialling.core.runners["win"].book.served(clock().utc)
+    stand.dialling._wake()
+    await stand.until(lambda: kept("day") == [(51.0, 50.0)])
+    assert kept("month") == [(51.0, 50.0)]

@@ -1,12 +1,17 @@
-"""A campaign's ledger as it is kept: every change noted, and windows that are over not forgotten before they are written."""
+"""A campaign's ledger as it is kept: every change noted, and windows that are over not forgotten before they are written.
+
+Windows of a kind that the rules had once are counted on when they have it no longer: what was written of them stays true,
+and nothing is missing should a reload bring the rule back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from acd.dialer.ledger import Ledger, Slack
+from acd.dialer.ledger import Count, Ledger, Slack
 from acd.domain.campaigns import Campaign
+from acd.domain.dialrules import SPANS, Rule
 from acd.outbound.words import Counted
 
 FALSE_POSITIVE = 0.05
@@ -19,60 +24,86 @@ class Book:
     """The ledger of one campaign. ``began_s``: when the campaign began. Charged people count in ``answered`` as well."""
 
     def __init__(self, campaign: Campaign, began_s: float) -> None:
-        share = FALSE_POSITIVE if campaign.amd and campaign.rules.false_positives else 0.0
-        self.ledger = Ledger(campaign.rules.caps, began_s, ZoneInfo(campaign.zone), share)
+        self._share = FALSE_POSITIVE if campaign.amd and campaign.rules.false_positives else 0.0
+        self.ledger = Ledger(campaign.rules.caps, began_s, ZoneInfo(campaign.zone), self._share)
         self.changed = False
+        self._former: Ledger | None = None
+        """windows of kinds that the rules do not have"""
         self._over: list[Counted] = []
 
     def restore(self, windows: Sequence[Counted]) -> None:
-        """Take over what was counted; of kinds that the rules no longer have, nothing."""
+        """Take over what was counted."""
         latest = {one.span: one for one in sorted(windows, key=lambda one: one.key)}
-        counts = []
-        for rule in self.ledger.rules:
-            one = latest.get(rule.span)
-            known = [-1, 0.0, 0.0, 0.0, 0.0]
-            if one is not None:
-                known = [one.key, one.answered, one.abandoned, one.misjudged, one.unknown]
-            counts.append(known)
-        self.ledger.restore({"in_flight": 0, "counts": counts})
+        own = {rule.span for rule in self.ledger.rules}
+        former = tuple(Rule(span, 0.0) for span in SPANS if span in latest and span not in own)
+        if former:
+            self._former = Ledger(former, self.ledger.began_s, self.ledger.zone, self._share)
+        for ledger in self._ledgers():
+            known = [latest.get(rule.span) for rule in ledger.rules]
+            counts = [
+                [-1, 0.0, 0.0, 0.0, 0.0]
+                if one is None
+                else [one.key, one.answered, one.abandoned, one.misjudged, one.unknown]
+                for one in known
+            ]
+            ledger.restore({"in_flight": 0, "counts": counts})
 
     def under(self, campaign: Campaign) -> Book:
         """The same counts under other rules."""
         fresh = Book(campaign, self.ledger.began_s)
         fresh.restore(self.windows())
-        fresh.ledger.in_flight = self.ledger.in_flight
+        for ledger in fresh._ledgers():
+            ledger.in_flight = self.ledger.in_flight
         fresh._over, fresh.changed = self._over, True
         return fresh
+
+    def _ledgers(self) -> Iterator[Ledger]:
+        yield self.ledger
+        if self._former is not None:
+            yield self._former
+
+    def _counts(self) -> Iterator[tuple[Rule, Count]]:
+        for ledger in self._ledgers():
+            yield from zip(ledger.rules, ledger.counts, strict=True)
+
+    def begin(self, at_s: float) -> None:
+        """The campaign begins at this moment."""
+        for ledger in self._ledgers():
+            ledger.began_s = at_s
 
     # -- what happens ----------------------------------------------------------------------------------------------------
 
     def dialled(self, at_s: float) -> None:
         """One line is on its way."""
         self._turn(at_s)
-        self.ledger.dialled()
+        for ledger in self._ledgers():
+            ledger.dialled()
 
     def unanswered(self, at_s: float) -> None:
         """It reached no person, or one who did not wait for an agent."""
         self._turn(at_s)
-        self.ledger.unanswered()
+        for ledger in self._ledgers():
+            ledger.unanswered()
 
     def served(self, at_s: float) -> None:
         """It reached a person who had an agent in time."""
         self._turn(at_s)
-        self.ledger.answered(at_s)
+        for ledger in self._ledgers():
+            ledger.answered(at_s)
 
     def abandoned(self, at_s: float) -> None:
         """It reached a person who had no agent in time."""
         self._turn(at_s)
-        self.ledger.answered(at_s)
-        self.ledger.abandoned(at_s)
+        for ledger in self._ledgers():
+            ledger.answered(at_s)
+            ledger.abandoned(at_s)
 
     def lost(self, at_s: float) -> None:
         """Nobody knows what became of it."""
         self._turn(at_s)
-        self.ledger.slack(at_s)
-        self.ledger.unanswered()
-        for count in self.ledger.counts:
+        for ledger in self._ledgers():
+            ledger.unanswered()
+        for _, count in self._counts():
             count.unknown += 1.0
 
     def slack(self, now_s: float) -> Slack:
@@ -87,8 +118,9 @@ class Book:
     def _keep(self, at_s: float) -> None:
         """Windows may turn with the next look at the ledger: those that are over are kept."""
         before = self.windows()
-        self.ledger.slack(at_s)
-        for was, count in zip(before, self.ledger.counts, strict=True):
+        for ledger in self._ledgers():
+            ledger.slack(at_s)
+        for was, (_, count) in zip(before, self._counts(), strict=True):
             if was.key not in (-1, count.key) and self.changed and len(self._over) < _OVER_MAX:
                 self._over.append(was)
 
@@ -96,10 +128,9 @@ class Book:
 
     def windows(self) -> tuple[Counted, ...]:
         """As they are now."""
-        pairs = zip(self.ledger.rules, self.ledger.counts, strict=True)
         return tuple(
             Counted(rule.span, one.key, one.answered, one.abandoned, one.misjudged, one.unknown, self.ledger.in_flight)
-            for rule, one in pairs
+            for rule, one in self._counts()
         )
 
     def take(self) -> tuple[Counted, ...]:

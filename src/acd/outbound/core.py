@@ -250,7 +250,8 @@ class Dialler(Aloft):
             runner.wait_until_s, runner.waits_for, runner.shut_in_row = float("-inf"), None, 0
             runner.claim_mono = float("-inf")
             if runner.began_s is None:
-                runner.began_s = runner.book.ledger.began_s = now.utc
+                runner.began_s = now.utc
+                runner.book.begin(now.utc)
                 runner.learnt = True
             return
         runner.let_go()

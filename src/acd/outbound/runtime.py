@@ -86,6 +86,8 @@ class Dialling:
         self._states = asyncio.Lock()
         self._prepared: set[tuple[str, str, int]] = set()
         self._waits_for = ""
+        self._known: set[str] = set()
+        """campaigns of which it is known what earlier lives left"""
         self.began = asyncio.Event()
         """what earlier lives left is known, so that questions can be answered"""
 
@@ -98,8 +100,9 @@ class Dialling:
     async def _begin(self) -> None:
         tries = 0
         while True:
+            definition = self._definition
             try:
-                found = await self._shelf.begin(self._definition, self._epoch)
+                found = await self._shelf.begin(definition, self._epoch)
                 break
             except StoreError as error:
                 self._waits_for = str(error)
@@ -110,8 +113,10 @@ class Dialling:
         self._handle(self._defined())
         for event in found:
             self._handle(event)
+        self._known.update(definition.campaigns)
         self._ready = True
         self.began.set()
+        self._spawn(self._shelf_follow(self._definition), "outbound-follow")
         self._due = time.monotonic() + LOOK_S
         self._tick()
         self._wake()
@@ -193,14 +198,26 @@ class Dialling:
             self._spawn(self._shelf_follow(definition), "outbound-follow")
 
     async def _shelf_follow(self, definition: FloorDefinition) -> None:
-        """Campaigns that were not there before may have been in an earlier life."""
-        new = [name for name in definition.campaigns if name not in self._shelf.known]
-        if new:
+        """Campaigns that were not there before may have been in an earlier life. They do nothing before that is known."""
+        tries = 0
+        while not self._closed and definition is self._definition:
+            new = [name for name in definition.campaigns if name not in self._known]
+            if not new:
+                return
             try:
-                for event in await self._shelf.remembered(new):
-                    self._put(event)
+                found = await self._shelf.remembered(new)
             except StoreError as error:
-                self._alarm("outbound_waits", f"what is known of campaigns cannot be read: {error}")
+                if tries == 0:
+                    self._alarm("outbound_waits", f"what is known of campaigns cannot be read: {error}")
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
+                continue
+            self._drain_inbox()
+            for event in found:
+                if event.campaign not in self._known:
+                    self._handle(event)
+            self._known.update(new)
+            self._wake()
 
     def _put(self, event: Told) -> None:
         if len(self._inbox) >= INBOX_MOST:
@@ -402,6 +419,10 @@ class Dialling:
                 "contacts; choose progressive, power or predictive"
             )
         async with self._states:
+            if campaign not in self._known:
+                raise StoreError(
+                    f"what campaign {campaign} did before is not known yet: the database could not be asked"
+                )
             if state is runner.state:
                 raise RefusedError(f"campaign {campaign} is {state} already")
             now_s = self._clock().utc

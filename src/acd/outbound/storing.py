@@ -53,7 +53,6 @@ class Shelf:
 
     def __init__(self, store: Outbound, sealed: Callable[[str], str], opt_outs: OptOuts | None = None) -> None:
         self._store, self._sealed, self._opt_outs = store, sealed, opt_outs
-        self.known: set[str] = set()
         self._short: dict[str, tuple[float, int, int]] = {}
 
     async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
@@ -102,7 +101,6 @@ class Shelf:
         for name in names:
             windows = tuple(_counted(one) for one in await self._store.ledger(name))
             standing = states.get(name)
-            self.known.add(name)
             if standing is None:
                 if windows or latest_s is not None:
                     stopped = CampaignState.STOPPED
