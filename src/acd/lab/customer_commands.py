@@ -156,8 +156,8 @@ def customers(
     answer, answer-after:S   picks up; with +hello (says it), +machine or +machine:FILE.wav (a greeting and a beep),
                              +fax, +tone, +press:9 (a key once something is heard), +early (183 and music before),
                              +talk:S (hangs up then; else the far end does)
-    busy congestion invalid decline unavailable refuse:CODE   each also with -after:S
-    never, silent            rings for ever; says no word
+    busy congestion invalid decline unavailable refuse:CODE   each also with -after:S, +cause:N (of Q.850), +early
+    never, silent            rings for ever (also +early); says no word
 
     Seconds may be drawn: exp(20), uniform(1,4), normal(20,5), lognormal(60,50). The same number and seed give the same.
 

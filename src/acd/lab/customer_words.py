@@ -7,7 +7,8 @@ Items are joined by ``+``, durations are as in `behaviours` (``20``, ``exp(20)``
   listens until the far end hangs up), ``fax`` (a calling fax's tone), ``press:9`` (a key, once something is heard, each
   0.2 s apart; a comma is half a second), ``talk:S`` (hangs up so long after the answer; ``talk:0``: at once);
 - ``busy`` (486), ``congestion`` (503), ``invalid`` (404), ``decline`` (603), ``unavailable`` (480), ``refuse:CODE``, each
-  also with ``-after:S``; ``never`` (rings until the far end gives up), ``silent`` (says no word).
+  also with ``-after:S``, ``cause:N`` (the Q.850 cause in a Reason header) and ``early``, as carriers announce what is wrong
+  with a number; ``never`` (rings until the far end gives up; or ``early``), ``silent`` (says no word).
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ _REFUSALS = {"busy": 486, "congestion": 503, "invalid": 404, "decline": 603, "un
 _REFUSAL = re.compile(
     r"(?P<name>busy|congestion|invalid|decline|unavailable|refuse:(?P<code>[0-9]{3}))(?:-after:(?P<s>.+))?"
 )
+_CAUSE = re.compile(r"cause:([0-9]{1,3})")
 _KEYS = re.compile(r"[0-9*#A-D,]{1,64}")
 _KNOWN = (
     "answer, answer-after:S, early, hello, tone, machine, machine:FILE.wav, fax, press:KEYS, talk:S; busy, congestion, "
-    "invalid, decline, unavailable, refuse:CODE (each also with -after:S); never, silent"
+    "invalid, decline, unavailable, refuse:CODE (each also with -after:S, cause:N, early); never, silent"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerBehaviour:
     """``code``: the refusal he gives; ``rings_for_ever``, ``silent``: neither that nor an answer. ``says``: nothing, hello,
-    tone, machine or fax; ``file``: what the machine plays instead of a greeting of ours. ``text`` as it was read."""
+    tone, machine or fax; ``file``: what the machine plays instead of a greeting of ours. ``cause``: of Q.850, said with a
+    refusal. ``text`` as it was read."""
 
     text: str
     after: Duration = NOW
@@ -47,6 +50,7 @@ class CustomerBehaviour:
     file: Path | None = None
     keys: str = ""
     talk: Duration | None = None
+    cause: int | None = None
 
     @property
     def answers(self) -> bool:
@@ -60,16 +64,23 @@ class CustomerBehaviour:
 def parse_customer(text: str) -> CustomerBehaviour:
     """Read a behaviour (grammar above); ConfigurationError says what is wrong and what is known."""
     whole = text.strip()
-    if whole == "never":
-        return CustomerBehaviour(whole, rings_for_ever=True)
+    items = [item.strip() for item in whole.split("+")]
+    early, causes = items.count("early"), [found for item in items if (found := _CAUSE.fullmatch(item))]
+    main = "+".join(item for item in items if item != "early" and not _CAUSE.fullmatch(item))
+    if main == "never" and early <= 1 and not causes:
+        return CustomerBehaviour(whole, rings_for_ever=True, early=bool(early))
     if whole == "silent":
         return CustomerBehaviour(whole, silent=True)
-    refusal = _REFUSAL.fullmatch(whole)
-    if refusal is not None:
+    refusal = _REFUSAL.fullmatch(main)
+    if refusal is not None and early <= 1 and len(causes) <= 1:
+        cause = int(causes[0][1]) if causes else None
+        if cause is not None and not 1 <= cause <= 127:
+            raise ConfigurationError(f"{text}: a cause of Q.850 is a number from 1 to 127")
         code = int(refusal["code"]) if refusal["code"] else _REFUSALS[refusal["name"]]
         if not 400 <= code <= 699 or code in (401, 407):
             raise ConfigurationError(f"{text}: a refusal is a SIP status from 400 to 699, not 401 or 407")
-        return CustomerBehaviour(whole, code=code, after=Duration.parse(refusal["s"]) if refusal["s"] else NOW)
+        after = Duration.parse(refusal["s"]) if refusal["s"] else NOW
+        return CustomerBehaviour(whole, code=code, after=after, early=bool(early), cause=cause)
     return _answering(whole)
 
 

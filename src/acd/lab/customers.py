@@ -267,7 +267,9 @@ class Customers(asyncio.DatagramProtocol):
         self._changed.set()
 
     def _refuse(self, dialog: _Dialog, code: int) -> None:
-        self._reply(dialog, f"{code} {_CODES.get(code, 'Refused')}")
+        cause = dialog.reaction.behaviour.cause
+        more = () if cause is None else (f"Reason: Q.850;cause={cause}",)
+        self._reply(dialog, f"{code} {_CODES.get(code, 'Refused')}", *more)
         self._repeat(dialog, dialog.last, _T1_S)
         self._ends(dialog, "refused", "")
 
