@@ -16,7 +16,7 @@ from acd.store.outbound.attempts import Again, Attempt, Over, Settled
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
-from acd.store.outbound.tables import callbacks, contacts
+from acd.store.outbound.tables import callbacks, contact_numbers, contacts
 from acd.store.outbound.turn import Turn
 from acd.store.outbound.work import Kind
 
@@ -99,3 +99,94 @@ async def test_a_promise_does_not_outlive_the_opt_out_that_an_attempt_came_to(st
         ("blocked", None, None, "opted_out")
     ]
     assert await kept(store, callbacks, "outcome") == [("cancelled",)]
+
+
+async def promised(store: Outbound, *, until: float | None = None, agent: str | None = "anna", **more: Any) -> int:
+    return await store.promise(1, NOW - 10, "anna", NOW - 20, agent=agent, until=until, **more)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "dialled", "said"),
+    [
+        (AttemptOutcome.BUSY, NOW + 1, "kept"),
+        (AttemptOutcome.ANSWERED, NOW + 1, "kept"),
+        (AttemptOutcome.UNKNOWN, None, "kept"),
+        (AttemptOutcome.FAILED, None, None),
+        (AttemptOutcome.FAILED, NOW + 1, None),
+        (AttemptOutcome.CONGESTION, NOW + 1, None),
+    ],
+)
+async def test_a_promise_is_kept_by_a_call_that_may_have_rung_and_else_stays(
+    store: Outbound, outcome: AttemptOutcome, dialled: float | None, said: str | None
+) -> None:
+    callback = await promised(store)
+    one = await made(store, 1, NOW, Kind.CALLBACK)
+    assert await kept(store, callbacks, "outcome") == [(None,)]
+    await store.settle([Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60), dialled_at=dialled)])
+    ended = (NOW + 5, said, one.attempt) if said else (None, None, None)
+    assert await kept(store, callbacks, "ended_at", "outcome", "attempt") == [ended]
+    still = ("due", NOW + 60, None, None) if said else ("due", NOW + 60, callback, "anna")
+    assert await kept(store, contacts, "state", "due_at", "callback", "callback_agent") == [still]
+
+
+async def test_a_promise_that_no_attempt_is_left_for_is_missed(store: Outbound) -> None:
+    await promised(store)
+    one = await made(store, 1, NOW, Kind.CALLBACK)
+    await store.settle([Settled(one.attempt, AttemptOutcome.FAILED, NOW + 5, Over())])
+    assert await kept(store, callbacks, "ended_at", "outcome", "attempt") == [(NOW + 5, "missed", one.attempt)]
+    assert await kept(store, contacts, "state", "due_at", "callback") == [("done", None, None)]
+
+
+async def test_what_is_promised_while_a_callback_lasts_comes_after_it(store: Outbound) -> None:
+    await promised(store)
+    one = await made(store, 1, NOW, Kind.CALLBACK)
+    again = await store.promise(1, NOW + 900, "ben", NOW + 3)
+    await store.settle([Settled(one.attempt, AttemptOutcome.ANSWERED, NOW + 5, Over(), dialled_at=NOW)])
+    assert await kept(store, callbacks, "outcome") == [("replaced",), (None,)]
+    assert await kept(store, contacts, "state", "due_at", "callback") == [("due", NOW + 900, again)]
+
+
+@pytest.mark.parametrize("agent", ["anna", "ben", None])
+async def test_it_is_not_called_back_after_the_time_it_was_promised_until(store: Outbound, agent: str | None) -> None:
+    await promised(store, until=NOW + 30, agent=agent)
+    kinds = dict.fromkeys(Kind, 1)
+    assert await store.claim(["a"], kinds, NOW + 30, 1, agents=ANNA) == []
+    assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW + 30, "missed")]
+    assert await kept(store, contacts, "state", "callback", "callback_agent") == [("done", None, None)]
+
+
+async def test_nor_when_it_was_claimed_before_or_fails_until_then(store: Outbound) -> None:
+    await promised(store, until=NOW + 30)
+    await store.claim(["a"], {Kind.CALLBACK: 1}, NOW + 29, 1, agents=ANNA)
+    assert (await store.record([attempt(1, callback=1)], 1, NOW + 30)).unclaimed == ("00000100000001",)
+    assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW + 30, "missed")]
+    await promised(store, until=NOW + 40)
+    one = await made(store, 2, NOW + 35, Kind.CALLBACK)
+    await store.settle([Settled(one.attempt, AttemptOutcome.FAILED, NOW + 36, Again(NOW + 96))])
+    assert (await kept(store, callbacks, "outcome"))[1:] == [("missed",)]
+    assert await kept(store, contacts, "state", "due_at", "callback") == [("due", NOW + 96, None)]
+
+
+@pytest.mark.parametrize("before", ["new", "promised"])
+async def test_what_was_claimed_for_another_promise_or_none_is_given_back(store: Outbound, before: str) -> None:
+    callback = await promised(store) if before == "promised" else None
+    await store.claim(["a"], dict.fromkeys(Kind, 1), NOW, 1, agents=ANNA)
+    if before == "promised":
+        assert await store.cancel(1, NOW + 1)
+    else:
+        assert await store.promise(1, NOW + 900, "anna", NOW + 1) == 1
+    assert (await store.record([attempt(1, callback=callback)], 1, NOW + 2)).unclaimed == ("00000100000001",)
+    left = ("done", None, None, None) if before == "promised" else ("due", NOW + 900, 1, None)
+    assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [left]
+
+
+async def test_who_has_no_number_left_is_not_waited_for_with_a_callback(store: Outbound) -> None:
+    await promised(store)
+
+    def spoil(connection: sa.Connection) -> None:
+        connection.execute(sa.update(contact_numbers).values(state="bad"))
+
+    await store.ask(spoil)
+    assert await store.claim(["a"], {Kind.CALLBACK: 1}, NOW, 1, agents=ANNA) == []
+    assert await kept(store, contacts, "state", "callback", "callback_agent") == [("blocked", None, None)]
+    assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW, "missed")]

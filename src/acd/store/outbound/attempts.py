@@ -1,8 +1,8 @@
 """Attempts: committed before anything is dialled, settled exactly once, and what is known of those before.
 
-`record` is one transaction with the claim's mark, the callback that is kept and the ledger; it asks do-not-call once more,
-so that an opt-out counts from the moment it is stored. `settle` is one transaction with what becomes of the contact, the
-opt-out if there was one, and the ledger: done twice, it does nothing the second time.
+`record` is one transaction with the claim's mark and the ledger; it asks do-not-call and what was promised once more, so
+that an opt-out and a promise count from the moment they are stored. `settle` is one transaction with what becomes of the
+contact and of the promise, the opt-out if there was one, and the ledger: done twice, it does nothing the second time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.domain.errors import MisuseError
-from acd.store.outbound import donotcall, optouts
+from acd.store.outbound import donotcall, optouts, work
 from acd.store.outbound.bulk import insert_many, pieces
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import NumberState, State
@@ -27,6 +27,8 @@ _COLUMNS = (
     "committed_at", "facts",
 )  # fmt: skip
 _DEAD = frozenset({AttemptOutcome.INVALID, AttemptOutcome.FAX})
+_UNREACHED = frozenset({AttemptOutcome.FAILED, AttemptOutcome.CONGESTION})
+"""Nothing has rung, wherever the call was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """``recorded``: the ids of attempts that may be dialled now. ``do_not_call``: attempts that may not, for their numbers
-    are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold."""
+    are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold, or no more."""
 
     recorded: tuple[str, ...]
     do_not_call: tuple[str, ...] = ()
@@ -127,8 +129,11 @@ def record(
     """Make attempts durable before they are dialled, in this transaction, with their campaigns' ``ledgers`` as they are
     with these lines in flight. Whoever is not to be called is blocked. ``hashed``: numbers are kept as hashes here."""
     lists, places = _held(connection, made, epoch)
-    unclaimed = tuple(one.attempt for one in made if (one.contact, one.number) not in places)
     mine = [one for one in made if (one.contact, one.number) in places]
+    changed = work.return_changed(connection, {one.contact: one.callback for one in mine}, now)
+    mine = [one for one in mine if one.contact not in changed]
+    held = {one.attempt for one in mine}
+    unclaimed = tuple(one.attempt for one in made if one.attempt not in held)
     numbers: dict[int, list[str]] = {}
     for contact, number in places:
         numbers.setdefault(contact, []).append(number)
@@ -154,12 +159,6 @@ def record(
     for some in pieces([one.contact for one in good]):
         tried = {"attempts": contacts.c.attempts + 1, "last_at": now, "last_outcome": None}
         connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(tried))
-    for one in good:
-        if one.callback is not None:
-            kept = callbacks.c.callback == one.callback, sa.text(IS_OPEN)
-            connection.execute(
-                sa.update(callbacks).where(*kept).values(ended_at=now, outcome="kept", attempt=one.attempt)
-            )
     for campaign, windows in (ledgers or {}).items():
         save_ledger(connection, campaign, windows, now)
     return Recorded(tuple(one.attempt for one in good), tuple(refused), unclaimed)
@@ -248,7 +247,8 @@ def _close(connection: sa.Connection, one: Settled) -> bool:
 
 
 def _follow(connection: sa.Connection, one: Settled, sealed: Sealed, *, hashed: bool, by: str) -> None:
-    columns = (attempts.c.contact, attempts.c.position, attempts.c.campaign, attempts.c.number)
+    names = ("contact", "position", "campaign", "number", "callback", "dialled_at")
+    columns = (attempts.c[name] for name in names)
     made = connection.execute(sa.select(*columns).where(attempts.c.attempt == one.attempt)).one()
     here = contact_numbers.c.contact == made.contact
     if one.outcome in _DEAD:
@@ -262,19 +262,32 @@ def _follow(connection: sa.Connection, one: Settled, sealed: Sealed, *, hashed: 
     if one.outcome is AttemptOutcome.OPTED_OUT:
         optouts.block(connection, [made.contact], one.ended_at)
     elif one.after is not None:
-        free = {"claimed_epoch": None, "claimed_at": None, "position": None, **_after(connection, one.after, made)}
+        after = _after(connection, one, one.after, made)
+        free = {"claimed_epoch": None, "claimed_at": None, "position": None, **after}
         connection.execute(sa.update(contacts).where(mine & sa.text(IS_IN_FLIGHT)).values(free))
     connection.execute(sa.update(contacts).where(mine).values(said))
 
 
-def _after(connection: sa.Connection, after: Again | Over, made: Any) -> dict[str, Any]:
+def _after(connection: sa.Connection, one: Settled, after: Again | Over, made: Any) -> dict[str, Any]:
     promised = sa.select(callbacks).where(callbacks.c.contact == made.contact, sa.text(IS_OPEN)).order_by("due_at")
     callback = connection.execute(promised.limit(1)).first()
     if callback is not None:
-        # Promised while the attempt lasted: it comes before what the rules would do
-        return {
-            "state": State.DUE, "due_at": callback.due_at, "callback": callback.callback, "callback_agent": callback.agent,
-        }  # fmt: skip
+        # What was promised comes before what the rules would do, unless it was this very call
+        own, due_at, outcome = callback.callback == made.callback, callback.due_at, None
+        if own and _rang(one, made):
+            outcome = "kept"
+        elif own and isinstance(after, Again):
+            due_at = max(due_at, after.due_at)
+        elif own:
+            outcome = "missed"
+        if outcome is None and callback.until is not None and callback.until <= max(due_at, one.ended_at):
+            outcome = "missed"
+        if outcome is None:
+            state = {"state": State.DUE, "due_at": due_at}
+            return {**state, "callback": callback.callback, "callback_agent": callback.agent}
+        values = {"ended_at": one.ended_at, "outcome": outcome, "attempt": one.attempt if own else None}
+        mine = callbacks.c.callback == callback.callback
+        connection.execute(sa.update(callbacks).where(mine).values(values))
     none = {"callback": None, "callback_agent": None}
     if isinstance(after, Over):
         return {"state": after.state, "due_at": None, **none}
@@ -283,6 +296,13 @@ def _after(connection: sa.Connection, after: Again | Over, made: Any) -> dict[st
         here = contact_numbers.c.contact == made.contact, contact_numbers.c.number == after.number
         position = connection.execute(sa.select(sa.func.min(contact_numbers.c.position)).where(*here)).scalar()
     return {"state": State.DUE, "due_at": after.due_at, "position": position, **none}
+
+
+def _rang(one: Settled, made: Any) -> bool:
+    """Whether it may have: who was left to himself may have been reached."""
+    if one.outcome is AttemptOutcome.UNKNOWN:
+        return True
+    return made.dialled_at is not None and one.outcome not in _UNREACHED
 
 
 def in_flight(connection: sa.Connection) -> list[dict[str, Any]]:

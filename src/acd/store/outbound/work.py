@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import Contact
 from acd.store.outbound import contacts as of
-from acd.store.outbound.bulk import pieces
+from acd.store.outbound.bulk import IN_MAX, pieces
 from acd.store.outbound.contacts import State
 from acd.store.outbound.tables import (
     IS_AGENT_CALLBACK,
@@ -72,9 +72,11 @@ def claim(
 ) -> list[Claimed]:
     """Take up to so many contacts of each kind that are due, from ``lists``: callbacks and retries by the time they have
     been due, new ones by list, rank and number. Personal callbacks are those of ``agents``. A contact without a number left
-    is blocked and not given."""
+    is blocked and not given, and a promise that it is too late for is missed."""
     if not lists:
         return []
+    if wanted.get(Kind.CALLBACK, 0) > 0 or wanted.get(Kind.QUEUE_CALLBACK, 0) > 0:
+        _miss_late(connection, now)
     kinds: dict[int, Kind] = {}
     for kind in Kind:
         if wanted.get(kind, 0) > 0:
@@ -98,8 +100,7 @@ def claim(
         last = {"attempts": row["attempts"], "last_outcome": row["last_outcome"], "last_at": row["last_at"]}
         taken.append(Claimed(contact, kind, number, row["due_at"], row["rank"], **last, **more))
     for some in pieces(empty):
-        none = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None}
-        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(none))
+        _end(connection, some, now, State.BLOCKED)
     return taken
 
 
@@ -170,13 +171,54 @@ def block(connection: sa.Connection, ids: Sequence[int], epoch: int, now: float,
     count = 0
     for some in pieces(ids):
         mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
-        values = {"state": state, "claimed_epoch": None, "claimed_at": None, "callback": None, "callback_agent": None}
         ended = list(connection.execute(sa.select(contacts.c.contact).where(*mine)).scalars())
-        connection.execute(sa.update(contacts).where(contacts.c.contact.in_(ended)).values(values))
-        promised = callbacks.c.contact.in_(ended), sa.text(IS_OPEN)
-        connection.execute(sa.update(callbacks).where(*promised).values(ended_at=now, outcome="missed"))
+        _end(connection, ended, now, state)
         count += len(ended)
     return count
+
+
+def _end(connection: sa.Connection, ids: Sequence[int], now: float, state: State) -> None:
+    """Dial contacts no more; callbacks promised to them are missed."""
+    none = {"claimed_epoch": None, "claimed_at": None, "callback": None, "callback_agent": None}
+    connection.execute(sa.update(contacts).where(contacts.c.contact.in_(ids)).values(state=state, **none))
+    promised = callbacks.c.contact.in_(ids), sa.text(IS_OPEN)
+    connection.execute(sa.update(callbacks).where(*promised).values(ended_at=now, outcome="missed"))
+
+
+def _miss_late(connection: sa.Connection, now: float) -> None:
+    """What was promised until a time that has passed is not done any more."""
+    late = sa.select(callbacks.c.contact).where(sa.text(IS_OPEN), callbacks.c.due_at <= now, callbacks.c.until <= now)
+    ids = list(connection.execute(late.limit(IN_MAX)).scalars())
+    if ids:
+        mine = contacts.c.contact.in_(ids), contacts.c.state == State.DUE, contacts.c.callback.is_not(None)
+        free = list(connection.execute(_unheld(connection, sa.select(contacts.c.contact).where(*mine))).scalars())
+        _end(connection, free, now, State.DONE)
+
+
+def return_changed(connection: sa.Connection, taken: Mapping[int, int | None], now: float) -> set[int]:
+    """Of contacts that this life has claimed (contact -> the callback they were claimed for), give back those that were
+    promised something else since, or nothing any more, or until a time that has passed; which."""
+    changed: set[int] = set()
+    ended: dict[State, list[int]] = {State.DUE: [], State.DONE: []}
+    late: list[int] = []
+    for some in pieces(list(taken)):
+        columns = (contacts.c.contact, contacts.c.callback, callbacks.c.until)
+        known = sa.select(*columns).outerjoin_from(contacts, callbacks, contacts.c.callback == callbacks.c.callback)
+        for row in connection.execute(known.where(contacts.c.contact.in_(some))):
+            if row.callback != taken[row.contact]:
+                ended[State.DONE if row.callback is None else State.DUE].append(row.contact)
+            elif row.until is not None and row.until <= now:
+                late.append(row.contact)
+    for state, ids in ended.items():
+        for some in pieces(ids):
+            free: dict[str, Any] = {"state": state, "claimed_epoch": None, "claimed_at": None}
+            if state is State.DONE:
+                free["due_at"] = None
+            connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(free))
+        changed.update(ids)
+    for some in pieces(late):
+        _end(connection, some, now, State.DONE)
+    return changed | set(late)
 
 
 def recover(connection: sa.Connection, epoch: int) -> int:
