@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ CONNECT = "8|u-c|sales|ann|CONNECT|8|o1|3"
             {},
             [CONNECT, "30|u-c|sales|ann|COMPLETEAGENT|8|22|1"],
             id="agent hangs up",
+        ),
+        pytest.param(
+            [*RANG, ("talked", 8, 20, "ann", "o1", "held"), ("consulted", 20, 22, "ann", "o1", "conference"),
+             ("conferenced", 22, 28, "ann", "o1", "consult_over"), ("talked", 28, 30, "ann", "o1", "caller"),
+             ("after", 30, 30.1)],
+            {},
+            [CONNECT, "30|u-c|sales|ann|COMPLETECALLER|8|22|1"],
+            id="a conference is a part of the conversation",
         ),
         pytest.param(
             [*RANG, ("talked", 8, 20, "ann", "o1"), ("held", 20, 25, "ann", "o1"),
@@ -163,6 +172,31 @@ def test_a_queue_that_keeps_a_call_no_longer(tmp_path: Path, cause: str, event: 
         f"60|u-c|sales|NONE|{event}|1|1|60",
         "60|u-c|help|NONE|ENTERQUEUE||+49|1",
         "90|u-c|help|NONE|EXITWITHTIMEOUT|1|1|30",
+    ]
+
+
+def test_several_queues_that_send_on_in_one_moment_have_each_its_own_reason(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    steps = [
+        ("entered", 0, 0, None, None, "overflowed"),
+        ("waited", 0, 0, None, None, "overflowed", "help"),
+        ("waited", 0, 0, None, None, "overflowed", "night"),
+    ]
+    ways = [("sales", "full"), ("help", "nobody"), ("night", "closed")]
+    records.write(
+        *call("c", *steps, ends="overflowed", target="voicemail,s,1", by="system"),
+        *(
+            replace(decided("c", 0, "overflowed", cause=cause, **{"from": queue}), serial=serial)
+            for serial, (queue, cause) in enumerate(ways)
+        ),
+    )
+    assert lines_of(log_of(records)) == [
+        *ENTERED,
+        "0|u-c|sales|NONE|EXITWITHTIMEOUT|1|1|0",
+        "0|u-c|help|NONE|ENTERQUEUE||+49|1",
+        "0|u-c|help|NONE|EXITEMPTY|1|1|0",
+        "0|u-c|night|NONE|ENTERQUEUE||+49|1",
+        "0|u-c|night|NONE|EXITWITHTIMEOUT|1|1|0",
     ]
 
 

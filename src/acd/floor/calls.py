@@ -45,7 +45,8 @@ class Together:
 
 @dataclass(slots=True)
 class Call:
-    """One call. ``segment`` is the serial of its open segment; times UTC s unless they end in ``_mono``.
+    """One call. ``segment`` is the serial of its open segment, which names ``segment_queue``; times UTC s unless they end in
+    ``_mono``.
 
     ``overflow_due``: the maximum wait is over and the overflow must wait for an offer or for the node. ``going``: the
     caller is said to be gone, and is offered to nobody until his end comes. ``attributes`` are what expressions may ask
@@ -88,6 +89,7 @@ class Call:
     segment_kind: SegmentKind = SegmentKind.ENTERED
     segment_at: float = 0.0
     segment_agent: str | None = None
+    segment_queue: str = ""
     segment_target: str | None = None
     next_decision: int = 0
     answered_at: float | None = None
@@ -114,7 +116,7 @@ class Call:
 class Offer:
     """One offer of one call to one agent, or to several at once. ``agent`` is the first of ``agents`` until somebody
     answers, then who did. ``answered`` once both are in a bridge. ``several``: more than one were rung; ``over``: what
-    those of their phones did that ring no more."""
+    those of their phones did that ring no more. ``leg``, ``leg_name``: the channel on which the agent is there already."""
 
     offer: str
     call: str
@@ -125,6 +127,8 @@ class Offer:
     others: tuple[str, ...] = ()
     several: bool = False
     over: dict[str, OfferOutcome] = field(default_factory=dict)
+    leg: str = ""
+    leg_name: str = ""
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -148,7 +152,7 @@ class Ledger:
         call.next_segment += 1
         in_offer = kind in IN_OFFER
         call.segment_agent = call.agent if in_offer else None
-        call.segment_target = target
+        call.segment_queue, call.segment_target = call.queue.name, target
         self._emit(
             SegmentOpened(
                 call.call,
@@ -189,6 +193,7 @@ class Ledger:
             if not goes_on and segment.kind in kinds and segment.offer == call.offer:
                 call.segment, call.segment_kind = segment.serial, SegmentKind(segment.kind)
                 call.segment_at, call.segment_agent = segment.started_at, segment.agent
+                call.segment_queue = segment.queue or ""
                 goes_on = True
             else:
                 call.segment_at = max(at, segment.started_at)

@@ -315,6 +315,9 @@ def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fr
     queue, destination = call.queue, call.queue.destination(cause)
     if destination is None:
         return
+    if call.segment_queue != queue.name:
+        # It has come from another queue in this very moment: that it was in this one is written down all the same
+        at = floor.ledger.turn(call, SegmentKind.WAITED, at, "overflowed")
     floor.counts[queue.name].overflowed += 1
     if cause is Cause.UNSATISFIABLE:
         wanted = wanted_by(call)

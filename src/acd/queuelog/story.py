@@ -145,8 +145,8 @@ class Story:
                 yield Joined(self.call.entered_at if first else at, self.call, queue, first)
         elif queue != self._queue and kind not in _TALKING:
             before = segments[place - 1]["outcome"] or ""
-            self._queue = queue
-            yield Left(at, self.call, _left(decisions, at) or before)
+            left, self._queue = self._queue, queue
+            yield Left(at, self.call, _left(decisions, at, left) or before)
             yield Joined(at, self.call, queue, first=False)
         if kind == SegmentKind.OFFERED or (
             kind == SegmentKind.RANG and segments[place - 1]["offer"] != segment["offer"]
@@ -218,7 +218,7 @@ def _last_wait(row: Row, segments: Sequence[Row], decisions: Sequence[Row]) -> t
     that."""
     outcome = row["outcome"]
     if outcome == CallOutcome.OVERFLOWED:
-        return outcome, _left(decisions, row["ended_at"])
+        return outcome, _left(decisions, row["ended_at"], segments[-1]["queue"] if segments else None)
     if outcome not in (CallOutcome.ANSWERED, CallOutcome.TRANSFERRED) or not segments:
         return outcome, ""
     last = segments[-1]["outcome"]
@@ -228,12 +228,13 @@ def _last_wait(row: Row, segments: Sequence[Row], decisions: Sequence[Row]) -> t
         return CallOutcome.OVERFLOWED, "joined" if last == "joined" else "transferred"
     if last == CallOutcome.FALLBACK:
         return CallOutcome.FALLBACK, ""
-    return CallOutcome.OVERFLOWED, _left(decisions, row["ended_at"])
+    return CallOutcome.OVERFLOWED, _left(decisions, row["ended_at"], segments[-1]["queue"])
 
 
-def _left(decisions: Sequence[Row], at: float) -> str:
-    """Why a call left its queue at about ``at``; empty if that was not written down."""
+def _left(decisions: Sequence[Row], at: float, queue: str | None) -> str:
+    """Why a call left ``queue`` at about ``at``; empty if that was not written down. It may leave several in one moment."""
     found = [row for row in decisions if row["kind"] in ("overflowed", "escalated", "transferred") and row["at"] <= at]
+    found = [row for row in found if row["detail"].get("from") == queue] or found
     if not found:
         return ""
     last = found[-1]
