@@ -9,8 +9,10 @@ import pytest
 
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.dialrules import CallingHours
 from acd.outbound import views
 from acd.outbound import words as say
+from acd.outbound.flight import Phase
 from outbound.dialkit import NODE, UTC_0, World, campaign, terms
 
 
@@ -204,6 +206,42 @@ def test_outside_the_hours_the_whole_list_is_not_gone_through() -> None:
     assert 100 <= touched <= 700
     why = views.explain(world.core, "win", world.now)["why"]
     assert why[0]["what"] == "gate:hours"
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])
+def test_what_becomes_durable_after_the_calling_hours_is_not_dialled(mode: Mode) -> None:
+    rules = campaign().rules
+    # To 10:01; it is ten o'clock
+    short = replace(rules, hours=CallingHours((((0, 601),),) * 7))
+    world = World(terms(campaign(mode=mode, rules=short)), contacts=800, agents=4, answers=0.0, others=("busy",))
+    world.run(55.0)
+    assert world.placed
+    world.write_s = 9.0
+    world.run(300.0)
+    assert max(world.placed_at) < 60.0
+    assert world.core.counters["attempts_too_late"] > 0
+    world.write_s = 0.004
+    world.run(310.0)
+    tomorrow = [row.due_s for row in world.kept.rows.values() if row.due_s is not None and row.due_s > UTC_0 + 3_600]
+    assert len(tomorrow) >= world.core.counters["attempts_too_late"]
+    world.stop()
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])
+@pytest.mark.parametrize("left", [0, 1, 4])
+def test_what_becomes_durable_late_is_dialled_for_agents_who_are_still_there(mode: Mode, left: int) -> None:
+    world = World(terms(campaign(mode=mode)), agents=4, answers=0.0, others=("busy",))
+    world.write_s = 3.0
+    while not any(flight.phase is Phase.COMMITTING for flight in world.core.flights.values()):
+        world.run(world.s + 0.1)
+    committed = len(world.core.flights)
+    assert committed == 4
+    for agent in range(left, 4):
+        del world.agents[f"a{agent}"]
+    world.run(world.s + 3.5)
+    assert len(world.placed) == left
+    assert world.core.counters["attempts_too_late"] == committed - left
+    world.stop()
 
 
 def test_a_machine_is_hung_up_on_and_nobody_is_charged() -> None:

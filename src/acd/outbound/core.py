@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from acd.dialer.gate import Refusal, TrunkState
 from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.campaignlines import CALLBACK_AGENT
@@ -44,6 +45,8 @@ CHARGE_S: Final = 1.0
 """So long after an agent had to be there, what the floor says may still be on its way."""
 UNHEARD_S: Final = 120.0
 """A line that should have been given up so long ago is not there."""
+STALE_S: Final = 1.0
+"""What was permitted longer ago is asked again before it is dialled."""
 SOON_S: Final = 60.0
 """When a contact is tried again whose attempt was never dialled."""
 LINES_MOST: Final = 5_000
@@ -64,6 +67,7 @@ class Dialler(Aloft):
         self._turns = Turns()
         self.blending = Blending()
         self._lags_until_mono = float("-inf")
+        self._looked_mono = float("-inf")
         self._serial = 0
         self._made: list[say.Made] = []
         self._handlers: dict[type, Callable[[Any, Instant], None]] = {
@@ -318,12 +322,15 @@ class Dialler(Aloft):
     def _send(self, flight: Flight, now: Instant) -> None:
         runner, node = self.runners[flight.campaign], self.nodes.get(flight.node)
         if runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
-            self._unsent(flight, now)
-            self._untrack(flight, now)
-            self._ended.append(
-                say.Ended(flight.attempt, AttemptOutcome.FAILED, now.utc, now.utc + SOON_S, flight.number)
-            )
+            self._undialled(flight, now)
             return
+        refusal = self._refusal_since(flight, runner, now)
+        if refusal is not None:
+            self.counters["attempts_too_late"] += 1
+            runner.spare += 1
+            self._undialled(flight, now, refusal.until_s)
+            return
+        flight.facts = None
         campaign = runner.campaign
         flight.phase, flight.sent_s, flight.sent_mono = Phase.DIALLED, now.utc, now.mono
         node.sent()
@@ -344,11 +351,31 @@ class Dialler(Aloft):
             )
         )
 
+    def _refusal_since(self, flight: Flight, runner: Runner, now: Instant) -> Refusal | None:
+        """Why an attempt is not dialled that took too long to become durable: the gate is asked again."""
+        if flight.facts is None or 0.0 <= now.utc - flight.committed_s <= STALE_S:
+            return None
+        rests_until_s = self.trunks[flight.trunk].rests_until_s
+        trunk = TrunkState(rests_until_s=None if rests_until_s is None else rests_until_s + now.utc - now.mono)
+        covered = self._is_covered(flight, runner) and now.mono - self._looked_mono <= STALE_S
+        return runner.still(flight.facts, trunk, covered=covered, now=now)
+
+    def _is_covered(self, flight: Flight, runner: Runner) -> bool:
+        return runner.spare >= 0
+
+    def _undialled(self, flight: Flight, now: Instant, until_s: float | None = None) -> None:
+        """It is durable and will not be dialled: an attempt that failed, to be made again."""
+        self._unsent(flight, now)
+        self._untrack(flight, now)
+        again_s = now.utc + SOON_S if until_s is None else max(now.utc + SOON_S, until_s)
+        self._ended.append(say.Ended(flight.attempt, AttemptOutcome.FAILED, now.utc, again_s, flight.number))
+
     # -- deciding --------------------------------------------------------------------------------------------------------
 
     def _look(self, event: say.Look, now: Instant) -> None:
         if event.lag_s > LAG_S:
             self._lags_until_mono = now.mono + LAG_REST_S
+        self._looked_mono = now.mono
         self._tidy(now)
         busy = {agent: name for agent, (_, _, name) in self._stages.items()}
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
@@ -475,7 +502,7 @@ class Dialler(Aloft):
             runner.terms.trunk.name, campaign.mode, chosen.permit.caller_id, now.utc,
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
-        flight.tried, flight.needs_agent = ready.tried, chosen.permit.needs_agent
+        flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
         self._track(flight, runner)
         # Counted as a line by tracking it already
         self.trunks[flight.trunk].started_s.append(now.mono)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from acd.dialer.gate import Facts
 from acd.domain.campaigns import AttemptOutcome, Contact
 from acd.domain.outbound import Verdict
 from acd.outbound.words import Tried
@@ -51,6 +52,8 @@ class Flight:
     callback_agent: str | None = None
     segment: str = ""
     tried: tuple[Tried, ...] = ()
+    facts: Facts | None = None
+    """what the gate permitted it on, until it is dialled"""
     needs_agent: bool = False
     sent_s: float | None = None
     sent_mono: float = 0.0

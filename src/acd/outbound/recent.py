@@ -15,8 +15,8 @@ _EQUAL_S: Final = 0.001
 
 @dataclass(slots=True)
 class Dialled:
-    """One attempt. ``chosen_s``: when it was decided on. ``written_s``: when it was known what the store says of it; None: it
-    may be durable or not."""
+    """One attempt. ``chosen_s``: when it was decided on. ``written_s``: when it was known what the store says of it; None:
+    it may be durable or not."""
 
     attempt: str
     number: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -109,6 +109,8 @@ class Runner:
         self.outcomes: Counter[str] = Counter()
         self.decision: Decision | None = None
         self.supply: Supply | None = None
+        self.spare = 0
+        """agents who are idle, above people and lines that may need one"""
         self.kept: dict[str, int] = {}
         """queue -> how many agents it keeps from this campaign, of those that may"""
         self.learnt = False
@@ -253,6 +255,7 @@ class Runner:
             else:
                 waiting += 1
         idle = sum(seat.stage == "idle" for seat in shared.seats)
+        self.spare = idle - held - waiting - len(ringing)
         return Supply(
             idle=max(0, idle - held),
             waiting=waiting,
@@ -310,6 +313,29 @@ class Runner:
                 self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)))
                 self.shut_in_row = 0
                 return None
+
+    def still(self, facts: Facts, trunk: TrunkState, *, covered: bool, now: Instant) -> Refusal | None:
+        """What stands against dialling a line that was permitted a while ago and is in flight since, if anything does.
+        ``covered``: there are idle agents for all lines in flight."""
+        shortfall = (0.0, 0.0)
+        if not covered:
+            if self.supply is None or self.campaign.mode is Mode.PROGRESSIVE:
+                return Refusal(Reason.LEDGER, None, "the agents for whom it was to be dialled have other work now")
+            shortfall = self.forecaster.forecast(self.supply, self.statistics, now.utc).shortfall(0)
+        slack = self.book.slack(now.utc)
+        facts = replace(
+            facts,
+            state=self.state,
+            in_progress=False,
+            trunk=trunk,
+            agent_held=covered,
+            slack=slack,
+            shortfall=shortfall,
+        )
+        said = permit(facts, self.terms, public_holidays(facts.contact.country, facts.contact.region), now.utc)
+        if isinstance(said, Permit) and said.needs_agent and not covered:
+            return Refusal(Reason.LEDGER, None, "an agent was to be held for it, and none is free now")
+        return said if isinstance(said, Refusal) else None
 
     def wait(self, why: Refusal, until_s: float) -> None:
         """Dial nobody until then, and keep nobody ready."""
