@@ -66,7 +66,7 @@ class Maker:
     def __init__(self, calls: int, days: int, seed: int, first: date) -> None:
         self._calls, self._days, self._first = calls, days, first
         self._chance = Random(seed)
-        self._prefix = f"g{seed}-"
+        self._prefix, self._mark = f"g{seed}-", f"{seed % 1_000_000:06d}"
         self.rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
         self.made = 0
         self._clock = self._clock_of(first)
@@ -143,7 +143,8 @@ class Maker:
             did, number, channel = self._campaign.reached(story, name)
         else:
             queue, number = story.kind.queue, self._caller()
-            channel = f"{day_s + at // _S}.{self.made}"
+            # Of another seed, too, there may be one that is as many calls old at the same second
+            channel = f"{day_s + at // _S}.{self._mark}{self.made:08d}"
             did = f"49800{n}{int(chance.random() * kind.dids)}"
         self.rows["calls"].append(
             (

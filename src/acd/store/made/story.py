@@ -240,6 +240,9 @@ class Story:
             self.hold += self._segment(
                 held, self.now + int((5 + 60 * chance.random()) * _S), worker.name, offer, target=target
             )
+            if target is not None and chance.random() < 0.3:
+                together = self.now + int((10 + 80 * chance.random()) * _S)
+                self.talk += self._segment("conferenced", together, worker.name, offer, target=target)
             length -= length // 2
         self.talk += self._segment("talked", self.now + length, worker.name, offer, said)
         over = self.now
