@@ -21,6 +21,7 @@ from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.campaigns import Standing, Window
 from acd.store.outbound.contacts import NewContact, State
 from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.lines import Lines
 from acd.store.outbound.turn import Known, Open, Turn
 from acd.store.outbound.work import Claimed, Kind
 
@@ -39,11 +40,13 @@ class Outbound:
         location = locate(url)
         self._name, self._sealed, self._hashed = str(location), sealed, hashed
         self._engine: AsyncEngine = location.outbound_engine(connections=connections, query_s=query_s)
+        self._lines = Lines(self._engine, query_s + min(query_s, 2.0))
 
     async def _do(self, work: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(work, *args, **kwargs)
+            with self._lines.bounded():
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(work, *args, **kwargs)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"what dialling keeps in {self._name} cannot be used now: {first_line(error)}") from error
 

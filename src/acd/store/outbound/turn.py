@@ -19,6 +19,7 @@ from acd.store.outbound.contacts import State
 from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
+from acd.store.outbound.tables import contacts as people
 from acd.store.outbound.work import Claimed, Kind
 
 
@@ -43,6 +44,8 @@ def take(
     for attempt, known in turn.progress:
         of.progress(connection, attempt, **known)
     optouts.note(connection, turn.opt_outs, sealed, hashed=hashed)
+    # What a server that was frozen still does of a turn that was given up is over before this one looks
+    _hold(connection, [contact for contact, _ in turn.releases])
     of.settle(connection, turn.ended, sealed, hashed=hashed)
     until: defaultdict[float | None, list[int]] = defaultdict(list)
     for contact, due_at in turn.releases:
@@ -58,6 +61,14 @@ def take(
     for campaign, windows in turn.ledgers.items():
         save_ledger(connection, campaign, windows, now)
     return recorded
+
+
+def _hold(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Keep these contacts as they are until the transaction's end; whoever is changing them is waited for."""
+    if connection.dialect.name == "postgresql":
+        for some in pieces(sorted(ids)):
+            query = sa.select(people.c.contact).where(people.c.contact.in_(some))
+            connection.execute(query.order_by(people.c.contact).with_for_update()).all()
 
 
 @dataclass(frozen=True, slots=True)
