@@ -297,15 +297,20 @@ def edit(
 @common_options
 @click.argument("contact", type=click.IntRange(1))
 @click.option("--at", type=Ahead(), help="When: 30m, 2h, 1d from now, 14:05, 2026-11-21 14:05.")
-@click.option("--until", type=Ahead(), help="Not after that.")
-@click.option("--agent", help="By this agent (name or number), and nobody else.")
+@click.option("--until", type=Ahead(), help="Not after that: then the promise is missed.")
+@click.option("--agent", help="While this agent (name or number) is free, and offered to that one first.")
 @click.option("--number", help="On this number of the contact's.")
-@click.option("--note", default="", metavar="TEXT", help="What for; the agent is told.")
+@click.option("--note", default="", metavar="TEXT", help="What for: the attribute callback_note of the call.")
 @click.option("--cancel", is_flag=True, help="Take back what was promised.")
 def callback(
     contact: int, at: float | None, until: float | None, agent: str | None, number: str | None, note: str, cancel: bool
 ) -> None:
-    """Promise CONTACT a call --at a time, or --cancel what was promised. A new promise takes an open one's place."""
+    """Promise CONTACT a call --at a time, or --cancel what was promised. A new promise takes an open one's place.
+
+    With --agent it is dialled only while that agent is free to take it, and offered to that agent first. An agent who
+    does not take it within half of what the campaign's connect allows loses it to another one: whoever has answered is
+    not left waiting. A promise that was missed ends the contact's work, as --cancel does.
+    """
     given = options()
     if cancel == (at is not None) or (at is not None and until is not None and until <= at):
         message = "--until is to be after --at" if at is not None and not cancel else "say --at TIME, or --cancel"

@@ -173,11 +173,13 @@ NumberKind = Literal["mobile", "landline", "voip", "work", "other"]
 
 @dataclass(frozen=True, slots=True)
 class ContactNumber:
-    """One number of a contact, E.164 (``+49...``). ``zone``: the place's time zone if the number or the list says it."""
+    """One number of a contact, E.164 (``+49...``). ``zone``: the place's time zone if the number or the list says it.
+    ``extension``: whom to ask for there; it is not dialled."""
 
     number: str
     kind: NumberKind = "other"
     zone: str | None = None
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ _UNPARSED: Final = {
 @dataclass(frozen=True, slots=True)
 class Dialable:
     """A number that can be dialled. ``number``: E.164 with its ``+``. ``country``: ISO 3166, ``001`` for none. ``zones``:
-    every time zone it may ring in, mostly one, none if nobody knows. ``extension``: to be dialled after the answer."""
+    every time zone it may ring in, mostly one, none if nobody knows. ``extension``: whom to ask for there."""
 
     number: str
     country: str

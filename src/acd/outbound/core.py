@@ -23,6 +23,7 @@ from typing import Any, Final
 from acd.dialer.gate import Refusal, TrunkState
 from acd.dialer.work import Turns
 from acd.domain import outbound as wire
+from acd.domain.attributes import MAX_VALUE_CHARS
 from acd.domain.campaignlines import CALLBACK_AGENT
 from acd.domain.campaigns import AttemptOutcome, CampaignState
 from acd.domain.events import CallArrived
@@ -121,8 +122,11 @@ class Dialler(Aloft):
             name = flight.contact.name[:80]
             if flight.contact.language:
                 more["language"] = flight.contact.language
+            own = (one.extension for one in flight.contact.numbers if one.number == flight.number)
+            more["extension"] = next(own, "")
         if flight.callback_agent is not None:
             more[CALLBACK_AGENT] = flight.callback_agent
+        more["callback_note"] = flight.note[:MAX_VALUE_CHARS]
         return wire.Connect(
             CallArrived(
                 at=question.at,
@@ -502,6 +506,7 @@ class Dialler(Aloft):
             runner.terms.trunk.name, campaign.mode, chosen.permit.caller_id, now.utc,
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
+        flight.note = ready.note
         flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
         self._track(flight, runner)
         # Counted as a line by tracking it already

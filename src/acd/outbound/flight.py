@@ -50,6 +50,7 @@ class Flight:
     phase: Phase = Phase.COMMITTING
     callback: int | None = None
     callback_agent: str | None = None
+    note: str = ""
     segment: str = ""
     tried: tuple[Tried, ...] = ()
     facts: Facts | None = None

@@ -167,6 +167,7 @@ class Shelf:
             history.served_at,
             one.callback,
             max((*times, one.last_at or 0.0), default=None) or None,
+            one.note,
         )
 
     def _tried(self, campaign: str, contact: Contact | None, seen: Sequence[Any]) -> tuple[say.Tried, ...]:

@@ -40,7 +40,7 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A contact that this life has claimed, with what the gate asks of the past, as it was at ``read_s``. Fields as those
-    of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number."""
+    of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number; ``note``: what a callback is for."""
 
     piece: Piece
     read_s: float
@@ -54,6 +54,7 @@ class Ready:
     served_s: float | None = None
     callback: int | None = None
     latest_s: float | None = None
+    note: str = ""
 
     @property
     def contact(self) -> Contact:

@@ -147,7 +147,7 @@ def rows_of(connection: sa.Connection, ids: Sequence[int]) -> list[dict[str, Any
 def contact_of(row: Mapping[str, Any]) -> Contact:
     """A row of `rows_of` as the dialler knows it, without numbers that are nobody's."""
     numbers = tuple(
-        ContactNumber(one["number"], one["kind"], one["zone"])
+        ContactNumber(one["number"], one["kind"], one["zone"], one["extension"])
         for one in row["numbers"]
         if one["state"] != NumberState.BAD
     )

@@ -47,7 +47,7 @@ _IS = {Kind.CALLBACK: IS_AGENT_CALLBACK, Kind.QUEUE_CALLBACK: IS_QUEUE_CALLBACK,
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """One contact to dial. ``number``: the one whose turn it is (E.164); ``due_at``: since when (new ones: None);
-    ``order``: its rank; ``agent``: whom a personal callback was promised to."""
+    ``order``: its rank; ``agent``: whom a personal callback was promised to; ``note``: what for."""
 
     contact: Contact
     kind: Kind
@@ -59,6 +59,7 @@ class Claimed:
     last_at: float | None
     callback: int | None = None
     agent: str | None = None
+    note: str = ""
 
 
 def claim(
@@ -87,16 +88,17 @@ def claim(
     mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now}
     for some in pieces(ids):
         connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(mark))
-    asked_for = _asked_for(connection, ids)
+    promised = _promised(connection, ids)
     taken, empty = [], []
     for row in of.rows_of(connection, ids):
         contact = of.contact_of(row)
-        number = _number(row, contact, asked_for.get(row["callback"]))
+        asked_for, note = promised.get(row["callback"], (None, ""))
+        number = _number(row, contact, asked_for)
         if number is None:
             empty.append(contact.contact)
             continue
         kind = kinds[contact.contact]
-        more = {"callback": row["callback"], "agent": row["callback_agent"]}
+        more = {"callback": row["callback"], "agent": row["callback_agent"], "note": note}
         last = {"attempts": row["attempts"], "last_outcome": row["last_outcome"], "last_at": row["last_at"]}
         taken.append(Claimed(contact, kind, number, row["due_at"], row["rank"], **last, **more))
     for some in pieces(empty):
@@ -137,13 +139,13 @@ def _unheld(connection: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
     return query
 
 
-def _asked_for(connection: sa.Connection, ids: Sequence[int]) -> dict[int, str]:
-    """Numbers at which callbacks were asked for: callback -> number."""
-    found: dict[int, str] = {}
+def _promised(connection: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[str | None, str]]:
+    """Of callbacks, at which number they were asked for, if at one, and what for."""
+    found: dict[int, tuple[str | None, str]] = {}
     for some in pieces(ids):
-        query = sa.select(callbacks.c.callback, callbacks.c.number)
-        query = query.where(callbacks.c.contact.in_(some), sa.text(IS_OPEN), callbacks.c.number.is_not(None))
-        found |= {row.callback: row.number for row in connection.execute(query)}
+        query = sa.select(callbacks.c.callback, callbacks.c.number, callbacks.c.note)
+        query = query.where(callbacks.c.contact.in_(some), sa.text(IS_OPEN))
+        found |= {row.callback: (row.number, row.note) for row in connection.execute(query)}
     return found
 
 

@@ -1,0 +1,52 @@
+"""Callbacks as the service dials them: kept only by a call, told to the agent, whole after whatever came between."""
+
+from __future__ import annotations
+
+import asyncio
+
+from acd.domain import outbound as wire
+from acd.domain.campaigns import CampaignState
+from acd.store.outbound import contacts
+from acd.store.outbound.contacts import NewContact, NewNumber
+from outbound.dialkit import NODE
+from outbound.test_runtime import NOON, Stand, clock, stand  # noqa: F401
+
+PROMISED = "SELECT outcome, attempt FROM callbacks"
+
+
+async def test_a_promise_outlives_an_attempt_that_was_never_dialled(stand: Stand) -> None:  # noqa: F811
+    await stand.shelf._store.promise(1, NOON - 10, "anna", NOON - 20, agent="a0")
+    stand.hall.idle = 1
+    await stand.up()
+    stand.shelf.hold = asyncio.Event()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: stand.rows("SELECT callback FROM attempts") == [(1,)])
+    await stand.dialling.set_state("win", CampaignState.PAUSED, "anna", "")
+    hold, stand.shelf.hold = stand.shelf.hold, None
+    hold.set()
+    await stand.until(lambda: stand.rows("SELECT outcome FROM attempts") == [("failed",)])
+    assert stand.sent == []
+    assert stand.rows(PROMISED) == [(None, None)]
+    mine = "SELECT state, callback, callback_agent FROM contacts WHERE contact = 1"
+    assert stand.rows(mine) == [("due", 1, "a0")]
+
+
+async def test_the_agent_is_told_what_was_promised_and_whom_to_ask_for(stand: Stand) -> None:  # noqa: F811
+    new = [NewContact([NewNumber("+49891000000", extension="56")], zone="UTC")]
+    first = await stand.shelf._store.ask(contacts.add, "a", new, NOON)
+    await stand.shelf._store.promise(first, NOON - 10, "anna", NOON - 20, agent="a0", note="about the offer")
+    stand.hall.idle = 1
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: stand.sent)
+    (command,) = stand.sent
+    assert isinstance(command, wire.PlaceAttempt)
+    at, attempt = clock().utc, command.attempt
+    stand.dialling.tell(wire.AttemptPlaced(at, NODE, attempt, 0.01))
+    stand.dialling.tell(wire.AttemptAnswered(at, NODE, attempt, "x"))
+    reply = stand.dialling.asked(wire.AttemptAsked(at, NODE, attempt, attempt, "x", attempt, wire.Verdict.PERSON))
+    assert isinstance(reply, wire.Connect)
+    told = {key: reply.arrived.variables[key] for key in ("callback_agent", "callback_note", "extension")}
+    assert told == {"callback_agent": "a0", "callback_note": "about the offer", "extension": "56"}
+    stand.dialling.tell(wire.AttemptOver(at + 1, NODE, attempt, None, 16, "", True))
+    await stand.until(lambda: stand.rows(PROMISED) == [("kept", attempt)])
