@@ -60,6 +60,8 @@ class BrittleShelf(Shelf):
 
     away = lies = False
     lost: tuple[BaseException, ...] = ()
+    odd = 0
+    """so many times it fails as nobody expects"""
     tried = 0
     hold: asyncio.Event | None = None
 
@@ -67,6 +69,9 @@ class BrittleShelf(Shelf):
         self.tried += 1
         if self.away:
             raise StoreError("away")
+        if self.odd and batch.ended:
+            self.odd -= 1
+            raise RuntimeError("a defect")
         found = await super().take(batch, epoch, now_s)
         if self.hold is not None:
             await self.hold.wait()
@@ -200,6 +205,50 @@ async def test_contacts_of_a_claim_whose_answer_is_lost_are_claimed_again(stand:
     held = stand.rows("SELECT contact FROM contacts WHERE state = 'in_flight'")
     assert {contact for (contact,) in held} <= stand.dialling.core.held()
     assert ("outbound_defect" in stand.alarms) == isinstance(error, RuntimeError)
+
+
+@pytest.mark.parametrize("amid", ["outage", "work"])
+async def test_what_could_not_be_written_for_whatever_reason_is_written_later(stand: Stand, amid: str) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    one, at = stand.sent[0].attempt, clock().utc
+    stand.dialling.tell(wire.AttemptAnswered(at, NODE, one, "PJSIP/carrier-1"))
+    stand.shelf.away, stand.shelf.odd = amid == "outage", 2
+    stand.dialling.tell(wire.AttemptOptedOut(at + 1, NODE, one, "9"))
+    stand.dialling.tell(wire.AttemptOver(at + 2, NODE, one, None, 16, "", answered=True))
+    before = stand.shelf.tried
+    await stand.until(lambda: stand.shelf.tried >= before + 3)
+    stand.shelf.away = False
+    await stand.until(lambda: stand.rows("SELECT outcome FROM attempts WHERE attempt = ?", one) == [("opted_out",)])
+    assert stand.shelf.odd == 0
+    assert stand.rows("SELECT count(*) FROM do_not_call") == [(1,)]
+
+
+async def test_the_end_cleans_up_whatever_fails(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    closed = 0
+    close = stand.shelf.close
+
+    async def closes() -> None:
+        nonlocal closed
+        closed += 1
+        await close()
+
+    async def fails(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(stand.shelf, "close", closes)
+    monkeypatch.setattr(stand.shelf, "save", fails)
+    stand.shelf.odd = 9
+    at = clock().utc
+    stand.dialling.tell(wire.AttemptOver(at, NODE, stand.sent[0].attempt, AttemptOutcome.BUSY, 17, ""))
+    await stand.dialling.close()
+    assert (closed, stand.shelf.odd) == (1, 8)
+    assert stand.alarms == ["outbound_defect", "outbound_defect"]
+    monkeypatch.undo()
 
 
 async def test_holidays_are_worked_out_beside_the_loop_and_before_anybody_is_dialled(

@@ -165,6 +165,14 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     assert state == "blocked"
 
 
+async def test_rows_that_the_database_refuses_are_an_error_of_the_store(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    with pytest.raises(StoreError, match="attempts"):
+        await shelf.take(say.Batch(made=(made("00000100000001", first), made("00000100000001", second))), 1, NOW)
+    assert (await shelf.take(say.Batch(made=(made("00000100000001", first),)), 1, NOW)).recorded == ("00000100000001",)
+
+
 async def test_a_claim_that_fails_half_way_has_claimed_nobody(store: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise SQLAlchemyError("slow")

@@ -12,7 +12,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -134,23 +133,32 @@ class Dialling:
         for node in self._nodes:
             # What is recorded from now on is not dialled, but settled
             self._handle(wire.OutboundLost(self._clock().utc, node))
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(CLOSE_S):
-                while self._writing is not None:
-                    await asyncio.wait({self._writing})
-                if self._ready:
-                    for runner in self.core.runners.values():
-                        runner.let_go()
-                    batch = self.core.batch(self._clock())
-                    if batch is not None:
-                        with suppress(StoreError):
-                            # What was to be dialled is not: it is settled with the rest
-                            kept = self._undialled(batch)
-                            await self._shelf.take(kept, self._epoch, self._clock().utc)
-                    await self._save()
-        for task in list(self._tasks):
-            task.cancel()
-        await self._shelf.close()
+                await self._write_down()
+        except TimeoutError:
+            self._alarm("outbound_waits", "what was under way is not written down: the next start looks for it")
+        except Exception as error:
+            log.exception("what was under way could not be written down")
+            self._alarm(
+                "outbound_defect", f"what was under way is not written down: {type(error).__name__}; see the log"
+            )
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await self._shelf.close()
+
+    async def _write_down(self) -> None:
+        while self._writing is not None:
+            await asyncio.wait({self._writing})
+        if self._ready:
+            for runner in self.core.runners.values():
+                runner.let_go()
+            batch = self.core.batch(self._clock())
+            if batch is not None:
+                # What was to be dialled is not: it is settled with the rest
+                await self._take(self._undialled(batch), say_so=True)
+            await self._save()
 
     def _undialled(self, batch: say.Batch) -> say.Batch:
         self._handle(say.NotWritten(batch, "the service ends"))
@@ -305,20 +313,32 @@ class Dialling:
 
     async def _written(self, batch: say.Batch) -> None:
         try:
-            try:
-                found = await self._shelf.take(batch, self._epoch, self._clock().utc)
-            except StoreError as error:
-                self._handle(say.NotWritten(batch, str(error)))
-                self._alarm("outbound_waits", f"nobody is dialled: {error}")
+            if not await self._take(batch, say_so=True):
                 await self._wait_for_store()
-            except BaseException:
-                self._handle(say.NotWritten(batch, "a defect"))
-                raise
-            else:
-                self._handle(found)
         finally:
             self._writing = None
             self._wake()
+
+    async def _take(self, batch: say.Batch, *, say_so: bool) -> bool:
+        """Make a batch durable; whether it certainly is. What is not is said again with the next one. ``say_so``: an alarm
+        tells why not."""
+        try:
+            found = await self._shelf.take(batch, self._epoch, self._clock().utc)
+        except BaseException as error:
+            self._handle(say.NotWritten(batch, str(error)))
+            if isinstance(error, StoreError):
+                kind, detail = "outbound_waits", f"nobody is dialled: {error}"
+            elif isinstance(error, Exception):
+                if say_so:
+                    log.exception("what was dialled could not be written")
+                kind, detail = "outbound_defect", f"nobody is dialled: {type(error).__name__}; see the log"
+            else:
+                raise
+            if say_so:
+                self._alarm(kind, detail)
+            return False
+        self._handle(found)
+        return True
 
     async def _wait_for_store(self) -> None:
         """Until it can be written to again; what is held back meanwhile is said then."""
@@ -328,14 +348,8 @@ class Dialling:
             tries += 1
             if self._doubtful and not await self._gave_back():
                 continue
-            batch = self.core.batch(self._clock()) or say.Batch()
-            try:
-                found = await self._shelf.take(batch, self._epoch, self._clock().utc)
-            except StoreError as error:
-                self._handle(say.NotWritten(batch, str(error)))
-                continue
-            self._handle(found)
-            return
+            if await self._take(self.core.batch(self._clock()) or say.Batch(), say_so=False):
+                return
 
     async def _gave_back(self) -> bool:
         """Give back contacts that stand as claimed and that nobody here knows of; whether that was possible. Nothing is
@@ -347,6 +361,9 @@ class Dialling:
             self._drain_inbox()
             count = await self._shelf.give_back(self._epoch, self.core.held())
         except StoreError:
+            return False
+        except Exception:
+            log.exception("contacts that were claimed could not be given back")
             return False
         finally:
             self._may_claim.set()

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import JSON, Table
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from acd.store.backend import dumps
@@ -88,12 +90,19 @@ def insert_many(
             f"CREATE TEMP TABLE {target} ON COMMIT DROP AS SELECT {names} FROM {quote(table.name)} LIMIT 0"
         )
     copied = f"COPY {target} ({names}) FROM STDIN"
-    if iscoroutinefunction(raw.commit):
-        await_only(_copy(raw, copied, encoded))
-    else:
-        with raw.cursor() as cursor, cursor.copy(copied) as copy:
-            for row in encoded:
-                copy.write_row(row)
+    try:
+        if iscoroutinefunction(raw.commit):
+            await_only(_copy(raw, copied, encoded))
+        else:
+            with raw.cursor() as cursor, cursor.copy(copied) as copy:
+                for row in encoded:
+                    copy.write_row(row)
+    except psycopg.Error as error:
+        # As any other statement's, which SQLAlchemy would have executed
+        gone = connection.dialect.is_disconnect(error, raw, None)  # type: ignore[arg-type]
+        if gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(copied, None, error, psycopg.Error, connection_invalidated=gone) from error
     if ignore:
         connection.exec_driver_sql(
             f"INSERT INTO {quote(table.name)} ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING"
