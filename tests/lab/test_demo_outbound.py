@@ -97,6 +97,10 @@ def test_the_campaign_shows_how_its_own_agents_are_used():
     assert outbound.live([{"name": "spring"}], []) == [{"name": "spring", "utilisation": None}]
 
 
+NEVER_DIALLED = 1_000.0
+"""Attempts of this time and later were recorded, and not dialled."""
+
+
 class Kept:
     """A rig's database, with whatever a campaign has left in it."""
 
@@ -106,10 +110,13 @@ class Kept:
         self._db = sqlite3.connect(":memory:")
         self._db.row_factory = sqlite3.Row
         self._db.executescript(
-            "CREATE TABLE attempts (outcome, committed_at); CREATE TABLE calls (call, queue, ended_at);"
+            "CREATE TABLE attempts (outcome, committed_at, dialled_at); CREATE TABLE calls (call, queue, ended_at);"
             "CREATE TABLE segments (call, queue, kind, started_at, ended_at);"
         )
-        self._db.executemany("INSERT INTO attempts VALUES (?, ?)", [(outcome, iso(at)) for outcome, at in attempts])
+        self._db.executemany(
+            "INSERT INTO attempts VALUES (?, ?, ?)",
+            [(outcome, iso(at), iso(at) if at < NEVER_DIALLED else None) for outcome, at in attempts],
+        )
         self._db.executemany("INSERT INTO calls VALUES (?, ?, NULL)", [("c", outbound.CAMPAIGN), ("d", "sales")])
         self._db.executemany(
             "INSERT INTO segments VALUES (?, NULL, ?, ?, ?)",
@@ -135,6 +142,14 @@ def test_figures_are_those_of_the_records():
     assert found["by_outcome"] == {"abandoned": 1, "answered": 3, "busy": 1}
     assert found["utilisation"] == round((12 + 6 + 9) / (6 * 30), 4)
     assert found["lost"] == 0
+
+
+def test_what_was_recorded_as_the_campaign_was_paused_is_no_attempt_and_no_loss():
+    kept = Kept([("answered", 100.0), ("failed", NEVER_DIALLED)], [])
+    found = outbound.Outreach(1).figures(kept, interrupted=False)  # type: ignore[arg-type]
+    assert (found["attempts"], found["by_outcome"], found["lost"]) == (1, {"answered": 1, "not_dialled": 1}, 0)
+    kept = Kept([("answered", 100.0), ("failed", 101.0)], [])
+    assert outbound.Outreach(1).figures(kept, interrupted=False)["lost_why"] == ["an attempt is failed"]  # type: ignore[arg-type]
 
 
 def test_what_was_broken_off_is_no_loss_but_what_broke_is():

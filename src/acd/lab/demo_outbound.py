@@ -25,6 +25,7 @@ RING_S: Final = 16.0
 PEOPLE: Final = 600
 NAMES: Final = ("mina", "noah", "olga", "piet", "rosa", "sami")
 """Agents who serve the campaign, and no caller."""
+NOT_DIALLED: Final = "not_dialled"
 CUSTOMERS: Final = {
     "answer-after:uniform(1,4)+talk:uniform(3,7)": 0.4,
     "answer-after:uniform(0.5,2)+talk:0.5": 0.04,
@@ -122,7 +123,7 @@ class Outreach:
         with contextlib.suppress(*((sqlite3.Error,) if interrupted else ())):
             if rig is not None:
                 rows, work = _kept(rig)
-        outcomes = Counter(str(row["outcome"] or "unsettled") for row in rows)
+        outcomes = Counter(_outcome(row) for row in rows)
         times = [_seconds(row["committed_at"]) for row in rows]
         calls = [] if self._customers is None else self._customers.calls
         lost = [] if interrupted else [*lost_customers(calls), *lost_attempts(outcomes)]
@@ -131,7 +132,7 @@ class Outreach:
             "campaign": CAMPAIGN,
             "mode": "predictive",
             "agents": len(NAMES),
-            "attempts": len(rows),
+            "attempts": len(rows) - outcomes[NOT_DIALLED],
             "answered": answered,
             "abandoned": abandoned,
             "abandonment": round(abandoned / (answered + abandoned), 4) if answered + abandoned else None,
@@ -147,13 +148,19 @@ class Outreach:
 
 def _kept(rig: Rig) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
     """Attempts, and the agents' work on them."""
-    attempts = rig.rows("SELECT outcome, committed_at FROM attempts ORDER BY committed_at")
+    attempts = rig.rows("SELECT outcome, committed_at, dialled_at FROM attempts ORDER BY committed_at")
     work = rig.rows(
         "SELECT segments.started_at, segments.ended_at FROM segments JOIN calls USING (call) "
         "WHERE calls.queue = ? AND segments.kind IN ('talked', 'wrapped') AND segments.ended_at IS NOT NULL",
         CAMPAIGN,
     )
     return attempts, work
+
+
+def _outcome(row: sqlite3.Row) -> str:
+    """As recorded; of one that was recorded in the moment in which the campaign was paused, that it was not dialled."""
+    outcome = row["outcome"] or "unsettled"
+    return NOT_DIALLED if outcome == "failed" and row["dialled_at"] is None else str(outcome)
 
 
 def lost_customers(calls: Iterable[CustomerCall]) -> list[str]:

@@ -24,15 +24,15 @@ NOBODY_AT_NIGHT, NOT_TO_BE_CALLED, BUSY = 20, 20, 8
 @dataclass(frozen=True, slots=True)
 class JudgePlan:
     """``length_s``: for so long lines are placed; ``mix``: what people do, with weights. Whoever answers hangs up himself,
-    so that how long he talks is known beforehand; agents' phones answer as soon as they ring. Lines ring for ``ring_s``, a
-    second more than the law asks: Asterisk counts from its own decision, the law from the ring."""
+    so that how long he talks is known beforehand; agents' phones answer as soon as they ring. Lines ring for ``ring_s``,
+    some seconds more than the law asks: Asterisk counts from its own decision, the law from the ring."""
 
     agents: int = 30
     length_s: float = 60.0
     connect_s: float = 2.0
     cap: float = 0.05
     wrap_s: float = 1.0
-    ring_s: float = 16.0
+    ring_s: float = 18.0
     busy_again_s: float = 2.0
     people: int = 1200
     seed: int = 1
