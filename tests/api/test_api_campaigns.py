@@ -74,6 +74,27 @@ class FakeCampaigns:
             raise RefusedError("campaign win is running already")
         return {**ROW, "state": state.value}
 
+    def agent_of(self, name: str) -> str:
+        if name not in ("anna", "1001", "bob"):
+            raise UnknownNameError("agent", name, "anna")
+        return "bob" if name == "bob" else "anna"
+
+    def preview(self, agent: str) -> dict[str, Any] | None:
+        return PREVIEW if agent == "anna" else None
+
+    def accept_preview(self, agent: str) -> dict[str, Any]:
+        if agent == "bob":
+            raise RefusedError("agent bob is shown no contact")
+        return {**PREVIEW, "step": "accepted", "left_s": None}
+
+    def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
+        return {**PREVIEW, "step": "skipped"}
+
+    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+        if number == "12":
+            raise RefusedError("'12' cannot be dialled")
+        return {**PREVIEW, "step": "asked", "manual": True}
+
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         return {"campaign": name, "since": since, "until": until}
 
@@ -194,3 +215,75 @@ async def test_the_commands(server: ApiServer, socket_path: Path, campaigns: Fak
     assert (code, "nearest" in text) == (4, True)
     code, text = await acd(socket_path, "list", "--json")
     assert json.loads(text) == {"campaigns": [ROW]}
+
+
+PREVIEW = {
+    "agent": "anna", "campaign": "win", "step": "shown", "manual": False, "left_s": 41.0, "then": "pause",
+    "script": "Ask\x1b[2J how it went", "number": "+49301230001", "kind": "new",
+    "contact": {"contact": 7, "list": "a", "key": "k7", "name": "=Bob\x1b[2J", "language": "de", "country": "DE",
+                "numbers": [{"number": "+49301230001", "kind": "other"}, {"number": "+49301230009", "kind": "work"}],
+                "fields": {"city": "Ulm"}},
+    "attempts": [{"number": "+49301230001", "outcome": "no_answer"}], "last_attempt": 1_710_928_800.0, "attempt": None,
+}  # fmt: skip
+
+
+async def test_a_preview_is_told_accepted_and_skipped(http: aiohttp.ClientSession, desk: FakeDesk) -> None:
+    async with http.get("/v1/agents/1001/preview") as answer:
+        assert await answer.json() == {"preview": PREVIEW}
+    async with http.get("/v1/agents/bob/preview") as answer:
+        assert await answer.json() == {"preview": None}
+    async with http.get("/v1/agents/ana/preview") as answer:
+        assert (answer.status, (await answer.json())["error"]["nearest"]) == (404, "anna")
+    async with http.post("/v1/agents/anna/accept", json={}) as answer:
+        assert (await answer.json())["preview"]["step"] == "accepted"
+    async with http.post("/v1/agents/bob/accept", json={}) as answer:
+        assert answer.status == 409
+    async with http.post("/v1/agents/anna/skip", json={"reason": "x" * 81}) as answer:
+        assert answer.status == 400
+    async with http.post("/v1/agents/anna/skip", json={"reason": "later"}) as answer:
+        assert answer.status == 200
+    for wish in ({"number": "+49301230001"}, {"agent": "anna", "number": ""}):
+        async with http.post("/v1/campaigns/win/dial", json=wish) as answer:
+            assert answer.status == 400
+    async with http.post("/v1/campaigns/wim/dial", json={"number": "+49301230001", "agent": "anna"}) as answer:
+        assert answer.status == 404
+    async with http.post("/v1/campaigns/win/dial", json={"number": "+49301230001", "agent": "1001"}) as answer:
+        assert answer.status == 200
+    entries = [(entry["action"], entry["subject"], entry["detail"]) for entry in desk.entries]
+    assert entries == [
+        ("agent_accept", "agent:anna", {}),
+        ("agent_skip", "agent:anna", {"reason": "later"}),
+        ("campaign_dial", "campaign:win", {"agent": "anna"}),
+    ]
+
+
+async def test_the_commands_of_a_preview(server: ApiServer, socket_path: Path) -> None:
+    async def agent(*words: str) -> tuple[int, str]:
+        arguments = ["--socket", str(socket_path), "agent", "preview", *words]
+        found = await asyncio.to_thread(CliRunner().invoke, cli, arguments)
+        return found.exit_code, found.output
+
+    code, text = await agent("anna")
+    assert code == 0
+    for said in (
+        "+49301230001 no answer",
+        "Ulm",
+        "how it went",
+        "41 s, then pause",
+        "7 of list a, key k7",
+        "+49301230009",
+    ):
+        assert said in text
+    assert "\x1b[2J" not in text
+    assert await agent("bob") == (0, "bob is shown no contact\n")
+    code, text = await agent("anna", "--accept")
+    assert (code, "accepted, campaign win" in text) == (0, True)
+    assert await agent("anna", "--skip", "later") == (0, "skipped: +49301230001\n")
+    code, text = await agent("bob", "--accept")
+    assert (code, "is shown no contact" in text) == (5, True)
+    code, text = await agent("anna", "--accept", "--skip", "x")
+    assert (code, "not both" in text) == (2, True)
+    code, text = await acd(socket_path, "dial", "win", "+49301230001", "--agent", "anna")
+    assert (code, text) == (0, "anna's phone rings, then +49301230001 is dialled\n")
+    code, text = await acd(socket_path, "dial", "win", "12", "--agent", "anna")
+    assert (code, "cannot be dialled" in text) == (5, True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from acd.asterisk.ami.encoder import encode
-from acd.asterisk.originate import amd_arguments, caller_id, originate_fields, shown_name
+from acd.asterisk.originate import agent_fields, amd_arguments, caller_id, originate_fields, shown_name
 from acd.domain.errors import MisuseError
-from acd.domain.outbound import PlaceAttempt
+from acd.domain.outbound import CallAgent, PlaceAttempt
 
 USUAL = PlaceAttempt(
     node="pbx",
@@ -140,3 +140,38 @@ def test_whatever_is_taken_can_be_sent() -> None:
     wire = encode("Originate", originate_fields(replace(USUAL, caller_name='"\r\n\r\n<>' * 50, amd=True)))
     assert wire.count(b"\r\n\r\n") == 1
     assert wire.endswith(b"\r\n\r\n")
+
+
+OWN = CallAgent("pbx", "00000790000001", "PJSIP/1001", "+4930123456", 'Bob "x"\r\nAction: Logoff')
+
+
+def test_an_agents_own_line() -> None:
+    assert agent_fields(OWN) == [
+        ("Channel", "PJSIP/1001"),
+        ("Context", "acd-desk"),
+        ("Exten", "s"),
+        ("Priority", "1"),
+        ("Async", "true"),
+        ("Timeout", "20000"),
+        ("ChannelId", "00000790000001"),
+        ("CallerID", '"Bob x Action: Logoff" <+4930123456>'),
+        ("Variable", "acd_desk_s=120"),
+    ]
+    asked = [value for name, value in agent_fields(replace(OWN, auto_answer=True)) if name == "Variable"]
+    assert [one.split("=")[0] for one in asked[1:]] == ["PJSIP_HEADER(add,Call-Info)", "PJSIP_HEADER(add,Alert-Info)"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attempt": "00000700000042"}, "no id of an agent's line"),
+        ({"device": "PJSIP/1001&PJSIP/1002"}, "no phone that can be rung"),
+        ({"device": "PJSIP/1001\r\nX: y"}, "no phone that can be rung"),
+        ({"caller_id": "x"}, "no number that a call can be shown to come from"),
+        ({"ring_s": 0.0}, "rings for 1 to 300 s"),
+        ({"wait_s": 1_000.0}, "waits for 1 to 600 s"),
+    ],
+)
+def test_an_agents_own_line_that_is_impossible(change: dict[str, object], message: str) -> None:
+    with pytest.raises(MisuseError, match=message):
+        agent_fields(replace(OWN, **change))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from acd.config.floor import LoadedFloor, parse_floor
 from acd.config.problems import Problems, ProblemsError
 from acd.dialer.rules import PROFILES
 from acd.domain.blending import Blend, Limits
-from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Mix, Mode, Retry, Trunk
+from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Lapse, Mix, Mode, PreviewTerms, Retry, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule, ShortCalls
 from acd.engine.codec import decode, encode
@@ -226,6 +226,38 @@ def test_a_blend_that_means_nothing(text: str, message: str) -> None:
     with pytest.raises(ProblemsError) as caught:
         blend_of(text)
     assert message in str(caught.value)
+
+
+def previewed(text: str) -> LoadedFloor:
+    return load(TEXT.replace("plain: {mode: progressive,", f"plain: {{mode: preview, preview: {text},"))
+
+
+def test_how_contacts_are_shown_to_agents() -> None:
+    found = previewed("{for: 45s, then: skip, again: 2h, script: 'Ask for Ann'}").definition.campaigns["plain"]
+    assert (found.mode, found.preview) == (Mode.PREVIEW, PreviewTerms(45.0, Lapse.SKIP, 7_200.0, "Ask for Ann"))
+    assert load().definition.campaigns["plain"].preview == PreviewTerms()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{then: dail}", "then of preview of campaign 'plain': there is no 'dail' (nearest right name: dial)"),
+        ("{for: 0s}", "for of preview of campaign 'plain' must be from 1 to 3600 seconds"),
+        ("{scrpt: x}", "unknown key 'scrpt' in preview of campaign 'plain'"),
+        ('{script: "a\\eb"}', "script of preview of campaign 'plain' must be text"),
+        ("5", "preview of campaign 'plain' must be a map"),
+    ],
+)
+def test_a_preview_that_makes_no_sense(text: str, message: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        previewed(text)
+    assert message in str(caught.value)
+
+
+def test_a_preview_of_another_mode_and_a_manual_campaign_without_lists() -> None:
+    found = load(TEXT.replace("{mode: progressive,", "{mode: power, message: x, preview: {for: 5s},")).warnings
+    assert [one.message for one in found] == ["preview of campaign 'plain' is never used: it needs mode: preview"]
+    assert load(TEXT.replace("{mode: progressive,", "{mode: manual,").replace("lists: one, ", "")).warnings == ()
 
 
 def test_a_blend_without_a_campaign_is_odd() -> None:

@@ -344,6 +344,7 @@ def test_every_key_stands_in_the_sample() -> None:
         *campaign_reader.RETRY_KEYS,
         *campaign_reader.MIX_KEYS,
         *campaign_reader.AMD_KEYS,
+        *campaign_reader.PREVIEW_KEYS,
     }
     shown = set(re.findall(r"(?<![\w-])([a-z_]+):", text)) | set(re.findall(r"`([a-z_]+)`", text))
     # a PIN in plain text gives a warning, so the sample has none

@@ -22,6 +22,7 @@ from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule
 from acd.domain.errors import RefusedError, StoreError, UnknownNameError
 from acd.domain.instant import Instant
+from acd.domain.ports import Answer
 from acd.outbound import runtime
 from acd.outbound import words as say
 from acd.outbound.runtime import Dialling
@@ -97,12 +98,23 @@ class FakeHall:
 
     def __init__(self, idle: int) -> None:
         self.idle = idle
+        self.kept_free: set[str] = set()
 
     def seats(self) -> tuple[say.Seat, ...]:
-        return tuple(say.Seat(f"a{n}", ("win",), "idle", NOON) for n in range(self.idle))
+        names = (f"a{n}" for n in range(self.idle))
+        return tuple(say.Seat(name, ("win",), "idle", NOON) for name in names if name not in self.kept_free)
 
     def counts(self, now_s: float) -> dict[str, Any]:
         return {}
+
+    def engaged(self) -> tuple[say.Seat, ...]:
+        return tuple(say.Seat(agent, ("win",), "engaged", NOON) for agent in self.kept_free)
+
+    def lines(self, agent: str) -> tuple[str, ...]:
+        return ("win",) if agent.startswith("a") else ()
+
+    def phone(self, agent: str) -> tuple[str, float, bool] | None:
+        return f"PJSIP/{agent}", 20.0, False
 
     def said(self, records: Any) -> list[say.Told]:
         return []
@@ -114,14 +126,26 @@ class Stand:
     def __init__(self, path: Path, shelf: BrittleShelf, floor: FloorDefinition) -> None:
         self.path, self.shelf, self.hall = path, shelf, FakeHall(3)
         self.sent: list[wire.OutboundCommand] = []
+        self.rung: list[wire.OutboundCommand] = []
         self.alarms: list[str] = []
         self.changed = asyncio.Event()
         self.dialling = Dialling(
             floor, 1, shelf=shelf, hall=self.hall, send=self._send, alarm=lambda kind, _: self.alarms.append(kind),  # type: ignore[arg-type]
-            nodes=(NODE,), clock=clock,
+            nodes=(NODE,), clock=clock, engage=self._engage, pause=self._pause,
         )  # fmt: skip
 
+    async def _engage(self, agent: str, what: str | None) -> Answer:
+        (self.hall.kept_free.discard if what is None else self.hall.kept_free.add)(agent)
+        return Answer(True, what or "is free", {})
+
+    async def _pause(self, agent: str) -> Answer:
+        self.hall.idle = 0
+        return Answer(True, "paused", {})
+
     def _send(self, command: wire.OutboundCommand) -> None:
+        if not isinstance(command, wire.PlaceAttempt):
+            self.rung.append(command)
+            return
         rows = self.rows("SELECT outcome FROM attempts WHERE attempt = ?", command.attempt)
         assert rows == [(None,)], f"{command.attempt} is dialled and stands as {rows}"
         self.sent.append(command)
@@ -319,10 +343,57 @@ async def test_states_are_refused_where_they_make_no_sense(stand: Stand) -> None
         await stand.dialling.set_state("win", CampaignState.STOPPED, "anna", "")
     with pytest.raises(UnknownNameError):
         await stand.dialling.set_state("lose", CampaignState.RUNNING, "anna", "")
+
+
+async def test_a_contact_that_an_agent_accepts_is_dialled_after_his_phone_was_answered(stand: Stand) -> None:
     stand.dialling.follow(definition(mode=Mode.PREVIEW))
-    await stand.until(lambda: stand.dialling.campaign("win")["mode"] == "preview")
-    with pytest.raises(RefusedError, match="preview"):
-        await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.up()
+    assert stand.dialling.preview("a0") is None
+    with pytest.raises(RefusedError, match="is shown no contact"):
+        stand.dialling.accept("a0")
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: (stand.dialling.preview("a0") or {}).get("step") == "shown")
+    shown = stand.dialling.accept("a0")
+    assert shown["step"] == "accepted"
+    await stand.until(lambda: stand.rung)
+    (call,) = stand.rung
+    assert isinstance(call, wire.CallAgent)
+    assert (call.device, call.caller_id) == ("PJSIP/a0", shown["number"])
+    assert stand.rows("SELECT count(*) FROM attempts") == [(0,)]
+    stand.dialling.tell(wire.AttemptAnswered(clock().utc, NODE, call.attempt, "PJSIP/a0-1"))
+    await stand.until(lambda: stand.sent)
+    assert stand.rows("SELECT mode, number FROM attempts") == [("preview", shown["number"])]
+    stand.over(stand.sent[0])
+    await stand.until(lambda: len(stand.rung) > 1)
+    assert isinstance(stand.rung[1], wire.EndAttempt)
+    other = stand.dialling.skip("a1", "no time")
+    assert (other["step"], other["agent"]) == ("skipped", "a1")
+    await stand.dialling.close()
+    assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)]
+
+
+async def test_a_number_is_dialled_for_an_agent_or_it_is_said_why_not(stand: Stand) -> None:
+    stand.dialling.follow(definition(mode=Mode.MANUAL))
+    await stand.up()
+    dial = stand.dialling.dial
+    with pytest.raises(RefusedError, match="before it is started"):
+        await dial("win", "+49301000001", "a0", "anna")
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    with pytest.raises(RefusedError, match="does not serve campaign win"):
+        await dial("win", "+49301000001", "eve", "anna")
+    found = await dial("win", "+49301000001", "a0", "anna")
+    assert (found["number"], found["manual"], found["contact"]["list"]) == ("+49301000001", True, "a")
+    with pytest.raises(RefusedError, match="has a contact already"):
+        await dial("win", "+49301000002", "a0", "anna")
+    with pytest.raises(RefusedError, match="is being dialled, or about to be"):
+        await dial("win", "+49301000001", "a1", "anna")
+    free = await dial("win", "+12125550100", "a1", "anna")
+    assert free["contact"]["list"] == "dialled-win"
+    assert stand.rows("SELECT made_by FROM lists WHERE list = 'dialled-win'") == [("anna",)]
+    blocked = "UPDATE contacts SET state = 'blocked' WHERE contact = 5"
+    await Outbound(f"sqlite:///{stand.path}", str).ask(lambda connection: connection.exec_driver_sql(blocked))
+    with pytest.raises(RefusedError, match="acd contact show 5"):
+        await dial("win", "+49301000004", "a2", "anna")
 
 
 async def test_a_stop_holds_though_it_could_not_be_written(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

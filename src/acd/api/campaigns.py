@@ -30,10 +30,10 @@ class CampaignsPort(Protocol):
     A campaign: ``{"name", "mode", "state", "since", "by", "reason", "queue", "trunk", "lists": [name], "profile",
     "priority", "weight", "agents": {"idle", "talking", "wrapping"} (that count for it now), "inbound": {queue: {"level":
     calm|reserve|recall, "for_s", "why", "kept" (of its agents), "waiting", "wait_s", "service_level"}} (queues that may take
-    its agents), "ringing", "waiting" (people who have answered), "connected", "ready" (contacts at hand), "outcomes":
-    {outcome: n}, "settled", "refusals": {reason: n}, "ledger": {"window", "cap", "answered", "charged", "slack", "share",
-    "in_flight"} (the tightest window), "answer_rate", "talk_s", "wrap_s", "threshold", "because", "because_detail"}``; counts
-    are since the service began, but the ledger's.
+    its agents), "previews": {step: n}, "skipped": {reason: n}, "ringing", "waiting" (people who have answered), "connected",
+    "ready" (contacts at hand), "outcomes": {outcome: n}, "settled", "refusals": {reason: n}, "ledger": {"window", "cap",
+    "answered", "charged", "slack", "share", "in_flight"} (the tightest window), "answer_rate", "talk_s", "wrap_s",
+    "threshold", "because", "because_detail"}``; counts are since the service began, but the ledger's.
     """
 
     def campaigns(self) -> list[dict[str, Any]]: ...
@@ -49,6 +49,25 @@ class CampaignsPort(Protocol):
     ) -> dict[str, Any]:
         """Have it run, pause or stop, at once; the campaign as it is then. ``hang_up``: lines that ring, too. Raises
         RefusedError."""
+
+    def agent_of(self, name: str) -> str:
+        """The agent of this name or number. Raises UnknownNameError."""
+
+    def preview(self, agent: str) -> dict[str, Any] | None:
+        """The contact that an agent is shown, or that is being dialled for him: ``{"agent", "campaign", "step":
+        asked|shown|accepted|called|there|dialling, "manual", "left_s" and "then" (of one that is shown: dial|skip|pause),
+        "script", "number", "kind", "contact": {"contact", "list", "key", "name", "language", "country", "numbers":
+        [{"number", "kind"}], "fields"}, "attempts": [{"number", "outcome"}] (in this campaign), "last_attempt",
+        "attempt"}``."""
+
+    def accept_preview(self, agent: str) -> dict[str, Any]:
+        """Have it dialled, as `preview`. Raises RefusedError: none is shown, or the gate forbids it."""
+
+    def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
+        """Not this one, as `preview`. Raises RefusedError."""
+
+    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+        """Have a number dialled for an agent, as `preview`. Raises RefusedError."""
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         """What it did from then until then: as ``store.outbound.evidence``."""
@@ -68,6 +87,19 @@ class EvidenceQuery(Nothing):
     until: Seconds | None = None
 
 
+class SkipBody(Nothing):
+    """Why not."""
+
+    reason: Annotated[str, Field(max_length=80)] = ""
+
+
+class DialBody(Nothing):
+    """Whom (a number), and for which agent."""
+
+    number: Annotated[str, Field(min_length=1, max_length=80)]
+    agent: Annotated[str, Field(min_length=1, max_length=80)]
+
+
 class CampaignHandlers:
     """The routes."""
 
@@ -80,6 +112,10 @@ class CampaignHandlers:
             web.get("/v1/campaigns/{name}", self.campaign),
             web.get("/v1/campaigns/{name}/explain", self.explain),
             web.get("/v1/campaigns/{name}/evidence", self.evidence),
+            web.post("/v1/campaigns/{name}/dial", self.dial),
+            web.get("/v1/agents/{name}/preview", self.preview),
+            web.post("/v1/agents/{name}/accept", self.accept),
+            web.post("/v1/agents/{name}/skip", self.skip),
             *(web.post(f"/v1/campaigns/{{name}}/{action}", self.set_state) for action in _STATES),
         ]
 
@@ -121,6 +157,36 @@ class CampaignHandlers:
             who = peer_of(request).who
             found = await self._port.set_campaign(name, _STATES[action], who, wish.reason, hang_up=wish.now)
         return reply({"ok": True, "campaign": found})
+
+    async def preview(self, request: web.Request) -> web.Response:
+        """``{"preview": preview}``, or null."""
+        query(request, Nothing)
+        return reply({"preview": self._port.preview(self._port.agent_of(request.match_info["name"]))})
+
+    async def accept(self, request: web.Request) -> web.Response:
+        """``{"ok": true, "preview": preview}``; 409 if there is nothing to accept, or the gate refuses."""
+        query(request, Nothing)
+        await body(request, Nothing)
+        agent = self._port.agent_of(request.match_info["name"])
+        return reply({"ok": True, "preview": self._port.accept_preview(agent)})
+
+    async def skip(self, request: web.Request) -> web.Response:
+        """``{"ok": true, "preview": preview}``: the contact that is not dialled."""
+        query(request, Nothing)
+        wish = await body(request, SkipBody)
+        agent = self._port.agent_of(request.match_info["name"])
+        request[DETAIL] = wish.model_dump(exclude_defaults=True)
+        return reply({"ok": True, "preview": self._port.skip_preview(agent, wish.reason)})
+
+    async def dial(self, request: web.Request) -> web.Response:
+        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring; 409 if it is refused."""
+        query(request, Nothing)
+        wish = await body(request, DialBody)
+        name, agent = self._name(request), self._port.agent_of(wish.agent)
+        request[DETAIL] = {"agent": agent}
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            found = await self._port.dial(name, wish.number, agent, peer_of(request).who)
+        return reply({"ok": True, "preview": found})
 
     def _name(self, request: web.Request) -> str:
         """The campaign asked about. Raises UnknownNameError with the nearest right name."""

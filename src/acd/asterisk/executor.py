@@ -75,6 +75,9 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
         ring = f"{max(1.0, command.ring_timeout_s):.0f}"
         if unserved:
             ring = f"${{IF($[${{acd_left}} < {ring}]?${{acd_left}}:{ring})}}"
+        if command.leg:
+            # Nothing is rung: the agent's own line waits for him in acd-desk
+            values["acd_leg"] = command.leg_name
         values["acd_dial"] = f"{dial_string(tuple(command.phones))},{ring},{dial_options(command, held=held)}"
     return values
 
@@ -102,6 +105,8 @@ class NodeExecutor:
         self.lines: Mapping[str, object] = {}
         """outbound lines of ours; ``unserved``: those that no agent has talked to yet"""
         self.unserved: Set[str] = frozenset()
+        self.joins: Callable[[str, str, str, str], None] = lambda offer, caller, leg, leg_name: None
+        """told of an offer whose agent is on the line already, before it is made"""
 
     def expect(self, channel: str, answer: Answer) -> None:
         """Let ``answer`` have the variables with which to answer the AGI session of ``channel``, in place of any other."""
@@ -134,6 +139,9 @@ class NodeExecutor:
         else:
             target = ("acd-hold", "s") if offer is None else ("acd-offer", offer)
         values = variables_of(command, fresh=answer is not None, unserved=unserved)
+        if isinstance(command, OfferCall) and command.leg:
+            self.joins(command.offer, command.channel, command.leg, command.leg_name)
+            self._send(command.leg, None, self._setvars(command.leg, {"acd_offer": command.offer}))
         if not unserved and command.channel in self.lines:
             # From its first agent on it is a call like any other
             values["acd_deadline"] = ""

@@ -48,7 +48,7 @@ NEEDED_MODULES = (
     "func_dialplan",
 )
 NEEDED_CONTEXTS = ("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave")
-OUTBOUND_CONTEXTS = ("acd-out", "acd-wait", "acd-connect", "acd-message")
+OUTBOUND_CONTEXTS = ("acd-out", "acd-wait", "acd-connect", "acd-message", "acd-desk")
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
@@ -122,6 +122,7 @@ class Node:
         )
         self.executor = NodeExecutor(self.name, self.calls, submit, clock)
         self.outbound = NodeOutbound(self.name, self.calls, outbound, clock)
+        self.executor.joins = self._joins
         self.executor.lines, self.executor.unserved = self.outbound.lines.lines, self.outbound.lines.unserved
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -172,6 +173,9 @@ class Node:
         self.calls.drop(reason)
 
     # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def _joins(self, offer: str, caller: str, leg: str, leg_name: str) -> None:
+        self.translator.prime(offer, caller, leg, None, rang=False, channel_name=leg_name)
 
     def _set(self, state: str, detail: str) -> None:
         if state != self._state:

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 
 from acd.domain.devices import proper_device
 from acd.domain.errors import MisuseError
-from acd.domain.outbound import ATTEMPT, CONNECT_MARGIN_S, PlaceAttempt
+from acd.domain.outbound import ATTEMPT, CONNECT_MARGIN_S, LEG, CallAgent, PlaceAttempt
 
-CONTEXT = "acd-out"
+CONTEXT, DESK_CONTEXT = "acd-out", "acd-desk"
 MAX_NAME_BYTES = 60
 MAX_VARIABLES = 40
 MAX_RING_S = 300.0
 MAX_CONNECT_S = 60.0
+MAX_DESK_S = 600.0
 
 _NUMBER = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
 _SOUND = re.compile(r"[A-Za-z0-9_./&:-]{1,200}", re.ASCII)
@@ -58,6 +59,34 @@ def originate_fields(command: PlaceAttempt) -> list[tuple[str, str]]:
     ]
 
 
+def agent_fields(command: CallAgent) -> list[tuple[str, str]]:
+    """The headers of Originate for an agent's own line. Raises MisuseError, naming what is wrong."""
+    if not LEG.fullmatch(command.attempt):
+        raise MisuseError(f"{command.attempt!r:.40} is no id of an agent's line: 14 digits, the seventh a 9")
+    device = proper_device(command.device)
+    if device is None:
+        raise MisuseError(f"{command.device!r:.120} is no phone that can be rung, such as PJSIP/1001")
+    if not 1.0 <= command.ring_s <= MAX_RING_S or not 1.0 <= command.wait_s <= MAX_DESK_S:
+        raise MisuseError(f"an agent's phone rings for 1 to {MAX_RING_S:g} s and waits for 1 to {MAX_DESK_S:g} s")
+    return [
+        ("Channel", device),
+        ("Context", DESK_CONTEXT),
+        ("Exten", "s"),
+        ("Priority", "1"),
+        ("Async", "true"),
+        ("Timeout", str(round(command.ring_s * 1000))),
+        ("ChannelId", command.attempt),
+        ("CallerID", caller_id(command.caller_name, command.caller_id)),
+        ("Variable", f"acd_desk_s={command.wait_s:g}"),
+        *((("Variable", header) for header in _AUTO_ANSWER) if command.auto_answer else ()),
+    ]
+
+
+_AUTO_ANSWER = (
+    "PJSIP_HEADER(add,Call-Info)=<sip:127.0.0.1>\\;answer-after=0",
+    "PJSIP_HEADER(add,Alert-Info)=<http://127.0.0.1>\\;info=alert-autoanswer",
+)
+"""What acd-auto-answer of the dialplan says to a phone."""
 _BACKSLASHED = r"\\\1"
 
 

@@ -16,7 +16,7 @@ from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.lines import MAX_LINES, Lines
-from acd.asterisk.originate import originate_fields
+from acd.asterisk.originate import agent_fields, originate_fields
 from acd.domain import outbound as out
 from acd.domain.errors import AcdError, AsteriskError, MisuseError
 
@@ -88,14 +88,14 @@ class NodeOutbound:
     def execute(self, command: out.OutboundCommand) -> None:
         """Carry out one command. Never raises for Asterisk's sake."""
         match command:
-            case out.PlaceAttempt():
+            case out.PlaceAttempt() | out.CallAgent():
                 self._place(command)
             case out.EndAttempt():
                 self._end(command)
             case _:
                 raise AssertionError(f"no node carries out {command!r}")
 
-    def _place(self, command: out.PlaceAttempt) -> None:
+    def _place(self, command: out.PlaceAttempt | out.CallAgent) -> None:
         attempt = command.attempt
         if self.lines.open(attempt) is None:
             log.error("%s: attempt %s was placed before, or there are too many; not placed", self.node, attempt)
@@ -103,9 +103,9 @@ class NodeOutbound:
                 self._told(out.AttemptRefused(self._clock(), self.node, attempt, "too many lines"))
             return  # of one that was placed before, its own end is told
         try:
-            fields = originate_fields(command)
+            fields = agent_fields(command) if isinstance(command, out.CallAgent) else originate_fields(command)
         except MisuseError as error:
-            log.error("%s: attempt %s of %s: %s", self.node, attempt, command.campaign, error)
+            log.error("%s: attempt %s: %s", self.node, attempt, error)
             self.lines.refused(attempt, str(error))
             return
         if self.sink is None or not self._ready:
@@ -170,7 +170,7 @@ class OutboundNodes:
         node = self._nodes.get(command.node)
         if node is not None:
             node.outbound.execute(command)
-        elif isinstance(command, out.PlaceAttempt):
+        elif isinstance(command, out.PlaceAttempt | out.CallAgent):
             detail = f"there is no node {command.node}"
             self._sink.tell(out.AttemptRefused(self._clock(), command.node, command.attempt, detail))
 

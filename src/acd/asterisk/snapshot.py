@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from acd.asterisk.ami.messages import Message, unescape
+from acd.asterisk.originate import DESK_CONTEXT
 from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_name
 from acd.domain.events import Phase, SeenCall, SeenConsult
 from acd.domain.place import Place
@@ -30,13 +31,13 @@ def read_channels(
     legs_of: dict[str, list[Message]] = {}
     made_by: dict[str, list[Message]] = {}
     for channel in channels:
-        if channel.get("Application") == "AppDial":
+        if _is_leg(channel):
             legs_of.setdefault(channel.get("Linkedid", ""), []).append(channel)
         elif (device := device_of(channel.get("Channel", ""))) in phones:
             made_by.setdefault(device, []).append(channel)
     seen = []
     for channel in channels:
-        if not channel.get("ChanVariable(acd_call)") or channel.get("Application") == "AppDial":
+        if not channel.get("ChanVariable(acd_call)") or _is_leg(channel):
             continue
         found, legs = _caller(channel, legs_of.get(channel.get("Linkedid", ""), []))
         if found.phase is Phase.TALKING and found.agent_device in phones:
@@ -60,6 +61,11 @@ def read_channels(
             for consult in found.consults or ():
                 translator.prime_consult(consult, found.offer or "")
     return tuple(seen)
+
+
+def _is_leg(channel: Message) -> bool:
+    """Whether this is an agent's line: one that was dialled, or his own on which he had somebody dialled."""
+    return channel.get("Application") == "AppDial" or channel.get("Context") == DESK_CONTEXT
 
 
 def _target(context: str, exten: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.client import connect, segment
 from acd.cli.console import emit, emit_table, make_console
-from acd.cli.context import common_options, options, print_json
+from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.cli.floorview import AGENT_COLUMNS, fitted, phone_text, skills_text, state_text
 from acd.cli.idleness import idle_explained
 from acd.domain.errors import ConfigurationError
@@ -141,6 +142,58 @@ def pause(name: str, reason: str | None) -> None:
 def resume(name: str) -> None:
     """Offer an agent calls again."""
     _ask(name, AgentAction.RESUME)
+
+
+@agent.command()
+@common_options
+@click.argument("name")
+@click.option("--accept", is_flag=True, help="Have the contact dialled; the agent's phone rings first.")
+@click.option("--skip", metavar="REASON", help="Not this contact; it comes back later.")
+def preview(name: str, accept: bool, skip: str | None) -> None:
+    """The contact that an agent of a preview campaign is shown: dialled with --accept, left with --skip."""
+    given = options()
+    if accept and skip is not None:
+        raise Failure("say --accept or --skip, not both", EXIT_USAGE, kind="usage", as_json=given.json)
+    path = f"/v1/agents/{segment(name)}"
+    with connect(given) as client:
+        if accept:
+            body = client.post(f"{path}/accept", {})
+        elif skip is not None:
+            body = client.post(f"{path}/skip", {"reason": skip})
+        else:
+            body = client.get(f"{path}/preview")
+    if given.json:
+        print_json(body)
+    elif body["preview"] is None:
+        click.echo(f"{say.clean(name)} is shown no contact")
+    elif skip is not None:
+        click.echo(f"skipped: {say.clean(body['preview']['number'])}")
+    else:
+        _show_preview(body["preview"])
+
+
+def _show_preview(body: dict[str, Any]) -> None:
+    contact, console = body["contact"], make_console(options())
+    emit(console, Text(say.clean(contact["name"]) or say.clean(body["number"]), style="bold"))
+    tried = [f"{one['number']} {(one['outcome'] or 'under way').replace('_', ' ')}" for one in body["attempts"]]
+    rows = [
+        ("step", f"{body['step']}, campaign {body['campaign']}"),
+        ("number", body["number"]),
+        ("other numbers", ", ".join(one["number"] for one in contact["numbers"] if one["number"] != body["number"])),
+        (
+            "contact",
+            f"{contact['contact']} of list {contact['list']}" + (f", key {contact['key']}" if contact["key"] else ""),
+        ),
+        ("language", contact["language"] or ""),
+        *contact["fields"].items(),
+        ("tried", ", ".join(tried)),
+        ("time left", "" if body["left_s"] is None else f"{body['left_s']:.0f} s, then {body['then']}"),
+    ]
+    for label, value in rows:
+        if value:
+            emit(console, Text(f"  {say.clean(label):<16}", style="dim").append(say.clean(str(value)), style="default"))
+    for line in body["script"].splitlines():
+        emit(console, Text(f"  {say.clean(line)}"))
 
 
 @agent.command("hash-pin")

@@ -33,6 +33,7 @@ STATE_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim"}
     ("start", "start", "Have a campaign dial, from now on and after every restart."),
     ("pause", "pause", "Dial nobody more for now; whoever was called is served."),
     ("stop", "stop", "Dial nobody more; lines that ring are left to ring, unless --now."),
+    ("dial", "dial", "Have one number dialled for an agent."),
     ("evidence", "evidence", "What was dialled, answered, abandoned and refused: the compliance report."),
 )})  # fmt: skip
 @common_options
@@ -174,6 +175,9 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         ("answer rate", say.percent(body["answer_rate"])),
         ("talk, wrap-up", f"{say.average(body['talk_s'])}, {say.average(body['wrap_s'])} on average"),
     ]
+    if body.get("previews") or body.get("skipped"):
+        rows.append(("contacts shown", _counts(body["previews"]) or "none now"))
+        rows.append(("skipped", _counts(body["skipped"]) or "none"))
     if body["because_detail"]:
         rows.append(("why not more", body["because_detail"]))
     return rows
@@ -295,6 +299,27 @@ def pause(name: str, reason: str) -> None:
 def stop(name: str, reason: str, now: bool) -> None:
     """Dial nobody more. Lines that ring are left to ring, unless --now, and whoever answers is served."""
     _set(name, "stop", {"reason": reason, "now": now})
+
+
+@click.command()
+@common_options
+@click.argument("name")
+@click.argument("number")
+@click.option("--agent", required=True, metavar="NAME", help="Whose phone rings first, and who talks then.")
+def dial(name: str, number: str, agent: str) -> None:
+    """Have one number dialled for an agent, who serves the campaign.
+
+    The agent's phone rings first, then NUMBER (+49...) is dialled: the contact of the campaign's lists that has it, else
+    one made for it in the list dialled-NAME. The gate is asked as for every attempt.
+    """
+    given = options()
+    with connect(given) as client:
+        found = client.post(f"/v1/campaigns/{segment(name)}/dial", {"number": number, "agent": agent})
+    if given.json:
+        print_json(found)
+        return
+    one = found["preview"]
+    click.echo(f"{say.clean(one['agent'])}'s phone rings, then {say.clean(one['number'])} is dialled")
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------

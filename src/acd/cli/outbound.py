@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,9 @@ from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
-from acd.domain.errors import UnknownNameError
+from acd.domain.dialable import Undialable, dialable
+from acd.domain.errors import RefusedError, UnknownNameError
+from acd.domain.events import AgentAction
 from acd.engine import Engine
 from acd.engine.engine import system_clock
 from acd.outbound.hall import Hall
@@ -83,6 +86,8 @@ class DiallingDesk:
             alarm=alarm,
             nodes=self._names,
             clock=system_clock,
+            engage=engine.engage,
+            pause=lambda agent: engine.request(agent, AgentAction.PAUSE),
         )
         engine.watchers.append(dialling.records)
         dialling.start()
@@ -133,6 +138,34 @@ class DiallingDesk:
         self, name: str, state: CampaignState, by: str, reason: str, *, hang_up: bool = False
     ) -> dict[str, Any]:
         return await self._need(name).set_state(name, state, by, reason, hang_up=hang_up)
+
+    def agent_of(self, name: str) -> str:
+        roster = self._engine.floor.roster
+        found = roster.find(name)
+        if found is None:
+            known = [*roster.agents, *roster.by_number]
+            raise UnknownNameError("agent", name, next(iter(get_close_matches(name, known, n=1)), None))
+        return found.name
+
+    def preview(self, agent: str) -> dict[str, Any] | None:
+        return None if self._dialling is None else self._dialling.preview(agent)
+
+    def accept_preview(self, agent: str) -> dict[str, Any]:
+        return self._or_none(agent).accept(agent)
+
+    def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
+        return self._or_none(agent).skip(agent, reason)
+
+    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+        dialling, found = self._need(campaign), dialable(number)
+        if isinstance(found, Undialable):
+            raise RefusedError(f"{number[:40]!r} cannot be dialled: {found}; write it with + and the country's code")
+        return await dialling.dial(campaign, found.number, agent, by)
+
+    def _or_none(self, agent: str) -> Dialling:
+        if self._dialling is None:
+            raise RefusedError(f"agent {agent} is shown no contact: there are no campaigns")
+        return self._dialling
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         definition = self._engine.floor.definition

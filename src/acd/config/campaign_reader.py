@@ -28,8 +28,10 @@ from acd.domain.campaigns import (
     AttemptOutcome,
     CallerIds,
     Campaign,
+    Lapse,
     Mix,
     Mode,
+    PreviewTerms,
     Retry,
     Trunk,
 )
@@ -52,6 +54,7 @@ CAMPAIGN_KEYS = (
     "mix",
     "mode",
     "number_attempts",
+    "preview",
     "priority",
     "profile",
     "queue",
@@ -66,6 +69,8 @@ CAMPAIGN_KEYS = (
 RETRY_KEYS = ("after", "backoff", "longest", "most", "number")
 MIX_KEYS = ("callbacks", "queue_callbacks", "retries", "new")
 AMD_KEYS = ("within",)
+PREVIEW_KEYS = ("for", "then", "again", "script")
+_SCRIPT_MAX = 4_000
 #: Nobody is called again after these.
 FINAL = (AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT)
 _OVER_DIAL = (Mode.POWER, Mode.PREDICTIVE)
@@ -139,6 +144,7 @@ class CampaignReader:
             mix=self._mix(section),
             priority=section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT),
             weight=1.0 if weight is None else weight,
+            preview=self._preview(section, mode),
         )
         if context.problems.errors == errors:
             self._check_figures(section, campaign)
@@ -199,6 +205,31 @@ class CampaignReader:
             part = Section(section.problems, node, f"amd of {section.label}", AMD_KEYS)
             return part.duration("within", _AMD_S, 0.1, 10)
         return _AMD_S if section.flag("amd", False) else None
+
+    def _preview(self, section: Section, mode: Mode) -> PreviewTerms:
+        """How contacts are shown to agents."""
+        usual, node = PreviewTerms(), section.get("preview")
+        if node is None:
+            return usual
+        if mode is not Mode.PREVIEW:
+            self._warn(section, "preview", f"preview of {section.label} is never used: it needs mode: preview")
+        part = Section(section.problems, node, f"preview of {section.label}", PREVIEW_KEYS)
+        then = part.choice("then", tuple(one.value for one in Lapse), usual.then.value)
+        return PreviewTerms(
+            part.duration("for", usual.look_s, 1, 3_600),
+            Lapse(then) if then in tuple(Lapse) else usual.then,
+            part.duration("again", usual.again_s, 0, 90 * DAY_S),
+            self._script(part),
+        )
+
+    def _script(self, part: Section) -> str:
+        node = part.get("script")
+        text = part.text_of(node, "script") if node is not None else None
+        if node is None or text is None:
+            return ""
+        if len(text) > _SCRIPT_MAX or not all(line.isprintable() for line in text.splitlines()):
+            part.wrong(node, f"script of {part.label} must be text of at most {_SCRIPT_MAX} characters")
+        return text
 
     def _capped(self, section: Section, rules: Rules) -> Rules:
         """With the campaign's own cap, which may only be lower."""
@@ -360,7 +391,7 @@ def check_campaigns(floor: FloorDefinition, reader: CampaignReader) -> None:
         if campaign.queue not in served:
             message = f"{section.label} has no agents: nobody is in queue {campaign.queue}, so it dials nobody"
             section.problems.warning(section.line, section.column, message)
-        if not campaign.lists:
+        if not campaign.lists and campaign.mode is not Mode.MANUAL:
             message = f"{section.label} names no lists: it dials callbacks only"
             section.problems.warning(section.line, section.column, message)
 

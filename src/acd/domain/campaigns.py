@@ -19,8 +19,10 @@ NUMBER_PLACE: Final = "{number}"
 
 
 class Mode(StrEnum):
-    """How a campaign dials: contacts that agents accept, a line an idle agent, a fixed ratio, as many as the risk allows."""
+    """How a campaign dials: numbers that agents ask for, contacts that they accept, a line an idle agent, a fixed ratio, as
+    many as the risk allows."""
 
+    MANUAL = "manual"
     PREVIEW = "preview"
     PROGRESSIVE = "progressive"
     POWER = "power"
@@ -130,6 +132,25 @@ class Mix:
     new: float = 1.0
 
 
+class Lapse(StrEnum):
+    """What follows when an agent does nothing about a contact he was shown."""
+
+    DIAL = "dial"
+    SKIP = "skip"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewTerms:
+    """How contacts are shown to agents: for ``look_s``, ``then`` what; one that was skipped comes back ``again_s`` later.
+    ``script``: what the agent reads with it."""
+
+    look_s: float = 60.0
+    then: Lapse = Lapse.PAUSE
+    again_s: float = HOUR_S
+    script: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """What is dialled, how, and by whose rules. ``queue``: whose agents serve it; ``trunk``, ``caller_ids``, ``hours``:
@@ -139,7 +160,8 @@ class Campaign:
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
     abandoned; ``message``: what that person hears then (a sound as Playback names it); ``amd``: machines are told from
     people by Asterisk's AMD, within ``amd_s``. ``attempts``: at a contact, ``number_attempts``: at one number, in this
-    campaign. ``priority``: before campaigns of a lower one; ``weight``: the share among those of the same.
+    campaign. ``priority``: before campaigns of a lower one; ``weight``: the share among those of the same. ``preview``
+    belongs to mode preview.
     """
 
     name: str
@@ -166,6 +188,7 @@ class Campaign:
     mix: Mix = Mix()
     priority: int = 0
     weight: float = 1.0
+    preview: PreviewTerms = PreviewTerms()
 
 
 NumberKind = Literal["mobile", "landline", "voip", "work", "other"]

@@ -46,7 +46,8 @@ class MarkCall(ChannelCommand):
 
 @dataclass(frozen=True, slots=True)
 class OfferCall(ChannelCommand):
-    """Ring ``phones`` together for at most ``ring_timeout_s``; ``hold`` as in HoldCall."""
+    """Ring ``phones`` together for at most ``ring_timeout_s``; ``hold`` as in HoldCall. ``leg``: the agent is on the line
+    already, on that channel of the name ``leg_name``, and nothing is rung."""
 
     offer: str
     agent: str
@@ -54,6 +55,8 @@ class OfferCall(ChannelCommand):
     ring_timeout_s: float
     hold: str | None
     auto_answer: bool = False
+    leg: str = ""
+    leg_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ class Event:
 class CallArrived(Event):
     """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before;
     ``variables`` are attributes that the dialplan gave it. ``campaign``: whose call it is that was answered: it enters that
-    one's line, whatever the DID (the number that was shown)."""
+    one's line, whatever the DID (the number that was shown). ``agent``: who made it and is on the line already, on the
+    channel ``leg`` (``leg_name``)."""
 
     node: str
     channel: str
@@ -40,6 +41,9 @@ class CallArrived(Event):
     answered: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     campaign: str | None = None
+    agent: str | None = None
+    leg: str = ""
+    leg_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,16 @@ class AgentRequested(Event):
     action: AgentAction
     reason: str | None = None
     phone: str | None = None
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEngaged(Event):
+    """An agent is to be offered nothing, for he looks at a contact or dials: ``what`` says which, ``None``: that is over.
+    Refused for whoever can be offered nothing anyway. ``request`` as in AgentRequested."""
+
+    agent: str
+    what: str | None
     request: str | None = None
 
 

@@ -23,6 +23,8 @@ from acd.domain.events import CallArrived
 
 ATTEMPT: Final = re.compile(r"[0-9]{14}", re.ASCII)
 """Of fixed length, because Asterisk takes an id for used while it is the beginning of a living channel's."""
+LEG: Final = re.compile(r"[0-9]{6}9[0-9]{7}", re.ASCII)
+"""Those of agents' own lines, of which every life has ten million."""
 CONNECT_MARGIN_S: Final = 2.0
 """Asterisk itself lets a person who was not put through hear the message so long after ``connect_s`` at the latest,
 should nobody here be left to say so."""
@@ -84,6 +86,20 @@ class PlaceAttempt(OutboundCommand):
     message: str = ""
     opt_out_key: str = "9"
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class CallAgent(OutboundCommand):
+    """Ring an agent's own phone, ``device``, before somebody is dialled for him: what is told of it is what is told of any
+    attempt. Once answered he hears a ringing tone for ``wait_s`` at most, until the call is joined with his line.
+    ``caller_id``, ``caller_name``: shown to him. ``auto_answer``: his phone is asked to answer by itself."""
+
+    device: str
+    caller_id: str
+    caller_name: str = ""
+    ring_s: float = 20.0
+    wait_s: float = 120.0
+    auto_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

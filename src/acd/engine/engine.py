@@ -19,6 +19,7 @@ from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, Repo
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.events import (
     AgentAction,
+    AgentEngaged,
     AgentRequested,
     CallAction,
     CallerForgotten,
@@ -222,6 +223,10 @@ class Engine:
     ) -> Answer:
         """Ask the floor on behalf of an agent; the answer comes once what follows is durable. Raises TimeoutError."""
         return await self._ask(lambda at, name: AgentRequested(at, agent, action, reason, phone, name))
+
+    async def engage(self, agent: str, what: str | None) -> Answer:
+        """Keep an agent free of calls while he does ``what``, or no longer, as ``request`` does for an agent."""
+        return await self._ask(lambda at, name: AgentEngaged(at, agent, what, name))
 
     async def request_call(
         self,

@@ -80,7 +80,19 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     floor.ledger.turn(call, SegmentKind.ENTERED, entered_at)
     floor.arm_max_wait(call, now)
     floor.counts[queue.name].offered += 1
-    line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
+    if event.agent is None or not _joins(floor, call, event, now):
+        line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
+
+
+def _joins(floor: Floor, call: Call, event: ev.CallArrived, now: Instant) -> bool:
+    """The agent who had this line dialled is on the line: it is his. False if he is not there any more."""
+    agent = floor.roster.agents.get(event.agent or "")
+    if agent is None or agent.engaged is None or not event.leg or call.queue.name not in agent.definition.queues:
+        return False
+    line.aim(floor, call, now.utc, now)
+    call.kept_for = None
+    floor.offer(call, [agent], now.utc, now, "dialled", leg=event.leg, leg_name=event.leg_name)
+    return True
 
 
 def entry(floor: Floor, did: str, caller: str) -> tuple[QueueDefinition, int] | None:

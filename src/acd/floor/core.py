@@ -131,6 +131,7 @@ class Floor:
             ev.TalkEnded: lambda event, now: conversation.talk_ended(self, event, now),
             ev.PhoneStateChanged: self._phone_changed,
             ev.AgentRequested: lambda event, now: requests.handle(self, event, now),
+            ev.AgentEngaged: lambda event, now: requests.engage(self, event, now),
             ev.CallRequested: lambda event, now: requests.handle_call(self, event, now),
             ev.CallerForgotten: lambda event, now: callers.forgotten(self, event),
             ev.FloorEdited: lambda event, now: edits.floor_edited(self, event, now),
@@ -309,15 +310,28 @@ class Floor:
 
     # -- offers ------------------------------------------------------------------------------------------------------
 
-    def offer(self, call: Call, agents: list[Agent], at: float, now: Instant, trigger: str) -> None:
+    def offer(
+        self,
+        call: Call,
+        agents: list[Agent],
+        at: float,
+        now: Instant,
+        trigger: str,
+        *,
+        leg: str = "",
+        leg_name: str = "",
+    ) -> None:
         """Bind ``agents`` (mostly one) to ``call`` and send the offer on its way, not before they were free for it, nor
-        before the stage that allows it."""
+        before the stage that allows it. ``leg``: the one agent is on the line already."""
         at = max(at, call.segment_at, line.stage_began_at(call), *(agent.since for agent in agents))
         detail = explain_offer(self, call, agents, at, trigger)
         self.matcher.unwait(call.call)
         identity = self.new_id()
         first, others = agents[0], tuple(agent.name for agent in agents[1:])
-        self.offers[identity] = Offer(identity, call.call, first.name, at, others=others, several=bool(others))
+        several = bool(others)
+        self.offers[identity] = Offer(
+            identity, call.call, first.name, at, others=others, several=several, leg=leg, leg_name=leg_name
+        )
         call.become(CallState.OFFERED)
         call.offer, call.agent, call.touched_at, call.going = identity, first.name, now.utc, False
         call.stage_mono, call.hops = None, 0
@@ -350,6 +364,8 @@ class Floor:
             ring_timeout_s=call.queue.ring_timeout_s,
             hold=call.queue.hold,
             auto_answer=len(agents) == 1 and agents[0].definition.auto_answer,
+            leg=offer.leg,
+            leg_name=offer.leg_name,
         )
 
     def agent_freed(self, agent: Agent, at: float, now: Instant, trigger: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from acd.domain.attributes import fault_of
 from acd.domain.commands import MarkCall, Reply
-from acd.domain.events import AgentAction, AgentRequested, CallAction, CallRequested
+from acd.domain.events import AgentAction, AgentEngaged, AgentRequested, CallAction, CallRequested
 from acd.domain.instant import Instant
 from acd.domain.states import PAUSE_DEFAULT, AgentState, CallState
 from acd.floor import arrivals, conversation, line
@@ -40,6 +40,27 @@ def handle(floor: Floor, event: AgentRequested, now: Instant) -> None:
         ok, message = _resume(floor, agent, event, now)
     if event.request is not None:
         data = {} if agent is None else {"agent": agent.name, "state": str(agent.state), "pending": agent.pending}
+        floor.command(Reply(event.request, ok, message, data))
+
+
+def engage(floor: Floor, event: AgentEngaged, now: Instant) -> None:
+    """Offer an agent nothing for a while, or something again; and answer."""
+    agent = floor.roster.find(event.agent)
+    ok, message = False, f"there is no agent {event.agent!r}"
+    if agent is not None and event.what is None:
+        ok, message = True, "is free"
+        if agent.engaged is not None:
+            agent.engaged = None
+            floor.roster.review(agent)
+            floor.agent_freed(agent, event.at, now, "agent_free")
+    elif agent is not None:
+        why = None if agent.engaged is not None and agent.state is AgentState.AVAILABLE else agent.why_not
+        ok, message = why is None, why or event.what or ""
+        if why is None:
+            agent.engaged = event.what
+            floor.roster.review(agent)
+    if event.request is not None:
+        data = {} if agent is None else {"agent": agent.name, "state": str(agent.state)}
         floor.command(Reply(event.request, ok, message, data))
 
 
@@ -118,6 +139,11 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
         floor.finish_wrap_up(agent, event.at, now)
         floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
         line.agent_came(floor, agent, event.at, now)
+        floor.agent_freed(agent, event.at, now, "agent_resumed")
+        return True, "available"
+    if agent.engaged is not None:
+        agent.engaged = None
+        floor.roster.review(agent)
         floor.agent_freed(agent, event.at, now, "agent_resumed")
         return True, "available"
     return True, "nothing to resume"

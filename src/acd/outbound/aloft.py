@@ -33,8 +33,8 @@ class Aloft:
         self.trunks: dict[str, TrunkUse] = {}
         self.nodes: dict[str, Pressure] = {}
         self.counters: Counter[str] = Counter()
-        self._recent = Recent()
-        self._numbers: dict[str, str] = {}
+        self.recent = Recent()
+        self.numbers: dict[str, str] = {}
         """number, and ``contact:`` with its id -> attempt"""
         self._calls: dict[str, Flight] = {}
         self._offered: dict[str, str] = {}
@@ -50,12 +50,16 @@ class Aloft:
 
     # -- keeping track ---------------------------------------------------------------------------------------------------
 
+    def do(self, action: say.Action) -> None:
+        """Have something done."""
+        self._actions.append(action)
+
     def _command(self, command: wire.OutboundCommand) -> None:
         self._actions.append(say.Do(command))
 
     def _track(self, flight: Flight, runner: Runner) -> None:
         self.flights[flight.attempt] = runner.flights[flight.attempt] = flight
-        self._numbers[flight.number] = self._numbers[f"contact:{flight.contact_id}"] = flight.attempt
+        self.numbers[flight.number] = self.numbers[f"contact:{flight.contact_id}"] = flight.attempt
         self.trunks.setdefault(flight.trunk, TrunkUse()).lines += 1
 
     def _untrack(self, flight: Flight, now: Instant) -> None:
@@ -64,11 +68,11 @@ class Aloft:
         runner = self.runners[flight.campaign]
         runner.flights.pop(flight.attempt, None)
         for key in (flight.number, f"contact:{flight.contact_id}"):
-            if self._numbers.get(key) == flight.attempt:
-                del self._numbers[key]
+            if self.numbers.get(key) == flight.attempt:
+                del self.numbers[key]
         if flight.call is not None:
             self._calls.pop(flight.call, None)
-        self._recent.over(flight.attempt, flight.number, now.utc)
+        self.recent.over(flight.attempt, flight.number, now.utc)
         self._gone[flight.attempt] = (flight.number, flight.campaign)
         while len(self._gone) > _ENDED_KEPT:
             self._gone.popitem(last=False)
@@ -179,6 +183,8 @@ class Aloft:
         if event.answered and flight.answered_s is None:
             flight.answered_s = event.at
         if flight.answered_s is None:
+            if flight.told is None and flight.given_up:
+                flight.told = AttemptOutcome.NO_ANSWER
             if flight.told is None:
                 self._lost(flight, now, event.detail or "nobody learnt what became of it")
                 return
@@ -210,9 +216,20 @@ class Aloft:
             else:
                 self._follow(flight, seen, now)
         for attempt in there:
-            if attempt not in self.flights and attempt not in self._gone and event.first:
+            if wire.LEG.fullmatch(attempt):
+                self._leg_seen(event.node, there[attempt])
+            elif attempt not in self.flights and attempt not in self._gone and event.first:
                 detail = f"line {attempt} on {event.node} is of no attempt that is known; it is left to the dialplan"
                 self._actions.append(say.Alarm("unknown_attempt", detail))
+
+    def _leg_seen(self, node: str, seen: wire.SeenAttempt) -> None:
+        """An agent's own line is there."""
+
+    def _desk_turned(self, event: say.AgentTurned, now: Instant) -> None:
+        """An agent who has a contact dialled may have turned to something else."""
+
+    def _flight_over(self, flight: Flight, now: Instant) -> None:
+        """An attempt that an agent had dialled has come to something."""
 
     def _follow(self, flight: Flight, seen: wire.SeenAttempt, now: Instant) -> None:
         """A line of an earlier life is still there."""
@@ -280,7 +297,7 @@ class Aloft:
         self._judge(flight, now, abandoned=late)
         if late:
             self.counters["connected_late"] += 1
-        self._recent.served[flight.number] = event.at_s
+        self.recent.served[flight.number] = event.at_s
         known: dict[str, float | str] = {"call": event.call, "agent": event.agent}
         times = {"dialled_at": flight.sent_s, "rang_at": flight.rang_s, "answered_at": flight.answered_s}
         self._progress[flight.attempt] = known | {name: at for name, at in times.items() if at is not None}
@@ -298,7 +315,7 @@ class Aloft:
         runner = self.runners[flight.campaign]
         if abandoned:
             runner.book.abandoned(now.utc)
-            self._recent.abandoned[flight.number] = now.utc
+            self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
         else:
             runner.book.served(now.utc)
@@ -306,6 +323,7 @@ class Aloft:
         runner.learnt = True
 
     def _agent_turned(self, event: say.AgentTurned, now: Instant) -> None:
+        self._desk_turned(event, now)
         if event.call is not None and event.call in self._calls and event.state in _TALKS:
             self._offered[event.agent] = event.call
         else:
@@ -338,7 +356,7 @@ class Aloft:
         if not flight.judged:
             flight.judged = flight.charged = True
             runner.book.lost(now.utc)
-            self._recent.abandoned[flight.number] = now.utc
+            self.recent.abandoned[flight.number] = now.utc
         outcome = AttemptOutcome.ANSWERED if flight.connected_s is not None else AttemptOutcome.UNKNOWN
         self._settle(flight, outcome, now)
 
@@ -367,6 +385,7 @@ class Aloft:
         self._progress.pop(flight.attempt, None)
         self.trunks[flight.trunk].ended()
         self._untrack(flight, now)
+        self._flight_over(flight, now)
         again = after if isinstance(after, Again) else None
         self._ended.append(
             say.Ended(

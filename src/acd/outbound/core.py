@@ -25,13 +25,14 @@ from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.attributes import MAX_VALUE_CHARS
 from acd.domain.campaignlines import CALLBACK_AGENT
-from acd.domain.campaigns import AttemptOutcome, CampaignState
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
 from acd.domain.events import CallArrived
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.outbound import words as say
 from acd.outbound.aloft import Aloft
 from acd.outbound.blending import Blending
+from acd.outbound.desks import Desks
 from acd.outbound.flight import SETTLE_S, Flight, Phase
 from acd.outbound.runner import FAILED_S, READY_AGE_S, Chosen, Runner
 from acd.outbound.sharing import Sharing
@@ -67,6 +68,7 @@ class Dialler(Aloft):
         self._sharing = Sharing()
         self._turns = Turns()
         self.blending = Blending()
+        self.desks = Desks(self)
         self._lags_until_mono = float("-inf")
         self._looked_mono = float("-inf")
         self._serial = 0
@@ -85,6 +87,9 @@ class Dialler(Aloft):
             say.CallGone: self._call_gone,
             say.AgentTurned: self._agent_turned,
             say.Look: self._look,
+            say.Engaged: self.desks.engaged,
+            say.Chose: self.desks.chose,
+            say.Wished: self.desks.wish,
             wire.AttemptPlaced: self._placed,
             wire.AttemptRefused: self._attempt_refused,
             wire.AttemptRang: self._rang,
@@ -103,7 +108,8 @@ class Dialler(Aloft):
     def handle(self, event: Told, now: Instant) -> list[say.Action]:
         """Take one event to its end."""
         self._actions = []
-        self._handlers[type(event)](event, now)
+        if not (isinstance(event, wire.AttemptEvent) and self.desks.heard(event, now)):
+            self._handlers[type(event)](event, now)
         if now.utc > self.latest_s:
             self.latest_s = now.utc
         return self._actions
@@ -124,6 +130,7 @@ class Dialler(Aloft):
                 more["language"] = flight.contact.language
             own = (one.extension for one in flight.contact.numbers if one.number == flight.number)
             more["extension"] = next(own, "")
+        desk = self.desks.joined(flight)
         if flight.callback_agent is not None:
             more[CALLBACK_AGENT] = flight.callback_agent
         more["callback_note"] = flight.note[:MAX_VALUE_CHARS]
@@ -142,6 +149,9 @@ class Dialler(Aloft):
                 answered=True,
                 variables={key: value for key, value in more.items() if value},
                 campaign=flight.campaign,
+                agent=None if desk is None else desk.agent,
+                leg="" if desk is None else desk.leg,
+                leg_name="" if desk is None else desk.leg_name,
             )
         )
 
@@ -189,6 +199,15 @@ class Dialler(Aloft):
         if self.nodes and not any(node.up for node in self.nodes.values()):
             return "node", "no Asterisk is connected"
         return None
+
+    def _leg_seen(self, node: str, seen: wire.SeenAttempt) -> None:
+        self.desks.seen(node, seen)
+
+    def _desk_turned(self, event: say.AgentTurned, now: Instant) -> None:
+        self.desks.turned(event, now)
+
+    def _flight_over(self, flight: Flight, now: Instant) -> None:
+        self.desks.over(flight, now)
 
     # -- campaigns -------------------------------------------------------------------------------------------------------
 
@@ -282,13 +301,14 @@ class Dialler(Aloft):
             if one.latest_s is not None:
                 self.latest_s = max(self.latest_s, one.latest_s)
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
+        runner.counted_s = event.counted_s
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
-        self._recent.written(event.recorded, (*event.refused, *event.unclaimed), now.utc)
+        self.recent.written(event.recorded, (*event.refused, *event.unclaimed), now.utc)
         for attempt in event.recorded:
             flight = self.flights.get(attempt)
             if flight is not None:
@@ -299,11 +319,12 @@ class Dialler(Aloft):
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
                 self._untrack(flight, now)
+                self.desks.over(flight, now, "may not be called, or is being dialled by somebody else")
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
         batch = event.batch
-        self._recent.doubt({made.attempt for made in batch.made})
+        self.recent.doubt({made.attempt for made in batch.made})
         self._progress = {**{a: dict(known) for a, known in batch.progress}, **self._progress}
         self._opt_outs[:0] = batch.opt_outs
         undone = []
@@ -313,6 +334,7 @@ class Dialler(Aloft):
             if flight is not None:
                 self._unsent(flight, now)
                 self._untrack(flight, now)
+                self.desks.over(flight, now, "the database is away")
         self._ended[:0] = (*batch.ended, *undone)
         # Those of which nothing was recorded are still claimed
         doubtful = [(made.contact, None) for made in batch.made]
@@ -325,13 +347,14 @@ class Dialler(Aloft):
 
     def _send(self, flight: Flight, now: Instant) -> None:
         runner, node = self.runners[flight.campaign], self.nodes.get(flight.node)
-        if runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
+        left = flight.desk is not None and self.desks.joined(flight) is None
+        if left or runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
             self._undialled(flight, now)
             return
         refusal = self._refusal_since(flight, runner, now)
         if refusal is not None:
             self.counters["attempts_too_late"] += 1
-            runner.spare += 1
+            runner.spare += flight.desk is None
             self._undialled(flight, now, refusal.until_s)
             return
         flight.facts = None
@@ -349,7 +372,7 @@ class Dialler(Aloft):
                 flight.caller_id,
                 ring_s=max(campaign.ring_s, campaign.rules.ring_s),
                 connect_s=campaign.connect_s,
-                amd=campaign.amd,
+                amd=campaign.amd and flight.desk is None,
                 amd_s=campaign.amd_s,
                 message=campaign.message or "",
             )
@@ -365,7 +388,7 @@ class Dialler(Aloft):
         return runner.still(flight.facts, trunk, covered=covered, now=now)
 
     def _is_covered(self, flight: Flight, runner: Runner) -> bool:
-        return runner.spare >= 0
+        return flight.desk is not None or runner.spare >= 0
 
     def _undialled(self, flight: Flight, now: Instant, until_s: float | None = None) -> None:
         """It is durable and will not be dialled: an attempt that failed, to be made again."""
@@ -373,6 +396,7 @@ class Dialler(Aloft):
         self._untrack(flight, now)
         again_s = now.utc + SOON_S if until_s is None else max(now.utc + SOON_S, until_s)
         self._ended.append(say.Ended(flight.attempt, AttemptOutcome.FAILED, now.utc, again_s, flight.number))
+        self.desks.over(flight, now, "it cannot be dialled any more")
 
     # -- deciding --------------------------------------------------------------------------------------------------------
 
@@ -381,6 +405,7 @@ class Dialler(Aloft):
             self._lags_until_mono = now.mono + LAG_REST_S
         self._looked_mono = now.mono
         self._tidy(now)
+        self.desks.look(event.engaged, now)
         busy = {agent: name for agent, (_, _, name) in self._stages.items()}
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
         seats = self.blending.keep(event.seats, event.queues, now.mono)
@@ -388,19 +413,23 @@ class Dialler(Aloft):
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
             runner.kept = self.blending.kept_from(name, event.seats)
+        for desk in self.desks.by_agent.values():
+            present[desk.campaign] = present.get(desk.campaign, 0) + 1
         held_up = self.held_up(now) is not None
         wanted: dict[str, int] = {}
         covered: dict[str, int] = {}
         idle: dict[str, frozenset[str]] = {}
         for name, runner in self.runners.items():
             shared = shares[name]
-            most = 0 if held_up or shared.yields else self._room(runner, now)
+            most = 0 if held_up or shared.yields else self.room(runner, now)
             supply = runner.supply_of(shared, self._offered, most, now.utc)
             runner.supply, runner.decision = supply, None
             if runner.state is not CampaignState.RUNNING or runner.removed or now.utc < runner.wait_until_s:
                 continue
             runner.decision = runner.pacer.decide(supply, runner.statistics, runner.book.ledger, now.utc)
             runner.book.slack(now.utc)
+            if runner.campaign.mode is Mode.PREVIEW and not held_up:
+                self._show(runner, [seat.agent for seat in shared.seats if seat.stage == "idle"], now)
             if runner.decision.lines > 0:
                 wanted[name], covered[name] = runner.decision.lines, supply.covered
                 idle[name] = frozenset(seat.agent for seat in shared.seats if seat.stage == "idle")
@@ -447,7 +476,28 @@ class Dialler(Aloft):
         for runner in self.runners.values():
             runner.let_go(now.utc - READY_AGE_S)
 
-    def _room(self, runner: Runner, now: Instant) -> int:
+    def _show(self, runner: Runner, idle: list[str], now: Instant) -> None:
+        """Have idle agents look at contacts that may be dialled."""
+        if self.node_of(runner) is None:
+            return
+        for agent in idle:
+            if agent in self.desks.by_agent:
+                continue
+            slack, only = runner.book.slack(now.utc), frozenset({agent})
+            chosen = runner.choose(
+                self.trunk_state(runner, now),
+                slack,
+                (0.0, 0.0),
+                self.recent,
+                self.numbers,
+                only,
+                agent_held=True,
+                now=now,
+            )
+            if chosen is not None:
+                self.desks.show(agent, runner.name, chosen.ready, now)
+
+    def room(self, runner: Runner, now: Instant) -> int:
         """Lines that the way out has now."""
         node = self.node_of(runner)
         if node is None or len(self.flights) >= LINES_MOST:
@@ -466,44 +516,56 @@ class Dialler(Aloft):
     def _place_one(self, runner: Runner, done: int, covered: int, idle: frozenset[str], now: Instant) -> bool:
         """One line more, if there is a contact for it that may be called. ``done``: placed at this look."""
         node = self.node_of(runner)
-        if node is None or self._room(runner, now) <= 0:
+        if node is None or self.room(runner, now) <= 0:
             return False
-        use = self.trunks[runner.terms.trunk.name]
         supply, agent_held = runner.supply, done < covered
         assert supply is not None
         shortfall = (0.0, 0.0)
         if not agent_held:
             forecast = runner.forecaster.forecast(supply, runner.statistics, now.utc)
             shortfall = forecast.shortfall(done + 1)
-        # The gate counts in UTC seconds, the trunk in those that never go back
-        ahead_s = now.utc - now.mono
-        state, most = use.state(), max(1, int(runner.terms.trunk.calls_per_s))
-        state = replace(
-            state,
-            started_s=tuple(at + ahead_s for at in state.started_s[-most:]),
-            rests_until_s=None if state.rests_until_s is None else state.rests_until_s + ahead_s,
-        )
         chosen = runner.choose(
-            state,
+            self.trunk_state(runner, now),
             runner.book.slack(now.utc),
             shortfall,
-            self._recent,
-            self._numbers,
+            self.recent,
+            self.numbers,
             idle,
             agent_held=agent_held,
             now=now,
         )
         if chosen is None:
             return False
-        self._commit(runner, chosen, node, agent_held, now)
+        self.commit(runner, chosen, node, now, agent_held=agent_held)
         return True
 
-    def _commit(self, runner: Runner, chosen: Chosen, node: str, agent_held: bool, now: Instant) -> None:
+    def trunk_state(self, runner: Runner, now: Instant) -> TrunkState:
+        """The campaign's trunk as the gate wants it: in UTC seconds, where the trunk counts in those that never go back."""
+        ahead_s = now.utc - now.mono
+        state, most = self.trunks[runner.terms.trunk.name].state(), max(1, int(runner.terms.trunk.calls_per_s))
+        return replace(
+            state,
+            started_s=tuple(at + ahead_s for at in state.started_s[-most:]),
+            rests_until_s=None if state.rests_until_s is None else state.rests_until_s + ahead_s,
+        )
+
+    def commit(
+        self,
+        runner: Runner,
+        chosen: Chosen,
+        node: str,
+        now: Instant,
+        *,
+        agent_held: bool = True,
+        mode: Mode | None = None,
+        desk: str | None = None,
+    ) -> Flight:
+        """An attempt to be made durable, and dialled then. ``desk``: the agent who has it dialled."""
         self._serial += 1
         ready, piece, campaign = chosen.ready, chosen.ready.piece, runner.campaign
         flight = Flight(
             f"{self.epoch:06d}{self._serial:08d}", campaign.name, ready.contact.contact, ready.contact, piece.number, node,
-            runner.terms.trunk.name, campaign.mode, chosen.permit.caller_id, now.utc,
+            runner.terms.trunk.name, mode or campaign.mode, chosen.permit.caller_id, now.utc, desk=desk,
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
         flight.note = ready.note
@@ -511,7 +573,7 @@ class Dialler(Aloft):
         self._track(flight, runner)
         # Counted as a line by tracking it already
         self.trunks[flight.trunk].started_s.append(now.mono)
-        self._recent.note(flight.attempt, flight.number, campaign.name, now.utc)
+        self.recent.note(flight.attempt, flight.number, campaign.name, now.utc)
         runner.book.dialled(now.utc)
         facts, why = chosen.facts, runner.decision.why if runner.decision is not None else None
         seen: dict[str, Any] = {
@@ -528,8 +590,9 @@ class Dialler(Aloft):
         }
         self._made.append(
             say.Made(
-                flight.attempt, campaign.name, flight.contact_id, flight.number, campaign.mode.value, flight.caller_id,
+                flight.attempt, campaign.name, flight.contact_id, flight.number, str(flight.mode), flight.caller_id,
                 flight.trunk, node, flight.callback, campaign.client, seen,
             )
         )  # fmt: skip
         self.counters["attempts_committed"] += 1
+        return flight

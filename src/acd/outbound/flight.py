@@ -35,7 +35,8 @@ RINGS: Final = frozenset({Phase.COMMITTING, Phase.LEFT, Phase.DIALLED, Phase.RIN
 @dataclass(slots=True)
 class Flight:
     """Times are UTC seconds, but for ``*_mono``. ``judged``: the ledger has been told what it came to; ``charged``: as an
-    abandonment. ``needs_agent``: an agent is held for it to its end. ``offered``: agents whom its call is offered to."""
+    abandonment. ``needs_agent``: an agent is held for it to its end. ``desk``: the agent who has it dialled and is on the
+    line; ``given_up``: it was hung up before anybody answered."""
 
     attempt: str
     campaign: str
@@ -75,6 +76,7 @@ class Flight:
     over_mono: float = 0.0
     told: AttemptOutcome | None = None
     given_up: bool = False
+    desk: str | None = None
 
     @property
     def may_need_agent(self) -> bool:

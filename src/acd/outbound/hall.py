@@ -10,7 +10,7 @@ from acd.dialer.blending import Counts
 from acd.domain import records as rec
 from acd.domain.definition import AgentDefinition, FloorDefinition
 from acd.domain.outbound import ATTEMPT
-from acd.domain.states import AgentState, CallOutcome, CallState
+from acd.domain.states import AgentState, CallOutcome, CallState, PhoneState
 from acd.floor import Floor
 from acd.outbound.words import AgentTurned, CallBegan, CallConnected, CallGone, Seat, Stage, Told
 from acd.routing.roster import Agent
@@ -22,6 +22,8 @@ _STAGES: Final[dict[AgentState, Stage]] = {
     AgentState.TALKING: "talking",
     AgentState.WRAP_UP: "wrapping",
 }
+RING_S: Final = 20.0
+"""How long an agent's own phone rings before somebody is dialled for him."""
 _SENT_AWAY: Final = frozenset({CallOutcome.OVERFLOWED, CallOutcome.FALLBACK, CallOutcome.TRANSFERRED})
 
 
@@ -47,6 +49,31 @@ class Hall:
             if lines:
                 found.append(Seat(agent.name, lines, stage, agent.since, queues))
         return tuple(found)
+
+    def engaged(self) -> tuple[Seat, ...]:
+        """Agents who are kept free of calls, because they look at a contact or dial."""
+        found = []
+        for agent in self._floor.roster.agents.values():
+            if agent.engaged is not None:
+                stage: Stage = "engaged" if agent.phone_state is PhoneState.IDLE else "talking"
+                lines, queues = self._lines_of(agent)
+                found.append(Seat(agent.name, lines, stage, agent.since, queues))
+        return tuple(found)
+
+    def lines(self, agent: str) -> tuple[str, ...]:
+        """The campaigns that an agent serves."""
+        known = self._floor.roster.agents.get(agent)
+        return () if known is None else self._lines_of(known)[0]
+
+    def phone(self, agent: str) -> tuple[str, float, bool] | None:
+        """A phone of an agent that is free, how long it may ring, and whether it answers by itself."""
+        known = self._floor.roster.agents.get(agent)
+        if known is None:
+            return None
+        for device in known.devices:
+            if known.phones.get(device, PhoneState.IDLE) is PhoneState.IDLE:
+                return device, RING_S, known.definition.auto_answer
+        return None
 
     def counts(self, now_s: float) -> dict[str, Counts]:
         """How the queues are that may take agents from campaigns."""

@@ -47,6 +47,8 @@ SHUT_S: Final = 60.0
 SHUT_MOST_S: Final = 600.0
 BUSY_S: Final = 60.0
 """When to look again at a contact that is in a call."""
+SKIPS_MOST: Final = 50
+"""Reasons for skipping that are told apart."""
 DAYS_KEPT: Final = 400
 
 #: It is the campaign that may not dial, not this contact that may not be called
@@ -71,7 +73,7 @@ class Chosen:
 def pacer_of(campaign: Campaign) -> Pacer:
     """How many lines, by the campaign's mode."""
     match campaign.mode:
-        case Mode.PREVIEW:
+        case Mode.PREVIEW | Mode.MANUAL:
             return Preview()
         case Mode.PROGRESSIVE:
             return Progressive()
@@ -102,11 +104,14 @@ class Runner:
         self.waits_for: Refusal | None = None
         self.shut_in_row = 0
         self.calls_today = self.short_today = 0
+        self.counted_s = float("inf")
         self.segment = ""
         self.refusals: Counter[str] = Counter()
         self.last_refusal: dict[str, Refusal] = {}
         self.days: dict[str, Counter[str]] = {}
         self.outcomes: Counter[str] = Counter()
+        self.skips: Counter[str] = Counter()
+        """previews that agents did not have dialled, by their reason"""
         self.decision: Decision | None = None
         self.supply: Supply | None = None
         self.spare = 0
@@ -196,6 +201,8 @@ class Runner:
         """How many contacts of each kind to claim now; nothing while nobody is there to talk to them."""
         if self.claiming or self.removed or self.state is not CampaignState.RUNNING or not present:
             return {}
+        if self.campaign.mode is Mode.MANUAL:
+            return {}
         if now.mono < self.claim_mono or now.utc < self.wait_until_s:
             return {}
         target = max(READY_LEAST, min(READY_MOST, 3 * present))
@@ -234,7 +241,7 @@ class Runner:
     def part(self) -> Part:
         """What it asks of shared agents."""
         wants = self.state is CampaignState.RUNNING and not self.removed and bool(self.ready)
-        in_flight = sum(flight.may_need_agent for flight in self.flights.values())
+        in_flight = sum(flight.may_need_agent and flight.desk is None for flight in self.flights.values())
         return Part(self.name, self.campaign.priority, self.campaign.weight, wants, in_flight)
 
     def supply_of(self, shared: Shared, offered: Mapping[str, str], most: int, now_s: float) -> Supply:
@@ -243,7 +250,7 @@ class Runner:
         held = waiting = 0
         ringing: list[Line] = []
         for flight in self.flights.values():
-            if not flight.may_need_agent:
+            if not flight.may_need_agent or flight.desk is not None:
                 continue
             rings, has_offer = flight.phase in RINGS, flight.call is not None and flight.call in bound
             if has_offer:
@@ -313,6 +320,29 @@ class Runner:
                 self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)))
                 self.shut_in_row = 0
                 return None
+
+    def ask(
+        self, ready: Ready, trunk: TrunkState, slack: Slack, recent: Recent, in_flight: Mapping[str, str], now: Instant
+    ) -> tuple[Permit | Refusal, Facts]:
+        """What the gate says of dialling a contact now, with an agent held for it who is on the line."""
+        facts = self._facts(ready, trunk, slack, (0.0, 0.0), recent, in_flight, agent_held=True)
+        holidays = public_holidays(ready.contact.country, ready.contact.region)
+        said = permit(facts, self.terms, holidays, now.utc)
+        if isinstance(said, Refusal):
+            self._refused(said, now)
+        return said, facts
+
+    def give_back(self, ready: Ready, said: Refusal | None, now: Instant, until_s: float | None = None) -> None:
+        """A contact that an agent had is not dialled: because of what the gate said, or until then."""
+        if said is not None and said.reason not in OF_CAMPAIGN:
+            self._turn_down(ready, said, now)
+        else:
+            self._releases.append((ready.contact.contact, until_s))
+
+    def skipped(self, reason: str) -> None:
+        """An agent does not have a contact dialled. Of many reasons, the later ones are told together."""
+        word = reason.strip()[:80] or "no reason"
+        self.skips[word if word in self.skips or len(self.skips) < SKIPS_MOST else "other"] += 1
 
     def still(self, facts: Facts, trunk: TrunkState, *, covered: bool, now: Instant) -> Refusal | None:
         """What stands against dialling a line that was permitted a while ago and is in flight since, if anything does.
@@ -384,6 +414,8 @@ class Runner:
             if not dialled.among(known)
         ]
         again = [one for one in since if one.number == piece.number]
+        # Nobody knows yet what these come to: to nothing, for all that is known
+        uncounted = recent.noted_since(self.counted_s) if self.terms.rules.short_calls is not None else 0
         busy = piece.number in in_flight or f"contact:{contact.contact}" in in_flight
         busy = busy or any(one.number in in_flight for one in contact.numbers)
         return Facts(
@@ -406,8 +438,8 @@ class Runner:
             agent_held=agent_held,
             slack=slack,
             shortfall=shortfall,
-            calls_today=self.calls_today,
-            short_today=self.short_today,
+            calls_today=self.calls_today + uncounted,
+            short_today=self.short_today + uncounted,
         )
 
     # -- afterwards ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,8 +22,9 @@ from acd.domain import outbound as wire
 from acd.domain import records as rec
 from acd.domain.campaigns import CampaignState
 from acd.domain.definition import FloorDefinition
-from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+from acd.domain.errors import AcdError, RefusedError, StoreError, UnknownNameError
 from acd.domain.instant import Instant
+from acd.domain.ports import Answer
 from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler, Told
@@ -46,7 +48,7 @@ class Dialling:
     """Runs a `Dialler`; make and use it inside one event loop. Implements ``OutboundSink``.
 
     ``shelf``: the store; ``hall``: the floor's agents; ``send``: the wire; ``alarm(kind, detail)``. ``nodes``: names of
-    all nodes there are.
+    all nodes there are. ``engage(agent, what)`` and ``pause(agent)`` ask the floor; without them nobody previews or dials.
     """
 
     def __init__(
@@ -60,11 +62,15 @@ class Dialling:
         alarm: Callable[[str, str], None],
         nodes: tuple[str, ...],
         clock: Callable[[], Instant],
+        engage: Callable[[str, str | None], Awaitable[Answer]] | None = None,
+        pause: Callable[[str], Awaitable[Answer]] | None = None,
     ) -> None:
         self.core = Dialler(epoch)
         self._definition, self._epoch = definition, epoch
         self._shelf, self._hall, self._send, self._alarm = shelf, hall, send, alarm
         self._nodes, self._clock = nodes, clock
+        self._engage, self._pause = engage, pause
+        self._engaging: dict[str, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Told] = deque()
         self._scheduled = self._closed = False
@@ -152,6 +158,7 @@ class Dialling:
         while self._writing is not None:
             await asyncio.wait({self._writing})
         if self._ready:
+            self.core.desks.end(self._clock())
             for runner in self.core.runners.values():
                 runner.let_go()
             batch = self.core.batch(self._clock())
@@ -173,6 +180,8 @@ class Dialling:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        for agent in [agent for agent, one in self._engaging.items() if one is task]:
+            del self._engaging[agent]
         if not task.cancelled() and task.exception() is not None:
             log.error("%s ended by itself", task.get_name(), exc_info=task.exception())
             self._alarm("outbound_defect", f"{task.get_name()} failed; see the log")
@@ -265,7 +274,9 @@ class Dialling:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        self._handle(say.Look(self._hall.seats(), self._lag_s, self._hall.counts(self._clock().utc)))
+        self._handle(
+            say.Look(self._hall.seats(), self._lag_s, self._hall.counts(self._clock().utc), self._hall.engaged())
+        )
         self._lag_s = 0.0
 
     def _tick(self) -> None:
@@ -298,6 +309,91 @@ class Dialling:
                     self._shelf.keep(opt_out)
                 case say.Alarm(kind, detail):
                     self._alarm(kind, detail)
+                case say.Engage(agent, what):
+                    self._engaging[agent] = self._spawn(self._ask_floor(agent, what), "outbound-engage")
+                case say.Pause(agent):
+                    self._spawn(self._ask_pause(agent), "outbound-pause")
+                case say.RingAgent():
+                    self._ring(action)
+
+    # -- agents who dial themselves ----------------------------------------------------------------------------------------
+
+    async def _ask_floor(self, agent: str, what: str | None) -> None:
+        ok, why = False, "nobody asks the floor"
+        if self._engage is not None:
+            try:
+                answer = await self._engage(agent, what)
+                ok, why = answer.ok, answer.message
+            except (TimeoutError, AcdError) as error:
+                ok, why = False, f"the floor did not answer: {error}"
+        if what is not None:
+            self._handle(say.Engaged(agent, ok, why))
+            self._wake()
+
+    async def _ask_pause(self, agent: str) -> None:
+        if self._pause is not None:
+            with suppress(TimeoutError, AcdError):
+                await self._pause(agent)
+
+    def _ring(self, action: say.RingAgent) -> None:
+        found = self._hall.phone(action.agent)
+        if found is None:
+            detail = "no phone of the agent is free"
+            self._put(wire.AttemptRefused(self._clock().utc, action.node, action.leg, detail))
+            return
+        device, ring_s, by_itself = found
+        number, name = action.number, action.name
+        self._send(wire.CallAgent(action.node, action.leg, device, number, name, ring_s, auto_answer=by_itself))
+
+    def preview(self, agent: str) -> dict[str, Any] | None:
+        """The contact that an agent is shown, or that is being dialled for him; None without one. Raises StoreError."""
+        self._must_be_ready()
+        desk = self.core.desks.by_agent.get(agent)
+        return None if desk is None else views.desk(self.core, desk, self._clock())
+
+    def accept(self, agent: str) -> dict[str, Any]:
+        """Have the contact dialled that an agent is shown. Raises RefusedError: he is shown none, or the gate forbids it."""
+        return self._choose(agent, say.Chose(agent, accepts=True))
+
+    def skip(self, agent: str, reason: str) -> dict[str, Any]:
+        """Not this one. Raises RefusedError."""
+        return self._choose(agent, say.Chose(agent, accepts=False, reason=reason))
+
+    def _choose(self, agent: str, event: say.Chose) -> dict[str, Any]:
+        self._must_be_ready()
+        desk = self.core.desks.must_be_shown(agent)
+        shown = views.desk(self.core, desk, self._clock())
+        self._handle(event)
+        self._wake()
+        if not event.accepts:
+            return {**shown, "step": "skipped"}
+        if self.core.desks.by_agent.get(agent) is not desk:
+            raise RefusedError(f"{desk.ready.piece.number} is not dialled: {self.core.desks.last[agent]}")
+        return views.desk(self.core, desk, self._clock())
+
+    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+        """Have a number (E.164) dialled for an agent. Raises UnknownNameError, RefusedError, StoreError."""
+        runner = self._runner(campaign)
+        if runner.state is not CampaignState.RUNNING:
+            raise RefusedError(f"campaign {campaign} is {runner.state}: it dials nobody before it is started")
+        held_up = self.core.held_up(self._clock())
+        if held_up is not None and held_up[0] != "lag":
+            raise RefusedError(f"nobody is dialled now: {held_up[1]}")
+        if campaign not in self._hall.lines(agent):
+            raise RefusedError(f"agent {agent} does not serve campaign {campaign}")
+        if agent in self.core.desks.by_agent:
+            raise RefusedError(f"agent {agent} has a contact already")
+        ready = await self._shelf.pick(number, runner.terms, by, self._epoch, self._clock().utc)
+        await self._prepare_days(say.Claimed(campaign, (ready,)))
+        self._handle(say.Wished(agent, campaign, ready))
+        self._wake()
+        asked = self._engaging.get(agent)
+        desk = self.core.desks.by_agent.get(agent)
+        if asked is not None and desk is not None and desk.ready is ready:
+            await asyncio.wait({asked})
+        if desk is None or self.core.desks.by_agent.get(agent) is not desk or desk.ready is not ready:
+            raise RefusedError(f"{number} is not dialled: {self.core.desks.last.get(agent, 'it is over')}")
+        return views.desk(self.core, desk, self._clock())
 
     # -- the store -------------------------------------------------------------------------------------------------------
 
@@ -430,11 +526,6 @@ class Dialling:
         """Have a campaign run, pause or stop: durable first, then in force. ``hang_up``: lines that ring are hung up.
         Raises UnknownNameError, RefusedError, StoreError."""
         runner = self._runner(campaign)
-        if state is CampaignState.RUNNING and runner.campaign.mode.value == "preview":
-            raise RefusedError(
-                f"campaign {campaign} cannot be started: its mode is preview, for which agents need a desk that shows "
-                "contacts; choose progressive, power or predictive"
-            )
         async with self._states:
             if campaign not in self._known:
                 raise StoreError(

@@ -15,6 +15,7 @@ from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import zones as zones_of
 from acd.outbound import words as say
 from acd.outbound.optouts import OptOuts
+from acd.store.outbound.asked import claim_number
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import State, contact_of
@@ -127,27 +128,40 @@ class Shelf:
         most = max(wanted.values(), default=0)
         scopes = scopes_of(campaign.name, campaign.client)
         # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
-        calls, short = await self._short_calls(terms, now_s)
+        counted_s, calls, short = await self._short_calls(terms, now_s)
         taken = await self._store.claim_known(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
-        return say.Claimed(campaign.name, found, len(taken) >= most, calls, short)
+        return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
+
+    async def pick(self, number: str, terms: Terms, by: str, epoch: int, now_s: float) -> say.Ready:
+        """Claim the contact that has ``number`` (E.164), or one made for it, and learn what the gate asks. Raises
+        RefusedError for who may not be dialled by his state."""
+        campaign = terms.campaign
+        own = f"dialled-{campaign.name}"
+        one = await self._store.ask(claim_number, number, campaign.lists, own, by, now_s, epoch)
+        pairs = [(one.contact.contact, number)]
+        histories = await self._store.histories(pairs, 0.0)
+        people = [(number, [own.number for own in one.contact.numbers])]
+        (barred,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
+        return self._ready(one, campaign.name, histories[pairs[0]], barred, now_s)
 
     async def give_back(self, epoch: int, held: Collection[int]) -> int:
         """Give back contacts claimed by this life that are none of ``held``; how many."""
         return await self._store.give_back(epoch, held)
 
-    async def _short_calls(self, terms: Terms, now_s: float) -> tuple[int, int]:
+    async def _short_calls(self, terms: Terms, now_s: float) -> tuple[float, int, int]:
         rule = terms.rules.short_calls
         if rule is None:
-            return 0, 0
+            return now_s, 0, 0
         name = terms.campaign.name
         at_s, calls, short = self._short.get(name, (float("-inf"), 0, 0))
         if not 0 <= now_s - at_s < SHORT_FACTS_S:
             here = datetime.fromtimestamp(now_s, ZoneInfo(terms.campaign.zone))
             midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
             calls, short = await self._store.calls_since(midnight.timestamp(), rule.short_s)
-            self._short[name] = (now_s, calls, short)
-        return calls, short
+            at_s = now_s
+            self._short[name] = (at_s, calls, short)
+        return at_s, calls, short
 
     def _ready(self, one: Claimed, campaign: str, history: History, barred: tuple[str, ...], now_s: float) -> say.Ready:
         kind, contact = Kind(one.kind.value), one.contact

@@ -10,6 +10,7 @@ from acd.dialer.blending import Level
 from acd.dialer.gate import Refusal
 from acd.domain.campaigns import CampaignState, Mode
 from acd.domain.instant import Instant
+from acd.outbound.desks import Desk, Step
 from acd.outbound.flight import RINGS, Phase
 from acd.outbound.runner import Runner
 
@@ -108,6 +109,39 @@ def _inbound(dialler: Dialler, runner: Runner, now: Instant) -> dict[str, dict[s
     return {queue: {**told[queue], "kept": count} for queue, count in runner.kept.items() if queue in told}
 
 
+def desk(dialler: Dialler, one: Desk, now: Instant) -> dict[str, Any]:
+    """What an agent is shown of the contact he has, JSON-able."""
+    ready, contact = one.ready, one.ready.contact
+    campaign = dialler.runners[one.campaign].campaign
+    return {
+        "agent": one.agent,
+        "campaign": one.campaign,
+        "step": one.step.value,
+        "manual": one.manual,
+        "left_s": round(max(0.0, one.until_mono - now.mono), 1) if one.step is Step.SHOWN else None,
+        "then": campaign.preview.then.value if one.step is Step.SHOWN else None,
+        "script": campaign.preview.script,
+        "number": ready.piece.number,
+        "kind": ready.piece.kind.value,
+        "contact": {
+            "contact": contact.contact,
+            "list": contact.list,
+            "key": contact.key,
+            "name": contact.name,
+            "language": contact.language,
+            "country": contact.country,
+            "numbers": [{"number": number.number, "kind": number.kind} for number in contact.numbers],
+            "fields": dict(contact.fields),
+        },
+        "attempts": [
+            {"number": tried.number, "outcome": None if tried.outcome is None else tried.outcome.value}
+            for tried in ready.tried
+        ],
+        "last_attempt": max(ready.contact_s, default=None),
+        "attempt": one.attempt,
+    }
+
+
 def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
     """A campaign as it is now, JSON-able."""
     runner = dialler.runners[name]
@@ -134,6 +168,8 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
             "wrapping": 0 if supply is None else len(supply.wrapping),
         },
         "inbound": _inbound(dialler, runner, now),
+        "previews": dict(Counter(one.step.value for one in dialler.desks.of_campaign(name))),
+        "skipped": dict(runner.skips),
         "ringing": sum(phases[phase] for phase in RINGS),
         "waiting": phases[Phase.WAITING],
         "connected": phases[Phase.CONNECTED],

@@ -14,7 +14,8 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.outbound import OutboundCommand
 from acd.domain.states import AgentState
 
-Stage = Literal["idle", "talking", "wrapping"]
+Stage = Literal["idle", "talking", "wrapping", "engaged"]
+"""``engaged``: he looks at a contact or dials, and his phone is free; with a phone in use, ``talking``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +146,14 @@ class StateSet(Told):
 @dataclass(frozen=True, slots=True)
 class Claimed(Told):
     """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
-    gate's. ``more``: there may be more that are due."""
+    gate's, as they were at ``counted_s``. ``more``: there may be more that are due."""
 
     campaign: str
     found: tuple[Ready, ...] | None
     more: bool = True
     calls_today: int = 0
     short_today: int = 0
+    counted_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +211,41 @@ class AgentTurned(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class Engaged(Told):
+    """The answer to Engage: whether the agent is kept free of calls now; if not, why."""
+
+    agent: str
+    ok: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chose(Told):
+    """An agent has the contact he was shown dialled, or skips it."""
+
+    agent: str
+    accepts: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wished(Told):
+    """An agent wants this contact dialled for a campaign, which was claimed for it."""
+
+    agent: str
+    campaign: str
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
 class Look(Told):
     """The moment to decide. ``seats``: agents who are there; ``lag_s``: how late the event loop is. ``queues``: how those of
-    ``Defined.blends`` are."""
+    ``Defined.blends`` are. ``engaged``: agents who are kept free of calls."""
 
     seats: tuple[Seat, ...]
     lag_s: float = 0.0
     queues: Mapping[str, Counts] = field(default_factory=dict)
+    engaged: tuple[Seat, ...] = ()
 
 
 # -- asked for -------------------------------------------------------------------------------------------------------
@@ -252,7 +282,33 @@ class Alarm:
     detail: str
 
 
-Action = Do | Claim | KeepOptOut | Alarm
+@dataclass(frozen=True, slots=True)
+class Engage:
+    """Keep an agent free of calls while he does ``what``; ``None``: no longer. Answered by Engaged, unless that is over."""
+
+    agent: str
+    what: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An agent is not there: pause him."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RingAgent:
+    """Ring an agent's phone with the line ``leg``, showing whom he is to talk to."""
+
+    agent: str
+    node: str
+    leg: str
+    number: str
+    name: str
+
+
+Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent
 
 
 @dataclass(frozen=True, slots=True)

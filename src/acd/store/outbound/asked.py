@@ -1,0 +1,48 @@
+"""One contact that a person wants called now, by number. Functions within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from acd.domain.errors import RefusedError
+from acd.store.outbound import contacts as of
+from acd.store.outbound import listed
+from acd.store.outbound.contacts import NewContact, NewNumber, State
+from acd.store.outbound.tables import contacts
+from acd.store.outbound.work import Claimed, Kind
+
+_WHY_NOT = {
+    State.IN_FLIGHT: "is being dialled, or about to be",
+    State.DONE: "is done with: `acd contact edit {} --state new` has it dialled anew",
+    State.BLOCKED: "is not to be dialled: `acd contact show {}` says why",
+}
+
+
+def claim_number(
+    connection: sa.Connection, number: str, lists: Sequence[str], own: str, by: str, now: float, epoch: int
+) -> Claimed:
+    """Take the contact of ``lists`` that has ``number`` (E.164); without one, a new one in the list ``own``, which is made
+    if there is none. Raises RefusedError for who may not be dialled by his state."""
+    every = (*lists, own)
+    rows = [row for row in of.rows_of(connection, of.by_number(connection, number)) if row["list"] in every]
+    if not rows:
+        listed.create(connection, own, by, now, description="numbers that agents dialled themselves")
+        first = of.add(connection, own, [NewContact([NewNumber(number)])], now)
+        rows = of.rows_of(connection, [first])
+    ready = [row for row in rows if row["state"] not in _WHY_NOT]
+    if not ready:
+        row = rows[0]
+        why = _WHY_NOT[State(row["state"])].format(row["contact"])
+        raise RefusedError(f"contact {row['contact']} of list {row['list']} {why}")
+    row = ready[0]
+    mine = contacts.c.contact == row["contact"], contacts.c.state == row["state"]
+    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now}
+    if not connection.execute(sa.update(contacts).where(*mine).values(mark)).rowcount:
+        raise RefusedError(f"contact {row['contact']} of list {row['list']} {_WHY_NOT[State.IN_FLIGHT]}")
+    contact = of.contact_of(row)
+    if number not in {one.number for one in contact.numbers}:
+        raise RefusedError(f"{number} of contact {contact.contact} was found to be nobody's")
+    last = {"attempts": row["attempts"], "last_outcome": row["last_outcome"], "last_at": row["last_at"]}
+    return Claimed(contact, Kind.NEW, number, None, row["rank"], callback=row["callback"], **last)
