@@ -199,7 +199,10 @@ class Demo:
 
     async def _settle(self) -> None:
         async def landed() -> bool:
-            return not any(one["ledger"]["in_flight"] for one in (await self._look()).campaigns)
+            if any(one["ledger"]["in_flight"] for one in (await self._look()).campaigns):
+                return False
+            # What they came to is written down a moment later
+            return not self.rig.rows("SELECT 1 FROM attempts WHERE outcome IS NULL LIMIT 1")
 
         await self.rig.until(landed, outbound.RING_S + 15.0, "the campaign's last lines to end", every_s=0.2)
         await self.rig.until_status(
