@@ -193,7 +193,9 @@ class Dialler(Aloft):
         if not self.database_up:
             return "database", "the database is away, and nobody is dialled whom it does not know of"
         if now.utc < self.latest_s - CLOCK_S:
-            return "clock", "the clock shows a time before something that has happened already"
+            gap_s = self.latest_s - now.utc
+            detail = f"the clock shows a time {gap_s:.0f} s before something that has happened already"
+            return "clock", f"{detail}: it went back, or was ahead then; it has to catch up"
         if now.mono < self._lags_until_mono:
             return "lag", "the service is too busy to know in time who has answered"
         if self.nodes and not any(node.up for node in self.nodes.values()):
