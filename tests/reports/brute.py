@@ -449,7 +449,7 @@ def passed_on(world: World) -> list[Row]:
                 found.append(c | {
                     "kind": within.get(s["outcome"], "overflow to a queue"), "queue": s["queue"],
                     "target": f"queue {then['queue']}", "agent": talked["agent"] if talked["kind"] in TALKING else None,
-                    "talk_us": length_us(mine[: place + 1], ("talked",)), "back": True,
+                    "talk_us": length_us(mine[: place + 1], ("talked", "conferenced")), "back": True,
                     "wait_us": length_us(mine[: place + 1], WAITING),
                     "again": any(t["kind"] in TALKING for t in mine[place + 1 :] if t["serial"] < last),
                 })  # fmt: skip
