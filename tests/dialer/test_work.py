@@ -88,6 +88,18 @@ def test_a_personal_callback_waits_for_its_agent() -> None:
     assert taken(held, 1) == [1]
 
 
+def test_promises_of_agents_who_talk_do_not_stand_before_those_of_who_is_free() -> None:
+    held = work_of()
+    held.add([piece(number, Kind.CALLBACK, float(number), agent="anna") for number in range(work.LOOKED_AT_MAX + 1)])
+    later = [piece(1_000, Kind.CALLBACK, 1_000.0, agent="bob"), piece(1_001, Kind.CALLBACK, 1_001.0, agent="cleo")]
+    held.add([*later, piece(1_002, Kind.CALLBACK, 999.0, agent="cleo", best=(1_080, 1_200))])
+    free = {"bob", "cleo"}
+    found = [held.next(NOON, free.__contains__) for _ in range(4)]
+    # Who is not welcome at noon comes after all who are
+    assert [one and one.contact.contact for one in found] == [1_000, 1_001, 1_002, None]
+    assert len(held._heaps) == 1
+
+
 def test_who_is_welcome_now_comes_before_those_who_are_not() -> None:
     held = work_of()
     held.add([piece(1, best=(1_080, 1_200)), piece(2, best=(660, 780)), piece(3)])

@@ -14,6 +14,7 @@ the list's order. Pure: what is due comes from the store in pages, and the gate 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -38,7 +39,7 @@ KINDS: Final = tuple(Kind)
 WAITING_MAX: Final = 10_000
 """Contacts kept ready a campaign and kind; the store has the others."""
 LOOKED_AT_MAX: Final = 200
-"""How many due pieces of a kind are looked through for one that is welcome now."""
+"""How many due pieces of a kind, or of an agent, are looked through for one that is welcome now."""
 _STALE_MAX: Final = 64
 """Entries of dropped contacts that may lie about."""
 _LEAST_WEIGHT: Final = 1e-6
@@ -103,6 +104,8 @@ def weights_of(mix: Mix) -> dict[Kind, float]:
 
 _Entry = tuple[float, int, int, Piece]
 """When due, the place in the list, a serial (so that pieces themselves are never compared)."""
+_Heap = tuple[Kind, str | None]
+"""Agents have their own, so that promises of those who talk do not stand before those of who is free."""
 
 
 class Work:
@@ -112,9 +115,10 @@ class Work:
         self.campaign = campaign
         self.shares = Share()
         self._zone_of = zone_of
-        self._heaps: dict[Kind, list[_Entry]] = {kind: [] for kind in KINDS}
+        self._heaps: dict[_Heap, list[_Entry]] = {}
         self._known: dict[int, Piece] = {}
         self._held = dict.fromkeys(KINDS, 0)
+        self._in_heap: Counter[_Heap] = Counter()
         self._serial = count()
 
     def __len__(self) -> int:
@@ -137,7 +141,9 @@ class Work:
             self.drop(piece.contact.contact)
             self._known[piece.contact.contact] = piece
             self._held[piece.kind] += 1
-            heapq.heappush(self._heaps[piece.kind], (piece.due_s, piece.order, next(self._serial), piece))
+            here = (piece.kind, piece.agent)
+            self._in_heap[here] += 1
+            heapq.heappush(self._heaps.setdefault(here, []), (piece.due_s, piece.order, next(self._serial), piece))
             taken += 1
         return taken
 
@@ -147,10 +153,15 @@ class Work:
         if piece is None:
             return
         self._held[piece.kind] -= 1
-        heap = self._heaps[piece.kind]
-        if len(heap) > 2 * self._held[piece.kind] + _STALE_MAX:
-            self._heaps[piece.kind] = [entry for entry in heap if self._holds(entry[-1])]
-            heapq.heapify(self._heaps[piece.kind])
+        here = (piece.kind, piece.agent)
+        self._in_heap[here] -= 1
+        if not self._in_heap[here]:
+            del self._in_heap[here], self._heaps[here]
+            return
+        heap = self._heaps[here]
+        if len(heap) > 2 * self._in_heap[here] + _STALE_MAX:
+            self._heaps[here] = [entry for entry in heap if self._holds(entry[-1])]
+            heapq.heapify(self._heaps[here])
 
     def next(self, now_s: float, has_agent: Callable[[str], bool] = lambda agent: True) -> Piece | None:
         """The piece whose turn it is, taken out; ``None`` when nothing is due. A personal callback comes only while its
@@ -173,24 +184,30 @@ class Work:
 
     def _best(self, kind: Kind, now_s: float, has_agent: Callable[[str], bool]) -> Piece | None:
         """Welcome at this hour and longest due; else longest due."""
-        heap = self._heaps[kind]
+        found = [
+            best
+            for (of, agent), heap in self._heaps.items()
+            if of is kind and (agent is None or has_agent(agent)) and (best := self._first(heap, now_s)) is not None
+        ]
+        return min(found)[-1][-1] if found else None
+
+    def _first(self, heap: list[_Entry], now_s: float) -> tuple[bool, _Entry] | None:
+        """Of one heap; whether nobody in it is welcome."""
         aside: list[_Entry] = []
-        first: Piece | None = None
-        found: Piece | None = None
-        while heap and found is None and len(aside) < LOOKED_AT_MAX and heap[0][0] <= now_s:
+        found: tuple[bool, _Entry] | None = None
+        while heap and len(aside) < LOOKED_AT_MAX and heap[0][0] <= now_s:
             entry = heapq.heappop(heap)
             piece = entry[-1]
             if not self._holds(piece):
                 continue
             aside.append(entry)
-            if piece.agent is not None and not has_agent(piece.agent):
-                continue
-            first = first or piece
             if piece.contact.best is None or welcome(piece.contact.best, self._zone_of(piece.contact), now_s):
-                found = piece
+                found = False, entry
+                break
+            found = found or (True, entry)
         for entry in aside:
             heapq.heappush(heap, entry)
-        return found or first
+        return found
 
     def _holds(self, piece: Piece) -> bool:
         return self._known.get(piece.contact.contact) is piece

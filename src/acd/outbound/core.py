@@ -296,7 +296,7 @@ class Dialler(Aloft):
         if event.found is None:
             self.database_up = False
             if runner is not None:
-                runner.claim_mono = now.mono + FAILED_S
+                runner.claim_mono = runner.callbacks_mono = now.mono + FAILED_S
         if runner is None or event.found is None:
             return
         for one in event.found:
@@ -411,6 +411,8 @@ class Dialler(Aloft):
         busy = {agent: name for agent, (_, _, name) in self._stages.items()}
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
         seats = self.blending.keep(event.seats, event.queues, now.mono)
+        for name, runner in self.runners.items():
+            runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
         shares = self._sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
@@ -452,11 +454,10 @@ class Dialler(Aloft):
                 del wanted[name]
         if not held_up:
             for name, runner in self.runners.items():
-                kinds = runner.wants(present[name], now)
-                if kinds:
+                claim = runner.wants(present[name], now)
+                if claim is not None:
                     runner.claiming = True
-                    here = tuple(sorted(seat.agent for seat in event.seats if name in seat.lines))
-                    self._actions.append(say.Claim(name, kinds, here))
+                    self._actions.append(claim)
 
     def _tidy(self, now: Instant) -> None:
         """What time alone brings about."""

@@ -29,7 +29,7 @@ from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Counted, Ready, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Counted, Ready, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -96,10 +96,15 @@ class Runner:
         self.forecaster = Forecaster(self.campaign.connect_s)
         self.work = Work(self.campaign, self.zone_of)
         self.ready: dict[int, Ready] = {}
+        self.promised: Counter[str] = Counter()
+        """agent -> how many of those ready are callbacks that he promised"""
+        self.free: frozenset[str] = frozenset()
+        """agents who are idle"""
         self.flights: dict[str, Flight] = {}
         self.removed = False
         self.claiming = False
-        self.claim_mono = float("-inf")
+        self.claim_mono = self.callbacks_mono = float("-inf")
+        self._asks_all = False
         self.wait_until_s = float("-inf")
         self.waits_for: Refusal | None = None
         self.shut_in_row = 0
@@ -186,29 +191,59 @@ class Runner:
 
     def take_in(self, found: tuple[Ready, ...], more: bool, now: Instant) -> None:
         """What was claimed. What does not fit any more is given back."""
-        self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
+        if self._asks_all:
+            self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
+        some = any(one.piece.agent is not None for one in found)
+        self.callbacks_mono = now.mono + (CLAIM_EVERY_S if some else EMPTY_S)
         if self.state is not CampaignState.RUNNING or self.removed:
             self._releases += [(one.contact.contact, None) for one in found]
             return
         for one in found:
-            number = one.contact.contact
-            self.ready[number] = one
-            if not self.work.add([one.piece]):
-                del self.ready[number]
-                self._releases.append((number, None))
+            if not self._keep(one):
+                self._releases.append((one.contact.contact, None))
 
-    def wants(self, present: int, now: Instant) -> dict[Kind, int]:
-        """How many contacts of each kind to claim now; nothing while nobody is there to talk to them."""
+    def _keep(self, one: Ready) -> bool:
+        """Have a contact ready; whether there is room."""
+        self.ready[one.contact.contact] = one
+        if not self.work.add([one.piece]):
+            del self.ready[one.contact.contact]
+            return False
+        if one.piece.agent is not None:
+            self.promised[one.piece.agent] += 1
+        return True
+
+    def _remove(self, contact: int) -> Ready | None:
+        one = self.ready.pop(contact, None)
+        if one is not None and one.piece.agent is not None:
+            self.promised[one.piece.agent] -= 1
+            if not self.promised[one.piece.agent]:
+                del self.promised[one.piece.agent]
+        return one
+
+    @property
+    def dialable(self) -> int:
+        """Contacts ready that somebody could take now: promises wait for their agents."""
+        return len(self.ready) - sum(count for agent, count in self.promised.items() if agent not in self.free)
+
+    def wants(self, present: int, now: Instant) -> Claim | None:
+        """What to claim now; nothing while nobody is there to talk to them. Promises are claimed for agents who are idle and
+        have none ready, so that they never stand in the way of the others."""
         if self.claiming or self.removed or self.state is not CampaignState.RUNNING or not present:
-            return {}
-        if self.campaign.mode is Mode.MANUAL:
-            return {}
-        if now.mono < self.claim_mono or now.utc < self.wait_until_s:
-            return {}
-        target = max(READY_LEAST, min(READY_MOST, 3 * present))
-        if len(self.ready) > target // 2:
-            return {}
-        return dict.fromkeys(KINDS, target - len(self.ready))
+            return None
+        if self.campaign.mode is Mode.MANUAL or now.utc < self.wait_until_s:
+            return None
+        kinds: dict[Kind, int] = {}
+        promised = self.promised.total()
+        if now.mono >= self.claim_mono:
+            target = max(READY_LEAST, min(READY_MOST, 3 * present))
+            others = len(self.ready) - promised
+            if others <= target // 2:
+                kinds = {kind: target - others for kind in KINDS if kind is not Kind.CALLBACK}
+        self._asks_all = bool(kinds)
+        agents = sorted(agent for agent in self.free if agent not in self.promised)
+        if agents and promised < READY_MOST and (kinds or now.mono >= self.callbacks_mono):
+            kinds[Kind.CALLBACK] = len(agents)
+        return Claim(self.name, kinds, tuple(agents)) if kinds else None
 
     def let_go(self, older_than_s: float = float("inf")) -> None:
         """Give contacts back that are not dialled: all, or those read before then."""
@@ -219,7 +254,7 @@ class Runner:
 
     def drop(self, contact: int) -> None:
         """No longer ready."""
-        self.ready.pop(contact, None)
+        self._remove(contact)
         self.work.drop(contact)
 
     def given_back(self) -> tuple[list[tuple[int, float | None]], list[tuple[int, bool]]]:
@@ -240,7 +275,7 @@ class Runner:
 
     def part(self) -> Part:
         """What it asks of shared agents."""
-        wants = self.state is CampaignState.RUNNING and not self.removed and bool(self.ready)
+        wants = self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
         in_flight = sum(flight.may_need_agent and flight.desk is None for flight in self.flights.values())
         return Part(self.name, self.campaign.priority, self.campaign.weight, wants, in_flight)
 
@@ -269,7 +304,7 @@ class Runner:
             talking=_busy(shared.seats, "talking"),
             wrapping=_busy(shared.seats, "wrapping"),
             ringing=tuple(ringing),
-            most=max(0, min(most, len(self.ready), MAX_LINES)),
+            most=max(0, min(most, self.dialable, MAX_LINES)),
             segment=self.segment,
         )
 
@@ -293,7 +328,8 @@ class Runner:
             piece = self.work.next(now.utc, idle.__contains__)
             if piece is None:
                 return None
-            ready = self.ready.pop(piece.contact.contact)
+            ready = self._remove(piece.contact.contact)
+            assert ready is not None
             facts = self._facts(ready, trunk, slack, shortfall, recent, in_flight, agent_held)
             holidays = public_holidays(piece.contact.country, piece.contact.region)
             said = permit(facts, self.terms, holidays, now.utc)
@@ -309,8 +345,7 @@ class Runner:
                 return Chosen(ready, said, facts)
             self._refused(said, now)
             if said.reason in OF_CAMPAIGN:
-                self.ready[piece.contact.contact] = ready
-                self.work.add([piece])
+                self._keep(ready)
                 if said.reason in _LASTING and said.until_s is not None:
                     self.wait(said, said.until_s)
                 return None

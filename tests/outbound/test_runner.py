@@ -1,0 +1,79 @@
+"""One campaign: what it claims, what it has ready, whom the gate lets it dial."""
+
+from __future__ import annotations
+
+from acd.dialer.gate import TrunkState
+from acd.dialer.work import Kind, Piece
+from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
+from acd.domain.instant import Instant
+from acd.outbound.recent import Recent
+from acd.outbound.runner import EMPTY_S, READY_LEAST, Chosen, Runner
+from acd.outbound.words import Ready
+from outbound.dialkit import UTC_0, campaign, terms
+
+
+def runner() -> Runner:
+    found = Runner(terms(campaign(mode=Mode.PROGRESSIVE)), UTC_0)
+    found.state = CampaignState.RUNNING
+    return found
+
+
+def ready(number: int, agent: str | None = None, abandoned_s: float | None = None) -> Ready:
+    person = Contact(number, "a", f"k{number}", "", (ContactNumber(f"+4930{1_000_000 + number}"),), "UTC")
+    kind = Kind.NEW if agent is None else Kind.CALLBACK
+    piece = Piece(person, person.numbers[0].number, kind, 0.0, number, agent, "a")
+    return Ready(piece, UTC_0, {}, abandoned_s=abandoned_s)
+
+
+def at(s: float) -> Instant:
+    return Instant(1_000.0 + s, UTC_0 + s)
+
+
+def chosen(of: Runner, s: float) -> Chosen | None:
+    slack = of.book.slack(UTC_0)
+    return of.choose(TrunkState(), slack, (0.0, 0.0), Recent(), {}, of.free, agent_held=True, now=at(s))
+
+
+OTHERS = (Kind.QUEUE_CALLBACK, Kind.RETRY, Kind.NEW)
+
+
+def test_promises_of_agents_who_talk_keep_nobody_else_from_being_claimed() -> None:
+    one = runner()
+    one.free = frozenset({"anna", "bob"})
+    claim = one.wants(6, at(0.0))
+    assert claim is not None
+    assert claim.agents == ("anna", "bob")
+    assert claim.wanted == {**dict.fromkeys(OTHERS, READY_LEAST), Kind.CALLBACK: 2}
+    one.take_in(tuple(ready(number, "anna") for number in range(READY_LEAST)), True, at(0.0))
+    one.free = frozenset({"bob"})
+    assert (one.dialable, one.part().wants) == (0, False)
+    claim = one.wants(6, at(1.0))
+    assert claim is not None
+    assert claim.agents == ("bob",)
+    assert claim.wanted == {**dict.fromkeys(OTHERS, READY_LEAST), Kind.CALLBACK: 1}
+    one.take_in((ready(100), ready(101, "bob")), True, at(1.0))
+    assert (one.dialable, one.part().wants) == (2, True)
+    picked = chosen(one, 1.0)
+    assert picked is not None
+    assert picked.ready.piece.agent == "bob"
+    assert one.promised == {"anna": READY_LEAST}
+    one.let_go()
+    assert not one.promised
+
+
+def test_promises_are_looked_for_though_enough_others_are_ready() -> None:
+    one = runner()
+    one.free = frozenset({"anna"})
+    assert one.wants(6, at(0.0)) is not None
+    one.take_in(tuple(ready(number) for number in range(READY_LEAST)), True, at(0.0))
+    assert one.wants(6, at(EMPTY_S - 0.1)) is None
+    claim = one.wants(6, at(EMPTY_S))
+    assert claim is not None
+    assert claim.wanted == {Kind.CALLBACK: 1}
+    one.take_in((), False, at(EMPTY_S))
+    # It found none, which says nothing of others
+    while one.ready:
+        one.drop(next(iter(one.ready)))
+    claim = one.wants(6, at(EMPTY_S + 0.1))
+    assert claim is not None
+    assert set(claim.wanted) == {*OTHERS, Kind.CALLBACK}
