@@ -232,6 +232,12 @@ def test_short_calls_count_against_the_caller() -> None:
     assert isinstance(ask(by, calls_today=999, short_today=848), Permit)
 
 
+def test_the_day_after_begins_where_clocks_leave_midnight_out() -> None:
+    by = terms(rules=replace(US, short_calls=ShortCalls(6.0, 0.85, 10)), zone="America/Santiago")
+    found = ask(by, now_s=at("2026-09-05T10:00", "America/Santiago"), calls_today=99, short_today=99)
+    assert refused(found) == ("short_calls", at("2026-09-06T01:00", "America/Santiago"))
+
+
 # -- what is shown, and the way out ------------------------------------------------------------------------------------
 
 

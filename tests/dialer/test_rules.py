@@ -70,6 +70,11 @@ LOOSER: list[tuple[str, dict[str, object]]] = [
 ]
 
 
+def test_no_calls_at_all_on_eves_of_holidays_is_no_looser() -> None:
+    rules = PROFILES["it"].rules
+    assert looser(rules, replace(rules, hours=replace(rules.hours, eve=()))) == ()
+
+
 @pytest.mark.parametrize(("figure", "change"), LOOSER)
 def test_a_looser_figure_is_seen(figure: str, change: dict[str, object]) -> None:
     assert looser(US, replace(US, **change)) == (figure,)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
-from acd.domain.dialrules import CallingHours
+from acd.domain.dialrules import CallingHours, ShortCalls
 from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.flight import Phase
@@ -146,6 +146,23 @@ def test_a_number_that_several_contacts_share_is_dialled_as_often_as_a_number_ma
     dialled = Counter(made.number for made in world.kept.attempts.values())
     assert dialled == dict.fromkeys(dialled, most)
     assert len(dialled) == 11
+
+
+def test_calls_placed_since_they_were_counted_count_as_short() -> None:
+    one = campaign(mode=Mode.PROGRESSIVE)
+    one = replace(one, rules=replace(one.rules, short_calls=ShortCalls(6.0, 0.85, 100)))
+    world = World(terms(one), contacts=60, agents=20)
+    claim = world.kept.claim
+
+    def counted(wish: say.Claim, epoch: int, now_s: float) -> say.Claimed | None:
+        found = claim(wish, epoch, now_s)
+        return found and replace(found, calls_today=95, short_today=90, counted_s=now_s)
+
+    world.kept.claim = counted  # type: ignore[method-assign]
+    world.run(100.0)
+    # With the hundredth, 95 of 100 would be
+    assert len(world.placed) == 4
+    world.stop()
 
 
 def test_a_stopped_campaign_leaves_ringing_lines_to_ring_unless_it_is_to_stop_now() -> None:

@@ -190,3 +190,13 @@ async def test_who_has_no_number_left_is_not_waited_for_with_a_callback(store: O
     assert await store.claim(["a"], {Kind.CALLBACK: 1}, NOW, 1, agents=ANNA) == []
     assert await kept(store, contacts, "state", "callback", "callback_agent") == [("blocked", None, None)]
     assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW, "missed")]
+
+
+async def test_the_latest_attempt_is_the_last_one_whatever_life_made_it(store: Outbound) -> None:
+    await store.ask(of.add, "a", [NewContact([NewNumber("+49301230001")])], NOW)
+    # A life that began without the database has a high number
+    await store.claim(["a"], {Kind.NEW: 1}, NOW, 950_000)
+    await store.record([attempt(1, epoch=950_000)], 950_000, NOW)
+    await store.claim(["a"], {Kind.NEW: 1}, NOW + 90, 8)
+    await store.record([attempt(1, epoch=8, contact=2, number="+49301230001")], 8, NOW + 90)
+    assert await store.latest() == NOW + 90

@@ -236,9 +236,15 @@ async def test_short_calls_of_the_day_are_counted(store: Outbound) -> None:
     done = AttemptOutcome.ANSWERED
     answers = {1: NOW + 14.1, 2: NOW + 14.0, 3: NOW + 13.9, 4: None}
     batch = tuple(ended(f"0000010000000{n}", done, NOW + 20, answered_s=at) for n, at in answers.items())
-    await shelf.take(say.Batch(ended=batch), 1, NOW + 20)
+    # A mailbox, and one that was never dialled
+    mailbox = ended("00000100000005", AttemptOutcome.MACHINE, NOW + 20, answered_s=NOW + 1, dialled_s=NOW)
+    undone = ended("00000100000006", AttemptOutcome.FAILED, NOW)
+    await shelf.take(say.Batch(ended=(*batch, mailbox, undone)), 1, NOW + 20)
     after = await claimed(shelf, at=NOW + 30, terms=terms)
-    assert (after.calls_today, after.short_today) == (6, 2)
+    assert (after.calls_today, after.short_today, after.counted_s) == (5, 4, NOW + 30)
+    # Not asked for again at once, and said to be of then
+    again = await claimed(shelf, at=NOW + 35, terms=terms)
+    assert (again.calls_today, again.counted_s) == (5, NOW + 30)
     # Yesterday's are no matter, and nobody asks where no rule does
     assert (await claimed(shelf, at=NOW + 86_400, terms=terms)).calls_today == 0
     assert (await claimed(shelf, at=NOW + 60)).calls_today == 0

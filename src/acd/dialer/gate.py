@@ -50,7 +50,7 @@ from acd.dialer.windows import (
 )
 from acd.domain.campaigns import CallerIds, Campaign, CampaignState, Contact, ContactNumber, Trunk
 from acd.domain.dialrules import Rules
-from acd.domain.hours import OpeningHours
+from acd.domain.hours import MINUTES_A_DAY, OpeningHours
 
 WEEK_S: Final = 7 * DAY_S
 SOON_S: Final = 1.0
@@ -412,8 +412,10 @@ def _no_consent(contact: Contact, rules: Rules, now_s: float) -> str:
 
 
 def _next_midnight(zone: str, now_s: float) -> float:
-    wall = Wall(ZoneInfo(zone), lambda day: ((0, 1),))
-    until_s = next_allowed([wall], now_s + 60.0)
+    where = ZoneInfo(zone)
+    today = datetime.fromtimestamp(now_s, where).date()
+    # Where clocks are changed at midnight, a day may begin at one
+    until_s = next_allowed([Wall(where, lambda day: ((0, MINUTES_A_DAY),) if day > today else ())], now_s)
     assert until_s is not None
     return until_s
 

@@ -313,7 +313,8 @@ def within(hours: CallingHours, limits: CallingHours) -> bool:
         _inside(day, limit) for day in holidays for limit in allowed
     ):
         return False
-    if limits.eve is not None and not all(_inside(both(day, hours.eve or open_), limits.eve) for day in week):
+    eve = open_ if hours.eve is None else hours.eve
+    if limits.eve is not None and not all(_inside(both(day, eve), limits.eve) for day in week):
         return False
     return all(
         _inside(both(day, hours.special.get(date, open_)), limit)

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from acd.domain.dialrules import CallingHours
-from acd.domain.hours import MINUTES_A_DAY, OpeningHours, Range
+from acd.domain.hours import OpeningHours, Range
 
 Holidays = Callable[[date], bool]
 """Whether a date is a public holiday at the place called."""
@@ -140,11 +140,6 @@ def _change(zone: tzinfo, low: int, high: int) -> int:
 def _offset(zone: tzinfo, at_s: int) -> int:
     offset = datetime.fromtimestamp(at_s, UTC).astimezone(zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())
-
-
-def never_opens(hours: CallingHours) -> bool:
-    """Whether no day of the week has a range."""
-    return not any(start < min(end, MINUTES_A_DAY) for day in hours.week for start, end in day)
 
 
 def welcome(best: tuple[int, int] | None, zone: tzinfo, at_s: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final
 
 KEPT_S: Final = 600.0
 """So long after its end an attempt is remembered: longer than anybody goes by what was read of a contact."""
+_NOTED_LEAST: Final = 1_000
 _EQUAL_S: Final = 0.001
 """Databases may keep times to the microsecond."""
 
@@ -41,12 +43,21 @@ class Recent:
         self._doubtful: set[str] = set()
         self._over: deque[tuple[float, str, str]] = deque()
         """when, attempt, number"""
+        self._noted_s: list[float] = []
 
     def note(self, attempt: str, number: str, campaign: str, now_s: float) -> None:
         """``attempt`` is about to be written."""
         one = Dialled(attempt, number, campaign, now_s)
         self._attempts[attempt] = one
         self._by_number.setdefault(number, []).append(one)
+        self._noted_s.append(now_s)
+        half = len(self._noted_s) // 2
+        if half >= _NOTED_LEAST and self._noted_s[half] < now_s - KEPT_S:
+            del self._noted_s[:half]
+
+    def noted_since(self, at_s: float) -> int:
+        """How many attempts were decided on since then, of all campaigns, if that is no longer ago than `KEPT_S`."""
+        return len(self._noted_s) - bisect_left(self._noted_s, at_s)
 
     def written(self, recorded: Iterable[str], others: Iterable[str], now_s: float) -> None:
         """These are durable now, those will never be; and of those in doubt the store tells rightly from now on."""

@@ -364,12 +364,3 @@ def made_of(connection: sa.Connection, contact: int, limit: int = 100) -> list[d
         sa.select(attempts).where(attempts.c.contact == contact).order_by(attempts.c.committed_at.desc()).limit(limit)
     )
     return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def last_serial(connection: sa.Connection, epoch: int) -> int:
-    """The serial of the last attempt of a life; 0 if it made none."""
-    of = sa.select(sa.func.max(attempts.c.attempt)).where(
-        attempts.c.attempt >= f"{epoch:06d}", attempts.c.attempt < f"{epoch + 1:06d}"
-    )
-    last = connection.execute(of).scalar()
-    return int(last[6:]) if last else 0

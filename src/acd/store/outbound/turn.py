@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from acd.domain.campaigns import AttemptOutcome
 from acd.store.outbound import attempts as of
 from acd.store.outbound import contacts, donotcall, optouts, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
@@ -21,6 +22,8 @@ from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
 from acd.store.outbound.tables import contacts as people
 from acd.store.outbound.work import Claimed, Kind
+
+_NO_PERSON = (AttemptOutcome.MACHINE.value, AttemptOutcome.FAX.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +144,18 @@ def left_open(connection: sa.Connection) -> list[Open]:
 
 
 def latest(connection: sa.Connection) -> float | None:
-    """When the last attempt that was ever made was committed."""
-    query = sa.select(attempts.c.committed_at).order_by(attempts.c.attempt.desc()).limit(1)
-    return connection.execute(query).scalar()
+    """When the last attempt that was ever made was committed. Ids do not tell: a life begun without the database has a
+    number above those after it."""
+    return connection.execute(sa.select(sa.func.max(attempts.c.committed_at))).scalar()
 
 
 def calls_since(connection: sa.Connection, since: float, short_s: float) -> tuple[int, int]:
-    """Attempts committed since then, of all campaigns, and how many of them were answered for no longer than so."""
+    """Calls placed since then, of all campaigns, and how many of them were answered for no longer than so, not answered at
+    all, or by a mailbox. An attempt that was never dialled is no call."""
     length = seconds_between(connection, attempts.c.answered_at, attempts.c.ended_at)
-    short = sa.and_(attempts.c.answered_at.is_not(None), attempts.c.ended_at.is_not(None), length <= short_s + 0.001)
+    unanswered = sa.or_(attempts.c.answered_at.is_(None), attempts.c.outcome.in_(_NO_PERSON))
+    short = sa.and_(attempts.c.ended_at.is_not(None), sa.or_(unanswered, length <= short_s + 0.001))
+    placed = sa.or_(attempts.c.dialled_at.is_not(None), attempts.c.outcome.is_(None), attempts.c.outcome != "failed")
     query = sa.select(sa.func.count(), sa.func.sum(sa.case((short, 1), else_=0)))
-    many, few = connection.execute(query.where(attempts.c.committed_at >= since)).one()
+    many, few = connection.execute(query.where(attempts.c.committed_at >= since, placed)).one()
     return int(many), int(few or 0)
