@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,36 @@ def test_encodings_are_found_out(tmp_path: Path, encoding: str) -> None:
     _, good, bad = look_only(open_file(path, HERE))
     assert [one.name for one in good] == ["Jürgen Müller", "Élodie Lefèvre"]
     assert bad == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\0", "save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "old Excel"),
+        (gzip.compress(b"phone\n0171 1234567\n"), "unpack it first"),
+        (b"%PDF-1.4\n", "a PDF"),
+        (b'\xef\xbb\xbf [{"phone": "0171 1234567"}]', "is JSON"),
+        (b"<html><td>phone</td></html>", "is HTML or XML"),
+        (bytes(range(1, 256)) * 4, "is no text"),
+        (b"\n \n\n", "has nothing but empty lines"),
+        (b"\n" * 100, "begins with 60 empty lines"),
+    ],
+)
+def test_what_is_no_list_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=said):
+        open_file(path, HERE)
+
+
+def test_few_odd_characters_make_no_file_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes(b"name;phone\nA\x01;0171 1234567\n" + b"Bob;0171 1234568\n" * 20)
+    assert look_only(open_file(path, HERE))[0].imported == 21
+    assert not look(path).guessed
+    with pytest.raises(ConfigurationError, match="a folder"):
+        look(tmp_path)
 
 
 def test_an_encoding_that_was_said_wrongly_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from acd.domain.plans import PUNCTUATION, plain
 WRITTEN_MAX: Final = 250
 """Characters: longer texts are no number (libphonenumber's own limit)."""
 EXTENSION_MAX: Final = 6
+_FIGURE: Final = re.compile(r"\d([.,]\d+)?[eE]\+?\d{1,2}", re.ASCII)
 _SHORT_MAX: Final = 6
 _ONE_MIN: Final = 5
 
@@ -61,6 +62,7 @@ class Fault(StrEnum):
     EMPTY = "empty"
     NO_NUMBER = "no_number"
     LETTERS = "letters"
+    FIGURE = "figure"
     SEVERAL = "several"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
@@ -75,6 +77,7 @@ FAULTS: Final[dict[Fault, str]] = {
     Fault.EMPTY: "there is no number",
     Fault.NO_NUMBER: "this is no telephone number",
     Fault.LETTERS: "it has letters where digits should be",
+    Fault.FIGURE: "a spreadsheet has made a figure of it: format the column as text there, and save it again",
     Fault.SEVERAL: "these seem to be several numbers: give each a column of its own",
     Fault.TOO_SHORT: "it is too short for its country",
     Fault.TOO_LONG: "it is too long for its country",
@@ -163,6 +166,8 @@ def dialable(written: str, region: str | None = None, *, allow: Set[Fault] = fro
         if found is not None:
             return _made(found.code, found.national, found.sort, found.region, allow)
         return _judged(text, region, allow)
+    if _FIGURE.fullmatch(text):
+        return Undialable(Fault.FIGURE)
     if not any(map(str.isdecimal, text)):
         return Undialable(Fault.NO_NUMBER)
     return _spelled(text, region, allow)

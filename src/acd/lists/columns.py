@@ -139,7 +139,8 @@ def columns_of(
     numbers = [index for index, column in enumerate(columns) if column.place == "number"]
     if not numbers:
         raise ConfigurationError(
-            f"no column is a telephone number by its name ({', '.join(names[:10])}): write --map number=NAME"
+            f"no column is a telephone number by its name ({', '.join(names[:10])}): write --map number=NAME; if the "
+            "first row is a contact already, --no-header --map number=2"
         )
     return Columns(columns, tuple(sorted(numbers, key=lambda index: order.get(index, index))))
 

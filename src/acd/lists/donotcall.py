@@ -110,7 +110,8 @@ def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
         raise ConfigurationError(f"{delimiter!r} cannot be a delimiter: write one character, such as ; or ,")
     head = next(iter(Rows(first, delimiter)), None)
     if head is None:
-        raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} begins with {_HEAD} empty lines")
+        few = "has nothing but empty lines" if len(first) < _HEAD else f"begins with {_HEAD} empty lines"
+        raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} {few}")
     holds = [place for place, cell in enumerate(head.cells) if isinstance(read_entry(cell, how.country), str)]
     named = not holds and not any(map(str.isdigit, "".join(head.cells)))
     names = [" ".join(cell.replace("\ufeff", "").split()) for cell in head.cells]

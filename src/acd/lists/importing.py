@@ -107,7 +107,8 @@ def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
     source = look(path, how.encoding, how.country, tell)
     first = list(islice(source.lines(), _HEAD))
     if not any(line.text.strip("\ufeff \t\r\n") for line in first):
-        raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} begins with {_HEAD} empty lines")
+        few = "has nothing but empty lines" if len(first) < _HEAD else f"begins with {_HEAD} empty lines"
+        raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} {few}")
     delimiter = how.delimiter or delimiter_of(first)
     if len(delimiter) != 1 or delimiter in '"\r\n\0 ':
         raise ConfigurationError(f"{delimiter!r} cannot be a delimiter: write one character, such as ; or ,")

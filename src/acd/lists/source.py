@@ -42,6 +42,17 @@ _USUAL = {
     "cp1257": "EE LT LV", "shift_jis": "JP", "gb18030": "CN SG", "big5": "HK MO TW", "euc_kr": "KR",
 }  # fmt: skip
 """What spreadsheets write in countries that do not write Windows-1252."""
+_NO_TEXT = (
+    (b"PK\x03\x04", "a workbook or an archive (xlsx, ods, zip): save the sheet as CSV, in UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel (xls): save the sheet as CSV, in UTF-8"),
+    (b"\x1f\x8b", "compressed (gzip): unpack it first"), (b"BZh", "compressed (bzip2): unpack it first"),
+    (b"\xfd7zXZ", "compressed (xz): unpack it first"), (b"\x28\xb5\x2f\xfd", "compressed (zstd): unpack it first"),
+    (b"%PDF-", "a PDF: get the list as CSV"), (b"SQLite format 3", "a database: get the list as CSV"),
+)  # fmt: skip
+_MARKUP = ((b"[", "JSON"), (b"{", "JSON"), (b"<", "HTML or XML"))
+_CONTROLS = frozenset(range(9)) | frozenset(range(14, 32)) - {27}
+_CONTROLS_MAX, _CONTROLS_FEW = 0.02, 20
+"""Of the first bytes, and in a short file; text has hardly any."""
 _ALIKE = 0.01
 _FALLBACK = "cp1252"
 
@@ -95,7 +106,8 @@ def look(path: Path, encoding: str | None = None, country: str | None = None, te
             ) from error
     try:
         if not path.is_file():
-            raise ConfigurationError(f"{path} is no file" if path.exists() else f"there is no file {path}")
+            what = "a folder, not a file" if path.is_dir() else "no file that could be read twice"
+            raise ConfigurationError(f"{path} is {what}" if path.exists() else f"there is no file {path}")
         size = path.stat().st_size
         if size > BYTES_MAX:
             raise ConfigurationError(f"{path} has more than {BYTES_MAX >> 30} GB: split it")
@@ -146,6 +158,8 @@ class _Look:
                     break
 
     def found(self, path: Path) -> tuple[str, bool]:
+        """The encoding, and whether it is a guess. Raises ConfigurationError for what is no list, or not as it was said."""
+        _refuse_no_text(path, self._head)
         if self._said is not None:
             if self._wrong:
                 raise ConfigurationError(
@@ -158,6 +172,8 @@ class _Look:
         wide = _without_mark(self._head)
         if wide is not None:
             return wide, True
+        if sum(byte in _CONTROLS for byte in self._head) > max(_CONTROLS_MAX * len(self._head), _CONTROLS_FEW):
+            raise ConfigurationError(f"{path} is no text: get the list as CSV")
         if self._utf8 is not None:
             try:
                 self._utf8.decode(b"", True)
@@ -166,6 +182,16 @@ class _Look:
             else:
                 return "utf-8", False
         return _likely(self._sample[:SAMPLE_MAX], self._country), True
+
+
+def _refuse_no_text(path: Path, head: bytes) -> None:
+    for mark, what in _NO_TEXT:
+        if head.startswith(mark):
+            raise ConfigurationError(f"{path} is {what}")
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    for mark, what in _MARKUP:
+        if text.startswith(mark):
+            raise ConfigurationError(f"{path} is {what}: get the list as CSV")
 
 
 def _without_mark(head: bytes) -> str | None:
