@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, ContactNumber, Mode
 from acd.domain.dialrules import CallingHours, ShortCalls
+from acd.domain.instant import Instant
 from acd.outbound import views
 from acd.outbound import words as say
+from acd.outbound.core import Dialler
 from acd.outbound.flight import Phase
 from outbound.dialkit import NODE, UTC_0, World, campaign, terms
 
@@ -259,6 +261,29 @@ def test_what_becomes_durable_late_is_dialled_for_agents_who_are_still_there(mod
     assert len(world.placed) == left
     assert world.core.counters["attempts_too_late"] == committed - left
     world.stop()
+
+
+@pytest.mark.parametrize("gone", ["node", "campaign"])
+@pytest.mark.parametrize("agent", [None, "anna"])
+def test_what_an_earlier_life_left_where_nothing_is_configured_any_more_leaves_its_contact_to_be_dialled(
+    gone: str, agent: str | None
+) -> None:
+    core, now = Dialler(2), Instant(1_000.0, UTC_0)
+    core.handle(say.Defined((terms(campaign()),), ("other" if gone == "node" else NODE,)), now)
+    core.handle(say.Remembered("win", CampaignState.RUNNING, UTC_0, "", "", {"began_s": UTC_0}, ()), now)
+    person = Contact(7, "a", "k7", "", (ContactNumber("+49301000007"),), "UTC")
+    name = "win" if gone == "node" else "lose"
+    core.handle(
+        say.Left("00000100000001", name, person, 7, "+49301000007", NODE, "out", UTC_0 - 9, UTC_0 - 5, agent), now
+    )
+    batch = core.batch(now)
+    assert batch is not None
+    (over,) = batch.ended
+    assert not core.flights
+    assert over.outcome is (AttemptOutcome.UNKNOWN if agent is None else AttemptOutcome.ANSWERED)
+    assert (over.due_s is not None and over.due_s > UTC_0) == (agent is None)
+    charged = [(one.unknown, one.in_flight) for one in batch.ledgers.get("win", ())]
+    assert charged == ([(1.0, 0)] if gone == "node" and agent is None else [])
 
 
 def test_a_machine_is_hung_up_on_and_nobody_is_charged() -> None:

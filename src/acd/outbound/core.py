@@ -243,15 +243,13 @@ class Dialler(Aloft):
             self._actions.append(say.Alarm("campaign_learns_anew", fault))
 
     def _left(self, event: say.Left, now: Instant) -> None:
-        runner = self.runners.get(event.campaign)
+        runner, node = self.runners.get(event.campaign), self.nodes.get(event.node)
         self.latest_s = max(self.latest_s, event.committed_s)
-        if runner is None or event.node not in self.nodes:
-            # Nobody can look for it, and no ledger here is its own
-            why = AttemptOutcome.UNKNOWN
-            self._ended.append(say.Ended(event.attempt, why, max(now.utc, event.committed_s), None))
-            if runner is not None:
-                runner.book.dialled(now.utc)
-                runner.book.lost(now.utc)
+        if runner is None:
+            # No ledger here is its own; who was not served is dialled by whatever campaign has the list, by its rules
+            ended_s, served = max(now.utc, event.committed_s), event.agent is not None
+            outcome = AttemptOutcome.ANSWERED if served else AttemptOutcome.UNKNOWN
+            self._ended.append(say.Ended(event.attempt, outcome, ended_s, None if served else ended_s + SOON_S))
             return
         flight = Flight(
             event.attempt, event.campaign, event.contact_id, event.contact, event.number, event.node, event.trunk,
@@ -266,7 +264,9 @@ class Dialler(Aloft):
         else:
             runner.book.dialled(now.utc)
         self._track(flight, runner)
-        if self.nodes[event.node].up:
+        if node is None:
+            self._lost(flight, now, "nobody can look for it: its Asterisk is not configured any more")
+        elif node.up:
             # It was looked at already, when nobody knew of this one
             self._lost(flight, now, "it was not there when Asterisk was asked")
 
