@@ -44,6 +44,7 @@ _MODULES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "routing": (("--only", "sizes"), ("--only", "sizes", "--events", "2000", "--repeats", "1")),
     "simulation": ((), ("--calls", "1000", "--rounds", "1")),
     "records": ((), ("--short",)),
+    "lists": ((), ("--short",)),
 }
 """case -> arguments in the long form and in the short one"""
 _MUSIC = re.compile(r"MusicOnHold\([^\n]*\?default:\$\{acd_hold\}\)\},")
@@ -276,7 +277,7 @@ def turns(plan: Plan, cases: Iterable[str], contenders: Sequence[Contender]) -> 
         "saturated": waiting,
     }
     once = {"highest": 8 * len(contenders), "start": plan.starts, "rebuild": plan.starts, "parse": 2}
-    once |= {"routing": 12, "simulation": 3, "records": 10, "campaign": 1}
+    once |= {"routing": 12, "simulation": 3, "records": 10, "lists": 2, "campaign": 1}
     return sum(plan.rounds * each_round.get(case, 0) + once.get(case, 0) for case in cases)
 
 

@@ -15,6 +15,7 @@ CASES = (
     "routing",
     "simulation",
     "records",
+    "lists",
     "campaign",
 )
 """All cases, in the order they run. ``campaign``: the predictive dialler judged on real calls, for twenty minutes."""

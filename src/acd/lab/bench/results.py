@@ -32,7 +32,7 @@ FIGURES = (
 """What is a figure of a row, so that its median means something."""
 
 
-SINGLE = frozenset({"highest", "parse", "routing", "simulation", "records", "campaign"})
+SINGLE = frozenset({"highest", "parse", "routing", "simulation", "records", "lists", "campaign"})
 """Cases whose rows are no rounds of the same thing."""
 
 
@@ -166,7 +166,10 @@ def _core_targets(rows: Sequence[Row]) -> list[Target]:
         if late:
             found.append(Target(f"records durable p99, {database}", max(late), 100.0, unit="ms"))
     for row in rows:
-        if row["case"] == "campaign":
+        if row["case"] == "lists":
+            name = f"rows of a list imported, {row['database']}"
+            found.append(Target(name, row["rows_a_s"], 1_000_000 / 120, True, "rows/s"))
+        elif row["case"] == "campaign":
             found += _campaign_targets(row)
     return found
 

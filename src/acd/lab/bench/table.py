@@ -122,6 +122,9 @@ def _alone(rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any
                 found.append((f"{name}, {row['rate']:g} calls/s: CPU ms a call, event to durable p99 ms", figures))
             else:
                 found.append((f"{name}: calls a second stored", number(row["in_database_a_s"])))
+        elif row["case"] == "lists":
+            what = f"{row['rows']:,} rows of a list imported, {row['database']}: rows/s, CPU s, peak MB"
+            found.append((what, f"{number(row['rows_a_s'])}, {number(row['cpu_s'])}, {number(row['peak_mb'])}"))
         elif row["case"] == "campaign":
             found += _campaign(row)
     return found
