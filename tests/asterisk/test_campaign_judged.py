@@ -8,8 +8,8 @@ from acd.lab.judged.verdict import judge
 
 
 async def test_thirty_agents_do_as_simulated_under_the_cap_and_within_the_rules(tmp_path):
-    """A deviation of the simulator's own runs is 0.1 points of utilisation and 0.4 of abandonment, as both sides meet the
-    same people; so three points are no chance, and a line for each idle agent alone would be 35 points away."""
+    """As both sides meet the same people, the simulator's own runs deviate by 0.2 points of utilisation, 0.6 of abandonment:
+    three points are no chance. A line for each idle agent alone would be 25 points away."""
     plan = JudgePlan()
     real = await campaign(tmp_path, plan)
     verdict = judge(plan, real)
