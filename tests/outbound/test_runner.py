@@ -7,7 +7,7 @@ from acd.dialer.work import Kind, Piece
 from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
 from acd.domain.instant import Instant
 from acd.outbound.recent import Recent
-from acd.outbound.runner import EMPTY_S, READY_LEAST, Chosen, Runner
+from acd.outbound.runner import BUSY_S, EMPTY_S, READY_LEAST, Chosen, Runner
 from acd.outbound.words import Ready
 from outbound.dialkit import UTC_0, campaign, terms
 
@@ -77,3 +77,12 @@ def test_promises_are_looked_for_though_enough_others_are_ready() -> None:
     claim = one.wants(6, at(EMPTY_S + 0.1))
     assert claim is not None
     assert set(claim.wanted) == {*OTHERS, Kind.CALLBACK}
+
+
+def test_who_has_a_history_ahead_of_the_clock_stands_in_nobody_s_way() -> None:
+    one = runner()
+    one.take_in((ready(1, abandoned_s=UTC_0 + 40.0), ready(2), ready(3)), True, at(0.0))
+    picked = [chosen(one, 0.0) for _ in range(3)]
+    assert [found and found.ready.contact.contact for found in picked] == [2, 3, None]
+    assert one.given_back() == ([(1, UTC_0 + BUSY_S)], [])
+    assert one.refusals == {"clock": 1}

@@ -53,7 +53,7 @@ DAYS_KEPT: Final = 400
 
 #: It is the campaign that may not dial, not this contact that may not be called
 OF_CAMPAIGN: Final = frozenset(
-    {Reason.CAMPAIGN, Reason.CLOCK, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
+    {Reason.CAMPAIGN, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
 )
 _LASTING: Final = frozenset({Reason.SCHEDULE, Reason.SHORT_CALLS})
 _OVER_FOR_GOOD: Final = frozenset(
@@ -409,7 +409,8 @@ class Runner:
 
     def _turn_down(self, ready: Ready, said: Refusal, now: Instant) -> None:
         contact = ready.contact.contact
-        if said.reason is Reason.IN_PROGRESS:
+        if said.reason in (Reason.IN_PROGRESS, Reason.CLOCK):
+            # A clock that went back holds up everybody before anybody is asked about: this is one person's history
             self._releases.append((contact, now.utc + BUSY_S))
         elif said.until_s is None or said.reason in _OVER_FOR_GOOD:
             self._blocks.append((contact, said.reason is Reason.EXHAUSTED))
