@@ -286,6 +286,17 @@ def test_what_an_earlier_life_left_where_nothing_is_configured_any_more_leaves_i
     assert charged == ([(1.0, 0)] if gone == "node" and agent is None else [])
 
 
+def test_lines_of_which_nothing_was_ever_heard_leave_their_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=4)
+    # Asterisk takes nothing, and says nothing
+    monkeypatch.setattr(world, "place", lambda command: world.placed.update([command.attempt]))
+    world.run(600.0)
+    node = world.core.nodes[NODE]
+    assert len(world.placed) > 4
+    assert node.under_way == sum(flight.phase is Phase.DIALLED for flight in world.core.flights.values())
+    assert node.window == 1.0
+
+
 def test_a_machine_is_hung_up_on_and_nobody_is_charged() -> None:
     world = World(terms(campaign(amd=True, mode=Mode.PROGRESSIVE)), answers=0.0, machines=1.0)
     world.run(60.0)

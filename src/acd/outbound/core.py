@@ -475,6 +475,9 @@ class Dialler(Aloft):
                 rings_s = max(runner.campaign.ring_s, runner.campaign.rules.ring_s)
                 if node is not None and node.up and now.mono - flight.sent_mono > rings_s + UNHEARD_S:
                     self._command(wire.EndAttempt(flight.node, flight.attempt))
+                    if not flight.taken:
+                        flight.taken = True
+                        node.refused(now.mono)
                     self._lost(flight, now, "nothing was heard of it")
         for runner in self.runners.values():
             runner.let_go(now.utc - READY_AGE_S)
