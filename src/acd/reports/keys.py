@@ -50,27 +50,33 @@ def column_of(name: str) -> Column:
     return Column(name, _INTERVALS[name], Kind.INTERVAL, f"the {_INTERVALS[name].lower()} in which the call entered")
 
 
-def requirement() -> sa.ColumnElement[str]:
-    """What was asked of agents for a call, in the first decision that says it; found in the decisions, for the call's own
-    row does not tell."""
+ASKED = ("requirement", "skill")
+"""Keys that are told by what was asked for."""
+
+
+def with_requirement(source: sa.FromClause, *, is_postgres: bool) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
+    """``source`` with what was asked of agents for a call, in the first decision that says it; found in the decisions, for
+    the call's own row does not tell."""
     text = member(decisions.c.detail, sa.literal_column("'requirement'"))
-    return (
-        sa.select(text)
+    first = (
+        sa.select(text.label("requirement"))
         .where(decisions.c.call == calls.c.call, text.is_not(None))
         .order_by(decisions.c.serial)
         .limit(1)
         .correlate(calls)
-        .scalar_subquery()
     )
+    if not is_postgres:
+        return source, first.scalar_subquery()
+    # As a column it would be taken for another in every call, and all calls be sorted by it to be grouped
+    asked = first.lateral("asked")
+    return source.outerjoin(asked, sa.true()), asked.c.requirement
 
 
-def expression_of(name: str, rows: sa.FromClause, tag: Any) -> sa.ColumnElement[Any]:
-    """The SQL of a key of ``rows``; ``tag`` is the column of the joined tags."""
-    if name == "tag":
-        value: sa.ColumnElement[Any] = tag
+def expression_of(name: str, rows: sa.FromClause, tag: Any, asked: Any) -> sa.ColumnElement[Any]:
+    """The SQL of a key of ``rows``; ``tag`` is the column of the joined tags, ``asked`` what was asked of agents."""
+    if name == "tag" or name in ASKED:
+        value: sa.ColumnElement[Any] = tag if name == "tag" else asked
         return value
-    if name in ("requirement", "skill"):
-        return requirement()
     column: sa.ColumnElement[Any] = rows.c[name]
     return column
 

@@ -169,12 +169,15 @@ class Summary:
         source = rows = self._subject.rows
         picked: list[Any] = []
         tag: Any = None
+        asked: Any = None
         if by and self._cuts is not None:
             source, part = part_of(self._database, self._cuts, source, rows.c.entered_at)
             picked.append(part.label("part"))
         if "tag" in by:
             source, tag = keys.with_tags(source)
-        picked += [keys.expression_of(name, rows, tag).label(f"by_{name}") for name in by if name not in UNITS]
+        if any(name in keys.ASKED for name in by):
+            source, asked = keys.with_requirement(source, is_postgres=self._database.is_postgres)
+        picked += [keys.expression_of(name, rows, tag, asked).label(f"by_{name}") for name in by if name not in UNITS]
         names = [column.name for column in picked]
         where = [*self._ask.in_period(rows.c.entered_at), *self._ask.filters.of(rows), *more]
         return names, sa.select(*picked, *columns).select_from(source).where(*where).subquery("one")
