@@ -297,6 +297,19 @@ def test_lines_of_which_nothing_was_ever_heard_leave_their_places_to_others(monk
     assert node.window == 1.0
 
 
+@pytest.mark.parametrize("said", ["PJSIP/+49301000001@carrier", "PJSIP/049 30 100-0001@carrier", "(0) 49/301000001"])
+def test_an_alarm_of_a_refused_attempt_says_why_and_not_who(said: str) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=1)
+    world.run(2.0)
+    (attempt,) = world.lines
+    told = wire.AttemptRefused(UTC_0 + 2.0, NODE, attempt, f"'{said}' is no device that can be dialled")
+    (alarm,) = [one for one in world.core.handle(told, world.now) if isinstance(one, say.Alarm)]
+    begins = f"trunk out: attempt {attempt}: "
+    assert alarm.detail.startswith(begins)
+    assert alarm.detail.endswith("is no device that can be dialled")
+    assert not any(part in alarm.detail.removeprefix(begins) for part in ("0001", "301", "49"))
+
+
 def test_a_machine_is_hung_up_on_and_nobody_is_charged() -> None:
     world = World(terms(campaign(amd=True, mode=Mode.PROGRESSIVE)), answers=0.0, machines=1.0)
     world.run(60.0)

@@ -476,3 +476,22 @@ async def test_reloads_that_drop_a_rule_and_bring_it_back_leave_what_was_written
     stand.dialling._wake()
     await stand.until(lambda: kept("day") == [(51.0, 50.0)])
     assert kept("month") == [(51.0, 50.0)]
+
+
+async def test_logs_of_defects_name_no_numbers(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stand.up()
+    number = "+49301000000"
+
+    def fails(*_: Any) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setitem(stand.dialling.core._handlers, wire.AttemptRefused, fails)
+    stand.dialling.tell(
+        wire.AttemptRefused(clock().utc, NODE, "00000100000042", f"PJSIP/{number}@carrier is no device")
+    )
+    await stand.until(lambda: "outbound_defect" in stand.alarms)
+    assert "AttemptRefused 00000100000042: KeyError" in caplog.text
+    assert "in fails" in caplog.text
+    assert number.lstrip("+") not in caplog.text

@@ -6,6 +6,7 @@ become durable is collected here; the ledger is told once of each attempt.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, OrderedDict
 from typing import Final, assert_never
 
@@ -21,6 +22,8 @@ from acd.outbound.runner import Runner
 from acd.outbound.trunks import Pressure, TrunkUse
 
 _ENDED_KEPT: Final = 10_000
+_DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
+"""What may be a number, or a part of one."""
 _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
 
 
@@ -98,7 +101,9 @@ class Aloft:
             flight.taken = True
             node.refused(now.mono)
         self.counters["attempts_refused"] += 1
-        self._actions.append(say.Alarm("attempt_refused", f"trunk {flight.trunk}: {event.detail}"))
+        # Who is called is nobody's business there
+        why = _DIGITS.sub("...", event.detail)
+        self._actions.append(say.Alarm("attempt_refused", f"trunk {flight.trunk}: attempt {flight.attempt}: {why}"))
         self._trunk_says(flight, AttemptOutcome.FAILED, None, now)
         flight.told, flight.over_s, flight.over_mono = AttemptOutcome.FAILED, event.at, now.mono
         self._end(flight, now)

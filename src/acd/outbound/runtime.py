@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -292,11 +293,14 @@ class Dialling:
     def _handle(self, event: Told) -> None:
         try:
             actions = self.core.handle(event, self._clock())
-        except Exception:
+        except Exception as error:
             # A defect of ours must not end the service, nor anybody's call
             self.core.counters["events_failed"] += 1
             self._doubtful = self._doubtful or isinstance(event, say.Claimed)
-            log.exception("the dialler could not handle %r", event)
+            # Neither the event nor what the error says: they may hold numbers
+            what = f"{type(event).__name__} {getattr(event, 'attempt', '')}".strip()
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("the dialler could not handle %s: %s\n%s", what, type(error).__name__, where)
             self._alarm("outbound_defect", f"{type(event).__name__} could not be handled; see the log")
             return
         for action in actions:
