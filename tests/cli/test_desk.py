@@ -226,6 +226,36 @@ async def test_a_dial_code_is_audited_by_its_phone(life: Life) -> None:
     ]
 
 
+async def test_a_dial_code_accepts_or_skips_the_contact_that_is_shown(life: Life) -> None:
+    said: list[str] = []
+    chosen: list[tuple[str, bool]] = []
+
+    class Call:
+        channel = "PJSIP/101-00000001"
+
+        def __init__(self, action: str) -> None:
+            self.args = ["east", action, ""]
+
+        async def set_variables(self, variables: dict[str, str]) -> None:
+            said.append(variables["acd_say"])
+
+    async def ask(agent: str, action: AgentAction, **how: Any) -> Answer:
+        raise AssertionError("nothing is asked of the floor")
+
+    def choose(agent: str, accepts: bool) -> Answer:
+        chosen.append((agent, accepts))
+        return Answer(accepts, "done", {})
+
+    for how in (choose, None):
+        codes = DialCodes({}, (), ask, lambda device: "ann", lambda pin, stored: False, life.desk.dial_code, how)
+        for action in ("accept", "skip"):
+            await codes.agent(Call(action))  # type: ignore[arg-type]
+    assert chosen == [("ann", True), ("ann", False)]
+    assert said == ["auth-thankyou", "beeperr", "beeperr", "beeperr"]
+    found = await life.desk.audit(limit=10, since=None, until=None, who=None, action=None)
+    assert [(row["who"], row["action"]) for row in found] == [("phone:PJSIP/101", "agent_accept")]
+
+
 @pytest.mark.parametrize("hashed", [False, True])
 async def test_last_agents_are_known_over_a_restart(tmp_path: Path, hashed: bool) -> None:
     first = await Life(tmp_path, hashed=hashed).begin()

@@ -157,6 +157,7 @@ def test_what_an_agent_is_shown() -> None:
     assert 27.0 < found["left_s"] <= 30.0
     assert found["contact"]["name"] == "Person 1"
     assert views.status(world.core, "win", world.now)["previews"] == {"shown": 1}
+    assert views.explain(world.core, "win", world.now)["why"][0]["what"] == "agents_choose"
     assert not world.placed
 
 
@@ -298,6 +299,7 @@ def test_a_number_is_dialled_for_an_agent_beside_what_the_campaign_dials() -> No
     world = DeskWorld(terms(campaign(mode=Mode.MANUAL)), agents=2, answers=1.0)
     world.run(20.0)
     assert not world.kept.attempts, "in mode manual nobody is dialled whom no agent asked for"
+    assert views.explain(world.core, "win", world.now)["why"][0]["what"] == "agents_choose"
     wish(world)
     wish(world, 41)
     assert world.core.desks.last["a0"] == "has a contact already"

@@ -1,4 +1,5 @@
-"""The FastAGI side of agents' dial codes: log in with number and PIN, log out, pause, resume from the phone itself."""
+"""The FastAGI side of agents' dial codes: log in with number and PIN, log out, pause, resume from the phone itself, and
+accept or skip the contact that is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from typing import Protocol
 
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest
@@ -21,11 +23,21 @@ TRIES = 3
 LOCKED_S = 60.0
 _MAX_LOCKS = 10_000
 
-SOUNDS = {
+
+class Choice(StrEnum):
+    """What an agent does about the contact he is shown."""
+
+    ACCEPT = "accept"
+    SKIP = "skip"
+
+
+SOUNDS: dict[AgentAction | Choice, str] = {
     AgentAction.LOGIN: "agent-loginok",
     AgentAction.LOGOUT: "agent-loggedoff",
     AgentAction.PAUSE: "auth-thankyou",
     AgentAction.RESUME: "auth-thankyou",
+    Choice.ACCEPT: "auth-thankyou",
+    Choice.SKIP: "auth-thankyou",
 }
 SOUND_WRONG = "agent-incorrect"
 SOUND_REFUSED = "beeperr"
@@ -41,7 +53,7 @@ class Request(Protocol):
 
 class DialCodes:
     """Handles ``agi://controller/agent,node,action,reason``. ``agent_at(device)`` is who is logged in at a phone;
-    ``noted(device, agent, action, answer)`` is told what came of each."""
+    ``noted(device, agent, action, answer)`` is told what came of each. ``choose(agent, accepts)``: about a contact."""
 
     def __init__(
         self,
@@ -50,7 +62,8 @@ class DialCodes:
         ask: Request,
         agent_at: Callable[[str], str | None],
         verify_pin: Callable[[str, str], bool],
-        noted: Callable[[str, str, AgentAction, Answer], None] | None = None,
+        noted: Callable[[str, str, AgentAction | Choice, Answer], None] | None = None,
+        choose: Callable[[str, bool], Answer] | None = None,
     ) -> None:
         self._by_number = {agent.number: agent for agent in agents.values() if agent.number}
         self._pause_reasons = pause_reasons
@@ -58,6 +71,7 @@ class DialCodes:
         self._agent_at = agent_at
         self._verify_pin = verify_pin
         self._noted = noted
+        self._choose = choose
         self._failures: dict[str, tuple[int, float]] = {}
         self._checks = asyncio.Semaphore(2)
 
@@ -73,8 +87,9 @@ class DialCodes:
     async def _agent(self, request: AgiRequest) -> None:
         _, action_name, reason = (*request.args, "", "", "")[:3]
         device = device_of(request.channel)
+        action: AgentAction | Choice
         try:
-            action = AgentAction(action_name)
+            action = Choice(action_name) if action_name in tuple(Choice) else AgentAction(action_name)
         except ValueError:
             log.error("the dialplan asked for the agent action %r, which does not exist", action_name[:40])
             return
@@ -83,12 +98,7 @@ class DialCodes:
             await request.set_variables({"acd_say": SOUND_WRONG})
             return
         try:
-            answer = await self._ask(
-                name,
-                action,
-                reason=self._pause_reason(reason) if action is AgentAction.PAUSE else None,
-                phone=device if action is AgentAction.LOGIN else None,
-            )
+            answer = await self._answer(name, action, device, reason)
         except (AcdError, TimeoutError) as error:
             log.warning("dial code %s of %s: %s", action, device, error)
             await request.set_variables({"acd_say": SOUND_REFUSED})
@@ -97,6 +107,18 @@ class DialCodes:
         if self._noted is not None:
             self._noted(device, name, action, answer)
         await request.set_variables({"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED})
+
+    async def _answer(self, name: str, action: AgentAction | Choice, device: str, reason: str) -> Answer:
+        if isinstance(action, Choice):
+            if self._choose is None:
+                return Answer(False, "there are no contacts to be shown", {})
+            return self._choose(name, action is Choice.ACCEPT)
+        return await self._ask(
+            name,
+            action,
+            reason=self._pause_reason(reason) if action is AgentAction.PAUSE else None,
+            phone=device if action is AgentAction.LOGIN else None,
+        )
 
     async def _login_name(self, request: AgiRequest, device: str) -> str | None:
         number = await request.get_variable("acd_number") or ""

@@ -19,6 +19,7 @@ from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import Undialable, dialable
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.domain.events import AgentAction
+from acd.domain.ports import Answer
 from acd.engine import Engine
 from acd.engine.engine import system_clock
 from acd.outbound.hall import Hall
@@ -155,6 +156,14 @@ class DiallingDesk:
 
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
         return self._or_none(agent).skip(agent, reason)
+
+    def chosen_by_phone(self, agent: str, accepts: bool) -> Answer:
+        """What an agent's dial code about the contact he is shown has come to. Raises StoreError."""
+        try:
+            found = self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
+        except RefusedError as error:
+            return Answer(False, str(error), {})
+        return Answer(True, f"{'accepts' if accepts else 'skips'} {found['number']}", {})
 
     async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
         dialling, found = self._need(campaign), dialable(number)

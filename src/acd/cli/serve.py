@@ -262,6 +262,7 @@ class Service:
             agent_at=lambda device: _agent_at(self.engine.floor, device),
             verify_pin=verify_pin,
             noted=self._desk.dial_code,
+            choose=self._dialling.chosen_by_phone,
         )
 
     async def _dial_code(self, request: AgiRequest) -> None:

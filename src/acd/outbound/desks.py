@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from acd.dialer.gate import Permit, Reason, Refusal
+from acd.dialer.gate import Facts, Permit, Reason, Refusal
 from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState, Lapse, Mode
 from acd.domain.errors import RefusedError
@@ -103,7 +103,7 @@ class Desks:
             self._refuse(event.agent, "has a contact already")
             runner.give_back(event.ready, None, now)
             return
-        said = self._gate(Desk(event.agent, event.campaign, event.ready, manual=True), now)
+        said, _ = self._gate(Desk(event.agent, event.campaign, event.ready, manual=True), now)
         if isinstance(said, Refusal):
             self._refuse(event.agent, said.detail)
             runner.give_back(event.ready, None, now)
@@ -152,7 +152,7 @@ class Desks:
             self._skip(desk, now, event.reason)
 
     def _accept(self, desk: Desk, now: Instant) -> None:
-        said = self._gate(desk, now)
+        said, _ = self._gate(desk, now)
         if isinstance(said, Refusal):
             self._close(desk, now, said.detail, said)
             return
@@ -257,7 +257,7 @@ class Desks:
         """The agent is on the line: now or never."""
         of, runner = self._of, self._of.runners[desk.campaign]
         node, held_up = of.node_of(runner), of.held_up(now)
-        said = self._gate(desk, now)
+        said, facts = self._gate(desk, now)
         room = node is not None and of.room(runner, now) > 0
         if isinstance(said, Refusal) and said.reason is not Reason.TRUNK:
             self._close(desk, now, said.detail, said)
@@ -267,23 +267,19 @@ class Desks:
                 self._close(desk, now, detail)
         else:
             assert node is not None
-            permit, facts = self._said
-            assert isinstance(permit, Permit)
             mode = Mode.MANUAL if desk.manual else Mode.PREVIEW
-            flight = of.commit(runner, Chosen(desk.ready, permit, facts), node, now, mode=mode, desk=desk.agent)
+            flight = of.commit(runner, Chosen(desk.ready, said, facts), node, now, mode=mode, desk=desk.agent)
             desk.attempt = flight.attempt
             self._turn(desk, Step.DIALLING, now, float("inf"))
 
-    def _gate(self, desk: Desk, now: Instant) -> Permit | Refusal:
+    def _gate(self, desk: Desk, now: Instant) -> tuple[Permit | Refusal, Facts]:
         of, runner = self._of, self._of.runners[desk.campaign]
         ready = desk.ready
         if desk.manual:
             # Somebody wants this person called now, whenever the dialler would have
             ready = replace(ready, piece=replace(ready.piece, due_s=now.utc))
-        self._said = runner.ask(
-            ready, of.trunk_state(runner, now), runner.book.slack(now.utc), of.recent, of.numbers, now
-        )
-        return self._said[0]
+        trunk, slack = of.trunk_state(runner, now), runner.book.slack(now.utc)
+        return runner.ask(ready, trunk, slack, of.recent, of.numbers, now)
 
     def joined(self, flight: Flight) -> Desk | None:
         """The desk whose agent is on the line for an answered attempt."""

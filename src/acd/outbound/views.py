@@ -17,6 +17,10 @@ from acd.outbound.runner import Runner
 if TYPE_CHECKING:
     from acd.outbound.core import Dialler
 
+_CHOOSE: Final[Mapping[Mode, str]] = {
+    Mode.PREVIEW: "contacts are dialled as agents accept them",
+    Mode.MANUAL: "numbers are dialled as agents ask for them",
+}
 _PACER: Final[Mapping[str, str]] = {
     "pulled": "as many as agents have accepted",
     "covered": "a line for every idle agent; one more would risk too much",
@@ -91,14 +95,18 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
         if one["kept"]:
             word = "recalled to" if one["level"] == Level.RECALL.word else "reserved for"
             found.append((f"inbound:{one['level']}", f"{one['kept']} agents are {word} queue {queue}: {one['why']}"))
-    supply = None if any(one["kept"] for one in inbound.values()) else runner.supply
+    away = any(one["kept"] for one in inbound.values()) or dialler.desks.of_campaign(name)
+    supply = None if away else runner.supply
     if supply is not None and not (supply.idle or supply.talking or supply.wrapping):
         found.append(("agents", f"no agent who serves {name} is there"))
     elif supply is not None and not supply.idle and campaign.mode is Mode.PROGRESSIVE:
         found.append(("agents", "every agent is busy"))
-    if runner.state is CampaignState.RUNNING and not runner.ready and not found:
+    claims = runner.state is CampaignState.RUNNING and campaign.mode is not Mode.MANUAL
+    if claims and not runner.ready and not found:
         found.append(("contacts", f"no contact of its lists ({', '.join(campaign.lists) or 'none'}) is due now"))
-    if runner.decision is not None and not found:
+    if campaign.mode in (Mode.PREVIEW, Mode.MANUAL) and not found:
+        found.append(("agents_choose", _CHOOSE[campaign.mode]))
+    elif runner.decision is not None and not found:
         found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
     return found
 
