@@ -298,9 +298,9 @@ class Dialling:
             self.core.counters["events_failed"] += 1
             self._doubtful = self._doubtful or isinstance(event, say.Claimed)
             # Neither the event nor what the error says: they may hold numbers
-            what = f"{type(event).__name__} {getattr(event, 'attempt', '')}".strip()
+            which = f"{type(event).__name__} {getattr(event, 'attempt', '')}".strip()
             where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("the dialler could not handle %s: %s\n%s", what, type(error).__name__, where)
+            log.error("the dialler could not handle %s: %s\n%s", which, type(error).__name__, where)
             self._alarm("outbound_defect", f"{type(event).__name__} could not be handled; see the log")
             return
         for action in actions:
