@@ -23,7 +23,7 @@ RULES = {
     "offer": "an offer is made to one agent, or to several at once as was decided, for one call",
     "explained": "every offer is explained",
     "word": "states, kinds and endings are words that there are",
-    "cause": "the cause of a call's end is one of Q.850, 0 to 127",
+    "cause": "the cause of an end is one of Q.850, 0 to 127, and there if somebody hung up after a conversation",
     "queue": "calls and stretches name queues that a configuration had",
     "orphan": "what is said of a call is said of one that there is",
 }
