@@ -63,7 +63,7 @@ def lists() -> None:
     "--across", type=click.Choice(["keep", "skip", "move"]), default="keep", show_default=True,
     help="Rows whose number another list of the client has: take, leave out, or move that contact here.",
 )  # fmt: skip
-@click.option("--replace", is_flag=True, help="Contacts that are there and not from this import go.")
+@click.option("--replace", is_flag=True, help="Contacts that the file does not hold go; the others keep their work.")
 @click.option("--premium", is_flag=True, help="Take premium-rate numbers, too.")
 @click.option(
     "--allow-erased", is_flag=True, help="Take people who were erased since (acd person erase): they have come back."
@@ -129,6 +129,7 @@ def import_file(
         detail |= {"complete": report is not None}
         if report is not None:
             detail |= {**report.figures(), "removed": report.removed, "updated": report.updated, "moved": report.moved}
+            detail |= {"carried": report.carried, "in_calls": report.in_calls}
         write_now(place.url, made("list_imported", name, detail))
     _show_report(given, name, there is None, opened, report)
 
@@ -184,7 +185,7 @@ def _show_dry(given: Options, opened: Opened) -> None:
 
 
 def _show_report(given: Options, name: str, new: bool, opened: Opened, report: Report) -> None:
-    more = {key: getattr(report, key) for key in ("updated", "moved", "removed", "resumed")}
+    more = {key: getattr(report, key) for key in ("updated", "moved", "carried", "removed", "in_calls", "resumed")}
     if given.json:
         body = {"list": name, "new": new, "import": report.imported_as, **report.figures(), **more}
         print_json({**body, "reasons": report.reasons, "read": _how_read(opened)})
@@ -194,7 +195,11 @@ def _show_report(given: Options, name: str, new: bool, opened: Opened, report: R
     table = make_table([("ROWS", "right"), ("IMPORTED", "right"), ("DUPLICATES", "right"), ("TURNED AWAY", "right")])
     table.add_row(*map(str, (report.rows, report.imported, report.duplicates, report.rejected)))
     emit_table(console, table, "")
-    told = [f"{count} {key}" for key, count in more.items() if count]
+    words = {
+        "in_calls": "not removed but blocked, being in calls",
+        "carried": "carried over with what has become of them",
+    }
+    told = [f"{count} {words.get(key, key)}" for key, count in more.items() if count]
     reasons = [f"{reason.replace('_', ' ')} {count}" for reason, count in report.reasons.items()]
     if told:
         emit(console, Text(", ".join(told)))

@@ -30,7 +30,7 @@ from acd.lists.source import Progress, Source, look
 from acd.lists.workers import pack_rows, ready, unpack, work
 from acd.store.beside import reading, writing
 from acd.store.outbound import contacts as of
-from acd.store.outbound import donotcall, listed
+from acd.store.outbound import donotcall, listed, replacing
 from acd.store.outbound.bulk import expect_many
 from acd.store.outbound.contacts import NewContact, State
 from acd.store.outbound.donotcall import Sealed
@@ -123,7 +123,8 @@ def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
 @dataclass(slots=True)
 class Report:
     """What became of a file's rows: ``rows == imported + duplicates + rejected``. ``updated`` and ``moved`` are among the
-    duplicates. ``resumed``: so many rows were done before."""
+    duplicates, ``carried`` (contacts that the list had and that stay who they are) among the imported. ``removed``, and
+    ``in_calls``: blocked where they could not be, for they talk. ``resumed``: so many rows were done before."""
 
     imported_as: int
     rows: int = 0
@@ -133,6 +134,8 @@ class Report:
     updated: int = 0
     moved: int = 0
     removed: int = 0
+    carried: int = 0
+    in_calls: int = 0
     resumed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -196,29 +199,34 @@ def run(
             begun = listed.begin(connection, name, source, opened.source.digest, opened.as_json(), by, clock())
             others = listed.of_client(connection, whose, name) if opened.how.across != "keep" else []
         report = Report(begun["import"], **{figure: begun[figure] for figure in listed.FIGURES}, resumed=begun["rows"])
-        if opened.how.replace:
-            report.removed = _empty(connection, name, report.imported_as, sleep)
         target = _Target(connection, name, others, opened.how, report, clock, sealed)
         with _prepared(opened, report.resumed, jobs, tell) as pieces:
             for piece in pieces:
                 began = time.monotonic()
                 target.take(piece)
                 sleep(min((time.monotonic() - began) / 4, REST_MAX_S))
+        if opened.how.replace:
+            _empty(connection, name, report, clock, sleep)
         with connection.begin():
             listed.end(connection, report.imported_as, clock())
             report.reasons = listed.reasons(connection, report.imported_as)
     return report
 
 
-def _empty(connection: sa.Connection, name: str, imported: int, sleep: Callable[[float], None]) -> int:
-    """Take away what other imports brought into a list."""
-    removed = 0
+def _empty(
+    connection: sa.Connection, name: str, report: Report, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
+    """Take away what other imports brought into a list and this one does not hold."""
+    after = 0
     while True:
         with connection.begin():
-            ids = listed.others_than(connection, name, imported, PIECE)
-            removed += of.remove(connection, ids)
+            ids = listed.others_than(connection, name, report.imported_as, after, PIECE)
+            removed, blocked = replacing.take_away(connection, ids, clock())
+        report.removed += removed
+        report.in_calls += blocked
         if len(ids) < PIECE:
-            return removed
+            return
+        after = ids[-1]
         sleep(REST_MAX_S)
 
 
@@ -274,22 +282,30 @@ class _Target:
         before, figures = report.rows, (report.imported, report.duplicates, report.rejected)
         now = self._clock()
         with self._connection.begin():
-            fresh = self._sift(piece, now)
+            fresh, carried = self._sift(piece, now)
             of.add(self._connection, self._name, fresh, now, imported=report.imported_as)
+            replacing.carry(self._connection, carried, report.imported_as, now)
             report.rows += len(piece)
-            report.imported += len(fresh)
+            report.imported += len(fresh) + len(carried)
+            report.carried += len(carried)
             if not listed.advance(self._connection, report.imported_as, report.figures(), before):
                 raise ConfigurationError(f"another process imports this file into {self._name} now: let it end")
         assert report.rows - before == report.imported + report.duplicates + report.rejected - sum(figures)
 
-    def _sift(self, piece: Sequence[NewContact | Reject], now: float) -> list[NewContact]:
-        """The rows that become contacts; of the others it is noted why they do not."""
+    def _sift(self, piece: Sequence[NewContact | Reject], now: float) -> tuple[list[NewContact], dict[int, NewContact]]:
+        """The rows that become contacts, and those that are contacts of a list that is replaced; of the others it is noted
+        why they do not."""
         piece = self._without_erased(piece)
         good = [one for one in piece if isinstance(one, NewContact)]
         numbers = list({one.numbers[0].number for one in good})
         taken = of.taken_numbers(self._connection, numbers, [self._name, *self._others])
         keys = of.taken_keys(self._connection, list({one.key for one in good if one.key}), self._name)
         mine: dict[str, int] = {number: found[0] for number, found in taken.items() if found[1] == self._name}
+        before: set[int] = set()
+        if self._how.replace:
+            both = list({*keys.values(), *mine.values()})
+            before = replacing.brought_before(self._connection, both, self._report.imported_as)
+        carried: dict[int, NewContact] = {}
         fresh: list[NewContact] = []
         by_number: dict[str, int] = {}
         by_key: dict[str, int] = {}
@@ -303,7 +319,14 @@ class _Target:
             number = one.numbers[0].number
             known = keys.get(one.key, mine.get(number)), by_key.get(one.key, by_number.get(number))
             what = "key" if one.key in keys or one.key in by_key else "number"
-            why = self._double(one, *known, what, fresh, now)
+            there = known[0]
+            if there is not None and there in before:
+                if there not in carried:
+                    carried[there] = one
+                    continue
+                why = self._row_above(one, there, what, carried)
+            else:
+                why = self._double(one, *known, what, fresh, now)
             if why is None and number in taken and taken[number][1] != self._name:
                 why = self._elsewhere(number, taken[number], now)
             if why is not None:
@@ -316,7 +339,7 @@ class _Target:
                 by_key.setdefault(one.key, len(fresh))
             fresh.append(one)
         listed.reject(self._connection, rejects)
-        return fresh
+        return fresh, carried
 
     def _without_erased(self, piece: Sequence[NewContact | Reject]) -> Sequence[NewContact | Reject]:
         """The rows without people who were erased, unless they have come back: by a consent since then, or as it is said."""
@@ -356,12 +379,24 @@ class _Target:
         fresh[near] = one
         return f"took the place of a row above with this {what}"
 
+    def _row_above(self, one: NewContact, there: int, what: str, carried: dict[int, NewContact]) -> str | None:
+        """As `_double`, of a row whose contact a row above in this piece has taken over."""
+        if self._how.within == "keep":
+            return None
+        if self._how.within == "skip":
+            return f"a row above has this {what}"
+        self._report.updated += 1
+        carried[there] = one
+        return f"took the place of a row above with this {what}"
+
     def _elsewhere(self, number: str, found: tuple[int, str, str], now: float) -> str | None:
         contact, where, state = found
         if self._how.across == "skip":
             return f"contact {contact} of list {where} has this number"
         if state == State.IN_FLIGHT or not of.move(self._connection, [contact], self._name, now):
             return f"contact {contact} of list {where} has this number, and is being dialled now"
+        if self._how.replace:
+            replacing.take_over(self._connection, contact, self._report.imported_as)
         self._report.moved += 1
         return f"contact {contact} was moved here from list {where}"
 

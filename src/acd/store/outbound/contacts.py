@@ -182,6 +182,7 @@ def edit(connection: sa.Connection, contact: int, changes: Mapping[str, Any], no
 def update_from(connection: sa.Connection, contact: int, one: NewContact, now: float) -> None:
     """Give a contact what a row of a list says now; what the row leaves out stays. Numbers stay while it is being dialled,
     and its work is not touched."""
+    connection.execute(_locked(connection, contact))
     known = rows_of(connection, [contact])[0]
     names = (
         "key",
@@ -200,7 +201,28 @@ def update_from(connection: sa.Connection, contact: int, one: NewContact, now: f
         changes |= {"best_from": one.best[0], "best_to": one.best[1]}
     edit(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)
     if known["state"] != State.IN_FLIGHT:
-        set_numbers(connection, contact, one.numbers, now)
+        renumber(connection, {contact: one.numbers})
+
+
+def renumber(connection: sa.Connection, numbers: Mapping[int, Sequence[NewNumber]]) -> None:
+    """Give contacts that are not being dialled the numbers that a list has of them. Those that were found to be nobody's
+    stay so, and the turn stays with the number that has it, wherever it stands now."""
+    rows: list[tuple[Any, ...]] = []
+    for some in pieces(list(numbers)):
+        for known in rows_of(connection, some):
+            contact, new = known["contact"], numbers[known["contact"]]
+            bad = {one["number"] for one in known["numbers"] if one["state"] == NumberState.BAD}
+            turn = {one["number"] for one in known["numbers"] if one["position"] == known["position"]}
+            rows += (
+                (contact, *row[:-1], NumberState.BAD if one.number in bad else NumberState.OK)
+                for one, row in zip(new, _number_rows(new), strict=True)
+            )
+            place = next((at for at, one in enumerate(new) if one.number in turn), None)
+            if place != known["position"]:
+                mine = contacts.c.contact == contact
+                connection.execute(sa.update(contacts).where(mine).values(position=place))
+        connection.execute(sa.delete(contact_numbers).where(among(connection, contact_numbers.c.contact, some)))
+    insert_many(connection, contact_numbers, _NUMBER_COLUMNS, rows)
 
 
 def set_numbers(connection: sa.Connection, contact: int, numbers: Sequence[NewNumber], now: float) -> None:

@@ -83,10 +83,10 @@ def page(connection: sa.Connection, name: str, after: int, limit: int, state: st
     return list(connection.execute(query.order_by(contacts.c.contact).limit(limit)).scalars())
 
 
-def others_than(connection: sa.Connection, name: str, imported: int, limit: int) -> list[int]:
-    """Contacts of a list that another import brought, or a person, and that are not being dialled."""
+def others_than(connection: sa.Connection, name: str, imported: int, after: int, limit: int) -> list[int]:
+    """Contacts of a list that another import brought, or a person, in the order of their numbers."""
     other = contacts.c["import"].is_(None) | (contacts.c["import"] != imported)
-    query = sa.select(contacts.c.contact).where(contacts.c.list == name, other, contacts.c.state != of.State.IN_FLIGHT)
+    query = sa.select(contacts.c.contact).where(contacts.c.list == name, other, contacts.c.contact > after)
     return list(connection.execute(query.order_by(contacts.c.contact).limit(limit)).scalars())
 
 
