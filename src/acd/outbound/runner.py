@@ -29,7 +29,7 @@ from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Claim, Counted, Ready, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Ready, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -499,14 +499,3 @@ def _busy(seats: list[Seat], stage: str) -> tuple[Busy, ...]:
 
 def _later(one: float | None, other: float | None) -> float | None:
     return max((at for at in (one, other) if at is not None), default=None)
-
-
-def counted_of(windows: tuple[Counted, ...]) -> list[dict[str, Any]]:
-    """For people: ``[{"window", "key", "answered", "abandoned", "misjudged", "unknown"}]``."""
-    return [
-        {
-            "window": one.span, "key": one.key, "answered": one.answered, "abandoned": one.abandoned,
-            "misjudged": one.misjudged, "unknown": one.unknown,
-        }
-        for one in windows
-    ]  # fmt: skip
