@@ -159,6 +159,8 @@ def test_what_an_agent_is_shown() -> None:
     assert views.status(world.core, "win", world.now)["previews"] == {"shown": 1}
     assert views.explain(world.core, "win", world.now)["why"][0]["what"] == "agents_choose"
     assert not world.placed
+    # As long as he looks at it, it counts as held
+    assert {desk.ready.contact.contact for desk in world.core.desks.by_agent.values()} <= world.core.held()
 
 
 @pytest.mark.parametrize("late_s", [61.0, 59.5])

@@ -275,6 +275,27 @@ async def test_the_end_cleans_up_whatever_fails(stand: Stand, monkeypatch: pytes
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("a defect")])
+async def test_a_contact_picked_for_an_agent_is_given_back_when_the_answer_is_lost(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    await stand.up()
+    stand.dialling.follow(definition(mode=Mode.MANUAL))
+    await stand.until(lambda: stand.dialling.campaign("win")["mode"] == "manual")
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    pick, claimed = stand.shelf.pick, []
+
+    async def lost(*asked: Any) -> say.Ready:
+        claimed.append(await pick(*asked))
+        raise error
+
+    monkeypatch.setattr(stand.shelf, "pick", lost)
+    with pytest.raises(type(error)):
+        await stand.dialling.dial("win", "+49301000005", "a0", "anna")
+    assert [one.contact.numbers[0].number for one in claimed] == ["+49301000005"]
+    await stand.until(lambda: stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)])
+
+
 async def test_holidays_are_worked_out_beside_the_loop_and_before_anybody_is_dialled(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,6 +186,7 @@ class Dialler(Aloft):
     def held(self) -> set[int]:
         """Contacts that this life knows it has claimed."""
         found = {flight.contact_id for flight in self.flights.values()}
+        found |= {desk.ready.contact.contact for desk in self.desks.by_agent.values()}
         return found.union(*(runner.held() for runner in self.runners.values()))
 
     def held_up(self, now: Instant) -> tuple[str, str] | None:

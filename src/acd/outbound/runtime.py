@@ -296,7 +296,7 @@ class Dialling:
         except Exception as error:
             # A defect of ours must not end the service, nor anybody's call
             self.core.counters["events_failed"] += 1
-            self._doubtful = self._doubtful or isinstance(event, say.Claimed)
+            self._doubtful = self._doubtful or isinstance(event, say.Claimed | say.Wished)
             # Neither the event nor what the error says: they may hold numbers
             which = f"{type(event).__name__} {getattr(event, 'attempt', '')}".strip()
             where = "".join(traceback.format_tb(error.__traceback__))
@@ -387,10 +387,8 @@ class Dialling:
             raise RefusedError(f"agent {agent} does not serve campaign {campaign}")
         if agent in self.core.desks.by_agent:
             raise RefusedError(f"agent {agent} has a contact already")
-        ready = await self._shelf.pick(number, runner.terms, by, self._epoch, self._clock().utc)
-        await self._prepare_days(say.Claimed(campaign, (ready,)))
-        self._handle(say.Wished(agent, campaign, ready))
-        self._wake()
+        # To its end, even if nobody waits for the answer any more
+        ready = await asyncio.shield(self._loop.create_task(self._wish(campaign, number, agent, by)))
         asked = self._engaging.get(agent)
         desk = self.core.desks.by_agent.get(agent)
         if asked is not None and desk is not None and desk.ready is ready:
@@ -398,6 +396,27 @@ class Dialling:
         if desk is None or self.core.desks.by_agent.get(agent) is not desk or desk.ready is not ready:
             raise RefusedError(f"{number} is not dialled: {self.core.desks.last.get(agent, 'it is over')}")
         return views.desk(self.core, desk, self._clock())
+
+    async def _wish(self, campaign: str, number: str, agent: str, by: str) -> say.Ready:
+        """Claim the contact that an agent wants dialled; see `_claim`."""
+        await self._may_claim.wait()
+        task = asyncio.current_task()
+        assert task is not None
+        self._claims.add(task)
+        try:
+            terms = self.core.runners[campaign].terms
+            ready = await self._shelf.pick(number, terms, by, self._epoch, self._clock().utc)
+            await self._prepare_days(say.Claimed(campaign, (ready,)))
+            self._handle(say.Wished(agent, campaign, ready))
+        except RefusedError:
+            raise
+        except BaseException:
+            self._doubtful = True
+            raise
+        finally:
+            self._claims.discard(task)
+            self._wake()
+        return ready
 
     # -- the store -------------------------------------------------------------------------------------------------------
 
