@@ -30,14 +30,12 @@ HASH = sha256(b"+491711234568").hexdigest()
 
 
 class Desk:
-    """The command line in a folder with a database of its own."""
+    """The command line in a folder, with a database for it alone."""
 
-    def __init__(self, folder: Path, empty: Path) -> None:
-        self.folder = folder
-        self.url = f"sqlite:///{folder}/acd.db"
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
         (folder / "floor.yaml").write_text(FLOOR)
         self.configure()
-        shutil.copyfile(empty, folder / "acd.db")
 
     def configure(self, more: str = "") -> None:
         config = self.folder / "acd.toml"
@@ -79,7 +77,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, empty: Path) -> Desk:
-    return Desk(tmp_path, empty)
+    shutil.copyfile(empty, tmp_path / "acd.db")
+    return Desk(tmp_path, f"sqlite:///{tmp_path}/acd.db")
 
 
 LIST = (

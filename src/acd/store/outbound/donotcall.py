@@ -219,5 +219,5 @@ def counts(connection: sa.Connection, now: float) -> dict[str, dict[str, int]]:
     over = sa.case((do_not_call.c.until <= now, 1), else_=0)
     hashed = sa.case((do_not_call.c.number.startswith("+"), 0), else_=1)
     query = sa.select(do_not_call.c.scope, sa.func.count(), sa.func.sum(over), sa.func.sum(hashed))
-    found = connection.execute(query.group_by(do_not_call.c.scope).order_by(do_not_call.c.scope))
+    found = sorted(connection.execute(query.group_by(do_not_call.c.scope)).all(), key=lambda row: str(row[0]))
     return {scope: {"entries": many, "over": int(gone), "hashed": int(hidden)} for scope, many, gone, hidden in found}

@@ -60,7 +60,9 @@ def get(connection: sa.Connection, name: str) -> dict[str, Any]:
 
 def every(connection: sa.Connection) -> list[dict[str, Any]]:
     """All lists, each with ``"contacts"`` by state."""
-    found = [dict(row._mapping) for row in connection.execute(sa.select(lists).order_by(lists.c.list))]
+    # In the same order on both databases, whatever the server's language
+    rows = connection.execute(sa.select(lists))
+    found = sorted((dict(row._mapping) for row in rows), key=lambda row: str(row["list"]))
     blank = {state.value: 0 for state in of.State}
     counted: dict[str, dict[str, int]] = {row["list"]: dict(blank) for row in found}
     query = sa.select(contacts.c.list, contacts.c.state, sa.func.count()).group_by(contacts.c.list, contacts.c.state)
