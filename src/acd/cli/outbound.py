@@ -161,9 +161,10 @@ class DiallingDesk:
         """What an agent's dial code about the contact he is shown has come to. Raises StoreError."""
         try:
             found = self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
-        except RefusedError as error:
-            return Answer(False, str(error), {})
-        return Answer(True, f"{'accepts' if accepts else 'skips'} {found['number']}", {})
+        except RefusedError:
+            # Why, he can ask elsewhere: it may hold a number, and this is logged
+            return Answer(False, "has no contact that may be dialled", {})
+        return Answer(True, f"{'accepts' if accepts else 'skips'} contact {found['contact']['contact']}", {})
 
     async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
         dialling, found = self._need(campaign), dialable(number)
@@ -182,7 +183,7 @@ class DiallingDesk:
             raise UnknownNameError("campaign", name)
         store = self._make_store()
         try:
-            return await store.ask(evidence, name, since, until, definition.campaigns[name].rules.ring_s)
+            return await store.look(evidence, name, since, until, definition.campaigns[name].rules.ring_s)
         finally:
             await store.close()
 
