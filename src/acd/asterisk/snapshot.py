@@ -29,9 +29,13 @@ def read_channels(
     """The callers among ``channels`` (CoreShowChannel items). With ``prime`` the translator takes up their legs and what
     else agents' ``phones`` do; of any other device it cannot be told whose a channel is (a trunk's are everybody's)."""
     legs_of: dict[str, list[Message]] = {}
+    own_legs: dict[str, list[Message]] = {}
     made_by: dict[str, list[Message]] = {}
     for channel in channels:
-        if _is_leg(channel):
+        if channel.get("Context") == DESK_CONTEXT:
+            # Not dialled by the caller's channel, it shares nothing with it but the offer
+            own_legs.setdefault(channel.get("ChanVariable(acd_offer)", ""), []).append(channel)
+        elif _is_leg(channel):
             legs_of.setdefault(channel.get("Linkedid", ""), []).append(channel)
         elif (device := device_of(channel.get("Channel", ""))) in phones:
             made_by.setdefault(device, []).append(channel)
@@ -39,7 +43,8 @@ def read_channels(
     for channel in channels:
         if not channel.get("ChanVariable(acd_call)") or _is_leg(channel):
             continue
-        found, legs = _caller(channel, legs_of.get(channel.get("Linkedid", ""), []))
+        own = own_legs.get(channel.get("Exten", ""), []) if channel.get("Context") == OFFER_CONTEXT else []
+        found, legs = _caller(channel, [*legs_of.get(channel.get("Linkedid", ""), []), *own])
         if found.phase is Phase.TALKING and found.agent_device in phones:
             others = [one for one in made_by.get(found.agent_device or "", ()) if one is not channel]
             found = replace(found, consults=tuple(_consult(one) for one in others))
