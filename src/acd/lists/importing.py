@@ -301,6 +301,9 @@ class _Target:
         taken = of.taken_numbers(self._connection, numbers, [self._name, *self._others])
         keys = of.taken_keys(self._connection, list({one.key for one in good if one.key}), self._name)
         mine: dict[str, int] = {number: found[0] for number, found in taken.items() if found[1] == self._name}
+        if self._how.within == "update" or self._how.across == "move" or self._how.replace:
+            # A campaign may work on them, too
+            of.hold(self._connection, list({*keys.values(), *(contact for contact, _, _ in taken.values())}))
         before: set[int] = set()
         if self._how.replace:
             both = list({*keys.values(), *mine.values()})

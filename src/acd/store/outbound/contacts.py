@@ -251,6 +251,15 @@ def set_state(connection: sa.Connection, contact: int, state: State, now: float,
     connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values))
 
 
+def hold(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Keep these contacts as they are until the transaction's end; whoever is changing them is waited for. In one order for
+    all, so that two who hold many do not wait for each other."""
+    if connection.dialect.name == "postgresql":
+        for some in pieces(sorted(ids)):
+            query = sa.select(contacts.c.contact).where(among(connection, contacts.c.contact, some))
+            connection.execute(query.order_by(contacts.c.contact).with_for_update()).all()
+
+
 def _locked(connection: sa.Connection, contact: int) -> sa.Select[Any]:
     query = sa.select(contacts.c.state).where(contacts.c.contact == contact)
     return query.with_for_update() if connection.dialect.name == "postgresql" else query
@@ -272,7 +281,7 @@ def remove(connection: sa.Connection, ids: Sequence[int]) -> int:
     for some in pieces(ids):
         free = sa.select(contacts.c.contact).where(contacts.c.contact.in_(some), contacts.c.state != State.IN_FLIGHT)
         if connection.dialect.name == "postgresql":
-            free = free.with_for_update()
+            free = free.order_by(contacts.c.contact).with_for_update()
         gone = list(connection.execute(free).scalars())
         for table in (contact_numbers, callbacks):
             connection.execute(sa.delete(table).where(table.c.contact.in_(gone)))

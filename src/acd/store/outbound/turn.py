@@ -20,7 +20,6 @@ from acd.store.outbound.contacts import State
 from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
-from acd.store.outbound.tables import contacts as people
 from acd.store.outbound.work import Claimed, Kind
 
 _NO_PERSON = (AttemptOutcome.MACHINE.value, AttemptOutcome.FAX.value)
@@ -44,11 +43,11 @@ def take(
     connection: sa.Connection, turn: Turn, epoch: int, now: float, sealed: Sealed, *, hashed: bool = False
 ) -> Recorded:
     """Make a turn durable; which of its attempts may be dialled."""
+    # What a server that was frozen still does of a turn that was given up is over before this one looks
+    _hold(connection, turn)
     for attempt, known in turn.progress:
         of.progress(connection, attempt, **known)
     optouts.note(connection, turn.opt_outs, sealed, hashed=hashed)
-    # What a server that was frozen still does of a turn that was given up is over before this one looks
-    _hold(connection, [contact for contact, _ in turn.releases])
     of.settle(connection, turn.ended, sealed, hashed=hashed)
     until: defaultdict[float | None, list[int]] = defaultdict(list)
     for contact, due_at in turn.releases:
@@ -66,12 +65,13 @@ def take(
     return recorded
 
 
-def _hold(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """Keep these contacts as they are until the transaction's end; whoever is changing them is waited for."""
+def _hold(connection: sa.Connection, turn: Turn) -> None:
+    """All contacts that the turn is about."""
     if connection.dialect.name == "postgresql":
-        for some in pieces(sorted(ids)):
-            query = sa.select(people.c.contact).where(people.c.contact.in_(some))
-            connection.execute(query.order_by(people.c.contact).with_for_update()).all()
+        ids = {contact for contact, _ in (*turn.releases, *turn.blocks)} | {one.contact for one in turn.made}
+        for some in pieces([one.attempt for one in turn.ended]):
+            ids.update(connection.execute(sa.select(attempts.c.contact).where(attempts.c.attempt.in_(some))).scalars())
+        contacts.hold(connection, list(ids))
 
 
 @dataclass(frozen=True, slots=True)
