@@ -62,7 +62,8 @@ class Location:
         return engine
 
     def outbound_engine(self, *, connections: int, query_s: float) -> AsyncEngine:
-        """An engine that reads and writes in short transactions, from the service, with that many connections."""
+        """An engine that reads and writes in short transactions, from the service, with that many connections. With the
+        execution option ``reads`` a transaction keeps nobody from writing, and may not write itself."""
         pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": query_s}
         if self.path is None:
             arguments: dict[str, Any] = {"application_name": "acd dialling", "connect_timeout": 5}
@@ -72,8 +73,7 @@ class Location:
         arguments = {"timeout": query_s, "uri": True, "isolation_level": None}
         engine = _sqlite_engine(self.path, arguments, pool)
         sa.event.listen(engine.sync_engine, "connect", _writing)
-        # Two that read and then write would fail rather than wait for each other
-        sa.event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        sa.event.listen(engine.sync_engine, "begin", _begin)
         return engine
 
     def engine(self) -> sa.Engine:
@@ -163,6 +163,12 @@ def _open_and_close(uri: URL) -> None:
 
 def _writing(connection: Any, _: Any) -> None:
     _pragmas(connection, "foreign_keys = ON", "synchronous = FULL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # Two that read and then write would fail rather than wait for each other
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _bulk_writing(connection: Any, _: Any) -> None:

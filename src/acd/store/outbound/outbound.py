@@ -40,12 +40,22 @@ class Outbound:
         location = locate(url)
         self._name, self._sealed, self._hashed = str(location), sealed, hashed
         self._engine: AsyncEngine = location.outbound_engine(connections=connections, query_s=query_s)
+        self._reading = self._engine.execution_options(reads=True)
         self._lines = Lines(self._engine, query_s + min(query_s, 2.0))
 
     async def _do(self, work: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return await self._on(self._engine, work, *args, **kwargs)
+
+    async def _on(
+        self,
+        engine: AsyncEngine,
+        work: Callable[Concatenate[sa.Connection, _P], _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
         try:
             with self._lines.bounded():
-                async with self._engine.begin() as connection:
+                async with engine.begin() as connection:
                     return await connection.run_sync(work, *args, **kwargs)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"what dialling keeps in {self._name} cannot be used now: {first_line(error)}") from error
@@ -53,12 +63,18 @@ class Outbound:
     async def ask(
         self, question: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
-        """Any function of this folder that reads, in a transaction of its own."""
+        """Any function of this folder, in a transaction of its own."""
         return await self._do(question, *args, **kwargs)
+
+    async def look(
+        self, question: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """The same of one that only reads: nobody waits for it who writes, nor it for them."""
+        return await self._on(self._reading, question, *args, **kwargs)
 
     async def open(self) -> None:
         """Check the key of hashed do-not-call entries. Raises StoreError."""
-        await self._do(donotcall.check_seal, self._sealed)
+        await self.look(donotcall.check_seal, self._sealed)
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -103,7 +119,7 @@ class Outbound:
 
     async def waiting(self, lists: Sequence[str], now: float) -> dict[Kind, float | None]:
         """`work.waiting`."""
-        return await self._do(work.waiting, lists, now)
+        return await self.look(work.waiting, lists, now)
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -121,11 +137,11 @@ class Outbound:
 
     async def in_flight(self) -> list[dict[str, Any]]:
         """`attempts.in_flight`."""
-        return await self._do(attempts.in_flight)
+        return await self.look(attempts.in_flight)
 
     async def histories(self, pairs: Sequence[tuple[int, str]], since: float) -> dict[tuple[int, str], History]:
         """`attempts.histories`."""
-        return await self._do(attempts.histories, pairs, since, self._sealed)
+        return await self.look(attempts.histories, pairs, since, self._sealed)
 
     async def take_turn(self, of: Turn, epoch: int, now: float) -> Recorded:
         """`turn.take`: dial those it gives back, and only those."""
@@ -133,27 +149,27 @@ class Outbound:
 
     async def left_open(self) -> list[Open]:
         """`turn.left_open`."""
-        return await self._do(turn.left_open)
+        return await self.look(turn.left_open)
 
     async def latest(self) -> float | None:
         """`turn.latest`."""
-        return await self._do(turn.latest)
+        return await self.look(turn.latest)
 
     async def calls_since(self, since: float, short_s: float) -> tuple[int, int]:
         """`turn.calls_since`."""
-        return await self._do(turn.calls_since, since, short_s)
+        return await self.look(turn.calls_since, since, short_s)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
     async def do_not_call(self, numbers: Sequence[str], scopes: Sequence[str], now: float) -> dict[str, list[Entry]]:
         """`donotcall.look_up`."""
-        return await self._do(donotcall.look_up, numbers, scopes, self._sealed, now)
+        return await self.look(donotcall.look_up, numbers, scopes, self._sealed, now)
 
     async def barred(
         self, people: Sequence[tuple[str, Sequence[str]]], scopes: Sequence[str], now: float
     ) -> list[tuple[str, ...]]:
         """`donotcall.barred`."""
-        return await self._do(donotcall.barred, people, scopes, self._sealed, now)
+        return await self.look(donotcall.barred, people, scopes, self._sealed, now)
 
     async def opt_out(self, entries: Sequence[Entry]) -> int:
         """`donotcall.add`: holds for every attempt that is recorded from now on."""
@@ -169,11 +185,11 @@ class Outbound:
 
     async def callbacks(self, *, agent: str | None = None, until: float | None = None) -> list[dict[str, Any]]:
         """`callbacks.open_ones`."""
-        return await self._do(callbacks.open_ones, agent=agent, until=until)
+        return await self.look(callbacks.open_ones, agent=agent, until=until)
 
     async def contact(self, contact: int) -> dict[str, Any]:
         """`contacts.one`."""
-        return await self._do(contacts.one, contact)
+        return await self.look(contacts.one, contact)
 
     async def add(self, of_list: str, found: Sequence[NewContact], now: float) -> int:
         """`contacts.add`. Raises UnknownNameError when there is no such list."""
@@ -183,7 +199,7 @@ class Outbound:
 
     async def states(self) -> dict[str, Standing]:
         """`campaigns.states`."""
-        return await self._do(campaigns.states)
+        return await self.look(campaigns.states)
 
     async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now: float) -> None:
         """`campaigns.set_state`."""
@@ -199,7 +215,7 @@ class Outbound:
 
     async def ledger(self, campaign: str, *, latest: bool = True) -> list[Window]:
         """`campaigns.ledger`."""
-        return await self._do(campaigns.ledger, campaign, latest=latest)
+        return await self.look(campaigns.ledger, campaign, latest=latest)
 
 
 def _add(connection: sa.Connection, of_list: str, found: Sequence[NewContact], now: float) -> int:

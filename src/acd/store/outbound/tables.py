@@ -1,4 +1,4 @@
-"""The tables of outbound dialling, in the metadata of `acd.store.tables`; the migration acd_0003 makes them.
+"""The tables of outbound dialling, in the metadata of `acd.store.tables`; the migrations acd_0003 and acd_0005 make them.
 
 What a dialler asks for at every step stands in a contact's own row, with a partial index for each kind of work, so that the
 next contacts of a list are a range of an index however long the list is. A dialler needs the numbers themselves: those of
@@ -185,6 +185,7 @@ attempts = Table(
     Index(None, "contact", "committed_at"),
     Index(None, "number", "committed_at"),
     Index(None, "campaign", "committed_at"),
+    Index(None, "committed_at"),
     Index("ix_attempts_open", "attempt", **_where(IS_OPEN)),
     **_CLUSTERED,
 )
