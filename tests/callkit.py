@@ -91,21 +91,41 @@ async def until(rig: Rig, what: str, condition: Callable[[dict[str, Any]], bool]
 
 
 async def until_agent(rig: Rig, name: str, state: str, **also: Any) -> dict[str, Any]:
-    """Wait until an agent is in ``state``, with what else is asked for (``reason="rona"``, ``phone_state="BUSY"``)."""
+    """Wait until an agent is in ``state``, with what else is asked for (``reason="rona"``; ``phones``: their names do)."""
     wanted = {"state": state, **also}
 
     async def seen() -> dict[str, Any] | None:
         row = dict(await rig.api(f"agents/{name}"))
-        return row if all(row[key] == value for key, value in wanted.items()) else None
+        is_so = (row[key] == value or (key == "phones" and list(row[key]) == value) for key, value in wanted.items())
+        return row if all(is_so) else None
 
     found = await rig.until(seen, PATIENT_S, f"agent {name} to be {wanted}")
     assert found is not None
     return found
 
 
+async def until_done(rig: Rig, name: str) -> None:
+    """Wait until an agent does not talk any more: wraps up, or has done so by now."""
+
+    async def done() -> bool:
+        return (await rig.api(f"agents/{name}"))["state"] in ("WRAP_UP", "AVAILABLE")
+
+    await rig.until(done, PATIENT_S, f"agent {name} to have done with a call")
+
+
 async def live(rig: Rig) -> list[dict[str, Any]]:
     """The calls on the floor."""
     return list((await rig.api("calls?live=1&limit=1000"))["calls"])
+
+
+async def until_live(rig: Rig, count: int) -> list[dict[str, Any]]:
+    """Wait until there are ``count`` calls on the floor; the calls."""
+
+    async def there() -> list[dict[str, Any]]:
+        calls = await live(rig)
+        return calls if len(calls) == count else []
+
+    return await rig.until(there, PATIENT_S, f"{count} calls to be on the floor")
 
 
 async def until_waiting(rig: Rig, count: int) -> list[dict[str, Any]]:
@@ -145,6 +165,15 @@ async def until_channels(rig: Rig, what: str, condition: Callable[[list[dict[str
         return condition(await asyncio.to_thread(channels, rig))
 
     await rig.until(holds, PATIENT_S, what)
+
+
+async def until_logged(rig: Rig, words: str) -> None:
+    """Wait until Asterisk, whose log has a thread of its own, has written ``words``."""
+
+    async def said() -> bool:
+        return any(words in line for line in rig.asterisk.log_tail(1_000))
+
+    await rig.until(said, PATIENT_S, f"Asterisk to log {words!r}")
 
 
 async def hang_up(rig: Rig, number: str) -> None:

@@ -68,7 +68,7 @@ class CampaignRig:
     async def campaign(self, name: str = "win") -> dict[str, Any]:
         return dict(await self.rig.api(f"campaigns/{name}"))
 
-    async def until_settled(self, count: int, name: str = "win", timeout_s: float = 90.0) -> dict[str, Any]:
+    async def until_settled(self, count: int, name: str = "win", timeout_s: float = 200.0) -> dict[str, Any]:
         """Wait until so many attempts are settled and none is in flight."""
 
         async def settled() -> bool:

@@ -29,6 +29,7 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same" if "HYPOTHESIS_PROFILE" not in os.environ else "default")
 # What may land is not a matter of luck; new cases are looked for with HYPOTHESIS_PROFILE=long
 
+REAL_CALLS_S = 300
 RigFactory = Callable[..., Awaitable[Rig]]
 _FAILED = pytest.StashKey[bool]()
 
@@ -40,21 +41,26 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first; within a folder the order stays."""
+    """Fast tests first; within a folder the order stays. What real calls wait for is bounded by itself, and says what did
+    not come: the limit of a test is for a machine several times slower."""
 
     def cost(item: pytest.Item) -> int:
         folder = item.path.relative_to(_HERE).parts[0]
         return FAST_FIRST.index(folder) if folder in FAST_FIRST else len(FAST_FIRST)
 
     items.sort(key=cost)
+    for item in items:
+        if item.path.parent.name in ("asterisk", "chaos") and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(REAL_CALLS_S))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """For ``.ci/again``: how it ended, and what failed."""
     told = session.config.pluginmanager.get_plugin("terminalreporter")
-    if told is not None and session.config.cache is not None and not hasattr(session.config, "workerinput"):
+    cache = getattr(session.config, "cache", None)
+    if told is not None and cache is not None and not hasattr(session.config, "workerinput"):
         failed = [report.nodeid for kind in ("failed", "error") for report in told.stats.get(kind, ())]
-        session.config.cache.set("acd/ended", {"code": int(exitstatus), "failed": failed})
+        cache.set("acd/ended", {"code": int(exitstatus), "failed": failed})
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sipphone import SipPhone
 
 from acd.lab.asterisk import AsteriskOptions
-from callkit import agents, caller, dial, floor, live, phone, placed, plan, until_agent, until_idle
+from callkit import PATIENT_S, agents, caller, dial, floor, live, phone, placed, plan, until_agent, until_idle
 from celkit import check_talks
 
 TARGETS = """
@@ -28,7 +28,8 @@ def two_queues():
 
 
 async def a_rig(make_rig, bobs):
-    """The rig, and anna's phone, which can hold, consult and join."""
+    """The rig, and anna's phone, which can hold, consult and join; bob's as well, if it is absent, which is answered by
+    hand."""
     annas = phone("1001", "absent")
     rig = await make_rig(
         plan(
@@ -38,7 +39,7 @@ async def a_rig(make_rig, bobs):
             options=AsteriskOptions(cel=True),
         )
     )
-    sip = await SipPhone.open("1001", rig.bank.port_of(annas), rig.ports.sip)
+    sip = await SipPhone.open("1001", rig.bank.port_of(annas), rig.ports.sip, by_hand=("1002",))
     await rig.agent("anna", "login")
     return rig, sip
 
@@ -83,4 +84,4 @@ async def until_segment(rig, kind, number=None):
         segments = (await rig.api(f"calls/{call}"))["call"]["segments"]
         return any(one["kind"] == kind and one["ended_at"] is None for one in segments)
 
-    await rig.until(seen, 20.0, f"a caller to be {kind}")
+    await rig.until(seen, PATIENT_S, f"a caller to be {kind}")

@@ -1,4 +1,5 @@
-"""A phone that can do what SIPp's cannot: hold one call, place a second and join the two (REFER with Replaces).
+"""A phone that can do what SIPp's cannot: ring until the test answers it, hang up when the test says so, hold one call,
+place a second and join the two (REFER with Replaces).
 
 Signalling only, UDP, one dialog each way, no authentication, and no more of SIP than the test needs.
 """
@@ -8,41 +9,59 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import quote
+
+from callkit import PATIENT_S
 
 HOST = "127.0.0.1"
 
 
 @dataclass
 class Dialog:
-    """One call of the phone's. ``local`` and ``remote`` are From and To as this phone writes them."""
+    """One call of the phone's. ``local`` and ``remote`` are From and To as this phone writes them; ``branch`` is that of
+    its INVITE, ``asked`` what an INVITE said that rings, ``taken`` whether it was answered. ``final``: the final response
+    to each request, by its CSeq."""
 
     call_id: str
     local: str
     remote: str
     target: str
     cseq: int = 1
+    branch: str = ""
+    asked: list[str] = field(default_factory=list)
+    taken: bool = False
     up: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    responses: asyncio.Queue[tuple[str, int]] = field(default_factory=asyncio.Queue)
+    final: dict[str, int] = field(default_factory=dict)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def user(self) -> str:
+        """Whose phone it is: the user part of ``local``."""
+        return re.search(r"sip:([^@;>]+)", self.local)[1]
 
 
 class SipPhone(asyncio.DatagramProtocol):
-    """Answers every call at once. Make it with ``open``."""
+    """Answers every call at once (``called``), but for calls to ``by_hand``, which ring (``ringing``) until ``answer``. Make
+    it with ``open``."""
 
-    def __init__(self, name: str, port: int, asterisk_port: int) -> None:
+    def __init__(self, name: str, port: int, asterisk_port: int, by_hand: Collection[str] = ()) -> None:
         self.name, self.port, self._asterisk = name, port, (HOST, asterisk_port)
+        self._by_hand = frozenset(by_hand)
         self.dialogs: dict[str, Dialog] = {}
         self.called: asyncio.Queue[Dialog] = asyncio.Queue()
+        self.ringing: asyncio.Queue[Dialog] = asyncio.Queue()
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
-    async def open(cls, name: str, port: int, asterisk_port: int) -> SipPhone:
-        """Listen on UDP ``port`` of this machine."""
-        _, phone = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: cls(name, port, asterisk_port), local_addr=(HOST, port)
+    async def open(cls, name: str, port: int, asterisk_port: int, *, by_hand: Collection[str] = ()) -> SipPhone:
+        """Listen on UDP ``port`` of this machine; 0: on whichever is free."""
+        transport, phone = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: cls(name, port, asterisk_port, by_hand), local_addr=(HOST, port)
         )
+        phone.port = transport.get_extra_info("sockname")[1]
         return phone
 
     def close(self) -> None:
@@ -53,6 +72,13 @@ class SipPhone(asyncio.DatagramProtocol):
     async def call(self, extension: str, *, display: bytes = b"", name: str = "") -> Dialog:
         """Call ``extension`` and wait until it answers. ``display`` is the name to show, whatever bytes it has; ``name``:
         as which phone, where several have this one's port."""
+        dialog = self.invite(extension, display=display, name=name)
+        async with asyncio.timeout(PATIENT_S):
+            await dialog.up.wait()
+        return dialog
+
+    def invite(self, extension: str, *, display: bytes = b"", name: str = "") -> Dialog:
+        """Begin to call ``extension``."""
         tag, target = secrets.token_hex(4), f"sip:{extension}@{HOST}:{self._asterisk[1]}"
         shown = f'"{display.decode(errors="surrogateescape")}" ' if display else ""
         dialog = Dialog(
@@ -60,45 +86,53 @@ class SipPhone(asyncio.DatagramProtocol):
         )
         self.dialogs[dialog.call_id] = dialog
         self._request("INVITE", dialog, sdp=True)
-        async with asyncio.timeout(20):
-            await dialog.up.wait()
         return dialog
+
+    async def give_up(self, dialog: Dialog) -> None:
+        """End a call of ours that was not answered yet."""
+        cseq = f"{dialog.cseq} INVITE"
+        self._request("CANCEL", dialog)
+        await self._final(dialog, cseq, 487)
+
+    async def answer(self, dialog: Dialog) -> None:
+        """Take a call that rings."""
+        dialog.taken = True
+        self._say("200 OK", dialog.asked, dialog, sdp=True)
+        async with asyncio.timeout(PATIENT_S):
+            await dialog.up.wait()
 
     async def hold(self, dialog: Dialog, *, on: bool = True) -> None:
         """Put whoever is in ``dialog`` on hold; ``on=False``: take him back."""
-        self._request("INVITE", dialog, sdp=True, direction="sendonly" if on else "sendrecv")
-        async with asyncio.timeout(20):
-            await self._response_to(dialog, "INVITE", 200)
+        await self._final(dialog, self._request("INVITE", dialog, sdp=True, direction="sendonly" if on else "sendrecv"))
 
     async def hang_up(self, dialog: Dialog) -> None:
         """End ``dialog``."""
-        self._request("BYE", dialog)
-        async with asyncio.timeout(20):
-            await self._response_to(dialog, "BYE", 200)
+        await self._final(dialog, self._request("BYE", dialog))
 
     async def refer(self, dialog: Dialog, extension: str) -> None:
         """Send whoever is in ``dialog`` away to ``extension``, unasked (a blind transfer)."""
         to = f"Refer-To: <sip:{extension}@{HOST}:{self._asterisk[1]}>"
-        self._request("REFER", dialog, to, f"Referred-By: <sip:{self.name}@{HOST}>")
-        async with asyncio.timeout(20):
-            await self._response_to(dialog, "REFER", 202)
+        await self._final(dialog, self._request("REFER", dialog, to, f"Referred-By: <sip:{self.name}@{HOST}>"), 202)
 
     async def join(self, first: Dialog, second: Dialog) -> None:
         """Hand whoever is in ``first`` over to whoever is in ``second``, and wait until both calls are over."""
         tags = {side: re.search(r"tag=([^;>\s]+)", text)[1] for side, text in vars(second).items() if side in _SIDES}
         replaces = f"{second.call_id};to-tag={tags['remote']};from-tag={tags['local']}"
         refer_to = f"<{second.target}?Replaces={quote(replaces, safe='')}>"
-        self._request("REFER", first, f"Refer-To: {refer_to}", f"Referred-By: <sip:{self.name}@{HOST}>")
-        async with asyncio.timeout(20):
-            await self._response_to(first, "REFER", 202)
+        by = f"Referred-By: <sip:{self.name}@{HOST}>"
+        await self._final(first, self._request("REFER", first, f"Refer-To: {refer_to}", by), 202)
+        async with asyncio.timeout(PATIENT_S):
             await second.over.wait()
-            # Whoever has handed a call over hangs up himself
-            self._request("BYE", first)
-            await self._response_to(first, "BYE", 200)
+        # Whoever has handed a call over hangs up himself
+        await self.hang_up(first)
 
-    async def _response_to(self, dialog: Dialog, method: str, status: int) -> None:
-        while await dialog.responses.get() != (method, status):
-            pass
+    async def _final(self, dialog: Dialog, cseq: str, status: int = 200) -> None:
+        """Wait for the final response to that very request: what is repeated to an earlier one says nothing of it."""
+        async with asyncio.timeout(PATIENT_S):
+            while cseq not in dialog.final:
+                dialog.heard.clear()
+                await dialog.heard.wait()
+        assert dialog.final[cseq] == status, f"{cseq} was answered with {dialog.final[cseq]}"
 
     # -- the wire ------------------------------------------------------------------------------------------------------
 
@@ -116,51 +150,87 @@ class SipPhone(asyncio.DatagramProtocol):
             self._asked(first.split()[0], lines, values)
 
     def _response(self, status: int, values: dict[str, str]) -> None:
-        method = values["cseq"].split()[1]
+        number, method = values["cseq"].split()
         dialog = self.dialogs.get(values["call-id"])
-        if method == "INVITE" and status == 200 and dialog is not None:
-            dialog.remote, dialog.target = values["to"], _uri(values["contact"])
-            self._request("ACK", dialog)
-            dialog.up.set()
-        if dialog is not None:
-            dialog.responses.put_nowait((method, status))
+        if dialog is None or status < 200:
+            return
+        if method == "INVITE":
+            if status == 200:
+                dialog.remote, dialog.target = values["to"], _uri(values["contact"])
+                dialog.taken = True
+                dialog.up.set()
+            self._request("ACK", dialog, of=int(number), refused=values["to"] if status > 299 else "")
+        dialog.final[values["cseq"]] = status
+        dialog.heard.set()
 
     def _asked(self, method: str, lines: list[str], values: dict[str, str]) -> None:
-        if method == "ACK":
-            return
         dialog = self.dialogs.get(values["call-id"])
+        if method == "ACK":
+            # Before that nobody may hang up
+            if dialog is not None and dialog.taken and not dialog.up.is_set():
+                dialog.up.set()
+                if dialog.user not in self._by_hand:
+                    self.called.put_nowait(dialog)
+            return
         new = method == "INVITE" and dialog is None
         if new:
             local = f"{values['to']};tag={secrets.token_hex(4)}"
             dialog = Dialog(values["call-id"], local, values["from"], _uri(values["contact"]))
             self.dialogs[dialog.call_id] = dialog
-        to = dialog.local if dialog is not None else values["to"]
         copied = [line for line in lines if line.lower().startswith(("via:", "from:", "call-id:", "cseq:"))]
-        for status in ("180 Ringing", "200 OK") if method == "INVITE" else ("200 OK",):
-            self._send([f"SIP/2.0 {status}", *copied, f"To: {to}"], sdp=method == "INVITE" and status == "200 OK")
-        if method == "BYE" and dialog is not None:
+        rings = method == "INVITE" and dialog is not None and dialog.user in self._by_hand and not dialog.taken
+        if method == "INVITE":
+            self._say("180 Ringing", copied, dialog)
+        if rings:
+            dialog.asked = copied
+        else:
+            self._say("200 OK", copied, dialog, sdp=method == "INVITE", to=values["to"])
+        if method == "CANCEL" and dialog is not None and not dialog.taken:
+            self._say("487 Request Terminated", dialog.asked, dialog)
+        if method in ("BYE", "CANCEL") and dialog is not None:
             dialog.over.set()
         if new and dialog is not None:
-            dialog.up.set()
-            self.called.put_nowait(dialog)
+            dialog.taken = not rings
+            if rings:
+                self.ringing.put_nowait(dialog)
 
-    def _request(self, method: str, dialog: Dialog, *more: str, sdp: bool = False, direction: str = "sendrecv") -> None:
-        dialog.cseq += method != "ACK"
-        branch = f"z9hG4bK{secrets.token_hex(6)}"
+    def _say(self, status: str, copied: list[str], dialog: Dialog | None, *, sdp: bool = False, to: str = "") -> None:
+        local = dialog.local if dialog is not None else to
+        self._send([f"SIP/2.0 {status}", *copied, f"To: {local}"], sdp=sdp)
+
+    def _request(
+        self,
+        method: str,
+        dialog: Dialog,
+        *more: str,
+        sdp: bool = False,
+        direction: str = "sendrecv",
+        of: int = 0,
+        refused: str = "",
+    ) -> str:
+        """Send a request; its CSeq. ``of``: the number of the INVITE that an ACK is for, ``refused``: the To of its
+        refusal."""
+        dialog.cseq += method not in ("ACK", "CANCEL")
+        again = method == "CANCEL" or bool(refused)
+        branch = dialog.branch if again else f"z9hG4bK{secrets.token_hex(6)}"
+        if method == "INVITE":
+            dialog.branch = branch
+        cseq = f"{of or dialog.cseq} {method}"
         self._send(
             [
                 f"{method} {dialog.target} SIP/2.0",
                 f"Via: SIP/2.0/UDP {HOST}:{self.port};rport;branch={branch}",
                 f"From: {dialog.local}",
-                f"To: {dialog.remote}",
+                f"To: {refused or dialog.remote}",
                 f"Call-ID: {dialog.call_id}",
-                f"CSeq: {dialog.cseq} {method}",
+                f"CSeq: {cseq}",
                 "Max-Forwards: 70",
                 *more,
             ],
             sdp=sdp,
             direction=direction,
         )
+        return cseq
 
     def _send(self, lines: list[str], *, sdp: bool, direction: str = "sendrecv") -> None:
         body = _SDP.replace("sendrecv", direction) if sdp else ""

@@ -53,7 +53,7 @@ async def test_a_predictive_campaign_over_dials_within_its_ledger(tmp_path):
             rows = here.attempts()
             return len(rows) >= 160 and all(row["outcome"] for row in rows)
 
-        await here.rig.until(watch, 100, "everybody to be dialled", every_s=0.1)
+        await here.rig.until(watch, 200, "everybody to be dialled", every_s=0.1)
         after, outcomes = await here.campaign(), here.outcomes()
         assert set(here.dialled().values()) == {1}
         assert most[0] > 10, "never more lines than agents"
@@ -84,7 +84,7 @@ async def test_nobody_is_dialled_twice_though_the_controller_is_killed_amid_dial
             await here.rig.start_serve()
         assert (await here.campaign())["state"] == "running"
         assert {row["attempt"][:6] for row in here.attempts()} >= {"000001", "000002", "000003"}
-        after = await here.until_settled(80, timeout_s=70)
+        after = await here.until_settled(80)
         dialled_to, outcomes = here.dialled(), here.outcomes()
         assert set(dialled_to.values()) == {1}
         tried = [row["number"] for row in here.attempts()]

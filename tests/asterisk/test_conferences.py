@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annaskit import a_rig, lengths_add_up, over, talkers, talks_with_anna, until_segment
 
-from callkit import finish, hang_up, kinds, live, record, until_agent
+from callkit import finish, hang_up, kinds, live, record, until_agent, until_done
 
 
 def stretches(call):
@@ -115,7 +115,7 @@ async def test_joined_out_of_a_conference(make_rig):
                 await sip.hold(first, on=False)
                 await until_segment(rig, "conferenced", number)
             await sip.join(first, second)
-            await until_agent(rig, "anna", "WRAP_UP")
+            await until_done(rig, "anna")
             await hang_up(rig, number)
             await finish(callers)
             call = await record(rig, number)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import aiohttp
 from annaskit import a_rig, lengths_add_up, over, talkers, talks_with_anna, until_segment
 
 from acd.domain.errors import LabError
 from callkit import (
-    channels,
+    PATIENT_S,
     explained,
     finish,
     hang_up,
@@ -19,7 +20,9 @@ from callkit import (
     recorded,
     until_agent,
     until_channels,
+    until_done,
     until_idle,
+    until_live,
     until_waiting,
 )
 
@@ -63,15 +66,16 @@ async def test_escalated_and_transferred_by_command(make_rig):
         (before,) = await live(rig)
         said = await rig.acd("call", "escalate", before["call"])
         assert said == f"{before['call']}: waits in queue second\n"
-        await until_agent(rig, "anna", "WRAP_UP")
+        await until_done(rig, "anna")
         (waiting,) = await until_waiting(rig, 1)
         assert (waiting["call"], waiting["queue"], waiting["excluded"]) == (
             before["call"],
             "second",
             {"anna": "escalated"},
         )
-        await until_channels(rig, "the agent's leg to be gone", lambda rows: len(rows) == 1)
-        assert channels(rig)[0]["context"] == "acd-hold"
+        await until_channels(
+            rig, "the agent's leg to be gone", lambda rows: [row["context"] for row in rows] == ["acd-hold"]
+        )
 
         # Nobody has heard of it: what stands on the channel is enough
         await rig.kill_serve()
@@ -84,10 +88,10 @@ async def test_escalated_and_transferred_by_command(make_rig):
         with_refusal = await rig.acd("call", "transfer", before["call"], "--to", "699", check=False)
         assert "the dialplan of pbx1 has no acd-transfer,699,1; the caller stays" in with_refusal
         await rig.acd("call", "transfer", before["call"], "--queue", "main")
-        await until_agent(rig, "bob", "WRAP_UP")
+        await until_done(rig, "bob")
         await until_agent(rig, "anna", "TALKING")
         await rig.api(f"calls/{before['call']}/transfer", {"to": "600"})
-        await until_agent(rig, "anna", "WRAP_UP")
+        await until_done(rig, "anna")
         call = await record(rig, "5551")
         assert call["call"] == before["call"]
         assert (call["outcome"], call["ended_by"], call["target"]) == ("transferred", "agent", "acd-transfer,600,1")
@@ -120,7 +124,7 @@ async def test_escalated_while_nobody_listens_to_the_records(make_rig):
         asked = asyncio.create_task(rig.api(f"calls/{before['call']}/escalate", {}))
         await until_channels(rig, "him to be on hold", lambda rows: any(r["context"] == "acd-hold" for r in rows))
         await rig.kill_serve()
-        with contextlib.suppress(LabError, OSError):
+        with contextlib.suppress(LabError, OSError, aiohttp.ClientError):
             await asked
         await rig.start_serve()
         await until_waiting(rig, 1)
@@ -140,7 +144,13 @@ async def test_escalated_while_nobody_listens_to_the_records(make_rig):
 async def test_joined_with_a_colleague(make_rig):
     """She calls the other queue and joins her caller: with nobody yet, with a phone that rings, with bob, and from either
     of her two calls. Nobody is lost, and bob's talk is one of the caller's."""
-    rig, sip = await a_rig(make_rig, "answer-after:1")
+    rig, sip = await a_rig(make_rig, "absent")
+
+    async def bob_answers():
+        async with asyncio.timeout(PATIENT_S):
+            await sip.answer(await sip.ringing.get())
+        await until_agent(rig, "bob", "TALKING")
+
     try:
         for number, how in (("5551", "waits"), ("5552", "rings"), ("5553", "talks"), ("5554", "from the second")):
             callers, first = await talks_with_anna(rig, sip, number)
@@ -148,25 +158,28 @@ async def test_joined_with_a_colleague(make_rig):
             if how in ("talks", "from the second"):
                 await rig.agent("bob", "login")
                 await until_agent(rig, "bob", "AVAILABLE", phone_state="IDLE")
-            second = await sip.call("101")
-            if how == "waits":
+            second = sip.invite("101")
+            if how in ("talks", "from the second"):
+                await bob_answers()
+            else:
                 await until_waiting(rig, 1)
-            elif how == "rings":
-                await until_waiting(rig, 1)
+            if how == "rings":
                 await rig.agent("bob", "login")
                 await until_agent(rig, "bob", "RINGING")
-            else:
-                await until_agent(rig, "bob", "TALKING")
+            async with asyncio.timeout(PATIENT_S):
+                await second.up.wait()
             if how == "from the second":
                 await sip.hold(second)
                 await sip.join(second, first)
             else:
                 await sip.join(first, second)
-            await until_agent(rig, "anna", "WRAP_UP")
+            await until_done(rig, "anna")
             if how == "waits":
                 await rig.agent("bob", "login")
+            if how in ("waits", "rings"):
+                await bob_answers()
             await until_agent(rig, "bob", "TALKING")
-            (call,) = await live(rig)
+            (call,) = await until_live(rig, 1)
             assert (call["caller_number"], call["agent"], call["queue"]) == (number, "bob", "second"), how
             if how == "talks":
                 # A controller that looks afresh finds the same, once it is written down
@@ -183,7 +196,7 @@ async def test_joined_with_a_colleague(make_rig):
             assert talkers(mine)[0] == "anna"
             assert talkers(mine)[-1] == "bob", how
             assert lengths_add_up(mine), how
-            await until_agent(rig, "bob", "WRAP_UP")
+            await until_done(rig, "bob")
             if how in ("waits", "rings"):
                 await rig.agent("bob", "logout")
         await until_idle(rig)

@@ -23,7 +23,9 @@ from callkit import (
     until_waiting,
 )
 
-PASSED_OVER = "agent passed over for 60 s"
+COOL_DOWN_S = 600
+"""Longer than a test takes to look at everybody who is passed over."""
+PASSED_OVER = f"agent passed over for {COOL_DOWN_S} s"
 ENDS = {
     "busy": ("busy", PASSED_OVER),
     "decline": ("declined", "agent paused (declined)"),
@@ -52,7 +54,7 @@ async def test_every_way_an_offer_fails(make_rig):
                 who,
                 queues={f"q{n}": {"ring_timeout": 2} for n in range(len(ENDS))},
                 entry_points={f"20{n}": f"q{n}" for n in range(len(ENDS))},
-                cool_down_s=60,
+                cool_down_s=COOL_DOWN_S,
             ),
         )
     )
@@ -92,8 +94,9 @@ async def test_no_answer_keeps_the_place_in_line(make_rig):
     )
     await rig.agent("anna", "login")
     generators = [await dial(rig, caller(number="5551"))]
-    await until_agent(rig, "anna", "RINGING")
+    await until_waiting(rig, 1)
     generators.append(await dial(rig, caller(number="5552")))
+    await until_waiting(rig, 2)
     await until_agent(rig, "anna", "PAUSED", reason="rona")
     calls = await live(rig)
     assert [(call["caller_number"], call["state"]) for call in calls] == [("5551", "WAITING"), ("5552", "WAITING")]
@@ -158,7 +161,7 @@ async def test_nobody_answers_at_several_places(make_rig):
                 phone("1002", registers=True),
                 phone("1003", "answer+talk:0.2"),
             ],
-            floor(agents({"anna": "1001", "bob": ["1002", "1003"]}), cool_down_s=60),
+            floor(agents({"anna": "1001", "bob": ["1002", "1003"]}), cool_down_s=COOL_DOWN_S),
         )
     )
     await rig.login_all()

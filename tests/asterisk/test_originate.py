@@ -180,7 +180,7 @@ async def test_connection_lost_amid_ringing(tmp_path):
 
 async def test_controller_killed_and_started_anew(tmp_path):
     """Who answers meanwhile hears the message and is hung up; what still rings is found and followed."""
-    numbers = {"1": "never", "2": "answer-after:0.5+hello", "3": "answer-after:0.5+machine"}
+    numbers = {"1": "never", "2": "answer-after:1.5+hello", "3": "answer-after:1.5+machine"}
     async with station(tmp_path, numbers) as at:
         rings, person, machine = (
             at.place(number, ring_s=60, connect_s=1.0, message=MESSAGE, amd=number == "3", amd_s=2.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callkit import (
+    PATIENT_S,
     agents,
     caller,
     decisions,
@@ -19,6 +20,7 @@ from callkit import (
     until,
     until_channels,
     until_idle,
+    until_logged,
 )
 
 ELSEWHERE = """
@@ -40,13 +42,14 @@ async def test_overflow(make_rig):
         plan(
             [phone("1001", "answer+talk:0.2")],
             floor(
-                agents({"anna": "1001"}, queues=["main", "second", "nowhere", "rude", "last"]),
+                agents({"anna": "1001"}, queues=["main", "second", "nowhere", "rude", "last", "patient"]),
                 queues={
                     "main": {"max_wait": 1, "overflow": "queue:second", "hold": "ringback"},
                     "second": {"max_wait": 1.5, "overflow": "dialplan:sorry,s"},
                     "nowhere": {"max_wait": 1, "overflow": "dialplan:no-such-place,s"},
                     "rude": {"max_wait": 1, "overflow": "hangup"},
-                    "last": {"max_wait": 1, "overflow": "queue:main"},
+                    "last": {"max_wait": 1, "overflow": "queue:patient"},
+                    "patient": {},
                 },
                 entry_points={"100": "main", "101": "nowhere", "102": "rude", "103": "last"},
             ),
@@ -73,7 +76,7 @@ async def test_overflow(make_rig):
     assert steps == ["waits", "overflowed", "waits", "overflowed"]
     assert "overflow" in await explained(rig, moved["call"])
     # What is wrong is said to whoever looks after Asterisk and to whoever looks after us
-    assert any("acd: there is no no-such-place,s,1" in line for line in rig.asterisk.log_tail())
+    await until_logged(rig, "acd: there is no no-such-place,s,1")
 
     await until(rig, "the alarm", lambda s: any(alarm["kind"] == "no_such_target" for alarm in s["alarms"]))
     status = await rig.acd("status")
@@ -81,11 +84,11 @@ async def test_overflow(make_rig):
 
     # Moved from queue to queue he is served in the end, by the queue he then waits in
     callers = await dial(rig, caller("103", number="5554"))
-    await until_queue(rig, "main")
+    await until_queue(rig, "patient")
     await rig.agent("anna", "login")
     await finish(callers)
     call = await record(rig, "5554")
-    assert (call["outcome"], call["queue"], call["agent"]) == ("answered", "main", "anna")
+    assert (call["outcome"], call["queue"], call["agent"]) == ("answered", "patient", "anna")
     await until_idle(rig)
 
 
@@ -95,7 +98,7 @@ async def until_queue(rig, name):
     async def there():
         return [call["queue"] for call in (await rig.api("calls?live=1"))["calls"]] == [name]
 
-    await rig.until(there, 20.0, f"the call to wait in {name}")
+    await rig.until(there, PATIENT_S, f"the call to wait in {name}")
 
 
 async def test_overflow_waits_for_the_offer_under_way(make_rig):

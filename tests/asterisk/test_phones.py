@@ -3,6 +3,10 @@ them the moment that is over."""
 
 from __future__ import annotations
 
+import asyncio
+
+from sipphone import SipPhone
+
 from callkit import (
     agents,
     caller,
@@ -29,8 +33,9 @@ exten => 600,1,Answer()
 
 
 async def test_busy_outside_the_call_centre(make_rig):
-    annas = phone("1001", "answer+talk:0.2")
+    annas = phone("1001", "absent")
     rig = await make_rig(plan([annas], floor(agents({"anna": "1001"})), dialplan_text=OUTSIDE))
+    sip = await SipPhone.open("1001", rig.bank.port_of(annas), rig.ports.sip)
     await rig.agent("anna", "login")
 
     outside = await dial(rig, dials(annas, "600"))
@@ -40,6 +45,7 @@ async def test_busy_outside_the_call_centre(make_rig):
     assert waiting["state"] == "WAITING"
     await hang_up(rig, "1001")
     await finish(outside)
+    await sip.hang_up(await sip.called.get())
     await finish(callers)
     waits, offered = await decisions(rig, (await record(rig, "5551"))["call"])
     assert waits["detail"]["passed_over"] == {"phone BUSY": 1}
@@ -50,11 +56,14 @@ async def test_busy_outside_the_call_centre(make_rig):
     rig.asterisk.cli("channel originate PJSIP/1001 application Wait 300")
     await until_agent(rig, "anna", "AVAILABLE", phone_state="BUSY")
     callers = await dial(rig, caller(number="5552"))
-    # The phone hangs up after 0.2 s
+    await until_waiting(rig, 1)
+    await sip.hang_up(await sip.called.get())
+    await sip.hang_up(await sip.called.get())
     await finish(callers)
     waits, offered = await decisions(rig, (await record(rig, "5552"))["call"])
     assert offered["detail"]["trigger"] == "phone_free"
     await until_idle(rig)
+    sip.close()
 
 
 async def test_unregistered_is_unreachable(make_rig):
@@ -76,8 +85,9 @@ async def test_unregistered_is_unreachable(make_rig):
     await rig.bank.unregister()
     await until_agent(rig, "anna", "AVAILABLE", phone_state="UNREACHABLE")
     # A registration that is not renewed counts for nothing once it has run out
-    await rig.bank.register(expires_s=2)
-    await until_agent(rig, "anna", "AVAILABLE", phone_state="IDLE")
+    known = asyncio.create_task(until_agent(rig, "anna", "AVAILABLE", phone_state="IDLE"))
+    await rig.bank.register(expires_s=3)
+    await known
     await until_agent(rig, "anna", "AVAILABLE", phone_state="UNREACHABLE")
     callers = await dial(rig, caller(number="5552"))
     await until_waiting(rig, 1)

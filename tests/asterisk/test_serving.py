@@ -36,7 +36,8 @@ async def test_free_agent_answers_the_caller_directly(make_rig):
     assert kinds(call) == ["entered", "offered", "rang", "talked", "after"]
     assert (call["outcome"], call["ended_by"], call["agent"]) == ("answered", "agent", "anna")
     assert call["wait_s"] >= 1.1
-    assert call["talk_s"] >= 0.25
+    assert call["talk_s"] > 0
+    assert call["wait_s"] + call["talk_s"] <= call["ended_at"] - call["entered_at"] + 0.001
     offered = (await decisions(rig, call["call"]))[0]
     assert offered["kind"] == "offered"
     assert offered["detail"]["chosen"]["agent"] == "anna"

@@ -7,7 +7,6 @@ from sipphone import SipPhone
 from callkit import (
     agents,
     caller,
-    channels,
     dial,
     finish,
     floor,
@@ -21,6 +20,7 @@ from callkit import (
     recorded,
     until,
     until_agent,
+    until_channels,
     until_idle,
 )
 
@@ -58,14 +58,13 @@ async def test_blind(make_rig):
     await rig.login_all()
 
     first = await dial(rig, caller("100", number="5551"))
-    await until_agent(rig, "anna", "WRAP_UP")
     call = await record(rig, "5551")
     assert (call["outcome"], call["ended_by"], call["target"]) == ("transferred", "agent", "602@agents")
     assert (call["agent"], kinds(call)) == ("anna", ["entered", "offered", "rang", "talked", "after"])
     # He talks with 1009 and is none of our business; she takes the next
     await until_agent(rig, "anna", "AVAILABLE", phone_state="IDLE")
     assert await live(rig) == []
-    assert len(channels(rig)) == 2
+    await until_channels(rig, "him to talk with 1009", lambda rows: [row["state"] for row in rows] == ["Up", "Up"])
     assert first.counts().outcomes.get("far_end_hung_up", 0) == 0
     second = await dial(rig, caller("100", number="5552"))
     await until(rig, "two to be transferred", lambda s: s["transferred"] == 2)
@@ -116,7 +115,7 @@ async def test_attended(make_rig):
         call = await record(rig, "5551")
         assert (call["outcome"], call["ended_by"], call["agent"]) == ("transferred", "agent", "anna")
         assert call["target"] == "1009"
-        assert len(channels(rig)) == 2
+        await until_channels(rig, "the two to be left", lambda rows: len(rows) == 2)
         assert callers.counts().outcomes.get("far_end_hung_up", 0) == 0
 
         await rig.stop_serve()
