@@ -32,7 +32,8 @@ def test_nothing_goes_and_numbers_are_plain_unless_said(tmp_path: Path) -> None:
 
 
 def test_days_numbering_and_the_folder_of_recordings(tmp_path: Path) -> None:
-    text = '[records]\nrecordings = "sound"\ncountry_code = "49"\n[retention]\ncallers_days = 2\naudit_days = 3\nlists_days = 4\n'
+    days = "callers_days = 2\naudit_days = 3\nlists_days = 4\n"
+    text = f'[records]\nrecordings = "sound"\ncountry_code = "49"\n[retention]\n{days}'
     settings = load(tmp_path, text)
     assert settings.records.recordings == tmp_path / "sound"
     assert numbering_of(settings.records).canonical("0171") == "49171"
