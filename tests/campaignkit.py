@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from acd.lab.customer_words import Chooser, parse_customer
 from acd.lab.customers import Customers, carrier_conf
 from acd.lab.rig import Rig, RigPlan
@@ -51,10 +53,11 @@ class CampaignRig:
 
     def __init__(self, rig: Rig, customers: Customers) -> None:
         self.rig, self.customers = rig, customers
+        self.url = rig.plan.database_url or f"sqlite:///{rig.database}"
 
     def add_contacts(self, count: int, *, zone: str | None = None) -> None:
         """Contacts +49 30 1230001 and on."""
-        engine = locate(f"sqlite:///{self.rig.database}").bulk_engine(write=True)
+        engine = locate(self.url).bulk_engine(write=True)
         now = datetime.now(UTC).timestamp()
         with engine.begin() as connection:
             listed.create(connection, LIST, "test", now)
@@ -80,7 +83,16 @@ class CampaignRig:
 
     def attempts(self) -> list[Any]:
         """All rows."""
-        return self.rig.rows("SELECT * FROM attempts ORDER BY attempt")
+        return self.rows("SELECT * FROM attempts ORDER BY attempt")
+
+    def rows(self, query: str) -> list[Any]:
+        """Read from the database, past the service."""
+        engine = locate(self.url).bulk_engine()
+        try:
+            with engine.connect() as connection:
+                return [dict(row._mapping) for row in connection.execute(sa.text(query))]
+        finally:
+            engine.dispose()
 
     def outcomes(self) -> Counter[str]:
         return Counter(str(row["outcome"]) for row in self.attempts())
@@ -100,6 +112,7 @@ async def campaign_rig(
     numbers: Mapping[str, str] | None = None,
     phones: str = "answer+talk:uniform(1,3)",
     extra: Sequence[Any] = (),
+    database_url: str | None = None,
     **queue: Any,
 ) -> AsyncIterator[CampaignRig]:
     """Everything up, agents logged in, nothing started."""
@@ -112,6 +125,7 @@ async def campaign_rig(
         [*(phone(str(1000 + n), phones) for n in range(1, agents + 1)), *extra],
         campaign_floor(agents, campaigns, **queue),
         endpoints=carrier_conf(customers.port),
+        database_url=database_url,
     )
     rig = Rig(folder, plan)
     try:
