@@ -6,6 +6,7 @@ ends are this program, in one version of Python.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import signal
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from acd.lists.prepare import Reject, Terms, prepared
 from acd.lists.rows import Row
 from acd.store.outbound.contacts import NewContact, NewNumber
 
+GARBAGE = 100_000
+"""Objects until garbage is looked for: a piece has many, all of which go with it, and none in circles."""
 _FIELDS = tuple(one.name for one in fields(NewContact))
 _NUMBERS = _FIELDS.index("numbers")
 _values = attrgetter(*_FIELDS)
@@ -26,6 +29,7 @@ _terms: Terms | None = None
 def ready(terms: Terms) -> None:
     """Begin a process: Ctrl-C is for the one that started it."""
     global _terms
+    gc.set_threshold(GARBAGE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _terms = terms
 
