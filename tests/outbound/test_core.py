@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Self
 
 import pytest
 
@@ -328,6 +329,29 @@ def test_who_opts_out_is_never_called_again() -> None:
     assert number in world.kept.do_not_call
     assert sum(command.number == number for command in world.kept.attempts.values()) == 1
     world.stop()
+
+
+@pytest.mark.parametrize("client", [None, "acme"])
+def test_who_shares_the_number_of_somebody_who_opted_out_is_refused_before_the_store_knows(client: str | None) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE, client=client)), agents=1, contacts=2, answers=1.0)
+    numbers = world.kept.rows[1].contact.numbers
+    world.kept.rows[2].contact = replace(world.kept.rows[2].contact, numbers=numbers)
+    world.run(1.0)
+    (attempt,) = world.lines
+    world.kept.do_not_call = Deaf()
+    world.tell(wire.AttemptOptedOut(UTC_0 + world.s, NODE, attempt, "9"))
+    world.run(300.0)
+    assert world.core.runners["win"].refusals["opted_out"] == 1
+    assert len(world.placed) == 1
+    assert [row.state for row in world.kept.rows.values()] == ["blocked", "blocked"]
+    world.stop()
+
+
+class Deaf(set[str]):
+    """A list that nothing is added to."""
+
+    def __ior__(self, other: object) -> Self:
+        return self
 
 
 @pytest.mark.parametrize("delay_s", [2.5, 3.6])

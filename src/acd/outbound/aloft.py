@@ -169,6 +169,8 @@ class Aloft:
         client = runner.campaign.client if runner is not None else None
         scope = f"client:{client}" if client else "all"
         heard = say.OptOut(number, scope, event.attempt, min(event.at, now.utc))
+        if number:
+            self.recent.opted_out[number, scope] = heard.at_s
         self._opt_outs.append(heard)
         self._actions.append(say.KeepOptOut(heard))
 

@@ -33,11 +33,13 @@ class Dialled:
 
 
 class Recent:
-    """``abandoned``, ``served``: when numbers were last."""
+    """``abandoned``, ``served``: when numbers were last. ``opted_out``: when it was asked, by number and do-not-call's
+    scope."""
 
     def __init__(self) -> None:
         self.abandoned: dict[str, float] = {}
         self.served: dict[str, float] = {}
+        self.opted_out: dict[tuple[str, str], float] = {}
         self._attempts: dict[str, Dialled] = {}
         self._by_number: dict[str, list[Dialled]] = {}
         self._doubtful: set[str] = set()
@@ -82,6 +84,14 @@ class Recent:
             for kept in (self.abandoned, self.served):
                 if kept.get(its_number, now_s) < before_s:
                     del kept[its_number]
+        for key in [key for key, at in self.opted_out.items() if at < before_s]:
+            del self.opted_out[key]
+
+    def asked_not_to(self, numbers: Iterable[str], client: str | None) -> float | None:
+        """When somebody with one of these numbers asked not to be called, if that concerns a campaign for ``client``."""
+        scopes = ("all", f"client:{client}") if client else ("all",)
+        found = (self.opted_out.get((number, scope)) for number in numbers for scope in scopes)
+        return max((at for at in found if at is not None), default=None)
 
     def unseen(self, number: str, read_s: float) -> list[Dialled]:
         """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""

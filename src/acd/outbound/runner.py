@@ -465,7 +465,7 @@ class Runner:
             contact_attempts=len(ready.tried),
             latest_s=ready.latest_s,
             do_not_call=ready.do_not_call,
-            opted_out_s=None,
+            opted_out_s=recent.asked_not_to((one.number for one in contact.numbers), self.campaign.client),
             in_progress=busy,
             due_s=piece.due_s if piece.kind is not Kind.NEW else None,
             abandoned_s=_later(ready.abandoned_s, recent.abandoned.get(piece.number)),
