@@ -344,6 +344,29 @@ async def test_the_end_leaves_lines_alone_and_gives_back_the_rest(stand: Stand) 
     assert "began_s" in saved[0]
 
 
+async def test_a_claim_under_way_at_the_end_is_awaited_and_given_back(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, begun, goes_on = stand.shelf.claim, asyncio.Event(), asyncio.Event()
+
+    async def held(*asked: Any) -> say.Claimed:
+        found = await claim(*asked)
+        begun.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(stand.shelf, "claim", held)
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await asyncio.wait_for(begun.wait(), 10)
+    assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(20,)]
+    ending = asyncio.create_task(stand.dialling.close())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await ending
+    assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)]
+
+
 async def test_what_becomes_durable_amid_the_end_is_not_dialled(stand: Stand) -> None:
     await stand.up()
     stand.shelf.hold = asyncio.Event()

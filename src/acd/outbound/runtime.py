@@ -79,7 +79,8 @@ class Dialling:
         """what earlier lives left is known; before that nothing is handled"""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
-        self._claims: set[asyncio.Task[Any]] = set()
+        self._amid: set[asyncio.Task[Any]] = set()
+        """tasks that claim or save: cut off amid a transaction, a connection may never end"""
         self._may_claim = asyncio.Event()
         self._may_claim.set()
         self._doubtful = False
@@ -158,6 +159,8 @@ class Dialling:
     async def _write_down(self) -> None:
         while self._writing is not None:
             await asyncio.wait({self._writing})
+        if self._amid:
+            await asyncio.wait(self._amid)
         if self._ready:
             self.core.desks.end(self._clock())
             for runner in self.core.runners.values():
@@ -288,7 +291,9 @@ class Dialling:
         self._wake()
         if now - self._saved_mono >= SAVE_S:
             self._saved_mono = now
-            self._spawn(self._save(), "outbound-save")
+            saving = self._spawn(self._save(), "outbound-save")
+            self._amid.add(saving)
+            saving.add_done_callback(self._amid.discard)
 
     def _handle(self, event: Told) -> None:
         try:
@@ -402,7 +407,7 @@ class Dialling:
         await self._may_claim.wait()
         task = asyncio.current_task()
         assert task is not None
-        self._claims.add(task)
+        self._amid.add(task)
         try:
             terms = self.core.runners[campaign].terms
             ready = await self._shelf.pick(number, terms, by, self._epoch, self._clock().utc)
@@ -414,7 +419,7 @@ class Dialling:
             self._doubtful = True
             raise
         finally:
-            self._claims.discard(task)
+            self._amid.discard(task)
             self._wake()
         return ready
 
@@ -475,8 +480,8 @@ class Dialling:
         claimed meanwhile."""
         self._may_claim.clear()
         try:
-            if self._claims:
-                await asyncio.wait(self._claims)
+            if self._amid:
+                await asyncio.wait(self._amid)
             self._drain_inbox()
             count = await self._shelf.give_back(self._epoch, self.core.held())
         except StoreError:
@@ -495,7 +500,9 @@ class Dialling:
         await self._may_claim.wait()
         task = asyncio.current_task()
         assert task is not None
-        self._claims.add(task)
+        if self._closed:
+            return
+        self._amid.add(task)
         found = say.Claimed(action.campaign, None)
         try:
             terms = self.core.runners[action.campaign].terms
@@ -504,12 +511,11 @@ class Dialling:
         except StoreError as error:
             log.warning("no contacts for campaign %s: %s", action.campaign, error)
         finally:
-            self._claims.discard(task)
+            self._amid.discard(task)
             self._doubtful = self._doubtful or found.found is None
-            if not self._closed:
-                self._drain_inbox()
-                self._handle(found)
-                self._wake()
+            self._drain_inbox()
+            self._handle(found)
+            self._wake()
 
     async def _prepare_days(self, claimed: say.Claimed) -> None:
         """Have the holidays of the places where these are worked out beside the loop, which the gate would keep waiting."""
