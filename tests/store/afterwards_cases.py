@@ -111,6 +111,7 @@ async def promised(store: Outbound, *, until: float | None = None, agent: str | 
         (AttemptOutcome.BUSY, NOW + 1, "kept"),
         (AttemptOutcome.ANSWERED, NOW + 1, "kept"),
         (AttemptOutcome.UNKNOWN, None, "kept"),
+        (AttemptOutcome.NO_ANSWER, None, None),
         (AttemptOutcome.FAILED, None, None),
         (AttemptOutcome.FAILED, NOW + 1, None),
         (AttemptOutcome.CONGESTION, NOW + 1, None),
