@@ -198,6 +198,8 @@ class World:
         self.lines: dict[str, wire.PlaceAttempt] = {}
         self.truth: Counter[str] = Counter()
         self.waiting: list[tuple[str, str]] = []
+        self.told: set[str] = set()
+        """lines that hear the message"""
         self.alarms: list[str] = []
         self.writing = False
         self.write_s = 0.004
@@ -245,6 +247,8 @@ class World:
             return wire.SeenState.TALKING
         if any(attempt == one for one, _ in self.waiting):
             return wire.SeenState.WAITING
+        if attempt in self.told:
+            return wire.SeenState.MESSAGE
         return wire.SeenState.RINGING
 
     # -- time ------------------------------------------------------------------------------------------------------------
@@ -415,6 +419,7 @@ class World:
         if not isinstance(reply, wire.Connect):
             # The dialplan alone: a message, then the end
             self.truth["abandoned"] += 1
+            self.told.add(attempt)
             self.after(4.0, lambda: self._gone(attempt, None, 16, answered=True))
             return
         call = f"c{attempt}"
@@ -428,6 +433,7 @@ class World:
         if (attempt, call) in self.waiting:
             self.waiting.remove((attempt, call))
             self.truth["abandoned"] += 1
+            self.told.add(attempt)
             self.tell(say.CallGone(call, UTC_0 + self.s, True))
             self._later(2.0, wire.AttemptMessage(0, NODE, attempt, True))
             self.after(3.0, lambda: self._gone(attempt, None, 16, answered=True))

@@ -12,6 +12,7 @@ from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, ContactNumber, Mode
 from acd.domain.dialrules import CallingHours, ShortCalls
 from acd.domain.instant import Instant
+from acd.domain.states import AgentState
 from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler
@@ -76,6 +77,25 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(seed: int) -> None:
     assert charged >= world.truth["abandoned"] - 1e-9
     assert answered <= world.truth["answered"]
     assert max(world.by_contact.values()) <= campaign().attempts
+
+
+def test_who_waited_while_nobody_looked_is_charged() -> None:
+    """Since when, nobody knows, and so neither whether an agent came in time."""
+    world = World(terms(campaign(mode=Mode.POWER, ratio=2.5)), seed=3)
+    world.run(1.0)
+    for agent in world.agents:
+        world._turn(agent, AgentState.PAUSED)
+    while not world.waiting and world.s < 60.0:
+        world.run(world.s + 0.05)
+    waiting = len(world.waiting)
+    assert waiting
+    assert world.charged()[1] == 0
+    world.crash()
+    world.run(world.s + 0.001)
+    world.begin()
+    world.run(world.s + 0.5)
+    assert world.charged()[1] >= waiting
+    world.stop()
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])

@@ -38,6 +38,21 @@ def test_a_trunk_has_room_by_its_lines_and_by_its_rate() -> None:
     assert [other.room(slow, at) for at in (9.9, 10.1)] == [0, 1]
 
 
+def test_a_line_is_granted_what_the_trunk_takes_until_it_rings() -> None:
+    use = TrunkUse()
+    assert use.setup_s == 4.0
+    use.rang(0.1)
+    assert use.setup_s == pytest.approx(0.35)
+    use.rang(3.0)
+    use.rang(-0.5)
+    assert use.setup_s == pytest.approx(4.7)
+    for _ in range(50):
+        use.rang(0.02)
+    assert use.setup_s == pytest.approx(0.23)
+    use.rang(30.0)
+    assert use.setup_s == 10.0
+
+
 def test_a_trunk_rests_longer_each_time_until_it_gets_through() -> None:
     use, trunk = TrunkUse(), Trunk("out", "PJSIP/{number}@x")
     congestion = AttemptOutcome.CONGESTION

@@ -266,7 +266,7 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
                 ended(
                     "00000100000002", outcome.ABANDONED, NOW + 9, dialled_s=NOW, answered_s=NOW + 3, message="played"
                 ),
-                ended("00000100000003", outcome.NO_ANSWER, NOW + 20, dialled_s=NOW + 0.5),
+                ended("00000100000003", outcome.NO_ANSWER, NOW + 20, dialled_s=NOW + 0.5, rang_s=NOW + 4),
                 ended("00000100000004", outcome.NO_ANSWER, NOW + 14, dialled_s=NOW),
                 ended("00000100000005", outcome.FAILED, NOW + 1),
             )
@@ -290,7 +290,7 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         "abandonment": 0.5,
         "messages": {"played": 1, "cut": 0, "none": 0},
         "opted_out": 0,
-        "rings": {"unanswered": 2, "mean_s": 16.75, "least_s": 14.0, "early": 1},
+        "rings": {"unanswered": 2, "mean_s": 15.0, "least_s": 14.0, "early": 1},
         "caller_ids": {"+4930555100": 6},
         "trunks": {"out": 6},
         "refusals": {"hours": 7},

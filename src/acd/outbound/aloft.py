@@ -112,7 +112,10 @@ class Aloft:
         flight = self.flights.get(event.attempt)
         if flight is not None and flight.phase in (Phase.DIALLED, Phase.LEFT):
             flight.phase, flight.rang_s = Phase.RINGING, event.at
-            self.trunks[flight.trunk].got_through()
+            if flight.sent_s is None:
+                self.trunks[flight.trunk].got_through()
+            else:
+                self.trunks[flight.trunk].rang(event.at - flight.sent_s)
 
     def _answered(self, event: wire.AttemptAnswered, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
@@ -241,7 +244,6 @@ class Aloft:
     def _follow(self, flight: Flight, seen: wire.SeenAttempt, now: Instant) -> None:
         """A line of an earlier life is still there."""
         self.counters["attempts_followed"] += 1
-        runner = self.runners[flight.campaign]
         state = wire.SeenState
         if flight.judged:
             flight.phase = Phase.CONNECTED
@@ -254,14 +256,14 @@ class Aloft:
                 flight.answered_s = flight.answered_s or now.utc
             case state.WAITING:
                 flight.phase, flight.verdict = Phase.WAITING, wire.Verdict.UNSURE
-                flight.answered_s = flight.answered_s or now.utc
-                flight.person_s = flight.answered_s
+                if flight.answered_s is None:
+                    # He may have waited for longer than he must, whatever becomes of him
+                    self._unwatched(flight, now)
+                flight.person_s = flight.answered_s = flight.answered_s or now.utc
             case state.TALKING:
-                # Nobody knows whether the agent was there in time
                 flight.phase, flight.verdict = Phase.CONNECTED, wire.Verdict.PERSON
                 flight.answered_s = flight.connected_s = flight.answered_s or now.utc
-                flight.judged = flight.charged = True
-                runner.book.lost(now.utc)
+                self._unwatched(flight, now)
             case state.MESSAGE | state.ELSEWHERE:
                 flight.phase, flight.verdict = Phase.WAITING, wire.Verdict.UNSURE
                 flight.answered_s = flight.person_s = flight.answered_s or now.utc
@@ -328,6 +330,11 @@ class Aloft:
             runner.book.served(now.utc)
         runner.statistics.answered(runner.book.slack(now.utc))
         runner.learnt = True
+
+    def _unwatched(self, flight: Flight, now: Instant) -> None:
+        """A person answered while nobody looked. Nobody knows whether an agent was or will be there in time."""
+        flight.judged = flight.charged = True
+        self.runners[flight.campaign].book.lost(now.utc)
 
     def _agent_turned(self, event: say.AgentTurned, now: Instant) -> None:
         self._desk_turned(event, now)

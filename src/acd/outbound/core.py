@@ -373,7 +373,7 @@ class Dialler(Aloft):
                 runner.terms.trunk.device(flight.number),
                 flight.number,
                 flight.caller_id,
-                ring_s=max(campaign.ring_s, campaign.rules.ring_s),
+                ring_s=max(campaign.ring_s, campaign.rules.ring_s) + self.trunks[flight.trunk].setup_s,
                 connect_s=campaign.connect_s,
                 amd=campaign.amd and flight.desk is None,
                 amd_s=campaign.amd_s,

@@ -24,11 +24,15 @@ SLOW_S: Final = 1.0
 """An origination that takes longer than this to be taken says that Asterisk is overloaded."""
 WINDOW_MOST: Final = 200.0
 _WINDOW_FIRST: Final = 4.0
+SETUP_FIRST_S: Final = 4.0
+SETUP_MOST_S: Final = 10.0
+"""From the dialling to the first ring: of a trunk that nothing was heard of yet, and what is granted at most."""
+_SETUPS: Final = 50
 
 
 @dataclass(slots=True)
 class TrunkUse:
-    """One trunk. ``started_s``: of the last calls, in order."""
+    """One trunk. ``started_s``: of the last calls, in order; ``setups_s``: how long the last took until they rang."""
 
     lines: int = 0
     started_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
@@ -37,6 +41,7 @@ class TrunkUse:
     rests_until_s: float | None = None
     rested: int = 0
     """how often it was left alone, ever"""
+    setups_s: deque[float] = field(default_factory=lambda: deque(maxlen=_SETUPS))
 
     def state(self) -> TrunkState:
         """As the gate wants it."""
@@ -55,6 +60,17 @@ class TrunkUse:
         """A line is used from now on."""
         self.lines += 1
         self.started_s.append(now_s)
+
+    def rang(self, after_s: float) -> None:
+        """A line rings, so long after it was dialled."""
+        self.setups_s.append(max(0.0, after_s))
+        self.got_through()
+
+    @property
+    def setup_s(self) -> float:
+        """What a line is granted until it rings: half as much again as the slowest of the last ones took. Asterisk counts
+        from the dialling, the law from the first ring."""
+        return min(SETUP_MOST_S, 0.2 + 1.5 * max(self.setups_s)) if self.setups_s else SETUP_FIRST_S
 
     def ended(self) -> None:
         """One is free again."""

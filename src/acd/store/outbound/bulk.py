@@ -110,7 +110,7 @@ def insert_many(
         connection.exec_driver_sql(f"DROP TABLE {target}")
 
 
-def seconds_between(connection: sa.Connection, earlier: sa.Column[Any], later: sa.Column[Any]) -> Any:
+def seconds_between(connection: sa.Connection, earlier: sa.ColumnElement[Any], later: sa.ColumnElement[Any]) -> Any:
     """How long it was from one time to another, as the database reckons it: on SQLite to a tenth of a millisecond."""
     if connection.dialect.name == "postgresql":
         moment = sa.DateTime(timezone=True)

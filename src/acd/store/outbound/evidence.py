@@ -78,8 +78,9 @@ def _by(connection: sa.Connection, column: sa.Column[Any], which: tuple[Any, ...
 
 
 def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> dict[str, Any]:
-    """Of lines that nobody took: how long they rang, from when they were dialled."""
-    length = seconds_between(connection, attempts.c.dialled_at, attempts.c.ended_at)
+    """Of lines that nobody took: how long they rang; those of which no ringing was heard, from when they were dialled."""
+    since = sa.func.coalesce(attempts.c.rang_at, attempts.c.dialled_at)
+    length = seconds_between(connection, since, attempts.c.ended_at)
     rang = attempts.c.outcome == AttemptOutcome.NO_ANSWER.value, attempts.c.dialled_at.is_not(None)
     early = sa.func.sum(sa.case((length < least_s - 0.001, 1), else_=0))
     query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), early).where(*mine, *rang)
