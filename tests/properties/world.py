@@ -21,8 +21,9 @@ from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.definition import ToDialplan
 from acd.domain.events import AgentAction, CallAction, Phase
+from acd.domain.place import Place
 from acd.domain.states import AgentState, CallState, OfferOutcome, PhoneState
-from acd.floor import Floor
+from acd.floor import Floor, arrivals
 
 NODES = ("east", "west")
 PHONES = ("PJSIP/101", "PJSIP/102", "PJSIP/103", "PJSIP/203", "PJSIP/104", "PJSIP/900")
@@ -466,6 +467,12 @@ class World:
         for model in self.models.values():
             self.check_truth(model)
 
+    def leads_nowhere(self, channel: Channel) -> bool:
+        """Whether no queue takes a caller of whom nothing is known but what his channel says."""
+        place = Place.decode(channel.place)
+        lost = place is None or place.queue not in self.floor.definition.queues
+        return lost and arrivals.entry(self.floor, "", "") is None
+
     def check_truth(self, model: AsteriskModel) -> None:
         floor = self.floor
         for call in floor.calls.values():
@@ -479,6 +486,9 @@ class World:
             engaged = theirs is not None and theirs.offer in floor.offers and theirs.offer != channel.offer
             if channel.on_phone and engaged:
                 # Two nodes claim one agent (the offer of an earlier life was never written): the first look wins
+                continue
+            if call is None and channel.on_phone and self.leads_nowhere(channel):
+                # His queue was removed unwritten, and no queue takes him: whoever rings may answer
                 continue
             assert call is not None, f"nobody knows {channel}"
             agent = floor.roster.agents.get(call.agent or "")

@@ -246,6 +246,8 @@ class Floor:
                 call = self.calls.get(key)
                 if call is not None and self.matcher.is_waiting(call.call):
                     self.call_waits(call, at, now, "exclusion_over")
+                    # A stage that begins in the same moment has begun by that
+                    line.review_waiting(self, call, at, now)
             elif kind == "skills":
                 edits.skills_change(self, key, mono, at, now)
             elif kind == "probe":
