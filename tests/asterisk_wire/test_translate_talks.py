@@ -172,8 +172,8 @@ def test_joined_with_a_colleague_who_talks(script: str, joined: int, gone: int) 
 def test_a_call_of_the_agents_that_has_hung_up_before_its_question_was_heard() -> None:
     events = told(f"{BEGIN}; hangup s; ask s 1001 101; gone s; leave B1 c; hangup c")
     assert events[1:] == [
-        "ConsultBegan@5 offer-c 101",
-        "ConsultEnded@6 offer-c",
+        "ConsultBegan@5 offer-c 101 s",
+        "ConsultEnded@6 offer-c s",
         "CallEnded@6 s",
         "TalkEnded@7 offer-c caller",
         "CallEnded@8 c",
