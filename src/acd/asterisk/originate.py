@@ -47,14 +47,7 @@ def originate_fields(command: PlaceAttempt) -> list[tuple[str, str]]:
     if not 0.0 <= command.connect_s <= MAX_CONNECT_S:
         raise MisuseError(f"connect_s is from 0 to {MAX_CONNECT_S:g} s, not {command.connect_s:g}")
     return [
-        ("Channel", device),
-        ("Context", CONTEXT),
-        ("Exten", "s"),
-        ("Priority", "1"),
-        ("Async", "true"),
-        ("Timeout", str(round(command.ring_s * 1000))),
-        ("ChannelId", command.attempt),
-        ("CallerID", caller_id(command.caller_name, command.caller_id)),
+        *_line(command, device, CONTEXT),
         *(("Variable", f"{name}={_SPECIAL.sub(_BACKSLASHED, value)}") for name, value in variables_of(command).items()),
     ]
 
@@ -69,16 +62,22 @@ def agent_fields(command: CallAgent) -> list[tuple[str, str]]:
     if not 1.0 <= command.ring_s <= MAX_RING_S or not 1.0 <= command.wait_s <= MAX_DESK_S:
         raise MisuseError(f"an agent's phone rings for 1 to {MAX_RING_S:g} s and waits for 1 to {MAX_DESK_S:g} s")
     return [
+        *_line(command, device, DESK_CONTEXT),
+        ("Variable", f"acd_desk_s={command.wait_s:g}"),
+        *((("Variable", header) for header in _AUTO_ANSWER) if command.auto_answer else ()),
+    ]
+
+
+def _line(command: PlaceAttempt | CallAgent, device: str, context: str) -> list[tuple[str, str]]:
+    return [
         ("Channel", device),
-        ("Context", DESK_CONTEXT),
+        ("Context", context),
         ("Exten", "s"),
         ("Priority", "1"),
         ("Async", "true"),
         ("Timeout", str(round(command.ring_s * 1000))),
         ("ChannelId", command.attempt),
         ("CallerID", caller_id(command.caller_name, command.caller_id)),
-        ("Variable", f"acd_desk_s={command.wait_s:g}"),
-        *((("Variable", header) for header in _AUTO_ANSWER) if command.auto_answer else ()),
     ]
 
 
