@@ -21,6 +21,8 @@ from storekit import QUICK, Database, new_store, settled
 from test_serve_process import Service
 
 from acd.domain.records import CallAnnotated, CallOpened
+from acd.outbound.optouts import FILE, OptOutFile
+from acd.outbound.words import OptOut
 from acd.store.batches import Run, folded, line
 from acd.store.beside import writing
 from acd.store.outbound import contacts, listed
@@ -113,6 +115,25 @@ def test_what_a_dead_service_left_in_its_spill_is_erased_too(service: Service) -
     assert result.exit_code == 1, result.output
     assert "c9 have not ended" in result.stdout
     assert held(service.folder, *PRIVATE, "171-1234567") == []
+
+
+def test_who_opted_out_in_a_dead_life_stays_so_without_the_number(service: Service) -> None:
+    asyncio.run(fill(service))
+    state = service.folder / "state"
+    path = state / "spill" / FILE
+    file = OptOutFile(path)
+    file.add(OptOut(NUMBER, "all", "00000100000001", 1_790_000_600.0))
+    file.add(OptOut("+4930555", "all", "00000100000002", 1_790_000_601.0))
+    with path.open("ab") as spoiled:
+        spoiled.write(b"00000000 spoiled\n")
+    OptOutFile(path).read()
+    assert len(held(state / "spill", "1711234567")) == 2
+    result = service.acd("person", "erase", "--yes", NUMBER)
+    assert result.exit_code in (0, 1), result.output
+    assert held(service.folder, *PRIVATE, "1711234567") == []
+    assert not path.exists()
+    for number in (NUMBER, "+4930555"):
+        assert service.acd("dnc", "check", number).exit_code == 1, "may be called again"
 
 
 def test_an_export_is_whole_private_and_overwrites_nothing(service: Service) -> None:

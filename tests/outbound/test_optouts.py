@@ -62,6 +62,17 @@ def test_of_a_spoiled_file_the_good_lines_are_used_and_all_of_it_is_set_aside(tm
     assert OptOutFile(path).read() == ([ONE, TWO], None)
 
 
+def test_all_that_the_database_has_are_taken_away_at_once(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    file = OptOutFile(path)
+    file.add(ONE)
+    file.add(TWO)
+    file.drop(["of nobody"])
+    assert OptOutFile(path).read() == ([ONE, TWO], None)
+    file.drop([ONE.attempt, TWO.attempt])
+    assert not path.exists()
+
+
 def test_an_opt_out_that_did_not_fit_spoils_nothing_behind_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / FILE
     file = OptOutFile(path)

@@ -197,6 +197,13 @@ async def test_pieces_leave_nothing_out(database: Database, tmp_path: Path, monk
     assert {one for one in expected if "which is no call" not in one} <= {*of_time} <= {*expected}
 
 
+async def test_who_has_been_away_for_days_contradicts_nothing(database: Database, tmp_path: Path) -> None:
+    await write_day(database, tmp_path)
+    assert wrong(database, since=START + 5 * 86_400) == []
+    database.execute("UPDATE agents SET state = 'PAUSED'")
+    assert {one.rule for one in wrong(database, since=START + 5 * 86_400)} == {"state"}
+
+
 async def test_only_the_time_that_is_asked_for_is_looked_at(database: Database, tmp_path: Path) -> None:
     await write_day(database, tmp_path)
     database.execute("UPDATE calls SET outcome = 'x' WHERE call IN ('c1', 'c6')")

@@ -62,8 +62,9 @@ class _Work:
         self.state_dir = settings.service.state_dir
         journal = settings.journal.directory
         self.journal = None if journal is None else loaded.path.parent / journal
-        seal = load_seal(self.state_dir, numbering_of(settings.records))
-        self.person = Person(self.url, number, seal, settings.records.recordings, tell)
+        self.seal = load_seal(self.state_dir, numbering_of(settings.records))
+        self.hashed = settings.records.numbers == "hashed"
+        self.person = Person(self.url, number, self.seal, settings.records.recordings, tell)
 
 
 @contextmanager
@@ -201,13 +202,20 @@ def _forget(given: Options, number: str) -> dict[str, Any] | None:
 
 
 async def _drain(work: _Work) -> None:
-    """What a service that is gone left in its spill goes into the database first. Raises StoreError, also if a service
-    that cannot be reached still writes there."""
+    """What a service that is gone left in its spill goes into the database first, and who opted out. Raises StoreError, also
+    if a service that cannot be reached still writes there."""
+    from acd.outbound.storing import drain
     from acd.store import Store
+    from acd.store.outbound.outbound import Outbound
 
     store = Store(work.url, work.state_dir, spill_dir=work.spill)
     await store.open()
     await store.close()
+    outbound = Outbound(work.url, work.seal.of, hashed=work.hashed)
+    try:
+        await drain(work.spill, outbound, time.time())
+    finally:
+        await outbound.close()
 
 
 def _table(title: str, counts: dict[str, int]) -> Any:

@@ -171,7 +171,7 @@ class Service:
 
         url = database.url.get_secret_value()
         hashed = settings.records.numbers == "hashed"
-        opt_outs = settings.service.state_dir / OPT_OUTS
+        opt_outs = _path(database.spill_dir) / OPT_OUTS
         self._dialling = DiallingDesk(
             engine, self.nodes, lambda: Outbound(url, seal.of, hashed=hashed), seal.of, opt_outs, hashed=hashed
         )

@@ -1,4 +1,4 @@
-"""Who has opted out and is not on the do-not-call list yet: a file beside the service, for while the database is away.
+"""Who has opted out and is not on the do-not-call list yet: a file in the spill's folder, for while the database is away.
 
 A person says so once. So it is forced to the disk as soon as it is heard, and taken away once the database has it; what is
 still there at a start is told to the dialler before anybody is dialled. A line is eight hex digits of checksum, a space,
@@ -48,7 +48,7 @@ class OptOutFile:
         self._kept = {one.attempt: one for one in found if one is not None} | self._kept
         aside: Path | None = None
         if None in found:
-            aside = self._path.with_name(f"{self._path.name}.spoiled-{secrets.token_hex(4)}")
+            aside = self._path.with_name(f"{self._path.stem}-{secrets.token_hex(4)}.damaged")
             os.link(self._path, aside)
             self._write_all()
         return list(self._kept.values()), aside
@@ -72,8 +72,10 @@ class OptOutFile:
 
     def drop(self, attempts: Sequence[str]) -> None:
         """The database has these."""
-        if not any(self._kept.pop(attempt, None) for attempt in attempts):
+        if self._kept.keys().isdisjoint(attempts):
             return
+        for attempt in attempts:
+            self._kept.pop(attempt, None)
         if self._kept:
             self._write_all()
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -14,7 +16,7 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import zones as zones_of
 from acd.outbound import words as say
-from acd.outbound.optouts import OptOuts
+from acd.outbound.optouts import FILE, OptOutFile, OptOuts
 from acd.store.outbound.asked import claim_number
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
@@ -261,3 +263,15 @@ def _settled(one: say.Ended) -> Settled:
         agent=one.agent,
         message=one.message,
     )
+
+
+async def drain(directory: Path, store: Outbound, now: float) -> int:
+    """Put on the do-not-call list who opted out in a life that is over, as the next one would; how many. ``directory``: the
+    spill's. No service may run. Raises StoreError and OSError."""
+    file = OptOutFile(directory / FILE)
+    found, _ = await asyncio.to_thread(file.read)
+    if found:
+        heard = [OptOut(one.attempt, one.number, one.scope, one.at_s) for one in found]
+        await store.take_turn(Turn(opt_outs=heard), 0, now)
+        await asyncio.to_thread(file.drop, [one.attempt for one in found])
+    return len(found)

@@ -317,6 +317,8 @@ class Verifier:
     def _agent(self, connection: sa.Connection, name: str, known: Horizon) -> list[Violation]:
         early = None if self._since is None else self._since - BEFORE_US
         with connection.begin():
+            latest = sa.select(sa.type_coerce(agent_states.c.started_at, Micros)).where(agent_states.c.agent == name)
+            last = connection.execute(latest.order_by(agent_states.c.serial.desc()).limit(1)).scalar()
             row = connection.execute(sa.select(agents.c.serial, agents.c.state).where(agents.c.agent == name)).first()
             check = AgentCheck(
                 name,
@@ -331,7 +333,11 @@ class Verifier:
             stretches = sa.select(*columns(segments, SegmentRow)).where(segments.c.agent == name, kinds)
             for table, began in ((agent_states, "intervals"), (segments, "stretches")):
                 at = sa.type_coerce(table.c.started_at, Micros)
-                limits = [at >= early] if early is not None else []
+                since = early
+                if began == "intervals" and early is not None and last is not None:
+                    # The one in force is looked at however long ago it began
+                    since = min(early, last)
+                limits = [at >= since] if since is not None else []
                 limits += [at < self._until] if self._until is not None else []
                 if began == "intervals":
                     intervals = intervals.where(*limits)
