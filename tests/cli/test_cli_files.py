@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import stat
@@ -97,6 +98,29 @@ def test_db_goes_up_tells_where_it_is_and_goes_down(samples: Path) -> None:
     down = acd("db", "downgrade", "base", "--yes", *config)
     assert down.exit_code == 0, down.output
     assert acd("db", "current", *config).exit_code == 1
+
+
+def test_a_group_that_this_machine_does_not_have_is_warned_of(samples: Path) -> None:
+    config = samples / "acd.toml"
+    text = config.read_text()
+    mine = grp.getgrgid(os.getgid()).gr_name
+    for group, warned in (("no-such-group", True), (mine, False)):
+        config.write_text(text.replace("\n[records]\n", f'\n[records]\noperators = "{group}"\n'))
+        result = acd("--json", "check", "--config", str(config))
+        body = json.loads(result.stdout)
+        assert (result.exit_code, body["ok"]) == (0, True)
+        said = [problem["message"] for problem in body["problems"] if problem["severity"] == "warning"]
+        assert any("no group 'no-such-group'" in message for message in said) is warned
+
+
+def test_an_empty_revision_is_refused(samples: Path) -> None:
+    config = ("--config", str(samples / "acd.toml"))
+    assert acd("db", "upgrade", *config).exit_code == 0
+    for command in (("downgrade", "--yes", ""), ("downgrade", "--yes", " "), ("upgrade", "--revision", "")):
+        result = acd("db", *command, *config)
+        assert result.exit_code == 2
+        assert "is empty: name one" in result.stderr
+    assert acd("db", "current", *config).exit_code == 0
 
 
 def test_db_fails_clearly(samples: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -103,6 +104,17 @@ def test_parquet_has_types() -> None:
     assert first[4].timestamp() == ROW[4]
     assert [table.column(name)[1].as_py() for name in table.column_names] == [None] * 6
     assert json.loads(table.schema.metadata_str["acd.report"])["zone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("shape", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_full_disk_is_one_error(shape: str, buffering: int, capfd: pytest.CaptureFixture[str]) -> None:
+    file = open("/dev/full", "wb", buffering)  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left on device"):
+        WRITERS[shape](report_of([ROW] * 60_000), file, lambda done: None)  # type: ignore[arg-type]
+    with suppress(OSError):
+        file.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_parquet_without_its_library_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

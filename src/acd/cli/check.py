@@ -31,6 +31,7 @@ def check() -> None:
     given = options()
     config = find_config(given.config)
     settings, problems = _settings(config)
+    problems += _missing_group(config, settings)
     floor_file = settings.settings.floor.file if settings else floor_file_of(config)
     floor, floor_problems = _floor(floor_file)
     problems += floor_problems
@@ -52,6 +53,18 @@ def _settings(config: Path) -> tuple[LoadedSettings | None, list[Problem]]:
     except ProblemsError as error:
         return None, list(error.found)
     return loaded, list(loaded.warnings)
+
+
+def _missing_group(config: Path, settings: LoadedSettings | None) -> list[Problem]:
+    """A warning if the group of operators is none of this machine's, which may not be the one that acd is to run on."""
+    from acd.cli.masking import is_group
+    from acd.config import Problem
+
+    group = settings.settings.records.operators if settings else None
+    if group is None or is_group(group):
+        return []
+    message = f"records.operators: this machine has no group {group!r}: nobody on it is an operator"
+    return [Problem(str(config), None, None, message, "warning")]
 
 
 def _floor(floor_file: Path) -> tuple[LoadedFloor | None, list[Problem]]:

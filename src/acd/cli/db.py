@@ -67,6 +67,8 @@ def upgrade(revision: str) -> None:
     from acd.cli.progress import progress
     from acd.store import upgrade
 
+    if not revision.strip():
+        raise click.UsageError('--revision is empty: name one, or "head"')
     url, steps = _url(), _Steps(aloud=not options().json)
     with progress("sums of calls") as tell:
         upgrade(url, revision, steps, tell)
@@ -82,6 +84,8 @@ def downgrade(revision: str, yes: bool) -> None:
     """Take the schema back to REVISION ("base" drops every table). Records go with what is dropped."""
     from acd.store import downgrade
 
+    if not revision.strip():
+        raise click.UsageError('REVISION is empty: name one, or "base"')
     url, steps = _url(), _Steps(aloud=not options().json)
     if not yes:
         click.confirm(f"Take the schema back to {revision}? Records may be lost for good", abort=True, err=True)

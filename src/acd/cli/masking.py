@@ -26,6 +26,15 @@ def mask_parameter() -> click.Option:
     return click.Option(["--mask-numbers/--no-mask-numbers"], default=None, help=HELP)
 
 
+def is_group(name: str) -> bool:
+    """Whether this machine has a group of that name."""
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 def is_member(uid: int, group: str | None) -> bool:
     """Whether a user is in a group of this machine; nobody is in one that there is not."""
     if group is None:

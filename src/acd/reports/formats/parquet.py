@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 from acd.domain.errors import ReportError
 from acd.reports.formats.json import about
@@ -17,9 +17,36 @@ BATCH = 20_000
 ROW_GROUP = 100_000
 
 
+class _Sink:
+    """A file for the library, which panics over what a file raises: from the first failure on, kept as ``failed``, it takes
+    everything and writes nothing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.failed is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.failed = error
+        return len(data)
+
+    def flush(self) -> None:
+        if self.failed is None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self.failed = error
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence) if self.failed is None else 0
+
+
 def write_parquet(report: Report, file: BinaryIO, tick: Callable[[int], None]) -> None:
     """Rows in batches. What was asked stands in the file's metadata as acd.report (JSON). Raises ReportError where the
-    library is not installed."""
+    library is not installed, OSError where the file cannot be written."""
     try:
         from arro3 import core, io
     except ImportError as error:
@@ -49,12 +76,21 @@ def write_parquet(report: Report, file: BinaryIO, tick: Callable[[int], None]) -
 
     def batches() -> Iterator[Any]:
         rows, done = iter(report), 0
-        while some := list(islice(rows, BATCH)):
+        while sink.failed is None and (some := list(islice(rows, BATCH))):
             arrays = [array(values, place) for place, values in enumerate(zip(*some, strict=True))]
             yield core.RecordBatch.from_arrays(arrays, schema=schema)
             done += len(some)
             tick(done)
 
+    sink = _Sink(file)
     reader = core.RecordBatchReader.from_batches(schema, batches())
     metadata = {"acd.report": json.dumps(about(report))}
-    io.write_parquet(reader, file, compression="zstd(3)", max_row_group_size=ROW_GROUP, key_value_metadata=metadata)
+    io.write_parquet(
+        reader,
+        cast("IO[bytes]", sink),
+        compression="zstd(3)",
+        max_row_group_size=ROW_GROUP,
+        key_value_metadata=metadata,
+    )
+    if sink.failed is not None:
+        raise sink.failed
