@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,21 @@ def test_a_full_disk_is_not_the_databases_fault(filled: str, tmp_path: Path) -> 
         made = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     assert made.returncode == 2
     assert made.stderr.splitlines()[-1] == "acd: standard output could not be written: No space left on device"
+
+
+def test_a_column_that_holds_no_json_is_named_with_its_call(acd: Acd, filled: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.db"
+    with closing(sqlite3.connect(filled.removeprefix("sqlite:///"))) as source, closing(sqlite3.connect(broken)) as to:
+        source.backup(to)
+        (call,) = to.execute("SELECT call FROM calls ORDER BY entered_at LIMIT 1 OFFSET 3").fetchone()
+        to.execute("UPDATE calls SET tags = '{bad' WHERE call = ?", (call,))
+        to.commit()
+    result = acd("calls", "--from", "2026-01-01", "--format", "csv", "-o", "x.csv", url=f"sqlite:///{broken}")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith(
+        f"broken.db cannot be read: tags of call {call} in table calls: malformed JSON"
+    )
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_no_room_for_sorting_is_said(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.contacts import State
 from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts, do_not_call, list_rejects
+from acd.store.unreadable import Unreadable
 
 PAGE = 2000
 NAMED_MAX = 5
@@ -148,6 +149,8 @@ class Contacted:
         """An attempt stays, with ``token`` in its number's place and without the person's numbers in what the gate saw."""
         here = attempts.c.attempt == attempt
         facts = connection.execute(sa.select(attempts.c.facts).where(here)).scalar_one_or_none()
+        if isinstance(facts, Unreadable):
+            facts = {}
         for mention in (self.mention, *others):
             facts = mention.scrubbed(facts, names)
         return connection.execute(sa.update(attempts).where(here).values(number=token, facts=facts or {})).rowcount

@@ -25,6 +25,7 @@ from acd.records.seal import Seal
 from acd.records.trail import entry, insert
 from acd.store.beside import reading, writing
 from acd.store.tables import calls, decisions, segments
+from acd.store.unreadable import Unreadable
 
 PAGE = 2000
 PIECE = 200
@@ -72,7 +73,7 @@ class Person:
     def find(self) -> Found:
         """Everything, in looks of their own. Raises SchemaError, StoreError."""
         found = Found()
-        with reading(self._url) as connection:
+        with reading(self._url, lenient=True) as connection:
             self._find_calls(connection, found)
             with connection.begin():
                 found.dialling = self._contacted.find(connection)
@@ -111,7 +112,7 @@ class Person:
             for row in page:
                 if row.caller_number == self.sealed or self.mention.is_it(row.caller_number):
                     self._own(row, found)
-                elif any(map(self._sealed_too.in_text, (row.target, row.disposition, row.notes, *(row.tags or ())))):
+                elif any(map(self._sealed_too.in_text, (row.target, row.disposition, row.notes, *_several(row.tags)))):
                     mentioned.append((row.call,))
             done += len(page)
             self._progress("calls", done, max(total, done))
@@ -158,7 +159,7 @@ class Person:
 
     def calls(self, found: Found) -> Iterator[dict[str, Any]]:
         """His calls, each with ``"segments"`` and ``"decisions"``."""
-        with reading(self._url) as connection:
+        with reading(self._url, lenient=True) as connection:
             for start in range(0, len(found.own), PIECE):
                 names = found.own[start : start + PIECE]
                 with connection.begin():
@@ -178,7 +179,7 @@ class Person:
         return self._rows(found.mentions)
 
     def _rows(self, found: Keys) -> Iterator[dict[str, Any]]:
-        with reading(self._url) as connection:
+        with reading(self._url, lenient=True) as connection:
             for name, keys in found.items():
                 table = TABLES[name]
                 for key in keys:
@@ -208,7 +209,7 @@ class Person:
         mentions = (f"mentions in {name}" for name in found.mentions)
         done = dict.fromkeys(("calls", "recordings", "undeleted", *KINDS, *mentions), 0)
         token = f"erased:{secrets.token_hex(6)}"
-        with writing(self._url) as connection:
+        with writing(self._url, lenient=True) as connection:
             with connection.begin():
                 # Later they have other keys
                 for key in found.dialling["do_not_call"]:
@@ -263,19 +264,25 @@ class Person:
         self, connection: sa.Connection, names: list[str], gone: list[str], token: str, known: frozenset[str]
     ) -> None:
         for name in names:
-            self._scrub(connection, calls, (name,))
+            self._scrub(connection, calls, (name,), own=True)
         for table in (segments, decisions):
             key = list(table.primary_key)
             for row in connection.execute(sa.select(*key).where(table.c.call.in_(names))).all():
-                self._scrub(connection, table, tuple(row), known)
+                self._scrub(connection, table, tuple(row), known, own=True)
         blank = {"caller_number": token, "caller_name": "", "notes": None}
         connection.execute(sa.update(calls).where(calls.c.call.in_(names)).values(blank))
         connection.execute(sa.update(calls).where(calls.c.call.in_(gone)).values(recording=None))
 
     def _scrub(
-        self, connection: sa.Connection, table: sa.Table, key: tuple[Any, ...], names: frozenset[str] = frozenset()
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        key: tuple[Any, ...],
+        names: frozenset[str] = frozenset(),
+        *,
+        own: bool = False,
     ) -> int:
-        """Rid one row of the number; 1 if it had it."""
+        """Rid one row of the number; 1 if it had it. What is no JSON goes whole if it has it, and in a row of his own."""
         texts = [column for column in table.c if column.name in PLACES[table.name]]
         row = connection.execute(sa.select(*texts).where(*key_is(table, key))).first()
         if row is None:
@@ -283,6 +290,10 @@ class Person:
         old = dict(row._mapping)
         mention = self._of_table(table)
         new = {name: mention.scrubbed(value, names) for name, value in old.items()}
+        for column in texts:
+            value = old[column.name]
+            if isinstance(value, Unreadable) and (own or new[column.name] != value):
+                new[column.name] = None if column.nullable else {}
         changed = {name: value for name, value in new.items() if value != old[name]}
         if changed.get("number"):
             # A promise to call at a number that is nobody's any more is one to call at the contact's first
@@ -290,3 +301,8 @@ class Person:
         if changed:
             connection.execute(sa.update(table).where(*key_is(table, key)).values(changed))
         return int(bool(changed))
+
+
+def _several(tags: Any) -> list[str]:
+    """A call's tags; what cannot be read is one."""
+    return [tags] if isinstance(tags, str) else list(map(str, tags or ()))

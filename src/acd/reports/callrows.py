@@ -51,7 +51,8 @@ def rows(database: Database, ask: Ask) -> Iterator[Row]:
     wanted = [*ask.in_period(calls.c.entered_at), *ask.filters.of_calls()]
     statement = sa.select(calls).where(*wanted).order_by(calls.c.entered_at, calls.c.call)
     for row in database.stream(statement):
-        tags = None if row.tags is None else ", ".join(map(str, row.tags))
+        said = database.readable(row.tags, f"tags of call {row.call} in table calls")
+        tags = None if said is None else ", ".join(map(str, said))
         yield (
             row.entered_at, row.call, row.caller_number, row.caller_name, row.did, row.client, row.queue, row.agent,
             row.answered_at, row.ended_at, row.outcome, row.ended_by, row.target, seconds(row.wait_us),

@@ -23,6 +23,7 @@ from acd.reports.cuts import Cuts
 from acd.store.location import Location, first_line, locate
 from acd.store.schema import check, missing
 from acd.store.times import UtcTime, to_text
+from acd.store.unreadable import Unreadable, tolerant
 
 CHUNK = 2_000
 """Rows fetched at a time when they are streamed."""
@@ -78,6 +79,12 @@ class Database:
             name, sa.column("begins", UtcTime()), sa.column("ends", UtcTime()), sa.column("part", sa.Integer)
         )
 
+    def readable(self, value: Any, where: str) -> Any:
+        """A value of a column of JSON. Raises StoreError, naming ``where`` it stands, if it is none."""
+        if isinstance(value, Unreadable):
+            raise StoreError(f"the records in {self._location} cannot be read: {where}: malformed JSON")
+        return value
+
     def _failed(self, error: BaseException) -> StoreError:
         text = first_line(error)
         if not self.is_postgres and "disk is full" in text:
@@ -129,7 +136,9 @@ def _engine(location: Location) -> sa.Engine:
     uri = URL.create(
         "sqlite+pysqlite", database=f"file:{quote(str(location.path))}", query={"mode": "ro", "uri": "true"}
     )
-    engine = sa.create_engine(uri, poolclass=NullPool, connect_args={"timeout": 5.0, "uri": True})
+    engine = sa.create_engine(
+        uri, poolclass=NullPool, connect_args={"timeout": 5.0, "uri": True}, json_deserializer=tolerant
+    )
     # Python's sqlite3 begins no transaction for a query, so two of them would see two states
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine

@@ -14,28 +14,28 @@ from acd.store.schema import check, missing
 
 
 @contextmanager
-def reading(url: str) -> Iterator[sa.Connection]:
+def reading(url: str, *, lenient: bool = False) -> Iterator[sa.Connection]:
     """A connection that cannot write, to a database with the schema this acd needs. ``with connection.begin()`` is one
-    look at everything. Raises SchemaError, StoreError."""
-    with _connected(url, write=False) as connection:
+    look at everything. ``lenient``: what is no JSON is read as Unreadable. Raises SchemaError, StoreError."""
+    with _connected(url, write=False, lenient=lenient) as connection:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 
 @contextmanager
-def writing(url: str) -> Iterator[sa.Connection]:
+def writing(url: str, *, lenient: bool = False) -> Iterator[sa.Connection]:
     """Likewise, to change what is there: keep transactions short, for the service writes too."""
-    with _connected(url, write=True) as connection:
+    with _connected(url, write=True, lenient=lenient) as connection:
         yield connection
 
 
 @contextmanager
-def _connected(url: str, *, write: bool) -> Iterator[sa.Connection]:
+def _connected(url: str, *, write: bool, lenient: bool) -> Iterator[sa.Connection]:
     location = locate(url)
     if location.path is not None and not location.path.exists():
         raise missing(location)
-    engine = location.bulk_engine(write=write)
+    engine = location.bulk_engine(write=write, lenient=lenient)
     try:
         with engine.connect() as connection:
             check(connection, location)

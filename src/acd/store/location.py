@@ -21,6 +21,7 @@ from acd.domain.errors import ConfigurationError
 from acd.store.backend import Backend
 from acd.store.postgres import PostgresBackend
 from acd.store.sqlite import SqliteBackend
+from acd.store.unreadable import tolerant
 
 _BUSY_S = 5.0
 _BULK_BUSY_S = 60.0
@@ -90,9 +91,9 @@ class Location:
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
 
-    def bulk_engine(self, *, write: bool = False) -> sa.Engine:
+    def bulk_engine(self, *, write: bool = False, lenient: bool = False) -> sa.Engine:
         """A synchronous engine for long work beside a running service: no limit on a query's time, a patient wait for a
-        lock, and, unless ``write``, connections that cannot write."""
+        lock, and, unless ``write``, connections that cannot write. ``lenient``: what is no JSON is read as Unreadable."""
         if self.path is None:
             mode = "off" if write else "on"
             options = {} if "options" in self.url.query else {"options": f"-c default_transaction_read_only={mode}"}
@@ -102,6 +103,7 @@ class Location:
             _uri(self.path).set(drivername="sqlite+pysqlite"),
             poolclass=NullPool,
             connect_args={"timeout": _BULK_BUSY_S, "uri": True, "isolation_level": None},
+            json_deserializer=tolerant if lenient else None,
         )
         sa.event.listen(engine, "connect", _bulk_writing if write else _query_only)
         # Python's sqlite3 would begin no transaction for what only reads
