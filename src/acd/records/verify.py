@@ -22,6 +22,7 @@ from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations
 from acd.records.causes import lacks_cause, no_cause
 from acd.records.horizon import Horizon, horizon
 from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns
+from acd.records.unreadable_rows import unreadable_rows
 from acd.records.verify_attempts import attempts_wrong, ledgers_wrong, unattempted
 from acd.records.violation import Violation
 from acd.records.word_rules import QueuesNamed, word_violations
@@ -79,7 +80,7 @@ class Verifier:
     def violations(self) -> Iterator[Violation]:
         """Everything that is wrong, as it is found. Raises SchemaError, StoreError."""
         try:
-            with reading(self._url) as connection:
+            with reading(self._url, lenient=True) as connection:
                 with connection.begin():
                     known = horizon(connection)
                 for found in self._all(connection, known):
@@ -96,6 +97,7 @@ class Verifier:
         yield from self._wraps(connection)
         yield from self._agents(connection, known)
         yield from self._attempts(connection, known)
+        yield from unreadable_rows(connection, self._window, whole=self._whole)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ RULES = {
     "talking": "agents' intervals and calls' stretches tell of the same conversations",
     "offer": "an offer is made to one agent, or to several at once as was decided, for one call",
     "explained": "every offer is explained",
-    "word": "states, kinds and endings are words that there are",
+    "word": "states, kinds and endings are words that there are, and what is kept as JSON can be read",
     "cause": "the cause of an end is one of Q.850, 0 to 127, and there if somebody hung up after a conversation",
     "queue": "calls and stretches name queues that a configuration had",
     "orphan": "what is said of a call is said of one that there is",
