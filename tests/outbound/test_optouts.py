@@ -18,7 +18,7 @@ from acd.outbound.optouts import FILE, OptOutFile, OptOuts
 from acd.outbound.runtime import Dialling
 from acd.outbound.words import OptOut
 from acd.store import upgrade
-from acd.store.outbound import contacts, listed
+from acd.store.outbound import callbacks, contacts, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.outbound import Outbound
 from outbound.dialkit import NODE
@@ -212,7 +212,7 @@ async def test_an_opt_out_after_the_end_blocks_whom_a_retry_was_planned_for(live
     at = clock().utc
     stand.dialling.tell(wire.AttemptOver(at + 30, NODE, attempt, None, 16, "", True))
     await stand.until(lambda: lives.rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL"))
-    await stand.shelf._store.promise(1, NOON + 90_000, "anna", NOON, agent="anna")
+    await stand.shelf._store.ask(callbacks.promise, 1, NOON + 90_000, "anna", NOON, agent="anna")
     stand.dialling.tell(wire.AttemptOptedOut(at, NODE, attempt, "9"))
     await stand.until(lambda: lives.rows("SELECT 1 FROM do_not_call"))
     assert lives.rows("SELECT state, due_at, callback FROM contacts") == [("blocked", None, None)]

@@ -6,7 +6,7 @@ import asyncio
 
 from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState
-from acd.store.outbound import contacts
+from acd.store.outbound import callbacks, contacts
 from acd.store.outbound.contacts import NewContact, NewNumber
 from outbound.dialkit import NODE
 from outbound.test_runtime import NOON, Stand, clock, stand  # noqa: F401
@@ -15,7 +15,7 @@ PROMISED = "SELECT outcome, attempt FROM callbacks"
 
 
 async def test_a_promise_outlives_an_attempt_that_was_never_dialled(stand: Stand) -> None:  # noqa: F811
-    await stand.shelf._store.promise(1, NOON - 10, "anna", NOON - 20, agent="a0")
+    await stand.shelf._store.ask(callbacks.promise, 1, NOON - 10, "anna", NOON - 20, agent="a0")
     stand.hall.idle = 1
     await stand.up()
     stand.shelf.hold = asyncio.Event()
@@ -34,7 +34,9 @@ async def test_a_promise_outlives_an_attempt_that_was_never_dialled(stand: Stand
 async def test_the_agent_is_told_what_was_promised_and_whom_to_ask_for(stand: Stand) -> None:  # noqa: F811
     new = [NewContact([NewNumber("+49891000000", extension="56")], zone="UTC")]
     first = await stand.shelf._store.ask(contacts.add, "a", new, NOON)
-    await stand.shelf._store.promise(first, NOON - 10, "anna", NOON - 20, agent="a0", note="about the offer")
+    await stand.shelf._store.ask(
+        callbacks.promise, first, NOON - 10, "anna", NOON - 20, agent="a0", note="about the offer"
+    )
     stand.hall.idle = 1
     await stand.up()
     await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")

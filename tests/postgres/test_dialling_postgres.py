@@ -56,7 +56,7 @@ async def test_a_frozen_server_is_away_for_whoever_waits_for_it(database: Databa
                 await claimed(shelf)
     assert await shelf.take(given_up(one), 1, NOW + 1) == say.Written()
     assert await store.left_open() == []
-    assert (await store.contact(1))["state"] in ("new", "due")
+    assert (await store.look(contacts.one, 1))["state"] in ("new", "due")
     await store.close()
 
 
@@ -80,5 +80,5 @@ async def test_a_turn_that_was_given_up_and_is_committed_late_is_waited_for(data
         late.commit()
     assert await settling == say.Written()
     assert await store.left_open() == []
-    assert (await store.contact(1))["state"] == "due"
+    assert (await store.look(contacts.one, 1))["state"] == "due"
     await store.close()

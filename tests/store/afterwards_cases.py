@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from storekit import Database
 
 from acd.domain.campaigns import AttemptOutcome
+from acd.store.outbound import callbacks as promises
 from acd.store.outbound import contacts as of
-from acd.store.outbound import listed
+from acd.store.outbound import donotcall, listed
 from acd.store.outbound.attempts import Again, Attempt, Over, Settled
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.optouts import OptOut
@@ -57,9 +58,13 @@ async def kept(store: Outbound, table: sa.Table, *names: str) -> list[tuple[Any,
 async def made(store: Outbound, serial: int, at: float, kind: Kind = Kind.NEW, **more: Any) -> Attempt:
     """Claimed and recorded."""
     (found,) = await store.claim(["a"], {kind: 1}, at, 1, agents=ANNA)
-    one = attempt(serial, callback=found.callback, number=found.number, **more)
-    assert (await store.record([one], 1, at)).recorded == (one.attempt,)
+    one = attempt(serial, callback=found.claimed.callback, number=found.claimed.number, **more)
+    assert (await store.take_turn(Turn(made=[one]), 1, at)).recorded == (one.attempt,)
     return one
+
+
+async def settle(store: Outbound, *ended: Settled) -> None:
+    await store.take_turn(Turn(ended=ended), 1, NOW + 100)
 
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.ABANDONED, AttemptOutcome.UNKNOWN, AttemptOutcome.BUSY])
@@ -67,7 +72,7 @@ async def test_who_may_have_answered_and_met_nobody_counts_as_abandoned(
     store: Outbound, outcome: AttemptOutcome
 ) -> None:
     one = await made(store, 1, NOW)
-    await store.settle([Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60))])
+    await settle(store, Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60)))
     found = (await store.histories([(1, FIRST)], 0.0))[1, FIRST]
     assert found.abandoned_at == (None if outcome is AttemptOutcome.BUSY else NOW + 5)
 
@@ -77,24 +82,24 @@ async def test_who_opts_out_is_not_called_at_another_number_nor_back(store: Outb
     one = await made(store, 1, NOW)
     over = Settled(one.attempt, AttemptOutcome.ABANDONED, NOW + 5, Again(NOW + 60, SECOND))
     if settled:
-        await store.settle([over])
-    await store.promise(1, NOW + 90, "anna", NOW + 6, agent="anna")
+        await settle(store, over)
+    await store.ask(promises.promise, 1, NOW + 90, "anna", NOW + 6, agent="anna")
     await store.take_turn(Turn(opt_outs=[OptOut(one.attempt, "", "", NOW + 7)]), 1, NOW + 7)
     assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [
         ("blocked", None, None, None)
     ]
     if not settled:
-        await store.settle([over])
+        await settle(store, over)
     assert await kept(store, contacts, "state", "due_at", "last_outcome") == [("blocked", None, "abandoned")]
     assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW + 7, "cancelled")]
-    assert list(await store.do_not_call([FIRST, SECOND], ["all"], NOW + 7)) == [FIRST]
+    assert list(await store.look(donotcall.look_up, [FIRST, SECOND], ["all"], sealed, NOW + 7)) == [FIRST]
     assert await store.claim(["a"], dict.fromkeys(Kind, 1), NOW + 1000, 1, agents=ANNA) == []
 
 
 async def test_a_promise_does_not_outlive_the_opt_out_that_an_attempt_came_to(store: Outbound) -> None:
     one = await made(store, 1, NOW)
-    await store.promise(1, NOW + 90, "anna", NOW + 6, agent="anna")
-    await store.settle([Settled(one.attempt, AttemptOutcome.OPTED_OUT, NOW + 7, Over())])
+    await store.ask(promises.promise, 1, NOW + 90, "anna", NOW + 6, agent="anna")
+    await settle(store, Settled(one.attempt, AttemptOutcome.OPTED_OUT, NOW + 7, Over()))
     assert await kept(store, contacts, "state", "due_at", "callback", "last_outcome") == [
         ("blocked", None, None, "opted_out")
     ]
@@ -102,7 +107,7 @@ async def test_a_promise_does_not_outlive_the_opt_out_that_an_attempt_came_to(st
 
 
 async def promised(store: Outbound, *, until: float | None = None, agent: str | None = "anna", **more: Any) -> int:
-    return await store.promise(1, NOW - 10, "anna", NOW - 20, agent=agent, until=until, **more)
+    return await store.ask(promises.promise, 1, NOW - 10, "anna", NOW - 20, agent=agent, until=until, **more)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ async def test_a_promise_is_kept_by_a_call_that_may_have_rung_and_else_stays(
     callback = await promised(store)
     one = await made(store, 1, NOW, Kind.CALLBACK)
     assert await kept(store, callbacks, "outcome") == [(None,)]
-    await store.settle([Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60), dialled_at=dialled)])
+    await settle(store, Settled(one.attempt, outcome, NOW + 5, Again(NOW + 60), dialled_at=dialled))
     ended = (NOW + 5, said, one.attempt) if said else (None, None, None)
     assert await kept(store, callbacks, "ended_at", "outcome", "attempt") == [ended]
     still = ("due", NOW + 60, None, None) if said else ("due", NOW + 60, callback, "anna")
@@ -133,7 +138,7 @@ async def test_a_promise_is_kept_by_a_call_that_may_have_rung_and_else_stays(
 async def test_a_promise_that_no_attempt_is_left_for_is_missed(store: Outbound) -> None:
     await promised(store)
     one = await made(store, 1, NOW, Kind.CALLBACK)
-    await store.settle([Settled(one.attempt, AttemptOutcome.FAILED, NOW + 5, Over())])
+    await settle(store, Settled(one.attempt, AttemptOutcome.FAILED, NOW + 5, Over()))
     assert await kept(store, callbacks, "ended_at", "outcome", "attempt") == [(NOW + 5, "missed", one.attempt)]
     assert await kept(store, contacts, "state", "due_at", "callback") == [("done", None, None)]
 
@@ -141,8 +146,8 @@ async def test_a_promise_that_no_attempt_is_left_for_is_missed(store: Outbound) 
 async def test_what_is_promised_while_a_callback_lasts_comes_after_it(store: Outbound) -> None:
     await promised(store)
     one = await made(store, 1, NOW, Kind.CALLBACK)
-    again = await store.promise(1, NOW + 900, "ben", NOW + 3)
-    await store.settle([Settled(one.attempt, AttemptOutcome.ANSWERED, NOW + 5, Over(), dialled_at=NOW)])
+    again = await store.ask(promises.promise, 1, NOW + 900, "ben", NOW + 3)
+    await settle(store, Settled(one.attempt, AttemptOutcome.ANSWERED, NOW + 5, Over(), dialled_at=NOW))
     assert await kept(store, callbacks, "outcome") == [("replaced",), (None,)]
     assert await kept(store, contacts, "state", "due_at", "callback") == [("due", NOW + 900, again)]
 
@@ -159,11 +164,11 @@ async def test_it_is_not_called_back_after_the_time_it_was_promised_until(store:
 async def test_nor_when_it_was_claimed_before_or_fails_until_then(store: Outbound) -> None:
     await promised(store, until=NOW + 30)
     await store.claim(["a"], {Kind.CALLBACK: 1}, NOW + 29, 1, agents=ANNA)
-    assert (await store.record([attempt(1, callback=1)], 1, NOW + 30)).unclaimed == ("00000100000001",)
+    assert (await store.take_turn(Turn(made=[attempt(1, callback=1)]), 1, NOW + 30)).unclaimed == ("00000100000001",)
     assert await kept(store, callbacks, "ended_at", "outcome") == [(NOW + 30, "missed")]
     await promised(store, until=NOW + 40)
     one = await made(store, 2, NOW + 35, Kind.CALLBACK)
-    await store.settle([Settled(one.attempt, AttemptOutcome.FAILED, NOW + 36, Again(NOW + 96))])
+    await settle(store, Settled(one.attempt, AttemptOutcome.FAILED, NOW + 36, Again(NOW + 96)))
     assert (await kept(store, callbacks, "outcome"))[1:] == [("missed",)]
     assert await kept(store, contacts, "state", "due_at", "callback") == [("due", NOW + 96, None)]
 
@@ -173,10 +178,12 @@ async def test_what_was_claimed_for_another_promise_or_none_is_given_back(store:
     callback = await promised(store) if before == "promised" else None
     await store.claim(["a"], dict.fromkeys(Kind, 1), NOW, 1, agents=ANNA)
     if before == "promised":
-        assert await store.cancel(1, NOW + 1)
+        assert await store.ask(promises.cancel, 1, NOW + 1)
     else:
-        assert await store.promise(1, NOW + 900, "anna", NOW + 1) == 1
-    assert (await store.record([attempt(1, callback=callback)], 1, NOW + 2)).unclaimed == ("00000100000001",)
+        assert await store.ask(promises.promise, 1, NOW + 900, "anna", NOW + 1) == 1
+    assert (await store.take_turn(Turn(made=[attempt(1, callback=callback)]), 1, NOW + 2)).unclaimed == (
+        "00000100000001",
+    )
     left = ("done", None, None, None) if before == "promised" else ("due", NOW + 900, 1, None)
     assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [left]
 
@@ -197,7 +204,7 @@ async def test_the_latest_attempt_is_the_last_one_whatever_life_made_it(store: O
     await store.ask(of.add, "a", [NewContact([NewNumber("+49301230001")])], NOW)
     # A life that began without the database has a high number
     await store.claim(["a"], {Kind.NEW: 1}, NOW, 950_000)
-    await store.record([attempt(1, epoch=950_000)], 950_000, NOW)
+    await store.take_turn(Turn(made=[attempt(1, epoch=950_000)]), 950_000, NOW)
     await store.claim(["a"], {Kind.NEW: 1}, NOW + 90, 8)
-    await store.record([attempt(1, epoch=8, contact=2, number="+49301230001")], 8, NOW + 90)
+    await store.take_turn(Turn(made=[attempt(1, epoch=8, contact=2, number="+49301230001")]), 8, NOW + 90)
     assert await store.latest() == NOW + 90

@@ -150,7 +150,7 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
         await shelf.take(said, 1, NOW + 1)
     else:
         source = "contact:1" if by == "agent" else "register.csv"
-        await store.opt_out([donotcall.Entry(first, "all", source, "", NOW + 1, "test")])
+        await store.ask(donotcall.add, [donotcall.Entry(first, "all", source, "", NOW + 1, "test")], sealed)
     over = ended("00000100000001", AttemptOutcome.OPTED_OUT, NOW + 2)
     # Claimed before, committed since
     batch = tuple(made(f"0000010000000{one}", found[one]) for one in (2, 8, 9))
@@ -161,7 +161,7 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     (other,) = (await claimed(shelf, at=NOW + 3, terms=CLIENT)).found or ()
     assert other.do_not_call == (("all by the person's other number",) if by != "register" else ())
     # P0 itself is over, at its other number too
-    state = (await store.contact(1))["state"]
+    state = (await store.look(contacts.one, 1))["state"]
     assert state == "blocked"
 
 

@@ -31,10 +31,10 @@ async def test_reading_goes_on_while_somebody_writes(store: Outbound, database: 
         assert await store.states() == {}
         assert await store.calls_since(NOW, 6.0) == (0, 0)
         assert (await store.histories([(1, "+491")], 0.0))[1, "+491"].of_contact == []
-        assert await store.do_not_call(["+491"], ["all"], NOW) == {}
-        assert await store.left_open() == await store.in_flight() == await store.callbacks() == []
+        assert await store.barred([("+491", ["+491"])], ["all"], NOW) == [()]
+        assert await store.left_open() == []
         with pytest.raises(StoreError):
-            await store.opt_out([])
+            await store.recover(1)
 
 
 async def test_writing_goes_on_while_somebody_reads(store: Outbound, database: Database) -> None:

@@ -50,9 +50,7 @@ def engage(floor: Floor, event: AgentEngaged, now: Instant) -> None:
     if agent is not None and event.what is None:
         ok, message = True, "is free"
         if agent.engaged is not None:
-            agent.engaged = None
-            floor.roster.review(agent)
-            floor.agent_freed(agent, event.at, now, "agent_free")
+            _disengage(floor, agent, event.at, now, "agent_free")
     elif agent is not None:
         why = None if agent.engaged is not None and agent.state is AgentState.AVAILABLE else agent.why_not
         ok, message = why is None, why or event.what or ""
@@ -62,6 +60,12 @@ def engage(floor: Floor, event: AgentEngaged, now: Instant) -> None:
     if event.request is not None:
         data = {} if agent is None else {"agent": agent.name, "state": str(agent.state)}
         floor.command(Reply(event.request, ok, message, data))
+
+
+def _disengage(floor: Floor, agent: Agent, at: float, now: Instant, trigger: str) -> None:
+    agent.engaged = None
+    floor.roster.review(agent)
+    floor.agent_freed(agent, at, now, trigger)
 
 
 def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> tuple[bool, str]:
@@ -142,9 +146,7 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
         floor.agent_freed(agent, event.at, now, "agent_resumed")
         return True, "available"
     if agent.engaged is not None:
-        agent.engaged = None
-        floor.roster.review(agent)
-        floor.agent_freed(agent, event.at, now, "agent_resumed")
+        _disengage(floor, agent, event.at, now, "agent_resumed")
         return True, "available"
     return True, "nothing to resume"
 

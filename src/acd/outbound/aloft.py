@@ -196,7 +196,7 @@ class Aloft:
             if flight.told is None and flight.given_up:
                 flight.told = AttemptOutcome.NO_ANSWER
             if flight.told is None:
-                self._lost(flight, now, event.detail or "nobody learnt what became of it")
+                self._lost(flight, now)
                 return
             self._trunk_says(flight, flight.told, event.cause, now)
             self._rung(flight, now, person=False)
@@ -222,7 +222,7 @@ class Aloft:
         for flight in [one for one in self.flights.values() if one.phase is Phase.LEFT and one.node == event.node]:
             seen = there.get(flight.attempt)
             if seen is None:
-                self._lost(flight, now, "the service was away, and its line is gone")
+                self._lost(flight, now)
             else:
                 self._follow(flight, seen, now)
         for attempt in there:
@@ -332,7 +332,7 @@ class Aloft:
         runner.learnt = True
 
     def _unwatched(self, flight: Flight, now: Instant) -> None:
-        """A person answered while nobody looked. Nobody knows whether an agent was or will be there in time."""
+        """A person may have answered while nobody looked, and nobody knows whether an agent was or will be there in time."""
         flight.judged = flight.charged = True
         self.runners[flight.campaign].book.lost(now.utc)
 
@@ -361,15 +361,13 @@ class Aloft:
 
     # -- the end of an attempt -------------------------------------------------------------------------------------------
 
-    def _lost(self, flight: Flight, now: Instant, why: str) -> None:
+    def _lost(self, flight: Flight, now: Instant) -> None:
         """Nobody will ever know: counted as an attempt, charged as an abandonment."""
         if flight.over_s is None:
             flight.over_s, flight.over_mono = now.utc, now.mono
         self.counters["attempts_lost"] += 1
-        runner = self.runners[flight.campaign]
         if not flight.judged:
-            flight.judged = flight.charged = True
-            runner.book.lost(now.utc)
+            self._unwatched(flight, now)
             self.recent.abandoned[flight.number] = now.utc
         outcome = AttemptOutcome.ANSWERED if flight.connected_s is not None else AttemptOutcome.UNKNOWN
         self._settle(flight, outcome, now)
@@ -382,7 +380,7 @@ class Aloft:
             if outcome is AttemptOutcome.ABANDONED or (outcome is AttemptOutcome.OPTED_OUT and flight.answered_s):
                 self._judge(flight, now, abandoned=True)
             elif outcome is AttemptOutcome.UNKNOWN:
-                self._lost(flight, now, "nobody learnt what became of it")
+                self._lost(flight, now)
                 return
             else:
                 flight.judged = True

@@ -266,10 +266,11 @@ class Dialler(Aloft):
             runner.book.dialled(now.utc)
         self._track(flight, runner)
         if node is None:
-            self._lost(flight, now, "nobody can look for it: its Asterisk is not configured any more")
+            # Nobody can look for it: its Asterisk is not configured any more
+            self._lost(flight, now)
         elif node.up:
             # It was looked at already, when nobody knew of this one
-            self._lost(flight, now, "it was not there when Asterisk was asked")
+            self._lost(flight, now)
 
     def _state_set(self, event: say.StateSet, now: Instant) -> None:
         runner = self.runners.get(event.campaign)
@@ -479,7 +480,7 @@ class Dialler(Aloft):
                     if not flight.taken:
                         flight.taken = True
                         node.refused(now.mono)
-                    self._lost(flight, now, "nothing was heard of it")
+                    self._lost(flight, now)
         for runner in self.runners.values():
             runner.let_go(now.utc - READY_AGE_S)
 

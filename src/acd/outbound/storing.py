@@ -131,7 +131,7 @@ class Shelf:
         scopes = scopes_of(campaign.name, campaign.client)
         # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
         counted_s, calls, short = await self._short_calls(terms, now_s)
-        taken = await self._store.claim_known(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
+        taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
         return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
 

@@ -44,6 +44,11 @@ def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequ
     return column == sa.any_(sa.bindparam(None, list(values), type_=ARRAY(column.type)))
 
 
+def locked(connection: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
+    """A question whose rows stay as they are until the transaction's end. SQLite has but one that writes anyway."""
+    return query.with_for_update() if connection.dialect.name == "postgresql" else query
+
+
 def pieces(values: Sequence[_T], most: int = IN_MAX) -> Iterator[Sequence[_T]]:
     """The values, so many at a time."""
     for start in range(0, len(values), most):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import Contact, ContactNumber
 from acd.domain.errors import RefusedError, UnknownNameError
-from acd.store.outbound.bulk import among, insert_many, pieces, take
+from acd.store.outbound.bulk import among, insert_many, locked, pieces, take
 from acd.store.outbound.tables import callbacks, contact_numbers, contacts
 
 
@@ -261,8 +261,7 @@ def hold(connection: sa.Connection, ids: Sequence[int]) -> None:
 
 
 def _locked(connection: sa.Connection, contact: int) -> sa.Select[Any]:
-    query = sa.select(contacts.c.state).where(contacts.c.contact == contact)
-    return query.with_for_update() if connection.dialect.name == "postgresql" else query
+    return locked(connection, sa.select(contacts.c.state).where(contacts.c.contact == contact))
 
 
 def move(connection: sa.Connection, ids: Sequence[int], to: str, now: float) -> int:
@@ -280,9 +279,7 @@ def remove(connection: sa.Connection, ids: Sequence[int]) -> int:
     count = 0
     for some in pieces(ids):
         free = sa.select(contacts.c.contact).where(contacts.c.contact.in_(some), contacts.c.state != State.IN_FLIGHT)
-        if connection.dialect.name == "postgresql":
-            free = free.order_by(contacts.c.contact).with_for_update()
-        gone = list(connection.execute(free).scalars())
+        gone = list(connection.execute(locked(connection, free.order_by(contacts.c.contact))).scalars())
         for table in (contact_numbers, callbacks):
             connection.execute(sa.delete(table).where(table.c.contact.in_(gone)))
         count += connection.execute(sa.delete(contacts).where(contacts.c.contact.in_(gone))).rowcount

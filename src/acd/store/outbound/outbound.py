@@ -16,18 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.domain.campaigns import CampaignState
 from acd.domain.errors import StoreError
 from acd.store.location import first_line, locate
-from acd.store.outbound import attempts, callbacks, campaigns, contacts, donotcall, listed, turn, work
-from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
+from acd.store.outbound import attempts, campaigns, donotcall, turn, work
+from acd.store.outbound.attempts import History, Recorded
 from acd.store.outbound.campaigns import Standing, Window
-from acd.store.outbound.contacts import NewContact, State
-from acd.store.outbound.donotcall import Entry, Sealed
+from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.lines import Lines
 from acd.store.outbound.turn import Known, Open, Turn
-from acd.store.outbound.work import Claimed, Kind
+from acd.store.outbound.work import Kind
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-Ledgers = Mapping[str, Sequence[Window]]
 
 
 class Outbound:
@@ -42,9 +40,6 @@ class Outbound:
         self._engine: AsyncEngine = location.outbound_engine(connections=connections, query_s=query_s)
         self._reading = self._engine.execution_options(reads=True)
         self._lines = Lines(self._engine, query_s + min(query_s, 2.0))
-
-    async def _do(self, work: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return await self._on(self._engine, work, *args, **kwargs)
 
     async def _on(
         self,
@@ -64,7 +59,7 @@ class Outbound:
         self, question: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
         """Any function of this folder, in a transaction of its own."""
-        return await self._do(question, *args, **kwargs)
+        return await self._on(self._engine, question, *args, **kwargs)
 
     async def look(
         self, question: Callable[Concatenate[sa.Connection, _P], _R], *args: _P.args, **kwargs: _P.kwargs
@@ -83,12 +78,6 @@ class Outbound:
     # -- work --------------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, lists: Sequence[str], wanted: Mapping[Kind, int], now: float, epoch: int, *, agents: Sequence[str] = ()
-    ) -> list[Claimed]:
-        """`work.claim`."""
-        return await self._do(work.claim, lists, wanted, now, epoch, agents=agents)
-
-    async def claim_known(
         self,
         lists: Sequence[str],
         wanted: Mapping[Kind, int],
@@ -99,45 +88,17 @@ class Outbound:
         scopes: Sequence[str] = (),
     ) -> list[Known]:
         """`turn.claim`: all of it or nothing."""
-        return await self._do(turn.claim, lists, wanted, now, epoch, self._sealed, agents=agents, scopes=scopes)
+        return await self.ask(turn.claim, lists, wanted, now, epoch, self._sealed, agents=agents, scopes=scopes)
 
     async def give_back(self, epoch: int, held: Collection[int]) -> int:
         """`work.give_back`."""
-        return await self._do(work.give_back, epoch, held)
-
-    async def release(self, ids: Sequence[int], epoch: int, due_at: float | None = None) -> int:
-        """`work.release`."""
-        return await self._do(work.release, ids, epoch, due_at)
-
-    async def block(self, ids: Sequence[int], epoch: int, now: float, state: State = State.BLOCKED) -> int:
-        """`work.block`."""
-        return await self._do(work.block, ids, epoch, now, state)
+        return await self.ask(work.give_back, epoch, held)
 
     async def recover(self, epoch: int) -> int:
         """`work.recover`."""
-        return await self._do(work.recover, epoch)
-
-    async def waiting(self, lists: Sequence[str], now: float) -> dict[Kind, float | None]:
-        """`work.waiting`."""
-        return await self.look(work.waiting, lists, now)
+        return await self.ask(work.recover, epoch)
 
     # -- attempts ----------------------------------------------------------------------------------------------------
-
-    async def record(self, made: Sequence[Attempt], epoch: int, now: float, ledgers: Ledgers | None = None) -> Recorded:
-        """`attempts.record`: dial those it gives back, and only those."""
-        return await self._do(attempts.record, made, epoch, now, self._sealed, hashed=self._hashed, ledgers=ledgers)
-
-    async def progress(self, attempt: str, **at: float | str) -> bool:
-        """`attempts.progress`."""
-        return await self._do(attempts.progress, attempt, **at)
-
-    async def settle(self, ended: Sequence[Settled], ledgers: Ledgers | None = None) -> tuple[str, ...]:
-        """`attempts.settle`."""
-        return await self._do(attempts.settle, ended, self._sealed, ledgers=ledgers)
-
-    async def in_flight(self) -> list[dict[str, Any]]:
-        """`attempts.in_flight`."""
-        return await self.look(attempts.in_flight)
 
     async def histories(self, pairs: Sequence[tuple[int, str]], since: float) -> dict[tuple[int, str], History]:
         """`attempts.histories`."""
@@ -145,7 +106,7 @@ class Outbound:
 
     async def take_turn(self, of: Turn, epoch: int, now: float) -> Recorded:
         """`turn.take`: dial those it gives back, and only those."""
-        return await self._do(turn.take, of, epoch, now, self._sealed, hashed=self._hashed)
+        return await self.ask(turn.take, of, epoch, now, self._sealed, hashed=self._hashed)
 
     async def left_open(self) -> list[Open]:
         """`turn.left_open`."""
@@ -161,39 +122,11 @@ class Outbound:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    async def do_not_call(self, numbers: Sequence[str], scopes: Sequence[str], now: float) -> dict[str, list[Entry]]:
-        """`donotcall.look_up`."""
-        return await self.look(donotcall.look_up, numbers, scopes, self._sealed, now)
-
     async def barred(
         self, people: Sequence[tuple[str, Sequence[str]]], scopes: Sequence[str], now: float
     ) -> list[tuple[str, ...]]:
         """`donotcall.barred`."""
         return await self.look(donotcall.barred, people, scopes, self._sealed, now)
-
-    async def opt_out(self, entries: Sequence[Entry]) -> int:
-        """`donotcall.add`: holds for every attempt that is recorded from now on."""
-        return await self._do(donotcall.add, entries, self._sealed)
-
-    async def promise(self, contact: int, due_at: float, by: str, now: float, **more: Any) -> int:
-        """`callbacks.promise`."""
-        return await self._do(callbacks.promise, contact, due_at, by, now, **more)
-
-    async def cancel(self, contact: int, now: float) -> bool:
-        """`callbacks.cancel`."""
-        return await self._do(callbacks.cancel, contact, now)
-
-    async def callbacks(self, *, agent: str | None = None, until: float | None = None) -> list[dict[str, Any]]:
-        """`callbacks.open_ones`."""
-        return await self.look(callbacks.open_ones, agent=agent, until=until)
-
-    async def contact(self, contact: int) -> dict[str, Any]:
-        """`contacts.one`."""
-        return await self.look(contacts.one, contact)
-
-    async def add(self, of_list: str, found: Sequence[NewContact], now: float) -> int:
-        """`contacts.add`. Raises UnknownNameError when there is no such list."""
-        return await self._do(_add, of_list, found, now)
 
     # -- campaigns ---------------------------------------------------------------------------------------------------
 
@@ -203,21 +136,12 @@ class Outbound:
 
     async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now: float) -> None:
         """`campaigns.set_state`."""
-        await self._do(campaigns.set_state, campaign, state, by, reason, now)
+        await self.ask(campaigns.set_state, campaign, state, by, reason, now)
 
     async def save_statistics(self, campaign: str, statistics: Mapping[str, Any], now: float) -> None:
         """`campaigns.save_statistics`."""
-        await self._do(campaigns.save_statistics, campaign, statistics, now)
-
-    async def save_ledger(self, campaign: str, windows: Sequence[Window], now: float) -> None:
-        """`campaigns.save_ledger`."""
-        await self._do(campaigns.save_ledger, campaign, windows, now)
+        await self.ask(campaigns.save_statistics, campaign, statistics, now)
 
     async def ledger(self, campaign: str, *, latest: bool = True) -> list[Window]:
         """`campaigns.ledger`."""
         return await self.look(campaigns.ledger, campaign, latest=latest)
-
-
-def _add(connection: sa.Connection, of_list: str, found: Sequence[NewContact], now: float) -> int:
-    listed.get(connection, of_list)
-    return contacts.add(connection, of_list, found, now)

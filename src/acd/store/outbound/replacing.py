@@ -4,12 +4,11 @@ transaction."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
 from acd.store.outbound import optouts
-from acd.store.outbound.bulk import among, pieces
+from acd.store.outbound.bulk import among, locked, pieces
 from acd.store.outbound.contacts import EDITABLE, NewContact, State, renumber
 from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts
 
@@ -37,7 +36,7 @@ def carry(connection: sa.Connection, rows: Mapping[int, NewContact], imported: i
     states: dict[int, str] = {}
     for some in pieces(list(rows)):
         query = sa.select(contacts.c.contact, contacts.c.state).where(among(connection, contacts.c.contact, some))
-        states |= {row.contact: row.state for row in connection.execute(_locked(connection, query))}
+        states |= {row.contact: row.state for row in connection.execute(locked(connection, query))}
     renumber(connection, {one: row.numbers for one, row in rows.items() if states.get(one) != State.IN_FLIGHT})
     known = {name: sa.bindparam(f"new_{name}", type_=contacts.c[name].type) for name in EDITABLE}
     always = {"import": imported, "changed_at": now}
@@ -57,7 +56,7 @@ def take_away(connection: sa.Connection, ids: Sequence[int], now: float) -> tupl
     gone = busy = 0
     for some in pieces(ids):
         there = sa.select(contacts.c.contact).where(among(connection, contacts.c.contact, some))
-        mine = list(connection.execute(_locked(connection, there)).scalars())
+        mine = list(connection.execute(locked(connection, there)).scalars())
         # Asked once they are locked: an attempt is recorded with its contact locked, too
         open_ones = sa.select(attempts.c.contact).where(
             among(connection, attempts.c.contact, mine), attempts.c.ended_at.is_(None)
@@ -69,7 +68,3 @@ def take_away(connection: sa.Connection, ids: Sequence[int], now: float) -> tupl
             connection.execute(sa.delete(table).where(among(connection, table.c.contact, free)))
         gone, busy = gone + len(free), busy + len(called)
     return gone, busy
-
-
-def _locked(connection: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
-    return query.with_for_update() if connection.dialect.name == "postgresql" else query

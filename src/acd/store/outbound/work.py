@@ -245,19 +245,3 @@ def _back(due_at: float | None) -> dict[str, Any]:
     if due_at is None:
         return back | {"state": sa.case((contacts.c.due_at.is_(None), "new"), else_="due")}
     return back | {"state": "due", "due_at": due_at}
-
-
-def waiting(connection: sa.Connection, lists: Sequence[str], now: float) -> dict[Kind, float | None]:
-    """For each kind but personal callbacks, since when the first contact is due, or when it will be; new ones: ``now``.
-    None: there is none."""
-    found: dict[Kind, float | None] = {}
-    for kind in (Kind.QUEUE_CALLBACK, Kind.RETRY):
-        firsts = [
-            sa.select(contacts.c.due_at).where(sa.text(_IS[kind]), contacts.c.list == name).order_by(contacts.c.due_at)
-            for name in lists
-        ]
-        times = [at for query in firsts if (at := connection.execute(query.limit(1)).scalar()) is not None]
-        found[kind] = min(times, default=None)
-    fresh = (sa.select(contacts.c.contact).where(sa.text(IS_NEW), contacts.c.list == name).limit(1) for name in lists)
-    found[Kind.NEW] = now if any(connection.execute(query).first() for query in fresh) else None
-    return found
