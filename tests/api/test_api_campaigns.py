@@ -90,7 +90,11 @@ class FakeCampaigns:
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
         return {**PREVIEW, "step": "skipped"}
 
-    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+    async def dial(
+        self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
+    ) -> dict[str, Any]:
+        if number == "+49301230066" and not allow_erased:
+            raise RefusedError(f"who has {number} was erased: --allow-erased")
         if number == "12":
             raise RefusedError("'12' cannot be dialled")
         return {**PREVIEW, "step": "asked", "manual": True}
@@ -249,11 +253,15 @@ async def test_a_preview_is_told_accepted_and_skipped(http: aiohttp.ClientSessio
         assert answer.status == 404
     async with http.post("/v1/campaigns/win/dial", json={"number": "+49301230001", "agent": "1001"}) as answer:
         assert answer.status == 200
+    wish = {"number": "+49301230066", "agent": "anna", "allow_erased": True}
+    async with http.post("/v1/campaigns/win/dial", json=wish) as answer:
+        assert answer.status == 200
     entries = [(entry["action"], entry["subject"], entry["detail"]) for entry in desk.entries]
     assert entries == [
         ("agent_accept", "agent:anna", {}),
         ("agent_skip", "agent:anna", {"reason": "later"}),
         ("campaign_dial", "campaign:win", {"agent": "anna"}),
+        ("campaign_dial", "campaign:win", {"agent": "anna", "allow_erased": True}),
     ]
 
 
@@ -287,3 +295,6 @@ async def test_the_commands_of_a_preview(server: ApiServer, socket_path: Path) -
     assert (code, text) == (0, "anna's phone rings, then +49301230001 is dialled\n")
     code, text = await acd(socket_path, "dial", "win", "12", "--agent", "anna")
     assert (code, "cannot be dialled" in text) == (5, True)
+    code, text = await acd(socket_path, "dial", "win", "+49301230066", "--agent", "anna")
+    assert (code, "was erased" in text) == (5, True)
+    assert (await acd(socket_path, "dial", "win", "+49301230066", "--agent", "anna", "--allow-erased"))[0] == 0

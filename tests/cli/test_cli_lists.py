@@ -323,6 +323,27 @@ def test_who_was_erased_stays_away_unless_somebody_says_otherwise(desk: Desk) ->
     assert desk.json("dnc", "remove", "0171 1234567", "--scope", "erased")["entries"] == 1
 
 
+def test_a_contact_gets_the_number_of_who_was_erased_only_where_that_is_said(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file("name,phone\nAnn,0171 1234567\nBob,0171 1234568\n"), "--list", "spring")
+    desk.acd("person", "erase", "0171 1234567", "--yes")
+    (bob,) = desk.json("contact", "find", "0171 1234568")["contacts"]
+    edit = ("contact", "edit", str(bob["contact"]), "--number", "0171 1234568", "--number", "0171 1234567")
+    refused = desk.acd(*edit, "--name", "Bob and Ann", code=5)
+    assert "who has +491711234567 was erased" in refused.stderr
+    shown = desk.json("contact", "show", str(bob["contact"]))
+    assert (shown["name"], [one["number"] for one in shown["numbers"]]) == ("Bob", ["+491711234568"])
+    # A consent of before the erasure is none
+    assert "was erased" in desk.acd(*edit, "--consent-at", "2020-01-01", code=5).stderr
+    assert len(desk.json(*edit, "--allow-erased")["numbers"]) == 2
+    assert desk.json("dnc", "list") == {"scopes": {}}
+    desk.acd("person", "erase", "0171 1234567", "--yes")
+    desk.acd("contact", "add", "--list", "spring", "0171 1234569", "--consent-at", "2999-01-01")
+    (other,) = desk.json("contact", "find", "0171 1234569")["contacts"]
+    # What is known of the contact's consent counts
+    desk.acd("contact", "edit", str(other["contact"]), "--number", "0171 1234567")
+    assert desk.json("dnc", "check", "0171 1234567")["listed"] is False
+
+
 def test_numbers_are_kept_hashed_where_records_are(desk: Desk) -> None:
     desk.configure('numbers = "hashed"\n')
     desk.acd("dnc", "add", "0171 1234567")

@@ -285,8 +285,8 @@ async def test_a_contact_picked_for_an_agent_is_given_back_when_the_answer_is_lo
     await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
     pick, claimed = stand.shelf.pick, []
 
-    async def lost(*asked: Any) -> say.Ready:
-        claimed.append(await pick(*asked))
+    async def lost(*asked: Any, **more: Any) -> say.Ready:
+        claimed.append(await pick(*asked, **more))
         raise error
 
     monkeypatch.setattr(stand.shelf, "pick", lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from acd.dialer.work import Kind
 from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Mode, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import ShortCalls
-from acd.domain.errors import StoreError
+from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
 from acd.store.outbound import attempts, contacts, donotcall, listed
@@ -163,6 +164,26 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     # P0 itself is over, at its other number too
     state = (await store.look(contacts.one, 1))["state"]
     assert state == "blocked"
+
+
+async def test_who_was_erased_is_picked_only_by_a_consent_since_or_where_it_is_said(store: Outbound) -> None:
+    shelf, number = Shelf(store, sealed), "+493012399"
+    await store.ask(donotcall.keep_away, number, sealed, NOW, "bob")
+    with pytest.raises(RefusedError, match=r"who has \+493012399 was erased: --allow-erased"):
+        await shelf.pick(number, TERMS, "ann", 1, NOW + 1)
+    # Nothing of who may not come back was made
+    assert [row["list"] for row in await store.look(listed.every)] == ["a"]
+    assert await store.look(contacts.by_number, number) == []
+    assert (await shelf.pick(number, TERMS, "ann", 1, NOW + 1, allow_erased=True)).do_not_call == ()
+    assert await store.look(donotcall.erased, [number], sealed) == {}
+    for agreed, consent_at, wanted in (("+493012497", NOW, False), ("+493012498", NOW + 1, True)):
+        await store.ask(contacts.add, "a", [NewContact([NewNumber(agreed)], consent_at=consent_at)], NOW)
+        await store.ask(donotcall.keep_away, agreed, sealed, NOW, "bob")
+        picked = None
+        with contextlib.suppress(RefusedError):
+            picked = await shelf.pick(agreed, TERMS, "ann", 1, NOW + 2)
+        assert (picked is not None) is wanted
+        assert (agreed in await store.look(donotcall.erased, [agreed], sealed)) is not wanted
 
 
 async def test_rows_that_the_database_refuses_are_an_error_of_the_store(store: Outbound) -> None:

@@ -66,8 +66,11 @@ class CampaignsPort(Protocol):
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
         """Not this one, as `preview`. Raises RefusedError."""
 
-    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
-        """Have a number dialled for an agent, as `preview`. Raises RefusedError."""
+    async def dial(
+        self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
+    ) -> dict[str, Any]:
+        """Have a number dialled for an agent, as `preview`; ``allow_erased``: also if the person was erased (``acd person
+        erase``). Raises RefusedError."""
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         """What it did from then until then: as ``store.outbound.evidence``."""
@@ -94,10 +97,11 @@ class SkipBody(Nothing):
 
 
 class DialBody(Nothing):
-    """Whom (a number), and for which agent."""
+    """Whom (a number), for which agent, and whether also if the person was erased."""
 
     number: Annotated[str, Field(min_length=1, max_length=80)]
     agent: Annotated[str, Field(min_length=1, max_length=80)]
+    allow_erased: bool = False
 
 
 class CampaignHandlers:
@@ -183,9 +187,10 @@ class CampaignHandlers:
         query(request, Nothing)
         wish = await body(request, DialBody)
         name, agent = self._name(request), self._port.agent_of(wish.agent)
-        request[DETAIL] = {"agent": agent}
+        request[DETAIL] = {"agent": agent} | ({"allow_erased": True} if wish.allow_erased else {})
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            found = await self._port.dial(name, wish.number, agent, peer_of(request).who)
+            who = peer_of(request).who
+            found = await self._port.dial(name, wish.number, agent, who, allow_erased=wish.allow_erased)
         return reply({"ok": True, "preview": found})
 
     def _name(self, request: web.Request) -> str:

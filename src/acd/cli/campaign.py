@@ -306,15 +306,17 @@ def stop(name: str, reason: str, now: bool) -> None:
 @click.argument("name")
 @click.argument("number")
 @click.option("--agent", required=True, metavar="NAME", help="Whose phone rings first, and who talks then.")
-def dial(name: str, number: str, agent: str) -> None:
+@click.option("--allow-erased", is_flag=True, help="Also if the person was erased (acd person erase).")
+def dial(name: str, number: str, agent: str, allow_erased: bool) -> None:
     """Have one number dialled for an agent, who serves the campaign.
 
     The agent's phone rings first, then NUMBER (+49...) is dialled: the contact of the campaign's lists that has it, else
     one made for it in the list dialled-NAME. The gate is asked as for every attempt.
     """
     given = options()
+    wish = {"number": number, "agent": agent} | ({"allow_erased": True} if allow_erased else {})
     with connect(given) as client:
-        found = client.post(f"/v1/campaigns/{segment(name)}/dial", {"number": number, "agent": agent})
+        found = client.post(f"/v1/campaigns/{segment(name)}/dial", wish)
     if given.json:
         print_json(found)
         return

@@ -207,7 +207,7 @@ def add(
         if taken and not again:
             number, (there, _, state) = next(iter(taken.items()))
             raise RefusedError(f"contact {there} of list {of_list} has {number} ({state}): --again adds another one")
-        _mind_erased(connection, place, values, allow=allow_erased)
+        _mind_erased(connection, place, values.numbers, values.consent_at, allow=allow_erased)
         if values.country is None:
             first = read_number(numbers[0], country, premium=premium).country
             values.country = None if first == "001" else first
@@ -219,16 +219,12 @@ def add(
     click.echo(f"contact {made} of list {of_list}: {', '.join(one.number for one in values.numbers)}")
 
 
-def _mind_erased(connection: Any, place: Place, values: Any, *, allow: bool) -> None:
+def _mind_erased(
+    connection: Any, place: Place, numbers: Sequence[NewNumber], consent_at: float | None, *, allow: bool
+) -> None:
     """Who was erased comes back only by consent given since, or where that is said."""
-    numbers = [one.number for one in values.numbers]
-    gone = donotcall.erased(connection, numbers, place.seal.of)
-    if gone and not allow and (values.consent_at is None or values.consent_at <= max(gone.values())):
-        raise RefusedError(
-            f"who has {next(iter(gone))} was erased: --allow-erased, or --consent-at since then, adds them"
-        )
-    for number in gone:
-        donotcall.remove(connection, number, [donotcall.ERASED], place.seal.of)
+    plainly, so = [one.number for one in numbers], "--allow-erased, or --consent-at since then, adds them"
+    donotcall.let_back(connection, plainly, consent_at, place.seal.of, allow=allow, so=so)
 
 
 @click.command()
@@ -243,9 +239,10 @@ def _mind_erased(connection: Any, place: Place, values: Any, *, allow: bool) -> 
     help="new: dialled anew; done, blocked: dialled no more, and an open callback ends.",
 )  # fmt: skip
 @click.option("--premium", is_flag=True, help="Take a premium-rate number, too.")
+@click.option("--allow-erased", is_flag=True, help="Also if who has a --number was erased (acd person erase).")
 def edit(
     contact: int, numbers: tuple[str, ...], region: str | None, fields: tuple[str, ...], gone: tuple[str, ...],
-    state: str | None, premium: bool, **said: Any,
+    state: str | None, premium: bool, allow_erased: bool, **said: Any,
 ) -> None:  # fmt: skip
     """Change what is known of CONTACT, its numbers, or whether it is dialled. "" takes a value away.
 
@@ -280,7 +277,10 @@ def edit(
             contacts.edit(connection, contact, changes, now)
         if numbers:
             country = region or changes.get("country") or row["country"] or place.country
-            contacts.set_numbers(connection, contact, _numbers_of(numbers, country, premium=premium), now)
+            fresh = _numbers_of(numbers, country, premium=premium)
+            consent_at = changes.get("consent_at", row["consent_at"])
+            _mind_erased(connection, place, fresh, consent_at, allow=allow_erased)
+            contacts.set_numbers(connection, contact, fresh, now)
         if state is not None:
             contacts.set_state(connection, contact, State(state), now)
         # Which, and not what: what is taken away here must be gone

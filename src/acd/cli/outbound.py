@@ -166,11 +166,13 @@ class DiallingDesk:
             return Answer(False, "has no contact that may be dialled", {})
         return Answer(True, f"{'accepts' if accepts else 'skips'} contact {found['contact']['contact']}", {})
 
-    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
+    async def dial(
+        self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
+    ) -> dict[str, Any]:
         dialling, found = self._need(campaign), dialable(number)
         if isinstance(found, Undialable):
             raise RefusedError(f"{number[:40]!r} cannot be dialled: {found}; write it with + and the country's code")
-        return await dialling.dial(campaign, found.number, agent, by)
+        return await dialling.dial(campaign, found.number, agent, by, allow_erased=allow_erased)
 
     def _or_none(self, agent: str) -> Dialling:
         if self._dialling is None:

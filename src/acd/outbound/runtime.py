@@ -380,8 +380,11 @@ class Dialling:
             raise RefusedError(f"{desk.ready.piece.number} is not dialled: {self.core.desks.last[agent]}")
         return views.desk(self.core, desk, self._clock())
 
-    async def dial(self, campaign: str, number: str, agent: str, by: str) -> dict[str, Any]:
-        """Have a number (E.164) dialled for an agent. Raises UnknownNameError, RefusedError, StoreError."""
+    async def dial(
+        self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
+    ) -> dict[str, Any]:
+        """Have a number (E.164) dialled for an agent; ``allow_erased``: also if the person was erased. Raises
+        UnknownNameError, RefusedError, StoreError."""
         runner = self._runner(campaign)
         if runner.state is not CampaignState.RUNNING:
             raise RefusedError(f"campaign {campaign} is {runner.state}: it dials nobody before it is started")
@@ -393,7 +396,8 @@ class Dialling:
         if agent in self.core.desks.by_agent:
             raise RefusedError(f"agent {agent} has a contact already")
         # To its end, even if nobody waits for the answer any more
-        ready = await asyncio.shield(self._loop.create_task(self._wish(campaign, number, agent, by)))
+        wish = self._wish(campaign, number, agent, by, allow_erased=allow_erased)
+        ready = await asyncio.shield(self._loop.create_task(wish))
         asked = self._engaging.get(agent)
         desk = self.core.desks.by_agent.get(agent)
         if asked is not None and desk is not None and desk.ready is ready:
@@ -402,7 +406,7 @@ class Dialling:
             raise RefusedError(f"{number} is not dialled: {self.core.desks.last.get(agent, 'it is over')}")
         return views.desk(self.core, desk, self._clock())
 
-    async def _wish(self, campaign: str, number: str, agent: str, by: str) -> say.Ready:
+    async def _wish(self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool) -> say.Ready:
         """Claim the contact that an agent wants dialled; see `_claim`."""
         await self._may_claim.wait()
         task = asyncio.current_task()
@@ -410,7 +414,8 @@ class Dialling:
         self._amid.add(task)
         try:
             terms = self.core.runners[campaign].terms
-            ready = await self._shelf.pick(number, terms, by, self._epoch, self._clock().utc)
+            now_s = self._clock().utc
+            ready = await self._shelf.pick(number, terms, by, self._epoch, now_s, allow_erased=allow_erased)
             await self._prepare_days(say.Claimed(campaign, (ready,)))
             self._handle(say.Wished(agent, campaign, ready))
         except RefusedError:

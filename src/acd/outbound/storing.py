@@ -135,12 +135,15 @@ class Shelf:
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
         return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
 
-    async def pick(self, number: str, terms: Terms, by: str, epoch: int, now_s: float) -> say.Ready:
+    async def pick(
+        self, number: str, terms: Terms, by: str, epoch: int, now_s: float, *, allow_erased: bool = False
+    ) -> say.Ready:
         """Claim the contact that has ``number`` (E.164), or one made for it, and learn what the gate asks. Raises
-        RefusedError for who may not be dialled by his state."""
+        RefusedError for who may not be dialled by his state, or was erased."""
         campaign = terms.campaign
         own = f"dialled-{campaign.name}"
-        one = await self._store.ask(claim_number, number, campaign.lists, own, by, now_s, epoch)
+        whom = (number, campaign.lists, own, by, now_s, epoch, self._sealed)
+        one = await self._store.ask(claim_number, *whom, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         histories = await self._store.histories(pairs, 0.0)
         people = [(number, [own.number for own in one.contact.numbers])]

@@ -8,11 +8,13 @@ import sqlalchemy as sa
 
 from acd.domain.errors import RefusedError
 from acd.store.outbound import contacts as of
-from acd.store.outbound import listed
+from acd.store.outbound import donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber, State
+from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.tables import contacts
 from acd.store.outbound.work import Claimed, Kind
 
+_SAY_SO = "--allow-erased (API: allow_erased) has them dialled, and known again"
 _WHY_NOT = {
     State.IN_FLIGHT: "is being dialled, or about to be",
     State.DONE: "is done with: `acd contact edit {} --state new` has it dialled anew",
@@ -21,12 +23,24 @@ _WHY_NOT = {
 
 
 def claim_number(
-    connection: sa.Connection, number: str, lists: Sequence[str], own: str, by: str, now: float, epoch: int
+    connection: sa.Connection,
+    number: str,
+    lists: Sequence[str],
+    own: str,
+    by: str,
+    now: float,
+    epoch: int,
+    sealed: Sealed,
+    *,
+    allow_erased: bool = False,
 ) -> Claimed:
     """Take the contact of ``lists`` that has ``number`` (E.164); without one, a new one in the list ``own``, which is made
-    if there is none. Raises RefusedError for who may not be dialled by his state."""
+    if there is none. Raises RefusedError for who may not be dialled by his state, and for who was erased: unless he has
+    consented since, or it is said (``allow_erased``)."""
     every = (*lists, own)
     rows = [row for row in of.rows_of(connection, of.by_number(connection, number)) if row["list"] in every]
+    consent_at = max((row["consent_at"] for row in rows if row["consent_at"] is not None), default=None)
+    donotcall.let_back(connection, [number], consent_at, sealed, allow=allow_erased, so=_SAY_SO)
     if not rows:
         listed.create(connection, own, by, now, description="numbers that agents dialled themselves")
         first = of.add(connection, own, [NewContact([NewNumber(number)])], now)

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.errors import StoreError
+from acd.domain.errors import RefusedError, StoreError
 from acd.store.outbound.bulk import among, insert_many, pieces, take
 from acd.store.outbound.tables import counters, do_not_call
 from acd.store.sealing import PREFIX
@@ -170,6 +170,18 @@ def erased(connection: sa.Connection, numbers: Sequence[str], sealed: Sealed) ->
         for row in connection.execute(sa.select(do_not_call.c.number, do_not_call.c.added_at).where(*here)):
             found[forms[row.number]] = row.added_at
     return found
+
+
+def let_back(
+    connection: sa.Connection, numbers: Sequence[str], consent_at: float | None, sealed: Sealed, *, allow: bool, so: str
+) -> None:
+    """Have people with these numbers (E.164) known again who were erased, if it is said (``allow``) or they have consented
+    since; nothing of the erasure is kept then. Raises RefusedError, with ``so``: how it is said."""
+    gone = erased(connection, numbers, sealed)
+    if gone and not allow and (consent_at is None or consent_at <= max(gone.values())):
+        raise RefusedError(f"who has {next(iter(gone))} was erased: {so}")
+    for number in gone:
+        remove(connection, number, [ERASED], sealed)
 
 
 def _known(connection: sa.Connection, some: Sequence[Entry]) -> Mapping[tuple[str, str], float | None]:
