@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from agi_fakes import AgiCall, header
 
-from acd.asterisk.agi.request import AgiClosedError, AgiRequest, AgiTimeoutError
+from acd.asterisk.agi.request import AgiClosedError, AgiRequest, AgiTimeoutError, Ending
 from acd.asterisk.agi.server import FastAgiServer
 from acd.domain.errors import AsteriskError, MisuseError
 
@@ -165,6 +165,55 @@ async def test_variables_go_together_in_order_and_are_read_back_once(serve: Serv
     assert await call.answer() == 'SET VARIABLE "ARRAY(a,b)" "$x,"'
     assert await call.answer() == 'SET VARIABLE "lonely" "1"'
     assert await done(outcome) is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (b"200 result=1\nHANGUP\n", "None"),
+        (b"520 Invalid command syntax.  Proper usage not available.\n", "did not set a, acd_next: 520"),
+        (b"", "ended the AGI session"),
+    ],
+)
+async def test_the_last_word_takes_the_sessions_end_with_it(agi: FastAgiServer, reply: bytes, said: str) -> None:
+    """Once ARRAY() is known to work. Asterisk sees the end behind the command, before it has replied."""
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def handler(request: AgiRequest) -> Ending:
+        def told(error: AsteriskError | None) -> None:
+            request.abort()
+            outcome.set_result(str(error))
+
+        request.set_variables_last({"a": "1", "acd_next": "acd-hold,s,1"}, told)
+        return Ending.LATER
+
+    agi.add_route("last", handler)
+    port = await agi.start("127.0.0.1", 0)
+    agi._trust.note("127.0.0.1", True, asyncio.get_running_loop().time())
+    call = await AgiCall.open(port, header("last"))
+    everything = await asyncio.wait_for(call.reader.read(), 10)
+    assert everything == b'SET VARIABLE "ARRAY(a,acd_next)" "1,acd-hold\\\\,s\\\\,1"\n'
+    assert not outcome.done(), "the reply is awaited all the same"
+    call.raw(reply)
+    call.eof()
+    assert said in await done(outcome)
+    call.writer.close()
+
+
+async def test_the_last_word_stays_open_while_it_must_be_read_back(agi: FastAgiServer) -> None:
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def handler(request: AgiRequest) -> Ending:
+        request.set_variables_last({"a": "1", "b": "2"}, outcome.set_result)
+        return Ending.LATER
+
+    agi.add_route("last", handler)
+    port = await agi.start("127.0.0.1", 0)
+    call = await AgiCall.open(port, header("last"))
+    assert (await call.answer()).startswith('SET VARIABLE "ARRAY(a,b)"')
+    assert await call.answer("200 result=1 (2)") == 'GET VARIABLE "b"'
+    assert await done(outcome) is None
+    call.writer.close()
 
 
 async def test_without_the_array_function_mset_does_it(agi: FastAgiServer, serve: Serve) -> None:

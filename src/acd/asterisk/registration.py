@@ -96,7 +96,7 @@ class Registration:
 
         def answer(values: dict[str, str]) -> None:
             timer.cancel()
-            request.set_variables_soon(values, lambda error: self._answered(request, node, values, error))
+            request.set_variables_last(values, lambda error: self._answered(request, node, values, error))
 
         def too_late() -> None:
             log.error("the floor did not answer for %s within %g s; it is held", request.channel, ANSWER_WITHIN_S)

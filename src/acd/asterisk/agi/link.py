@@ -113,6 +113,13 @@ class AgiLink(asyncio.Protocol):
         if self.transport is not None and not self.closed:
             self.transport.write(wire)
 
+    def write_last(self, wire: bytes) -> None:
+        """Send bytes, and that nothing follows them; what the peer says to them is still heard."""
+        if self.transport is not None and not self.closed:
+            self.transport.write(wire)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+
     def close(self) -> None:
         """Close without waiting for a peer that does not read."""
         self.closed = True

@@ -2,7 +2,7 @@
 
 Commands and replies only; connections are accepted, limited and closed by ``server``. Lines are taken as they come, so
 a hang-up is known when it happens and not at the next command, and a line that came before a command was sent can never
-be taken for its reply. Who is in a hurry is called back (``set_variables_soon``), who is not awaits.
+be taken for its reply. Who is in a hurry is called back (``set_variables_last``), who is not awaits.
 """
 
 from __future__ import annotations
@@ -163,8 +163,13 @@ class AgiRequest:
                     return await self.set_variables(values)
         return None
 
-    def set_variables_soon(self, values: Mapping[str, str], done: Callable[[AsteriskError | None], None]) -> None:
-        """As ``set_variables``, for who does not await: ``done`` gets None, or what went wrong. Raises MisuseError."""
+    def set_variables_last(self, values: Mapping[str, str], done: Callable[[AsteriskError | None], None]) -> None:
+        """As ``set_variables``, as the session's last word, for who does not await: ``done`` gets None, or what went wrong.
+        Raises MisuseError.
+
+        Where one command does, the end of the session goes with it: the dialplan goes on at once, and need not wait until
+        we have heard of its reply and have closed.
+        """
         if self._trust.has_array(self.remote, asyncio.get_running_loop().time()):
             check_assignments(values)
             steps = list(plan_assignments(values, Way.ARRAY))
@@ -174,7 +179,7 @@ class AgiRequest:
                 def replied(reply: AgiReply | AsteriskError) -> None:
                     done(self._refusal(step, reply) if isinstance(reply, AgiReply) else reply)
 
-                self._begin(step.wire, step.way.value, replied)
+                self._begin(step.wire, step.way.value, replied, last=True)
                 return
 
         async def slowly() -> None:
@@ -246,9 +251,17 @@ class AgiRequest:
         return reply
 
     def _begin(
-        self, wire: bytes, verb: str, done: Done, *, reads_value: bool = False, timeout_s: float | None = None
+        self,
+        wire: bytes,
+        verb: str,
+        done: Done,
+        *,
+        reads_value: bool = False,
+        timeout_s: float | None = None,
+        last: bool = False,
     ) -> None:
-        """Send a command; ``done`` gets its reply, or AgiClosedError or AgiTimeoutError. Raises MisuseError."""
+        """Send a command, perhaps the last; ``done`` gets its reply, or AgiClosedError or AgiTimeoutError. Raises
+        MisuseError."""
         if self._running is not None:
             raise MisuseError(f"AGI command {verb} on {self.channel!r:.100}: another command is still running")
         if self.closed:
@@ -257,7 +270,10 @@ class AgiRequest:
         limit_s = self._command_timeout_s if timeout_s is None else timeout_s
         timer = asyncio.get_running_loop().call_later(limit_s, self._too_late, limit_s)
         self._running = _Running(verb, reads_value, done, timer, [])
-        self._link.write(wire)
+        if last:
+            self._link.write_last(wire)
+        else:
+            self._link.write(wire)
 
     def _line(self, line: str) -> None:
         running = self._running
