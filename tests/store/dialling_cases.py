@@ -186,14 +186,6 @@ async def test_who_was_erased_is_picked_only_by_a_consent_since_or_where_it_is_s
         assert (agreed in await store.look(donotcall.erased, [agreed], sealed)) is not wanted
 
 
-async def test_rows_that_the_database_refuses_are_an_error_of_the_store(store: Outbound) -> None:
-    shelf = Shelf(store, sealed)
-    first, second, *_ = (await claimed(shelf)).found or ()
-    with pytest.raises(StoreError, match="attempts"):
-        await shelf.take(say.Batch(made=(made("00000100000001", first), made("00000100000001", second))), 1, NOW)
-    assert (await shelf.take(say.Batch(made=(made("00000100000001", first),)), 1, NOW)).recorded == ("00000100000001",)
-
-
 async def test_a_claim_that_fails_half_way_has_claimed_nobody(store: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise SQLAlchemyError("slow")

@@ -22,6 +22,8 @@ from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
 from acd.engine import Engine
 from acd.engine.engine import system_clock
+from acd.outbound.asidefile import FILE as ASIDE
+from acd.outbound.asidefile import AsideFile
 from acd.outbound.hall import Hall
 from acd.outbound.optouts import OptOuts
 from acd.outbound.runtime import Dialling
@@ -77,11 +79,12 @@ class DiallingDesk:
         def alarm(kind: str, detail: str) -> None:
             engine.alarm(RaiseAlarm(kind, detail))
 
-        opt_outs = OptOuts(self._opt_outs, self._sealed if self._hashed else None, alarm)
+        sealed = self._sealed if self._hashed else None
+        opt_outs, aside = OptOuts(self._opt_outs, sealed, alarm), AsideFile(self._opt_outs.with_name(ASIDE), sealed)
         self._dialling = dialling = Dialling(
             definition,
             engine.floor.epoch,
-            shelf=Shelf(self._make_store(), self._sealed, opt_outs),
+            shelf=Shelf(self._make_store(), self._sealed, opt_outs, aside),
             hall=Hall(engine.floor),
             send=self._wire.execute,
             alarm=alarm,

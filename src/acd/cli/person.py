@@ -27,7 +27,7 @@ COVERED = (
         "callbacks, campaigns (every table that may hold a number)"
     ),
     "recordings in [records] recordings",
-    "the spill, and what it set aside (*.damaged, refused.jsonl)",
+    "the spill, and what it set aside (*.damaged, *refused.jsonl)",
     "the journal of [journal]",
 )
 NOT_COVERED = (

@@ -80,6 +80,10 @@ class Aloft:
         while len(self._gone) > _ENDED_KEPT:
             self._gone.popitem(last=False)
 
+    def told_of(self, attempt: str) -> tuple[str, str]:
+        """Number and campaign of an attempt that is over; empty if that is long ago."""
+        return self._gone.get(attempt, ("", ""))
+
     def _unsent(self, flight: Flight, now: Instant) -> None:
         """It is never dialled."""
         self.runners[flight.campaign].book.unanswered(now.utc)

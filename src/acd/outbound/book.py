@@ -106,6 +106,12 @@ class Book:
         for _, count in self._counts():
             count.unknown += 1.0
 
+    def charge(self, at_s: float) -> None:
+        """What became of one that was counted already is not known to whoever comes later: the worst is taken for it."""
+        self._turn(at_s)
+        for _, count in self._counts():
+            count.unknown += 1.0
+
     def slack(self, now_s: float) -> Slack:
         """Of the tightest window."""
         self._keep(now_s)
@@ -141,6 +147,10 @@ class Book:
 
     def put_back(self, windows: Sequence[Counted]) -> None:
         """What was taken is not known to have been written: say it again, with what is counted by then."""
-        present = {(one.span, one.key) for one in self.windows()}
-        self._over = [*(one for one in windows if (one.span, one.key) not in present), *self._over]
+        self.hold_back(windows)
         self.changed = True
+
+    def hold_back(self, windows: Sequence[Counted]) -> None:
+        """What was taken was refused: say it again with the next change."""
+        present = {(one.span, one.key) for one in self.windows()}
+        self._over = [*(one for one in windows if (one.span, one.key) not in present), *self._over][-_OVER_MAX:]

@@ -37,6 +37,7 @@ from acd.outbound.flight import SETTLE_S, Flight, Phase
 from acd.outbound.runner import FAILED_S, READY_AGE_S, Chosen, Runner
 from acd.outbound.sharing import Sharing
 from acd.outbound.trunks import Pressure, TrunkUse
+from acd.outbound.withheld import Withheld
 
 LAG_S: Final = 0.25
 """An event loop this late learns too late who has answered."""
@@ -69,6 +70,7 @@ class Dialler(Aloft):
         self._turns = Turns()
         self.blending = Blending()
         self.desks = Desks(self)
+        self.withheld = Withheld(self)
         self._lags_until_mono = float("-inf")
         self._looked_mono = float("-inf")
         self._serial = 0
@@ -187,12 +189,17 @@ class Dialler(Aloft):
         """Contacts that this life knows it has claimed."""
         found = {flight.contact_id for flight in self.flights.values()}
         found |= {desk.ready.contact.contact for desk in self.desks.by_agent.values()}
-        return found.union(*(runner.held() for runner in self.runners.values()))
+        return found.union(self.withheld.contacts, *(runner.held() for runner in self.runners.values()))
 
     def held_up(self, now: Instant) -> tuple[str, str] | None:
         """Why nothing at all is dialled now: a word and a sentence."""
         if not self.database_up:
             return "database", "the database is away, and nobody is dialled whom it does not know of"
+        if self.withheld.too_many:
+            return (
+                "refused",
+                f"the database has refused {self.withheld.count} things for good: somebody has to look first",
+            )
         if now.utc < self.latest_s - CLOCK_S:
             gap_s = self.latest_s - now.utc
             detail = f"the clock shows a time {gap_s:.0f} s before something that has happened already"
@@ -312,18 +319,22 @@ class Dialler(Aloft):
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
-        self.recent.written(event.recorded, (*event.refused, *event.unclaimed), now.utc)
+        never = [*event.refused, *event.unclaimed]
+        if event.aside is not None:
+            self.withheld.take(event.aside, now)
+            never += [made.attempt for made in event.aside.what.made]
+        self.recent.written(event.recorded, never, now.utc)
         for attempt in event.recorded:
             flight = self.flights.get(attempt)
             if flight is not None:
                 self._send(flight, now)
-        for attempt in (*event.refused, *event.unclaimed):
+        for attempt in never:
             flight = self.flights.get(attempt)
             if flight is not None:
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
                 self._untrack(flight, now)
-                self.desks.over(flight, now, "may not be called, or is being dialled by somebody else")
+                self.desks.over(flight, now, "may not be called, is being dialled by somebody else, or cannot be kept")
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
@@ -352,6 +363,9 @@ class Dialler(Aloft):
     def _send(self, flight: Flight, now: Instant) -> None:
         runner, node = self.runners[flight.campaign], self.nodes.get(flight.node)
         left = flight.desk is not None and self.desks.joined(flight) is None
+        own = flight.contact.numbers if flight.contact is not None else ()
+        # Others who asked for it the store itself refuses
+        left = left or self.recent.holds_opt_out((one.number for one in own), runner.campaign.client)
         if left or runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
             self._undialled(flight, now)
             return

@@ -40,6 +40,8 @@ class Recent:
         self.abandoned: dict[str, float] = {}
         self.served: dict[str, float] = {}
         self.opted_out: dict[tuple[str, str], float] = {}
+        self._held: set[tuple[str, str]] = set()
+        """keys of ``opted_out`` that are never forgotten"""
         self._attempts: dict[str, Dialled] = {}
         self._by_number: dict[str, list[Dialled]] = {}
         self._doubtful: set[str] = set()
@@ -84,14 +86,24 @@ class Recent:
             for kept in (self.abandoned, self.served):
                 if kept.get(its_number, now_s) < before_s:
                     del kept[its_number]
-        for key in [key for key, at in self.opted_out.items() if at < before_s]:
+        for key in [key for key, at in self.opted_out.items() if at < before_s and key not in self._held]:
             del self.opted_out[key]
+
+    def hold_opt_out(self, number: str, scope: str) -> None:
+        """The store will never tell of this one."""
+        if number:
+            self._held.add((number, scope))
+            self.opted_out.setdefault((number, scope), 0.0)
 
     def asked_not_to(self, numbers: Iterable[str], client: str | None) -> float | None:
         """When somebody with one of these numbers asked not to be called, if that concerns a campaign for ``client``."""
         scopes = ("all", f"client:{client}") if client else ("all",)
         found = (self.opted_out.get((number, scope)) for number in numbers for scope in scopes)
         return max((at for at in found if at is not None), default=None)
+
+    def holds_opt_out(self, numbers: Iterable[str], client: str | None) -> bool:
+        """Whether somebody with one of these numbers asked not to be called of whom the store will never tell."""
+        return bool(self._held) and self.asked_not_to(numbers, client) is not None
 
     def unseen(self, number: str, read_s: float) -> list[Dialled]:
         """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""

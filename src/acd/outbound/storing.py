@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +18,10 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import zones as zones_of
 from acd.outbound import words as say
+from acd.outbound.asidefile import AsideFile
 from acd.outbound.optouts import FILE, OptOutFile, OptOuts
+from acd.outbound.piecewise import Pieces
+from acd.store.backend import UnstorableError
 from acd.store.outbound.asked import claim_number
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
@@ -27,6 +32,8 @@ from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.turn import Open, Turn
 from acd.store.outbound.work import Claimed
 from acd.store.outbound.work import Kind as StoredKind
+
+log = logging.getLogger(__name__)
 
 SHORT_FACTS_S: Final = 10.0
 """How long the day's count of short calls is good for."""
@@ -52,10 +59,16 @@ def blends_of(definition: FloorDefinition) -> dict[str, Blend]:
 
 class Shelf:
     """The store's side. ``sealed``: as the store's; every method raises StoreError when the database is away. ``opt_outs``:
-    where they are kept meanwhile."""
+    where they are kept meanwhile; ``aside``: where that is which the database refuses for good."""
 
-    def __init__(self, store: Outbound, sealed: Callable[[str], str], opt_outs: OptOuts | None = None) -> None:
-        self._store, self._sealed, self._opt_outs = store, sealed, opt_outs
+    def __init__(
+        self,
+        store: Outbound,
+        sealed: Callable[[str], str],
+        opt_outs: OptOuts | None = None,
+        aside: AsideFile | None = None,
+    ) -> None:
+        self._store, self._sealed, self._opt_outs, self._aside = store, sealed, opt_outs, aside
         self._short: dict[str, tuple[float, int, int]] = {}
 
     async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
@@ -204,7 +217,27 @@ class Shelf:
         return next((n.number for n in own if one.number in (n.number, self._sealed(n.number))), one.number)
 
     async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
-        """Make a batch durable. An empty one asks whether that is possible."""
+        """Make a batch durable, but for what the database refuses for good. An empty one asks whether that is possible."""
+        try:
+            return await self._take(batch, epoch, now_s)
+        except UnstorableError as error:
+            log.error("%s; trying piece by piece", error)
+        pieces = Pieces(lambda part: self._take(part, epoch, now_s))
+        written, refused = await pieces.store(batch)
+        if refused == say.Batch():
+            return written
+        return replace(written, aside=await self._set_aside(refused, pieces.why, now_s))
+
+    async def _set_aside(self, refused: say.Batch, why: str, now_s: float) -> say.SetAside:
+        if self._aside is None:
+            return say.SetAside(refused, why, "it is kept nowhere")
+        try:
+            await asyncio.to_thread(self._aside.add, refused, why, now_s)
+        except OSError as error:
+            return say.SetAside(refused, why, f"it is lost: {error}")
+        return say.SetAside(refused, why, f"it is in {self._aside.path}")
+
+    async def _take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
         turn = Turn(
             batch.progress,
             [OptOut(one.attempt, one.number, one.scope, one.at_s) for one in batch.opt_outs],

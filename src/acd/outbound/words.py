@@ -159,11 +159,21 @@ class Claimed(Told):
 @dataclass(frozen=True, slots=True)
 class Written(Told):
     """A batch is durable. ``recorded``: attempts that may be dialled now; ``refused``: numbers that are not to be called
-    since; ``unclaimed``: attempts at contacts that are no longer ours."""
+    since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be."""
 
     recorded: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
+    aside: SetAside | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """What the database refuses for good of a batch, ``why`` in its words, and ``where`` it is kept, in ours."""
+
+    what: Batch
+    why: str
+    where: str
 
 
 @dataclass(frozen=True, slots=True)

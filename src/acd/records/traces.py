@@ -22,7 +22,7 @@ from acd.store.location import first_line, locate
 CHUNK = 4 * 1024 * 1024
 RESIDUE_MIN = 6
 """Numbers shorter than this stand in files by chance."""
-SET_ASIDE = ("*.damaged", "refused.jsonl")
+SET_ASIDE = ("*.damaged", "*refused.jsonl")
 """In the spill's folder: lines that nobody could read or store, kept for a person to look at."""
 
 

@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.domain.campaigns import CampaignState
 from acd.domain.errors import StoreError
+from acd.store.backend import UnstorableError
 from acd.store.location import first_line, locate
 from acd.store.outbound import attempts, campaigns, donotcall, turn, work
 from acd.store.outbound.attempts import History, Recorded
 from acd.store.outbound.campaigns import Standing, Window
 from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.lines import Lines
+from acd.store.outbound.refusals import is_refusal
 from acd.store.outbound.turn import Known, Open, Turn
 from acd.store.outbound.work import Kind
 
@@ -30,7 +32,8 @@ _R = TypeVar("_R")
 
 class Outbound:
     """``sealed`` makes of a number (E.164) what stands in its place; with ``hashed`` it is kept so in attempts.
-    ``connections``: at most so many at once. Every method raises StoreError when the database is away or slow."""
+    ``connections``: at most so many at once. Every method raises StoreError when the database is away or slow, and
+    UnstorableError, which is one, when it will never take what it was given."""
 
     def __init__(
         self, url: str, sealed: Sealed, *, hashed: bool = False, connections: int = 2, query_s: float = 10.0
@@ -53,6 +56,8 @@ class Outbound:
                 async with engine.begin() as connection:
                     return await connection.run_sync(work, *args, **kwargs)
         except (SQLAlchemyError, OSError) as error:
+            if is_refusal(error):
+                raise UnstorableError(f"{self._name} refused it: {first_line(error)}") from error
             raise StoreError(f"what dialling keeps in {self._name} cannot be used now: {first_line(error)}") from error
 
     async def ask(
@@ -106,7 +111,13 @@ class Outbound:
 
     async def take_turn(self, of: Turn, epoch: int, now: float) -> Recorded:
         """`turn.take`: dial those it gives back, and only those."""
-        return await self.ask(turn.take, of, epoch, now, self._sealed, hashed=self._hashed)
+        try:
+            return await self.ask(turn.take, of, epoch, now, self._sealed, hashed=self._hashed)
+        except Exception as error:
+            # What no statement can be made of, drivers complain of in words of their own
+            if not isinstance(error, StoreError) and is_refusal(error):
+                raise UnstorableError(f"it cannot be stored in {self._name}: {first_line(error)}") from error
+            raise
 
     async def left_open(self) -> list[Open]:
         """`turn.left_open`."""

@@ -1,0 +1,57 @@
+"""What the database refuses for good of what was dialled, kept for a person to look at: a line of JSON each, in a file
+beside the spill that its owner alone may read.
+
+Erasures and retention treat it as what the spill set aside. Numbers stand in it as ``[records] numbers`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+from acd.outbound.words import Batch
+
+FILE: Final = "outbound-refused.jsonl"
+MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class AsideFile:
+    """``sealed``: numbers are kept as these hashes (None: as they are)."""
+
+    def __init__(self, path: Path, sealed: Callable[[str], str] | None = None) -> None:
+        self.path, self._sealed = path, sealed
+
+    def add(self, refused: Batch, why: str, at_s: float) -> None:
+        """Forced to the disk when it returns; blocks. Raises OSError, also when the file has grown too large: then there is
+        nothing of it in the file."""
+        lines = (
+            json.dumps({"at": at_s, "what": what, "why": why, "row": row}, default=str)
+            for what, row in self._rows(refused)
+        )
+        text = "".join(f"{line}\n" for line in lines).encode()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with open(os.open(self.path, flags, 0o600), "ab", buffering=0) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size + len(text) > MOST_BYTES:
+                raise OSError(f"{self.path} holds {MOST_BYTES} bytes: take it away")
+            try:
+                if opened.write(text) != len(text):
+                    raise OSError(f"{self.path} cannot be written: the disk is full")
+                os.fsync(opened.fileno())
+            except OSError:
+                os.ftruncate(opened.fileno(), size)
+                raise
+
+    def _rows(self, refused: Batch) -> Iterator[tuple[str, Any]]:
+        for field in fields(refused):
+            if field.name == "ledgers":
+                continue  # counts, which are kept and said again
+            for one in getattr(refused, field.name):
+                row = list(one) if isinstance(one, tuple) else asdict(one)
+                if isinstance(row, dict) and self._sealed is not None and str(row.get("number") or "").startswith("+"):
+                    row["number"] = self._sealed(row["number"])
+                yield field.name, row
