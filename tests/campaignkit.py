@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from acd.lab.customer_words import Chooser, parse_customer
 from acd.lab.customers import Customers, carrier_conf
 from acd.lab.rig import Rig, RigPlan
+from acd.records.verify import Verifier
 from acd.store.location import locate
 from acd.store.outbound import contacts, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
@@ -115,7 +116,7 @@ async def campaign_rig(
     database_url: str | None = None,
     **queue: Any,
 ) -> AsyncIterator[CampaignRig]:
-    """Everything up, agents logged in, nothing started."""
+    """Everything up, agents logged in, nothing started. Afterwards the records must not contradict themselves."""
     chooser = Chooser(
         {parse_customer(text): weight for text, weight in mix.items()},
         {key: parse_customer(text) for key, text in (numbers or {}).items()},
@@ -131,7 +132,9 @@ async def campaign_rig(
     try:
         async with rig.running():
             await rig.login_all()
-            yield CampaignRig(rig, customers)
+            here = CampaignRig(rig, customers)
+            yield here
+        assert [str(one) for one in Verifier(here.url).violations()] == []
     finally:
         customers.close()
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from acd.records import attempt_rules, verify_attempts
 from acd.records.verify import Verifier
 from acd.records.violation import Violation
 from acd.store.beside import writing
-from acd.store.outbound import contacts, donotcall, listed
+from acd.store.outbound import callbacks, contacts, donotcall, listed
 from acd.store.outbound.attempts import Again, Attempt, Over, Settled, record, settle
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import NewContact, NewNumber, State
@@ -27,11 +28,20 @@ from acd.store.outbound.work import Kind, claim, recover
 from acd.store.tables import epochs, metadata
 
 EPOCH, LATER = 7, 8
-DAY = 739_881
+DAY = 739_880
+"""Of START, in Berlin."""
 
 
 def number(n: int) -> str:
     return f"+4930123{n:04d}"
+
+
+def configure(database: Database, *spans: str, zone: str = "Europe/Berlin", second: float = -1) -> None:
+    """Note a configuration in which the campaign counts by these kinds of windows."""
+    caps = [{"span": span} for span in spans]
+    body = {"queues": {"main": {}}, "campaigns": {"spring": {"zone": zone, "rules": {"caps": caps}}}}
+    row = f"('r{second}', {at(second)}, 'start', '{json.dumps({'definition': body})}')".replace(":", "\\:")
+    database.execute(f"INSERT INTO revisions (revision, loaded_at, who, detail) VALUES {row}")
 
 
 def sealed(text: str) -> str:
@@ -92,7 +102,9 @@ class Dialling:
 
 
 async def lawful(database: Database, tmp_path: Path) -> None:
-    """1: busy, then answered, as call ``p1``; 2: abandoned, with a message; 3: opted out; 4: rings; 5: nobody knows."""
+    """1: busy, then answered, as call ``p1``, which kept a promise; 2: abandoned, with a message; 3: opted out; 4: rings;
+    5: nobody knows; 6: is promised a call by anna."""
+    configure(database, "day", "campaign")
     day = Day()
     day.agent(ANNA, 0, S.AVAILABLE)
     day.call("p1", 31, channel=attempt(2), number=number(1))
@@ -118,8 +130,17 @@ async def lawful(database: Database, tmp_path: Path) -> None:
     dialling.made(5, 4, 5000)
     dialling.made(6, 5, 4000)
     dialling.ends(6, 4001, O.UNKNOWN)
+    with writing(database.url) as connection, connection.begin():
+        kept = callbacks.promise(connection, 1, START + 20, "me", START + 15)
+        assert callbacks.cancel(connection, 1, START + 16)
+        assert callbacks.promise(connection, 6, START + 9000, "me", START, agent=ANNA) == kept + 1 == 2
+    database.execute(
+        f"UPDATE callbacks SET outcome = 'kept', attempt = '{attempt(2)}' WHERE callback = 1",
+        f"UPDATE attempts SET callback = 1 WHERE attempt = '{attempt(2)}'",
+    )
 
 
+CLAIMED = "state = 'in_flight', claimed_epoch"
 BROKEN: list[tuple[str, str, str]] = [
     ("attempt", f"UPDATE attempts SET dialled_at = {at(8.9)} WHERE attempt = '{attempt(1)}'", attempt(1)),
     ("attempt", f"UPDATE attempts SET rang_at = {at(24)} WHERE attempt = '{attempt(2)}'", attempt(2)),
@@ -150,6 +171,24 @@ BROKEN: list[tuple[str, str, str]] = [
     ("contact", f"UPDATE contacts SET last_at = {at(26)} WHERE contact = 1", "contact 1"),
     ("contact", "UPDATE contacts SET last_at = NULL WHERE contact = 2", "contact 2"),
     ("contact", "UPDATE contacts SET last_outcome = 'busy' WHERE contact = 1", "contact 1"),
+    ("contact", "UPDATE contacts SET state = 'in_flight' WHERE contact = 7", "contact 7"),
+    ("contact", "UPDATE contacts SET claimed_epoch = 7 WHERE contact = 7", "contact 7"),
+    ("contact", f"UPDATE contacts SET {CLAIMED} = 6, claimed_at = {at(9)} WHERE contact = 7", "contact 7"),
+    ("callback", "DELETE FROM contacts WHERE contact = 6", "callback 2"),
+    ("callback", "UPDATE callbacks SET contact = 99 WHERE callback = 2", "contact 99"),
+    ("callback", "UPDATE callbacks SET contact = 7 WHERE callback = 2", "callback 2"),
+    ("callback", "DELETE FROM callbacks WHERE callback = 1", attempt(2)),
+    ("callback", "DELETE FROM callbacks WHERE callback = 2", "contact 6"),
+    ("callback", "UPDATE callbacks SET attempt = 'nothing' WHERE callback = 1", "nothing"),
+    ("callback", f"UPDATE callbacks SET attempt = '{attempt(3)}' WHERE callback = 1", attempt(3)),
+    ("callback", "UPDATE callbacks SET attempt = NULL WHERE callback = 1", "callback 1"),
+    ("callback", f"UPDATE callbacks SET ended_at = {at(9)} WHERE callback = 2", "callback 2"),
+    ("callback", "UPDATE callbacks SET ended_at = NULL WHERE callback = 1", "contact 1 does not wait"),
+    ("callback", "UPDATE callbacks SET agent = 'bob' WHERE callback = 2", "callback 2"),
+    ("callback", "UPDATE contacts SET callback_agent = NULL WHERE contact = 6", "callback 2"),
+    ("callback", "UPDATE contacts SET callback = NULL WHERE contact = 6", "contact 6 does not wait"),
+    ("callback", "UPDATE contacts SET callback = 1 WHERE contact = 1", "contact 1 waits"),
+    ("word", "UPDATE callbacks SET outcome = 'kept?' WHERE callback = 1", "callback 1"),
     ("do_not_call", f"UPDATE do_not_call SET added_at = {at(-61)}, number = '{number(5)}'", attempt(6)),
     ("do_not_call", f"UPDATE do_not_call SET number = '{sha256_of(number(4))}'", attempt(5)),
     ("do_not_call", f"UPDATE do_not_call SET number = '{number(4)}', scope = 'campaign\\:spring'", attempt(5)),
@@ -162,6 +201,10 @@ BROKEN: list[tuple[str, str, str]] = [
     ("ledger", "UPDATE campaign_ledgers SET abandoned = 0 WHERE \"window\" = 'day'", "spring"),
     ("ledger", "UPDATE campaign_ledgers SET abandoned = 4 WHERE \"window\" = 'campaign'", "spring"),
     ("ledger", "UPDATE campaign_ledgers SET misjudged = -1", "spring"),
+    ("ledger", "UPDATE campaign_ledgers SET answered = 2 WHERE \"window\" = 'campaign'", "spring"),
+    ("ledger", f"UPDATE campaign_ledgers SET key = {DAY + 1} WHERE \"window\" = 'day'", "2026-09-22"),
+    ("ledger", f"UPDATE campaign_ledgers SET key = {DAY - 1} WHERE \"window\" = 'day'", "2026-09-20"),
+    ("ledger", "DELETE FROM campaign_ledgers WHERE \"window\" = 'day'", "spring"),
     ("ledger", "DELETE FROM campaign_ledgers", "spring"),
     ("ledger", "UPDATE campaign_ledgers SET campaign = 'autumn'", "autumn"),
 ]  # fmt: skip
@@ -210,7 +253,11 @@ async def test_what_may_be_so_is_not_wrong(database: Database, tmp_path: Path) -
     await lawful(database, tmp_path)
     harmless = [
         f"UPDATE attempts SET rang_at = {at(24.5)} WHERE attempt = '{attempt(2)}'",
-        "DELETE FROM contacts WHERE contact IN (1, 2, 3)",
+        "DELETE FROM contacts WHERE contact IN (2, 3)",
+        f"UPDATE contacts SET {CLAIMED} = {EPOCH}, claimed_at = {at(9)} WHERE contact = 7",
+        f"UPDATE contacts SET {CLAIMED} = 6, claimed_at = {at(4950)} WHERE contact = 7",
+        "UPDATE contacts SET state = 'blocked', claimed_epoch = NULL WHERE contact = 4",
+        f"UPDATE contacts SET state = 'due', changed_at = {at(5001)} WHERE contact = 4",
         f"UPDATE do_not_call SET number = '{number(4)}', added_at = {at(4990)}",
         f"UPDATE do_not_call SET number = '{number(4)}', added_at = {at(50)}, until = {at(4999)}",
         f"UPDATE do_not_call SET until = NULL, scope = 'campaign\\:autumn', added_at = {at(-99)}",
@@ -220,6 +267,9 @@ async def test_what_may_be_so_is_not_wrong(database: Database, tmp_path: Path) -
     for statement in harmless:
         database.execute(statement)
         assert wrong(database) == [], statement
+    with writing(database.url) as connection, connection.begin():
+        assert contacts.remove(connection, [1, 6]) == 2
+    assert wrong(database) == []
     kept = f'{{"kept_from": {{"calls": {START + 70}}}}}'
     columns = "(entry, at, who, action, subject, detail)"
     database.execute(
@@ -232,6 +282,7 @@ async def test_what_may_be_so_is_not_wrong(database: Database, tmp_path: Path) -
 async def test_who_was_left_by_a_life_that_was_killed_may_be_charged_twice_or_not_at_all(
     database: Database, tmp_path: Path
 ) -> None:
+    configure(database, "day", "campaign")
     dialling = Dialling(database)
     dialling.made(1, 1, 10)
     dialling.ends(1, 20, O.ANSWERED, answered_at=12)
@@ -248,9 +299,50 @@ async def test_who_was_left_by_a_life_that_was_killed_may_be_charged_twice_or_no
     dialling.counts[2] -= 1
     dialling.made(1, 4, 120, LATER)
     assert wrong(database) == []
+    database.execute("UPDATE campaign_ledgers SET answered = 1, abandoned = 0, unknown = 0")
+    assert wrong(database) == []
     dialling.ends(1, 130, O.ABANDONED, LATER, answered_at=125)
     assert wrong(database) == []
     database.execute("UPDATE campaign_ledgers SET answered = 8")
+    assert {one.rule for one in wrong(database)} == {"ledger"}
+
+
+async def test_windows_are_those_of_every_zone_that_a_configuration_had(database: Database, tmp_path: Path) -> None:
+    await lawful(database, tmp_path)
+    shift = f"UPDATE campaign_ledgers SET key = {DAY + 1} WHERE \"window\" = 'day'"
+    database.execute(shift)
+    assert {one.rule for one in wrong(database)} == {"ledger"}
+    configure(database, "day", "campaign", zone="Pacific/Kiritimati", second=1)
+    assert wrong(database) == []
+    database.execute(shift.replace("+ 1", "+ 2").replace(str(DAY + 1), str(DAY + 2)))
+    assert {one.rule for one in wrong(database)} == {"ledger"}
+
+
+@pytest.mark.parametrize("known", ["later", "unreadable", "nothing"])
+async def test_what_no_configuration_tells_is_not_held_against_a_ledger(
+    database: Database, tmp_path: Path, known: str
+) -> None:
+    await lawful(database, tmp_path)
+    if known == "later":
+        database.execute(f"UPDATE revisions SET loaded_at = {at(11)}")
+    elif known == "nothing":
+        database.execute("DELETE FROM revisions")
+    else:
+        database.execute('UPDATE revisions SET detail = \'{"zlib"\\: "AAAA"}\'')
+    database.execute("UPDATE campaign_ledgers SET answered = 2")
+    assert wrong(database) == []
+    database.execute("UPDATE campaign_ledgers SET answered = 7")
+    assert {one.rule for one in wrong(database)} == {"ledger"}
+
+
+async def test_a_window_of_a_kind_that_was_brought_in_later_may_be_counted_in_part(
+    database: Database, tmp_path: Path
+) -> None:
+    await lawful(database, tmp_path)
+    configure(database, "month", "campaign", second=33)
+    database.execute("UPDATE campaign_ledgers SET answered = 2, abandoned = 1 WHERE \"window\" = 'day'")
+    assert wrong(database) == []
+    database.execute("UPDATE campaign_ledgers SET answered = 2 WHERE \"window\" = 'campaign'")
     assert {one.rule for one in wrong(database)} == {"ledger"}
 
 

@@ -1,12 +1,11 @@
-"""The rules of attempts, contacts and ledgers: what dialling keeps. Pure; times are microseconds.
+"""The rules of attempts, contacts and callbacks: what dialling keeps. Pure; times are microseconds.
 
 Times come from two clocks, ours and Asterisk's, which may be SKEW_US apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,9 +18,10 @@ from acd.records.word_rules import CAUSES
 RULES = {
     "attempt": "an attempt's times are in order, its end says what it came to, one is made at a time, at a claimed contact",
     "reached": "an attempt that reached a person says when, and its call is there, on its channel; and the other way round",
-    "contact": "a contact says how often it was tried, when last, and what that came to",
+    "contact": "a contact says how often it was tried, when last, what that came to, and who has claimed it for dialling",
+    "callback": "a callback is of a contact that there is, which waits for it to its end; what kept it is an attempt at it",
     "do_not_call": "no number was dialled while it stood on do-not-call",
-    "ledger": "a campaign's ledger has counted everybody whom its attempts reached, and nobody else",
+    "ledger": "a campaign's ledger has counted everybody whom its attempts reached, in the window it was, and nobody else",
 }
 """Every rule of what dialling keeps, by its word; it keeps ``word`` and ``cause``, too."""
 SKEW_US = SECOND_US
@@ -34,7 +34,7 @@ BY_NOBODY = frozenset({
     AttemptOutcome.BUSY, AttemptOutcome.NO_ANSWER, AttemptOutcome.CONGESTION, AttemptOutcome.INVALID, AttemptOutcome.FAILED,
 })  # fmt: skip
 """How one ends that nobody and nothing has."""
-IN_FLIGHT = "in_flight"
+IN_FLIGHT, BLOCKED = "in_flight", "blocked"
 OPTED_OUT = "attempt:"
 """How the source of a do-not-call entry begins that somebody made by pressing a key."""
 SOON_US, LATER_US = 60 * SECOND_US, 3600 * SECOND_US
@@ -67,6 +67,7 @@ class ContactRow(NamedTuple):
     contact: int
     state: str
     attempts: int
+    changed_at: int
     last_at: int | None
     last_outcome: str | None
 
@@ -137,7 +138,7 @@ def contact_violations(row: ContactRow | None, made: list[AttemptRow], *, whole:
         if before.ended_at is None or after.committed_at < before.ended_at - SKEW_US:
             yield _wrong("attempt", after, f"was made while attempt {before.attempt} at contact {after.contact} lasted")
     for one in made:
-        if one.ended_at is None and (row is None or row.state != IN_FLIGHT):
+        if one.ended_at is None and not _is_in_flight(row, one):
             state = "gone" if row is None else row.state
             yield _wrong("attempt", one, f"has not ended, and contact {one.contact} is {state}")
     if row is None or not whole:
@@ -152,6 +153,14 @@ def contact_violations(row: ContactRow | None, made: list[AttemptRow], *, whole:
         yield _of_contact(row, said)
 
 
+def _is_in_flight(row: ContactRow | None, one: AttemptRow) -> bool:
+    """Whether a contact may be as it is while the attempt lasts: whoever opts out, or is in a list no more, is blocked at
+    once, and may be changed by people from then on."""
+    if row is None:
+        return False
+    return row.state in (IN_FLIGHT, BLOCKED) or row.changed_at >= one.committed_at
+
+
 def uncalled_violations(row: AttemptRow, entries: Iterable[EntryRow]) -> Iterator[Violation]:
     """Whether a number was dialled that was not to be; ``entries`` of that number, in whatever form."""
     for entry in entries:
@@ -163,69 +172,9 @@ def uncalled_violations(row: AttemptRow, entries: Iterable[EntryRow]) -> Iterato
             yield _wrong("do_not_call", row, f"dialled a number that stood on do-not-call ({entry.scope})")
 
 
-@dataclass(slots=True)
-class People:
-    """Whom a campaign has reached, by its attempts. ``sure``: settled by the life that made them; ``unsure``: not settled
-    yet, or by a later one, which may have charged them once more, or, where their campaign was gone, not at all."""
-
-    sure: int = 0
-    unsure: int = 0
-    abandoned: int = 0
-    first: int | None = None
-    last: int | None = None
-
-
-class WindowRow(NamedTuple):
-    """One window of a campaign's ledger."""
-
-    campaign: str
-    window: str
-    key: int
-    answered: float
-    abandoned: float
-    misjudged: float
-    unknown: float
-
-
-def ledger_violations(
-    campaign: str, people: People, windows: Mapping[str, list[WindowRow]], covers: Mapping[str, bool]
-) -> Iterator[Violation]:
-    """Whether a campaign's ledger has counted everybody. ``windows`` by their kind; ``covers``: those of a kind go from the
-    campaign's first attempt to its last.
-
-    People whom machine detection is expected to have hung up on are counted beside those who were reached (``misjudged``):
-    they are in ``answered``, and of no attempt.
-    """
-    for kind, rows in windows.items():
-        for row in rows:
-            least = min(row.answered, row.abandoned, row.misjudged, row.unknown)
-            if least < 0 or row.abandoned > row.answered + 1e-6:
-                yield _of_ledger(
-                    campaign, f"{kind} {row.key} counts {row.abandoned:g} of {row.answered:g} as abandoned"
-                )
-        counted = sum(row.answered - row.misjudged + row.unknown for row in rows)
-        allowed = 1e-6 * max(1.0, counted)
-        if counted > people.sure + 2 * people.unsure + allowed:
-            yield _of_ledger(campaign, f"by {kind} has counted {counted:g} people, and attempts reached {people.sure}")
-        if not covers.get(kind):
-            continue
-        if counted < people.sure - allowed:
-            yield _of_ledger(campaign, f"by {kind} has counted {counted:g} people, and attempts reached {people.sure}")
-        abandoned = sum(row.abandoned for row in rows)
-        if abandoned < people.abandoned - allowed:
-            said = f"by {kind} has counted {abandoned:g} abandoned, and {people.abandoned} attempts were"
-            yield _of_ledger(campaign, said)
-    if not windows and people.sure:
-        yield _of_ledger(campaign, f"is empty, and attempts reached {people.sure} people")
-
-
 def _wrong(rule: str, row: AttemptRow, message: str) -> Violation:
     return Violation(rule, f"attempt {row.attempt} {message}", row.call)
 
 
 def _of_contact(row: ContactRow, message: str) -> Violation:
     return Violation("contact", f"contact {row.contact} {message}")
-
-
-def _of_ledger(campaign: str, message: str) -> Violation:
-    return Violation("ledger", f"the ledger of campaign {campaign} {message}")

@@ -23,7 +23,9 @@ from acd.records.causes import lacks_cause, no_cause
 from acd.records.horizon import Horizon, horizon
 from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns
 from acd.records.unreadable_rows import unreadable_rows
-from acd.records.verify_attempts import attempts_wrong, ledgers_wrong, unattempted
+from acd.records.verify_attempts import attempts_wrong, unattempted
+from acd.records.verify_contacts import contacts_wrong
+from acd.records.verify_ledgers import ledgers_wrong
 from acd.records.violation import Violation
 from acd.records.word_rules import QueuesNamed, word_violations
 from acd.store.beside import reading
@@ -314,6 +316,7 @@ class Verifier:
 
         yield from attempts_wrong(connection, self._since, self._until, known.calls, tell)
         if self._whole:
+            yield from contacts_wrong(connection)
             yield from ledgers_wrong(connection)
 
     def _agent(self, connection: sa.Connection, name: str, known: Horizon) -> list[Violation]:

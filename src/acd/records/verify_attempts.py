@@ -1,4 +1,4 @@
-"""Whether what dialling keeps obeys its rules: attempts with their contacts, calls and do-not-call, and campaigns' ledgers.
+"""Whether attempts obey their rules, with their contacts, calls and do-not-call.
 
 Attempts are read in one look, contact by contact; memory holds a piece of them. Which rules there are:
 ``attempt_rules.RULES``.
@@ -8,37 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from acd.domain.campaigns import AttemptOutcome
 from acd.records.attempt_rules import (
-    BY_A_PERSON,
     AttemptRow,
     ContactRow,
     EntryRow,
-    People,
     ReachedRow,
-    WindowRow,
     attempt_violations,
     contact_violations,
-    ledger_violations,
     uncalled_violations,
 )
-from acd.records.rows import SECOND_US, Micros
+from acd.records.rows import Micros
 from acd.records.violation import Violation
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.donotcall import sha256_of
-from acd.store.outbound.tables import attempts, campaign_ledgers, contacts, do_not_call
-from acd.store.tables import calls, epochs
+from acd.store.outbound.tables import attempts, contacts, do_not_call
+from acd.store.tables import calls
 
 FETCH = 1000
 AT_ONE_CONTACT = 1000
 """Attempts at one contact that are compared; no rule of the gate permits as many."""
-_PEOPLE = (*BY_A_PERSON, AttemptOutcome.OPTED_OUT, AttemptOutcome.UNKNOWN)
 
 Progress = Callable[[int], None]
 
@@ -136,75 +129,3 @@ def unattempted(connection: sa.Connection, channels: dict[str, str]) -> Iterator
     for channel in sorted(channels.keys() - known):
         call = channels[channel]
         yield Violation("reached", f"call {call} is on the channel of attempt {channel}, which there is not", call)
-
-
-# -- ledgers ---------------------------------------------------------------------------------------------------------
-
-
-def ledgers_wrong(connection: sa.Connection) -> Iterator[Violation]:
-    """Whether the ledgers have counted whom the attempts reached: one look at both."""
-    with connection.begin():
-        people = _people(connection)
-        table = campaign_ledgers
-        windows: defaultdict[str, defaultdict[str, list[WindowRow]]] = defaultdict(lambda: defaultdict(list))
-        query = sa.select(*(table.c[name] for name in WindowRow._fields)).order_by(
-            table.c.campaign, table.c.window, table.c.key
-        )
-        for row in map(WindowRow._make, connection.execute(query)):
-            windows[row.campaign][row.window].append(row)
-    for campaign in sorted(people.keys() | windows.keys()):
-        mine, seen = windows[campaign], people.get(campaign, People())
-        covers = {kind: _covers(kind, [row.key for row in rows], seen) for kind, rows in mine.items()}
-        yield from ledger_violations(campaign, seen, mine, covers)
-
-
-def _people(connection: sa.Connection) -> dict[str, People]:
-    """Whom each campaign has reached."""
-    starts = {row.epoch: row.started_at for row in connection.execute(sa.select(epochs.c.epoch, epochs.c.started_at))}
-    life = sa.func.substr(attempts.c.attempt, 1, 6)
-    answered = sa.or_(attempts.c.outcome != AttemptOutcome.OPTED_OUT, attempts.c.answered_at.is_not(None))
-    counted = sa.or_(sa.and_(attempts.c.outcome.in_(_PEOPLE), answered), attempts.c.ended_at.is_(None))
-    query = sa.select(
-        attempts.c.campaign, life, attempts.c.outcome, sa.func.count(),
-        sa.type_coerce(sa.func.min(attempts.c.committed_at), Micros),
-        sa.type_coerce(sa.func.max(attempts.c.committed_at), Micros),
-    ).where(counted)  # fmt: skip
-    found: defaultdict[str, People] = defaultdict(People)
-    lives: set[str] = set()
-    for campaign, of, outcome, many, first, last in connection.execute(
-        query.group_by(attempts.c.campaign, life, attempts.c.outcome)
-    ):
-        people = found[campaign]
-        lives.add(of)
-        if outcome is None:
-            people.unsure += many
-            continue
-        people.sure += many
-        people.abandoned += many if outcome == AttemptOutcome.ABANDONED else 0
-        people.first = first if people.first is None else min(people.first, first)
-        people.last = last if people.last is None else max(people.last, last)
-    for of in sorted(lives):
-        then = min((at for epoch, at in starts.items() if epoch > int(of)), default=None)
-        if then is None:
-            continue
-        inherited = sa.select(attempts.c.campaign, attempts.c.outcome, sa.func.count()).where(
-            attempts.c.attempt.between(f"{of}00000000", f"{of}99999999"), counted, attempts.c.ended_at >= then
-        )
-        for campaign, outcome, many in connection.execute(inherited.group_by(attempts.c.campaign, attempts.c.outcome)):
-            found[campaign].sure -= many
-            found[campaign].unsure += many
-            found[campaign].abandoned -= many if outcome == AttemptOutcome.ABANDONED else 0
-    return dict(found)
-
-
-def _covers(kind: str, keys: list[int], people: People) -> bool:
-    """Whether windows of a kind go from the first person to the last: rules may have been changed meanwhile. Days are those
-    of a zone that is not known here."""
-    if people.first is None or people.last is None or kind not in ("day", "month"):
-        return False
-    first, last = (datetime.fromtimestamp(at / SECOND_US, UTC) for at in (people.first, people.last))
-    if kind == "month":
-        edges = [at.year * 12 + at.month for at in (first, last)]
-    else:
-        edges = [at.toordinal() for at in (first, last)]
-    return min(keys) <= edges[0] + 1 and max(keys) >= edges[1] - 1

@@ -84,12 +84,21 @@ class QueuesNamed:
 
 def queues_of(detail: Mapping[str, Any]) -> list[str] | None:
     """The queues of a kept configuration; None if it cannot be read."""
+    definition = definition_in(detail)
+    try:
+        return None if definition is None else list(definition["queues"])
+    except (KeyError, TypeError):
+        return None
+
+
+def definition_in(detail: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A kept configuration; None if it cannot be read."""
     try:
         if "zlib" in detail:
             text = zlib.decompressobj().decompress(base64.b64decode(detail["zlib"]), INFLATED_MAX)
             definition = json.loads(text)
         else:
             definition = detail["definition"]
-        return list(definition["queues"])
     except (KeyError, TypeError, ValueError, zlib.error):
         return None
+    return definition if isinstance(definition, dict) else None
