@@ -6,6 +6,7 @@ A contact with the number is the person, with all its numbers: its attempts are 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from acd.domain.numbers import DIGITS_MIN, Numbering
 from acd.records.mentions import ERASED, Mention
 from acd.records.places import key_is
 from acd.records.seal import Seal
+from acd.records.written import FOREIGN, Written
 from acd.store.outbound import contacts as of_contacts
 from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
@@ -38,7 +40,9 @@ class Contacted:
         self.mention, self._seal = mention, seal
         self.e164 = f"+{mention.canonical}"
         self.sealed = seal.of(self.e164)
-        self._written = (mention, *_at_home(mention))
+        at_home = _at_home(mention)
+        self._in_words = (mention, *(Mention(self.e164, one) for one in at_home))
+        self._written = Written(mention, (mention.numbering, *at_home))
 
     # -- finding -----------------------------------------------------------------------------------------------------
 
@@ -63,11 +67,16 @@ class Contacted:
         found["do_not_call"] = [
             (row.number, row.scope) for row in entries if row.number in forms or self.mention.is_it(row.number)
         ]
-        rejects: dict[tuple[Any, ...], None] = {}
-        for column in (list_rejects.c.cells, list_rejects.c.detail):
-            for row in self._like(connection, list_rejects, list(list_rejects.primary_key), column):
-                if self._is_written(row[-1]):
-                    rejects[tuple(row[:-1])] = None
+        key = list(list_rejects.primary_key)
+        in_other_scripts = tuple(_scripts(self.mention.core))
+        rejects = {
+            tuple(row[:-1])
+            for row in self._like(connection, list_rejects, key, list_rejects.c.cells, likes=in_other_scripts)
+            if self._is_in_cells(row.cells)
+        }
+        for row in self._like(connection, list_rejects, key, list_rejects.c.detail):
+            if any(one.in_text(row.detail) for one in self._in_words):
+                rejects.add(tuple(row[:-1]))
         found["list_rejects"] = sorted(rejects)
         return found
 
@@ -78,18 +87,23 @@ class Contacted:
         keys: list[sa.Column[Any]],
         column: sa.Column[Any],
         forms: tuple[str, ...] | None = None,
+        likes: tuple[str, ...] = (),
     ) -> Iterator[Any]:
-        """Rows that may be meant, a page at a time; ``forms``: what else the column may hold in the number's place."""
+        """Rows that may be meant, a page at a time; ``forms``: what else the column may hold in the number's place;
+        ``likes``: what else it may be like."""
         text = sa.cast(column, sa.Text)
         wanted: list[sa.ColumnElement[bool]] = [text.like("%" + "%".join(self.mention.core) + "%")]
+        wanted += [text.like(one, escape="!") for one in likes]
         wanted += [text == form for form in forms or (self.sealed,)]
         columns = list(dict.fromkeys((*keys, column)))
         query = sa.select(*columns).where(sa.or_(*wanted)).execution_options(yield_per=PAGE)
         with connection.execute(query) as rows:
             yield from rows
 
-    def _is_written(self, value: Any) -> bool:
-        return any(one.scrubbed(value) != value for one in self._written)
+    def _is_in_cells(self, cells: Any) -> bool:
+        """``cells`` as they were kept; what is no JSON is one."""
+        several = cells if isinstance(cells, list) else [cells]
+        return any(self._written.is_in(str(cell)) for cell in several)
 
     def unsealed(self, found: Keys) -> int:
         """How many do-not-call entries hold the number, or a hash of it that anybody can make."""
@@ -171,7 +185,7 @@ def refuse(in_flight: list[str]) -> None:
         )
 
 
-def _at_home(mention: Mention) -> tuple[Mention, ...]:
+def _at_home(mention: Mention) -> tuple[Numbering, ...]:
     """The number as it is written in its own country, with and without what is dialled before it: lists are of any country,
     and spreadsheets take leading zeros away."""
     try:
@@ -182,4 +196,12 @@ def _at_home(mention: Mention) -> tuple[Mention, ...]:
     if len(mention.canonical) - len(str(code)) < DIGITS_MIN:
         return ()
     prefix = ndd_prefix_for_region(region_code_for_country_code(code), True) or ""
-    return tuple(Mention(f"+{mention.canonical}", Numbering(str(code), one)) for one in dict.fromkeys((prefix, "")))
+    return tuple(Numbering(str(code), one) for one in dict.fromkeys((prefix, "")))
+
+
+def _scripts(digits: str) -> Iterator[str]:
+    """Patterns of what may hold these digits in other scripts, as they are or as JSON escapes them."""
+    for zero in FOREIGN:
+        theirs = [chr(ord(zero) + int(digit)) for digit in digits]
+        for form in (theirs, [json.dumps(one)[1:-1] for one in theirs]):
+            yield f"%{'%'.join(form)}%"
