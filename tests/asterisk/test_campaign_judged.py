@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from acd.lab.judged.plan import ALWAYS_BUSY, BUSY, JudgePlan
 from acd.lab.judged.real import campaign
 from acd.lab.judged.verdict import judge
 
 
+@pytest.mark.timeout(400)
 async def test_thirty_agents_do_as_simulated_under_the_cap_and_within_the_rules(tmp_path):
     """As both sides meet the same people, the simulator's own runs deviate by 0.2 points of utilisation, 0.6 of abandonment:
     three points are no chance. A line for each idle agent alone would be 25 points away."""

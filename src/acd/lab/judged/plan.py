@@ -28,13 +28,13 @@ class JudgePlan:
     some seconds more than the law asks: Asterisk counts from its own decision, the law from the ring."""
 
     agents: int = 30
-    length_s: float = 60.0
+    length_s: float = 120.0
     connect_s: float = 2.0
     cap: float = 0.05
     wrap_s: float = 1.0
     ring_s: float = 18.0
     busy_again_s: float = 2.0
-    people: int = 1200
+    people: int = 2400
     seed: int = 1
     replications: int = 8
     mix: Mapping[str, float] = field(
