@@ -145,7 +145,7 @@ def test_figures_are_those_of_the_records():
 
 
 def test_what_was_recorded_as_the_campaign_was_paused_is_no_attempt_and_no_loss():
-    kept = Kept([("answered", 100.0), ("failed", NEVER_DIALLED)], [])
+    kept = Kept([("answered", 100.0), ("withdrawn", NEVER_DIALLED)], [])
     found = outbound.Outreach(1).figures(kept, interrupted=False)  # type: ignore[arg-type]
     assert (found["attempts"], found["by_outcome"], found["lost"]) == (1, {"answered": 1, "not_dialled": 1}, 0)
     kept = Kept([("answered", 100.0), ("failed", 101.0)], [])

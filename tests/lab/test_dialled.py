@@ -38,7 +38,7 @@ def told(lines: Sequence[DialledLine], rows: Sequence[Row], calls: Sequence[Cust
 
 def test_nothing_is_told_of_what_is_as_it_should_be():
     assert told([line(), line(B)], [row(), row(B, TWO)], [call(), call(TWO)]) == []
-    assert told([], [row(outcome="failed")], []) == []
+    assert told([], [row(outcome="failed"), row(B, TWO, outcome="withdrawn")], []) == []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ def test_nothing_is_told_of_what_is_as_it_should_be():
         ([line(ended_s=None)], [row()], [call()], "line 00000100000001 has not ended"),
         ([line(caller_id="+4930999")], [row()], [call()], "attempt 00000100000001 showed +4930999"),
         ([], [row()], [], "came to no_answer without a line"),
+        ([line()], [row(outcome="withdrawn")], [call()], "attempt 00000100000001 was withdrawn, and dialled"),
         ([line()], [row(number="+49301270000")], [call("+49301270000")], "+49301270000 is not to be called"),
         ([line()], [row(number="+4930777")], [call("+4930777")], "+4930777 is on no list"),
         ([line()], [row()], [], "+49301230001: 1 lines, but 0 calls arrived there"),

@@ -117,6 +117,15 @@ def test_an_attempt_counts_until_the_store_has_told_of_it() -> None:
     assert [one.among((at,)) for at in (9.9, 10.0, 12.0, 12.1)] == [False, True, True, False]
 
 
+def test_what_was_written_and_never_dialled_is_no_attempt_at_whoever_has_the_number() -> None:
+    recent = Recent()
+    for attempt in ("1", "2"):
+        recent.note(attempt, "+4930", "win", 100.0)
+    recent.written(("1", "2"), (), 101.0)
+    recent.withdraw("1")
+    assert [one.attempt for one in recent.unseen("+4930", 99.0)] == ["2"]
+
+
 def test_an_attempt_that_never_was_does_not_count_and_one_in_doubt_does_until_the_store_answers() -> None:
     recent = Recent()
     for attempt in ("1", "2"):

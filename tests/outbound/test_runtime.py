@@ -213,7 +213,7 @@ async def test_what_may_not_have_become_durable_is_never_dialled(stand: Stand, l
     await stand.until(lambda: len(stand.sent) == 3)
     doubtful = stand.rows("SELECT attempt, outcome FROM attempts WHERE outcome IS NOT NULL")
     assert len(doubtful) == (3 if lies else 0)
-    assert {outcome for _, outcome in doubtful} <= {"failed"}
+    assert {outcome for _, outcome in doubtful} <= {"withdrawn"}
     assert not {attempt for attempt, _ in doubtful} & {command.attempt for command in stand.sent}
 
 
@@ -377,7 +377,7 @@ async def test_what_becomes_durable_amid_the_end_is_not_dialled(stand: Stand) ->
     stand.shelf.hold.set()
     await ending
     assert stand.sent == []
-    assert stand.rows("SELECT outcome, count(*) FROM attempts GROUP BY outcome") == [("failed", 3)]
+    assert stand.rows("SELECT outcome, count(*) FROM attempts GROUP BY outcome") == [("withdrawn", 3)]
     assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)]
 
 

@@ -159,6 +159,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("cause", f"UPDATE attempts SET cause = 128 WHERE attempt = '{attempt(1)}'", attempt(1)),
     ("cause", "UPDATE calls SET cause = NULL WHERE call = 'p1'", "p1"),
     ("reached", f"UPDATE attempts SET answered_at = NULL WHERE attempt = '{attempt(3)}'", attempt(3)),
+    ("reached", f"UPDATE attempts SET outcome = 'withdrawn' WHERE attempt = '{attempt(1)}'", attempt(1)),
     ("reached", f"UPDATE attempts SET answered_at = {at(11)} WHERE attempt = '{attempt(1)}'", attempt(1)),
     ("reached", f"UPDATE attempts SET call = 'p1' WHERE attempt = '{attempt(1)}'", attempt(1)),
     ("reached", f"UPDATE attempts SET call = 'p9' WHERE attempt = '{attempt(2)}'", attempt(2)),

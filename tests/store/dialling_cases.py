@@ -238,7 +238,27 @@ async def test_an_empty_batch_asks_whether_the_store_is_there(store: Outbound, d
     await nowhere.close()
 
 
-async def test_short_calls_of_the_day_are_counted(store: Outbound) -> None:
+async def test_what_was_never_dialled_counts_against_no_limit(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    attempts = made("00000100000001", first), made("00000100000002", second)
+    await shelf.take(say.Batch(made=attempts), 1, NOW)
+    gone, failed = (
+        ended(one.attempt, outcome, NOW + 1, due_s=NOW + 61, number=one.number)
+        for one, outcome in zip(attempts, (AttemptOutcome.WITHDRAWN, AttemptOutcome.FAILED), strict=True)
+    )
+    await shelf.take(say.Batch(ended=(gone, failed)), 1, NOW + 1)
+    again = {one.contact.contact: one for one in (await claimed(shelf, at=NOW + 61)).found or ()}
+    for contact, many in ((first.contact.contact, 0), (second.contact.contact, 1)):
+        one = again[contact]
+        told = len(one.number_s), len(one.contact_s), one.number_attempts, len(one.tried)
+        assert (one.piece.kind, told, one.abandoned_s) == (Kind.RETRY, (many,) * 4, None)
+    found = await store.look(evidence, "win", NOW - 1, NOW + 1, 15.0)
+    assert (found["dialled"], found["outcomes"]) == (0, {"failed": 1, "withdrawn": 1})
+
+
+@pytest.mark.parametrize("undialled", [AttemptOutcome.FAILED, AttemptOutcome.WITHDRAWN])
+async def test_short_calls_of_the_day_are_counted(store: Outbound, undialled: AttemptOutcome) -> None:
     shelf = Shelf(store, sealed)
     rules = replace(CAMPAIGN.rules, short_calls=ShortCalls(6.0, 0.5, 10))
     terms = replace(TERMS, campaign=replace(CAMPAIGN, rules=rules))
@@ -251,7 +271,7 @@ async def test_short_calls_of_the_day_are_counted(store: Outbound) -> None:
     batch = tuple(ended(f"0000010000000{n}", done, NOW + 20, answered_s=at) for n, at in answers.items())
     # A mailbox, and one that was never dialled
     mailbox = ended("00000100000005", AttemptOutcome.MACHINE, NOW + 20, answered_s=NOW + 1, dialled_s=NOW)
-    undone = ended("00000100000006", AttemptOutcome.FAILED, NOW)
+    undone = ended("00000100000006", undialled, NOW)
     await shelf.take(say.Batch(ended=(*batch, mailbox, undone)), 1, NOW + 20)
     after = await claimed(shelf, at=NOW + 30, terms=terms)
     assert (after.calls_today, after.short_today, after.counted_s) == (5, 4, NOW + 30)

@@ -73,6 +73,7 @@ PREVIEW_KEYS = ("for", "then", "again", "script")
 _SCRIPT_MAX = 4_000
 #: Nobody is called again after these.
 FINAL = (AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT)
+NEVER = AttemptOutcome.WITHDRAWN
 _OVER_DIAL = (Mode.POWER, Mode.PREDICTIVE)
 _RING_S, _AMD_S = 25.0, 5.0
 _NUMBERS = ("same", "next")
@@ -247,13 +248,16 @@ class CampaignReader:
 
     def _retries(self, section: Section) -> Mapping_[AttemptOutcome, Retry]:
         found = dict(USUAL_RETRIES)
-        known = {outcome.value: outcome for outcome in AttemptOutcome if outcome not in FINAL}
+        known = {outcome.value: outcome for outcome in AttemptOutcome if outcome not in (*FINAL, NEVER)}
         for key, node in section.entries_of("retry"):
             if key.text in tuple(FINAL):
                 section.wrong(
                     key,
                     f"retry of {section.label}: nobody is called again by itself after {key.text}; arrange a callback",
                 )
+                continue
+            if key.text == NEVER:
+                section.wrong(key, f"retry of {section.label}: what was {key.text} was never dialled, and is as it was")
                 continue
             if key.text not in known:
                 section.wrong(

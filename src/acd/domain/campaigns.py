@@ -39,7 +39,8 @@ class CampaignState(StrEnum):
 
 class AttemptOutcome(StrEnum):
     """What an attempt came to. ``answered``: a person who was put through to an agent; ``abandoned``: a person who was
-    not; ``failed``: the trunk or Asterisk could not place it; ``unknown``: nobody learnt it, as after a crash."""
+    not; ``failed``: the trunk or Asterisk could not place it; ``unknown``: nobody learnt it, as after a crash;
+    ``withdrawn``: it was recorded and never dialled, as when its campaign was paused in between: no limit counts it."""
 
     ANSWERED = "answered"
     ABANDONED = "abandoned"
@@ -53,6 +54,7 @@ class AttemptOutcome(StrEnum):
     OPTED_OUT = "opted_out"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def _kept(rig: Rig) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
 def _outcome(row: sqlite3.Row) -> str:
     """As recorded; of one that was recorded in the moment in which the campaign was paused, that it was not dialled."""
     outcome = row["outcome"] or "unsettled"
-    return NOT_DIALLED if outcome == "failed" and row["dialled_at"] is None else str(outcome)
+    return NOT_DIALLED if outcome == "withdrawn" else str(outcome)
 
 
 def lost_customers(calls: Iterable[CustomerCall]) -> list[str]:

@@ -115,8 +115,10 @@ def _of_lines(lines: Mapping[str, DialledLine], attempts: Mapping[str, Row], all
         if line.caller_id not in allowed.caller_ids:
             yield f"attempt {row.attempt} showed {line.caller_id or 'no number'}"
     for row in attempts.values():
-        if row.attempt not in lines and row.outcome not in ("failed", "unknown"):
+        if row.attempt not in lines and row.outcome not in ("failed", "unknown", "withdrawn"):
             yield f"attempt {row.attempt} came to {row.outcome} without a line"
+        if row.attempt in lines and row.outcome == "withdrawn":
+            yield f"attempt {row.attempt} was withdrawn, and dialled"
 
 
 def _of_numbers(lines: Mapping[str, DialledLine], attempts: Mapping[str, Row], allowed: Allowed) -> Iterable[str]:

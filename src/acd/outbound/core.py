@@ -5,7 +5,7 @@ store; `Dialler.batch(now)` gives what is to become durable. An attempt's way:
 
 1. On a `Look` the campaign's pacer says how many lines; each goes through the gate, and is part of the next batch.
 2. `Written`: the batch is durable, so those recorded are dialled. `NotWritten`: nobody knows, so they are not, ever; the
-   same batch is said again, with these attempts settled as failed.
+   same batch is said again, with these attempts settled as withdrawn.
 3. The wire tells what happens, the floor what becomes of the call. The ledger is told once what an attempt came to.
 4. The line is gone: what it came to goes into a batch, with when the contact is tried again.
 
@@ -345,7 +345,7 @@ class Dialler(Aloft):
         undone = []
         for made in batch.made:
             flight = self.flights.get(made.attempt)
-            undone.append(say.Ended(made.attempt, AttemptOutcome.FAILED, now.utc, now.utc + SOON_S, made.number))
+            undone.append(say.Ended(made.attempt, AttemptOutcome.WITHDRAWN, now.utc, now.utc + SOON_S, made.number))
             if flight is not None:
                 self._unsent(flight, now)
                 self._untrack(flight, now)
@@ -409,11 +409,12 @@ class Dialler(Aloft):
         return flight.desk is not None or runner.spare >= 0
 
     def _undialled(self, flight: Flight, now: Instant, until_s: float | None = None) -> None:
-        """It is durable and will not be dialled: an attempt that failed, to be made again."""
+        """It is durable and will not be dialled: no limit counts it, and its contact is dialled another time."""
         self._unsent(flight, now)
         self._untrack(flight, now)
+        self.recent.withdraw(flight.attempt)
         again_s = now.utc + SOON_S if until_s is None else max(now.utc + SOON_S, until_s)
-        self._ended.append(say.Ended(flight.attempt, AttemptOutcome.FAILED, now.utc, again_s, flight.number))
+        self._ended.append(say.Ended(flight.attempt, AttemptOutcome.WITHDRAWN, now.utc, again_s, flight.number))
         self.desks.over(flight, now, "it cannot be dialled any more")
 
     # -- deciding --------------------------------------------------------------------------------------------------------

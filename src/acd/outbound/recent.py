@@ -72,6 +72,10 @@ class Recent:
         for attempt in others:
             self._forget(attempt)
 
+    def withdraw(self, attempt: str) -> None:
+        """It is durable, and was never dialled."""
+        self._forget(attempt)
+
     def doubt(self, attempts: Collection[str]) -> None:
         """Nobody knows whether these are durable, before the store has answered again."""
         self._doubtful.update(attempts)

@@ -32,6 +32,7 @@ BY_A_PERSON = frozenset({AttemptOutcome.ANSWERED, AttemptOutcome.ABANDONED})
 """How an attempt ends that somebody has answered."""
 BY_NOBODY = frozenset({
     AttemptOutcome.BUSY, AttemptOutcome.NO_ANSWER, AttemptOutcome.CONGESTION, AttemptOutcome.INVALID, AttemptOutcome.FAILED,
+    AttemptOutcome.WITHDRAWN,
 })  # fmt: skip
 """How one ends that nobody and nothing has."""
 IN_FLIGHT, BLOCKED = "in_flight", "blocked"
@@ -116,6 +117,8 @@ def attempt_violations(row: AttemptRow, call: ReachedRow | None, *, calls_gone: 
         yield _wrong("reached", row, f"came to {row.outcome}, and nobody answered")
     if row.outcome in BY_NOBODY and (row.answered_at is not None or row.call is not None):
         yield _wrong("reached", row, f"came to {row.outcome}, and somebody answered")
+    if row.outcome == AttemptOutcome.WITHDRAWN and (row.dialled_at is not None or row.rang_at is not None):
+        yield _wrong("reached", row, "came to withdrawn, and was dialled")
     if row.call is None:
         return
     if call is None:

@@ -27,7 +27,7 @@ _COLUMNS = (
     "committed_at", "facts",
 )  # fmt: skip
 _DEAD = frozenset({AttemptOutcome.INVALID, AttemptOutcome.FAX})
-_UNREACHED = frozenset({AttemptOutcome.FAILED, AttemptOutcome.CONGESTION})
+_UNREACHED = frozenset({AttemptOutcome.FAILED, AttemptOutcome.CONGESTION, AttemptOutcome.WITHDRAWN})
 """Nothing has rung, wherever the call was lost."""
 
 
@@ -107,8 +107,9 @@ class Seen:
 
 @dataclass(slots=True)
 class History:
-    """What is known of a contact and a number, by whatever campaign: the attempts since the asked-for time, oldest first,
-    and when the last abandonment was and the last conversation with an agent, however long ago."""
+    """What is known of a contact and a number, by whatever campaign: the attempts since the asked-for time, oldest first
+    and without those that were never dialled, and when the last abandonment was and the last conversation with an agent,
+    however long ago."""
 
     of_contact: list[Seen] = field(default_factory=list)
     of_number: list[Seen] = field(default_factory=list)
@@ -338,7 +339,8 @@ def histories(
 
 def _seen(connection: sa.Connection, which: sa.ColumnElement[bool], since: float) -> list[Seen]:
     columns = (attempts.c[name] for name in ("attempt", "campaign", "contact", "number", "committed_at", "outcome"))
-    query = sa.select(*columns).where(which, attempts.c.committed_at >= since).order_by(attempts.c.committed_at)
+    tried = sa.or_(attempts.c.outcome.is_(None), attempts.c.outcome != AttemptOutcome.WITHDRAWN.value)
+    query = sa.select(*columns).where(which, attempts.c.committed_at >= since, tried).order_by(attempts.c.committed_at)
     return [Seen(*row) for row in connection.execute(query)]
 
 

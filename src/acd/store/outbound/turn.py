@@ -23,6 +23,8 @@ from acd.store.outbound.tables import attempts
 from acd.store.outbound.work import Claimed, Kind
 
 _NO_PERSON = (AttemptOutcome.MACHINE.value, AttemptOutcome.FAX.value)
+_NO_CALL = (AttemptOutcome.FAILED.value, AttemptOutcome.WITHDRAWN.value)
+"""Unless it was dialled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,9 @@ def calls_since(connection: sa.Connection, since: float, short_s: float) -> tupl
     length = seconds_between(connection, attempts.c.answered_at, attempts.c.ended_at)
     unanswered = sa.or_(attempts.c.answered_at.is_(None), attempts.c.outcome.in_(_NO_PERSON))
     short = sa.and_(attempts.c.ended_at.is_not(None), sa.or_(unanswered, length <= short_s + 0.001))
-    placed = sa.or_(attempts.c.dialled_at.is_not(None), attempts.c.outcome.is_(None), attempts.c.outcome != "failed")
+    placed = sa.or_(
+        attempts.c.dialled_at.is_not(None), attempts.c.outcome.is_(None), attempts.c.outcome.not_in(_NO_CALL)
+    )
     query = sa.select(sa.func.count(), sa.func.sum(sa.case((short, 1), else_=0)))
     many, few = connection.execute(query.where(attempts.c.committed_at >= since, placed)).one()
     return int(many), int(few or 0)
