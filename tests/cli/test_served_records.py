@@ -45,7 +45,9 @@ def test_reloads_are_noted_and_audited_with_who_asked(service: Service) -> None:
     shown = json.loads(service.acd("floor", "revisions", "show", first["revision"]).stdout)
     assert shown["definition"]["agents"]["ann"]["pin_hash"] is None
     assert service.acd("call", "tag", "nobody", "+vip").exit_code == 4
+    audited = service.json("audit")
     assert service.stop() == 0
+    assert service.json("audit") == audited
     # The same configuration once more is no other revision
     service.start()
     service.until(lambda: service.acd("status").exit_code == 0)

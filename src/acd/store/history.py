@@ -33,18 +33,7 @@ class History:
     ) -> list[dict[str, Any]]:
         """The newest entries of [``since``, ``until``), newest first: ``{"entry", "at", "who", "action", "subject",
         "detail"}``. ``who`` and ``action`` in full, or up to a colon or an underscore (``user``, ``agent``)."""
-        _check_limit(limit)
-        wanted: list[ColumnElement[bool]] = []
-        if since is not None:
-            wanted.append(audit.c.at >= since)
-        if until is not None:
-            wanted.append(audit.c.at < until)
-        for column, value, end in ((audit.c.who, who, ":"), (audit.c.action, action, "_")):
-            if value is not None:
-                wanted.append((column == value) | column.startswith(value + end, autoescape=True))
-        return await self._rows(
-            select(audit).where(*wanted).order_by(audit.c.at.desc(), audit.c.entry.desc()).limit(limit)
-        )
+        return await self._rows(entries(limit=limit, since=since, until=until, who=who, action=action))
 
     async def revisions(self, *, limit: int = 100) -> list[dict[str, Any]]:
         """What was put in force, the latest first: ``{"revision", "loaded_at", "who"}``."""
@@ -66,6 +55,22 @@ class History:
                 return [dict(row._mapping) for row in await connection.execute(query)]
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the records in {self._name} cannot be read now: {first_line(error)}") from error
+
+
+def entries(
+    *, limit: int, since: float | None, until: float | None, who: str | None, action: str | None
+) -> Select[*tuple[Any, ...]]:
+    """The query for entries of the audit log, as `History.audit`."""
+    _check_limit(limit)
+    wanted: list[ColumnElement[bool]] = []
+    if since is not None:
+        wanted.append(audit.c.at >= since)
+    if until is not None:
+        wanted.append(audit.c.at < until)
+    for column, value, end in ((audit.c.who, who, ":"), (audit.c.action, action, "_")):
+        if value is not None:
+            wanted.append((column == value) | column.startswith(value + end, autoescape=True))
+    return select(audit).where(*wanted).order_by(audit.c.at.desc(), audit.c.entry.desc()).limit(limit)
 
 
 def _check_limit(limit: int) -> None:
