@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -330,6 +331,57 @@ def test_who_may_read_the_log(tmp_path: Path, flags: list[str], mode: int) -> No
     assert result.exit_code == 0, result.output
     made = [path, tmp_path / "followed", tmp_path / "followed.position"]
     assert {one.name: oct(one.stat().st_mode & 0o777) for one in made} == {one.name: oct(mode) for one in made}
+
+
+@pytest.mark.parametrize(("first", "then"), [(False, True), (True, False)])
+def test_a_log_with_numbers_is_not_gone_on_with_masked_nor_the_other_way_round(
+    tmp_path: Path, first: bool, then: bool
+) -> None:
+    path = tmp_path / "queue_log"
+    log = LogFile(path, masked=first)
+    log.begin(T)
+    log.append([line(1)], T + 1, 0.0)
+    log.close()
+    position = tmp_path / "queue_log.position"
+    before = path.read_bytes(), position.read_bytes()
+    with pytest.raises(ConfigurationError, match="--mask-numbers" if first else "--no-mask-numbers"):
+        LogFile(path, masked=then)
+    assert (path.read_bytes(), position.read_bytes()) == before
+    assert LogFile(path, masked=first).upto == T
+    # One that was written before this was noted, and tells no number
+    told = json.loads(position.read_text())
+    del told["masked"]
+    position.write_text(json.dumps(told))
+    assert LogFile(path, masked=then).upto == T
+
+
+@pytest.mark.parametrize(
+    ("numbers", "masked"),
+    [(["+491711234567"], False), (["+49171•••4567"], True), (["•••", ""], True), (["1", "•••", "anonymous"], False)],
+)
+def test_numbers_in_a_log_without_a_position_tell_how_it_goes_on(
+    tmp_path: Path, numbers: list[str], masked: bool
+) -> None:
+    path = tmp_path / "queue_log"
+    lines = [Line(T + n, f"u{n}", "q", "NONE", "ENTERQUEUE", ("", one, 1)) for n, one in enumerate(numbers)]
+    path.write_text("".join(f"{one}\n" for one in [*lines, line(9)]), encoding="utf-8")
+    assert LogFile(path, masked=masked).upto is None
+    with pytest.raises(ConfigurationError, match="goes on so"):
+        LogFile(path, masked=not masked)
+
+
+def test_what_is_followed_otherwise_than_it_began_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    records, path = Records(tmp_path), tmp_path / "log"
+    records.write(*call("c", ("entered", 0, 1), ("waited", 1, 5), ends="abandoned"))
+    command = ["queue-log", "export", "--url", records.url, "--from", "2026-09-01"]
+    assert CliRunner().invoke(cli, [*command, str(path)]).exit_code == 0
+    before = path.read_bytes()
+    result = CliRunner().invoke(cli, [*command, "--follow", "--mask-numbers", str(path)])
+    assert result.exit_code == 1
+    assert "callers' numbers as they are" in result.stderr
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.glob("log*")) == ["log"]
 
 
 def test_a_link_that_leads_nowhere_is_left_alone(tmp_path: Path) -> None:

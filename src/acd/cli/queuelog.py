@@ -70,7 +70,7 @@ def export(
 
     With --follow, FILE grows as things happen, a few seconds behind. FILE.position says how far it has come, so the
     command may be stopped, killed and started again: every line is written once. FILE may be moved away (logrotate); a new
-    one is begun.
+    one is begun. A FILE with numbers as they are is not gone on with masked, nor the other way round.
 
     What differs from app_queue's own log is in docs/records.md.
     """
@@ -185,7 +185,7 @@ def _follow(
     from acd.queuelog.export import Log
     from acd.queuelog.target import LogFile
 
-    target = None if file == Path("-") else LogFile(file, mode=mode)
+    target = None if file == Path("-") else LogFile(file, mode=mode, masked=mask)
     begin = target.upto if target is not None and target.upto is not None else since
     begin = time.time() if begin is None else begin
     if target is not None and target.upto is None:

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from acd.domain.errors import ConfigurationError, StoreError
+from acd.domain.numbers import HIDDEN
 from acd.queuelog.lines import NONE, Line
 
 HOLD_S = 600.0
 """A record may become durable so much later than younger ones, by its own time and by the time of whoever looks."""
 _CHECKPOINTS_S = 10.0
+_TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,12 @@ def identity(text: str) -> str:
 
 class LogFile:
     """A log that grows. ``upto`` is the time to go on from, None for a log that begins: then `begin` says it. ``mode``:
-    who may read new files."""
+    who may read new files. ``masked``: its lines have numbers masked. Raises ConfigurationError if those that are there are
+    otherwise."""
 
-    def __init__(self, path: Path, hold_s: float = HOLD_S, *, mode: int = 0o600) -> None:
+    def __init__(self, path: Path, hold_s: float = HOLD_S, *, mode: int = 0o600, masked: bool = False) -> None:
         self.path = path
-        self._mode = mode
+        self._mode, self._masked = mode, masked
         self._hold_s = hold_s
         self._position = path.with_name(path.name + ".position")
         self.upto: float | None = None
@@ -70,14 +73,17 @@ class LogFile:
             last = float(found["upto"]), int(found["size"])
             kept = _Place(**found["since"])
             files = [int(inode) for inode in found["files"]]
+            masked = found.get("masked")
             if not all(isinstance(value, int | float) for value in asdict(kept).values()) or files[0] != kept.inode:
                 raise ValueError("what stands in it does not fit together")
         except FileNotFoundError:
+            self._check(self._seen_masked())
             return
         except (ValueError, LookupError, TypeError) as error:
             raise ConfigurationError(
                 f"{self._position} is damaged ({error}): delete it and say with --from where the log shall go on"
             ) from error
+        self._check(masked if isinstance(masked, bool) else self._seen_masked())
         self._last = last
         tails = self._tails(kept, files)
         if tails is None:
@@ -89,6 +95,29 @@ class LogFile:
         self.upto, self._kept, self._files = kept.upto, kept, files
         for path, start in tails:
             self._read_tail(path, start)
+
+    def _check(self, masked: bool | None) -> None:
+        if masked is not None and masked != self._masked:
+            how, option = ("masked", "--mask-numbers") if masked else ("as they are", "--no-mask-numbers")
+            raise ConfigurationError(
+                f"{self.path} has been written with callers' numbers {how}, and goes on so with {option}: to change that, "
+                f"name another file, or move {self.path.name} and {self._position.name} away"
+            )
+
+    def _seen_masked(self) -> bool | None:
+        """Whether numbers are masked in the last line of the file that tells one; None if none near its end does."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                tail = file.read().decode("utf-8", "replace")
+        except OSError:
+            return None
+        for text in reversed(tail.splitlines()):
+            fields = text.split("|")
+            # epoch|uniqueid|queue|agent|ENTERQUEUE|url|number|position
+            if len(fields) == 8 and fields[4] == "ENTERQUEUE" and fields[6]:
+                return HIDDEN in fields[6]
+        return None
 
     def _stat(self) -> os.stat_result | None:
         with suppress(FileNotFoundError):
@@ -202,6 +231,7 @@ class LogFile:
     def _keep(self, now: os.stat_result, upto: float) -> None:
         assert self._kept is not None
         found: dict[str, Any] = {"upto": upto, "size": now.st_size, "since": asdict(self._kept), "files": self._files}
+        found["masked"] = self._masked
         fresh = self._position.with_name(self._position.name + ".new")
         fresh.unlink(missing_ok=True)
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode), "w") as position:
