@@ -12,6 +12,7 @@ from click.testing import Result
 from fakefloor import FakeFloor, FakeRecords
 
 from acd.api import ApiServer, make_app
+from acd.api.campaigns import CampaignsPort
 from acd.api.desk import DeskPort
 
 Run = Callable[..., Result]
@@ -27,11 +28,15 @@ class Service:
 
 
 def serve_in_thread(
-    floor: FakeFloor, records: FakeRecords, socket: Path, desk: DeskPort | None = None
+    floor: FakeFloor,
+    records: FakeRecords,
+    socket: Path,
+    desk: DeskPort | None = None,
+    campaigns: CampaignsPort | None = None,
 ) -> Callable[[], None]:
     """Serve until the returned function is called."""
     loop = asyncio.new_event_loop()
-    server = ApiServer(make_app(floor, records, version="9.9", desk=desk), socket)
+    server = ApiServer(make_app(floor, records, version="9.9", desk=desk, campaigns=campaigns), socket)
     up = threading.Event()
 
     def run() -> None:

@@ -273,7 +273,7 @@ def campaign(name: str = "spring", **more: Any) -> dict[str, Any]:
     usual = {
         "name": name, "mode": "predictive", "state": "running", "settled": 60, "ringing": 4, "waiting": 1, "connected": 3,
         "outcomes": {"answered": 28, "abandoned": 1, "busy": 31}, "ledger": {"share": 0.034, "cap": 0.03},
-        "utilisation": 0.53,
+        "utilisation": 0.53, "agents": {"idle": 1, "talking": 3, "wrapping": 2}, "because": "pacer:risk",
     }  # fmt: skip
     return {**usual, **more}
 
@@ -286,7 +286,7 @@ def test_campaigns_stand_between_queues_and_agents() -> None:
     heads = [line.split()[0] for line in shown if line]
     assert heads.index("QUEUE") < heads.index("CAMPAIGN") < heads.index("spring") < heads.index("AGENT")
     (row,) = [line.split() for line in shown if line.startswith("spring ")]
-    assert row == ["spring", "predictive", "running", "68", "8", "4", "3", "28", "3.4%", "3%", "53%"]
+    assert row == ["spring", "predictive", "running", "6", "68", "8", "4", "3", "28", "3.4%", "3%", "pacer:risk", "53%"]
     assert [line.split()[-1] for line in shown if line.startswith("autumn ")] == ["-"]
 
 

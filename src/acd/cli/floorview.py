@@ -39,7 +39,7 @@ _AGENT_HEADS = 2
 @dataclass(frozen=True)
 class Floor:
     """What the service said: the bodies of /v1/status, /v1/queues and /v1/agents. ``campaigns``: of /v1/campaigns, each
-    with its agents' ``utilisation`` (None where it is not known)."""
+    with its agents' ``utilisation`` (left out, or None, where it is not known)."""
 
     status: dict[str, Any]
     queues: list[dict[str, Any]]
@@ -121,19 +121,33 @@ def _of_cap(campaign: dict[str, Any]) -> Text:
     return Text("-" if share is None else f"{share:.1%}", style="bold red" if share is not None and share > cap else "")
 
 
+def _why(campaign: dict[str, Any]) -> Text:
+    """What holds it back, or sets its pace, in a word."""
+    waits = campaign["because"] is not None and not campaign["because"].startswith(("pacer:", "state"))
+    return _plain(campaign["because"] or "", "yellow" if waits else "dim")
+
+
 CAMPAIGN_COLUMNS = (
     Column("CAMPAIGN", 0, lambda c: _plain(c["name"], "bold"), "left"),
     Column("MODE", 2, lambda c: _plain(c["mode"]), "left"),
-    Column("STATE", 3, lambda c: _plain(c["state"]), "left"),
-    Column("DIALLED", 9, lambda c: _number(dialled(c))),
+    Column("STATE", 5, lambda c: _plain(c["state"]), "left"),
+    Column("AGENTS", 4, lambda c: _number(sum(c["agents"].values()))),
+    Column("DIALLED", 3, lambda c: _number(dialled(c))),
     Column("LINES", 8, lambda c: _number(lines_of(c))),
     Column("RING", 5, lambda c: _number(c["ringing"])),
     Column("TALK", 6, lambda c: _number(c["connected"], "green")),
     Column("ANSW", 9, lambda c: _number(c["outcomes"].get("answered", 0))),
     Column("ABAND", 7, _of_cap),
     Column("CAP", 1, lambda c: Text(say.percent(c["ledger"]["cap"]), style="dim")),
-    Column("UTIL", 8, lambda c: Text(say.percent(c.get("utilisation")))),
+    Column("WHY", 6, _why, "left"),
 )
+UTILISATION = Column("UTIL", 8, lambda c: Text(say.percent(c.get("utilisation"))))
+
+
+def campaign_columns(campaigns: Sequence[dict[str, Any]]) -> Sequence[Column]:
+    """Those of campaigns; their agents' utilisation where it is known."""
+    known = any(one.get("utilisation") is not None for one in campaigns)
+    return (*CAMPAIGN_COLUMNS, UTILISATION) if known else CAMPAIGN_COLUMNS
 
 
 def state_text(agent: dict[str, Any]) -> Text:
@@ -384,7 +398,7 @@ def render(
         lines.append(_dim(f"+ {len(queues) - len(shown)} queues with fewer waiting"))
         return Group(*lines)
     if campaign_rows:
-        lines += [Text(""), fitted(CAMPAIGN_COLUMNS, floor.campaigns, width)]
+        lines += [Text(""), fitted(campaign_columns(floor.campaigns), floor.campaigns, width)]
     agent_rows = None if room is None else room - len(shown) - _AGENT_HEADS
     if agent_rows is None or agent_rows >= AGENT_ROWS_MIN:
         lines += _agent_tables(floor.agents, width, agent_rows)

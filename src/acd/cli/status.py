@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.live import Live
 
 from acd.cli import floorview
 from acd.cli import text as say
-from acd.cli.client import Client, connect
+from acd.cli.client import Client, ServiceError, connect
 from acd.cli.console import emit, make_console
 from acd.cli.context import NotRunningError, common_options, options, print_json
 from acd.cli.floorview import Floor
@@ -31,17 +31,36 @@ WATCH_TIMEOUT_S = 5.0
 def fetch(client: Client) -> Floor:
     """The floor as the service sees it now."""
     status = client.get("/v1/status")
-    return Floor(status, client.get("/v1/queues")["queues"], client.get("/v1/agents")["agents"])
+    return Floor(status, client.get("/v1/queues")["queues"], client.get("/v1/agents")["agents"], _campaigns(client))
+
+
+def _campaigns(client: Client) -> list[dict[str, Any]]:
+    """Those of the floor; none while the service cannot say, for which it has an alarm."""
+    try:
+        return list(client.get("/v1/campaigns")["campaigns"])
+    except ServiceError:
+        return []
+
+
+def as_json(floor: Floor) -> dict[str, Any]:
+    """``campaigns`` is left out of a floor without any."""
+    found = {"status": floor.status, "queues": floor.queues, "agents": floor.agents}
+    return found | ({"campaigns": floor.campaigns} if floor.campaigns else {})
 
 
 def one_line(floor: Floor) -> str:
     """The floor in one line, for logs and pipes."""
     status = floor.status
     agents = " ".join(f"{state.lower()}={count}" for state, count in status["agents"].items() if count)
+    campaigns = "".join(
+        f" {say.clean(one['name'])}={one['state']},lines={floorview.lines_of(one)},answered={one['ledger']['answered']:g},"
+        f"abandoned={one['ledger']['charged']:g}"
+        for one in floor.campaigns
+    )
     return (
         f"{say.moment(status['now'])} waiting={status['waiting']} longest_s={status['longest_wait_s'] or 0:.0f} "
         f"talking={status['talking']} level={say.percent(status['service_level'])} offered={status['offered']} "
-        f"answered={status['answered']} abandoned={status['abandoned']} {agents}"
+        f"answered={status['answered']} abandoned={status['abandoned']} {agents}{campaigns}"
     )
 
 
@@ -55,7 +74,9 @@ def status(watch: bool, interval: float | None) -> None:
     """The whole floor at a glance.
 
     Waits are red beyond the queue's service-level threshold, yellow from half of it. Service levels are green from
-    80 %, red below 60 %. Piped, --watch prints a line a second (with --json, an object a line).
+    80 %, red below 60 %. Campaigns show what they have dialled since the service began; ABAND is the share of people who
+    answered and met nobody, in the legal window with the least room, red above its CAP. Piped, --watch prints a line a
+    second (with --json, an object a line).
     """
     given = options()
     console = make_console(given)
@@ -63,13 +84,13 @@ def status(watch: bool, interval: float | None) -> None:
         floor = fetch(client)
         if not watch:
             if given.json:
-                print_json({"status": floor.status, "queues": floor.queues, "agents": floor.agents})
+                print_json(as_json(floor))
             else:
                 emit(console, floorview.render(floor, console, width=console.width if console.is_terminal else None))
             return
         with _leaving_politely():
             if given.json or not console.is_terminal:
-                _watch_lines(client, floor, interval or PIPED_INTERVAL_S, as_json=given.json)
+                _watch_lines(client, floor, interval or PIPED_INTERVAL_S, in_json=given.json)
             screen = Live(console=console, screen=True, auto_refresh=False, transient=True)
             with screen:
                 for seen, note in looks(client, floor, interval or INTERVAL_S):
@@ -96,13 +117,13 @@ def looks(client: Client, floor: Floor, interval_s: float) -> Iterator[tuple[Flo
             note = f"{what} for {say.duration(time.monotonic() - lost_at)}; as it was at"
 
 
-def _watch_lines(client: Client, floor: Floor, interval_s: float, *, as_json: bool) -> NoReturn:
+def _watch_lines(client: Client, floor: Floor, interval_s: float, *, in_json: bool) -> NoReturn:
     """A line each time; what is not known because the service is away is not printed again."""
     for seen, note in looks(client, floor, interval_s):
         if note:
             click.echo(f"acd: {note} {say.clock(seen.status['now'])}", err=True)
-        elif as_json:
-            click.echo(json.dumps({"status": seen.status, "queues": seen.queues, "agents": seen.agents}))
+        elif in_json:
+            click.echo(json.dumps(as_json(seen)))
         else:
             click.echo(one_line(seen))
     raise AssertionError("looks never ends")

@@ -1,0 +1,105 @@
+"""``acd status`` of a floor with campaigns, and of one without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from cliservice import Service, serve_in_thread
+from test_cli_screen import floor_of, screen
+
+from acd.cli import cli
+from acd.cli.floorview import Floor
+from acd.cli.status import one_line
+from acd.domain.errors import StoreError
+
+ROW = {
+    "name": "win", "mode": "predictive", "state": "running", "agents": {"idle": 2, "talking": 5, "wrapping": 1},
+    "ringing": 7, "waiting": 0, "connected": 5, "outcomes": {"answered": 40, "abandoned": 1, "no_answer": 60},
+    "settled": 101, "because": "pacer:risk",
+    "ledger": {"window": "campaign", "cap": 0.03, "answered": 41.0, "charged": 1.0, "share": 0.02439},
+}  # fmt: skip
+
+
+class FakeCampaigns:
+    """``CampaignsPort``, of which ``acd status`` asks one thing."""
+
+    fails: Exception | None = None
+    rows = (ROW,)
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        if self.fails is not None:
+            raise self.fails
+        return list(self.rows)
+
+
+def campaign(**changes: Any) -> dict[str, Any]:
+    return {**ROW, **changes}
+
+
+def with_campaigns(*campaigns: dict[str, Any]) -> Floor:
+    floor = floor_of()
+    return Floor(floor.status, floor.queues, floor.agents, list(campaigns))
+
+
+def test_campaigns_stand_behind_the_queues() -> None:
+    stopped = campaign(name="=evil\x1b[2J", state="stopped", because="state", ledger={**ROW["ledger"], "share": None})
+    shown = screen(with_campaigns(ROW, stopped, campaign(name="shut", because="gate:schedule")), 120, 40)
+    head = next(at for at, line in enumerate(shown) if line.startswith("CAMPAIGN"))
+    assert head > next(at for at, line in enumerate(shown) if line.startswith("billing"))
+    words = shown[head].split()
+    assert words == [
+        "CAMPAIGN",
+        "MODE",
+        "STATE",
+        "AGENTS",
+        "DIALLED",
+        "LINES",
+        "RING",
+        "TALK",
+        "ANSW",
+        "ABAND",
+        "CAP",
+        "WHY",
+    ]
+    first = dict(zip(words, shown[head + 1].split(), strict=True))
+    assert first == {
+        "CAMPAIGN": "win", "MODE": "predictive", "STATE": "running", "AGENTS": "8", "DIALLED": "113", "LINES": "12",
+        "RING": "7", "TALK": "5", "ANSW": "40", "ABAND": "2.4%", "CAP": "3%", "WHY": "pacer:risk",
+    }  # fmt: skip
+    assert "\x1b[2J" not in "\n".join(shown)
+    assert shown[head + 3].endswith("gate:schedule")
+
+
+def test_what_holds_a_campaign_back_stays_on_a_narrow_screen_and_none_of_it_is_there_without_campaigns() -> None:
+    shown = screen(with_campaigns(campaign(because="database")), 80, 40)
+    assert max(len(line) for line in shown) <= 80
+    assert any(line.startswith("win") and line.endswith("database") for line in shown)
+    assert not any("CAMPAIGN" in line for line in screen(floor_of(), 120, 40))
+    used = with_campaigns(campaign(utilisation=0.93), campaign(name="other"))
+    assert any(line.startswith("win") and line.endswith("93%") for line in screen(used, 140, 40))
+
+
+def test_one_line_has_them_too() -> None:
+    assert one_line(with_campaigns(ROW)).endswith(" win=running,lines=12,answered=41,abandoned=1")
+    assert "lines=" not in one_line(floor_of())
+
+
+@pytest.mark.parametrize("state", ["there", "none", "away"])
+def test_json_has_campaigns_where_there_are_any_and_a_status_always(
+    service: Service, tmp_path: Path, state: str
+) -> None:
+    campaigns = FakeCampaigns()
+    campaigns.fails = StoreError("what campaigns did before is not known yet") if state == "away" else None
+    campaigns.rows = () if state == "none" else campaigns.rows
+    path = tmp_path / "with.sock"
+    stop = serve_in_thread(service.floor, service.records, path, campaigns=campaigns)  # type: ignore[arg-type]
+    found = CliRunner().invoke(cli, ["--socket", str(path), "--json", "status"])
+    watched = CliRunner().invoke(cli, ["--socket", str(path), "status"])
+    stop()
+    assert (found.exit_code, watched.exit_code) == (0, 0), found.output + watched.output
+    assert json.loads(found.stdout).get("campaigns") == ([ROW] if state == "there" else None)
+    assert ("CAMPAIGN" in watched.stdout) == (state == "there")
