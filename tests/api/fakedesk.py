@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from fakesamples import HOSTILE, NOW
@@ -18,6 +19,7 @@ class FakeDesk:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.mask = True
         self.operators: set[int] = set()
+        self.operators_groups: set[int] = set()
         self.rows = rows
         self.entries: list[dict[str, Any]] = []
         self.forgotten: list[str] = []
@@ -28,8 +30,8 @@ class FakeDesk:
         ]
         self.details: dict[str, Any] = {}
 
-    def is_operator(self, uid: int) -> bool:
-        return uid in self.operators
+    def is_operator(self, uid: int, groups: Collection[int]) -> bool:
+        return uid in self.operators or not self.operators_groups.isdisjoint(groups)
 
     async def annotate(self, call: str, said: Annotation) -> dict[str, Any]:
         row = next((row for row in self.rows if row["call"] == call), None)

@@ -17,7 +17,7 @@ from acd.api.desk import MASK_HEADER
 from acd.cli import client
 from acd.domain.annotations import NOTES_MAX
 
-OTHER_UID = 4_000_001
+OTHER_UID, OTHER_GID = 4_000_001, 4_000_002
 
 
 class OTHER:
@@ -27,7 +27,7 @@ class OTHER:
 
     @staticmethod
     def unpack(data: bytes) -> tuple[int, int, int]:
-        return (1, OTHER_UID, 1)
+        return (1, OTHER_UID, OTHER_GID)
 
 
 ME = f"user:{getpass.getuser()}"
@@ -212,6 +212,12 @@ async def test_numbers_are_masked_for_others(
     desk.operators = {OTHER_UID}
     _, answer = await get(http, "/v1/calls/r1")
     assert answer["call"]["caller_number"] == "+4930123456"
+    desk.operators, desk.operators_groups = set(), {OTHER_GID}
+    _, answer = await get(http, "/v1/calls/r1")
+    assert answer["call"]["caller_number"] == "+4930123456"
+    desk.operators_groups = {OTHER_GID + 1}
+    _, answer = await get(http, "/v1/calls/r1")
+    assert answer["call"]["caller_number"] == "+493•••3456"
     desk.operators, desk.mask = {OTHER_UID + 1}, False
     _, answer = await get(http, "/v1/calls/r1")
     assert answer["call"]["caller_number"] == "+4930123456"

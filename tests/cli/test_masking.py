@@ -130,7 +130,7 @@ async def test_a_queue_log_is_masked_when_it_is_asked_for(folder: Path) -> None:
 
 def as_user(monkeypatch: pytest.MonkeyPatch, uid: int, *groups: str) -> None:
     monkeypatch.setattr(masking.os, "getuid", lambda: uid)
-    monkeypatch.setattr(masking, "is_member", lambda who, group: who == uid and group in groups)
+    monkeypatch.setattr(masking, "is_member", lambda who, group, held: who == uid and group in groups)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,9 @@ def test_who_is_in_a_group() -> None:
     assert not is_member(os.getuid(), "no-such-group")
     assert not is_member(NOBODY, MY_GROUP)
     assert not is_member(os.getuid(), None)
+    assert is_member(NOBODY, MY_GROUP, {grp.getgrnam(MY_GROUP).gr_gid})
+    assert not is_member(NOBODY, MY_GROUP, {grp.getgrnam(MY_GROUP).gr_gid + 1})
+    assert not is_member(NOBODY, "no-such-group", {0})
 
 
 @pytest.mark.parametrize(

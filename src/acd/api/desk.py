@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Protocol
 
 from aiohttp import web
@@ -37,8 +38,9 @@ class DeskPort(Protocol):
     mask: bool
     """Whether users other than the service's own, and operators, see callers' numbers masked."""
 
-    def is_operator(self, uid: int) -> bool:
-        """Whether a user of this machine sees callers' numbers though others do not."""
+    def is_operator(self, uid: int, groups: Collection[int]) -> bool:
+        """Whether a user of this machine sees callers' numbers though others do not. ``groups``: ids of those of the process
+        that asks."""
 
     async def annotate(self, call: str, said: Annotation) -> dict[str, Any]:
         """Say something of a call that is under way or over: ``{"call", "disposition", "notes", "tags"}`` as they are
@@ -214,7 +216,7 @@ def audit_middleware(desk: DeskPort) -> Any:
 def _is_kept(desk: DeskPort, request: web.Request) -> bool:
     """Whether numbers are kept from whoever asks."""
     peer = peer_of(request)
-    return desk.mask and not peer.is_owner and (peer.uid is None or not desk.is_operator(peer.uid))
+    return desk.mask and not peer.is_owner and (peer.uid is None or not desk.is_operator(peer.uid, peer.groups))
 
 
 def mask_middleware(desk: DeskPort) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from acd.cli.masking import is_member
@@ -73,9 +73,9 @@ class Desk:
         self._one_at_a_time = asyncio.Lock()
         self._noting: set[asyncio.Task[None]] = set()
 
-    def is_operator(self, uid: int) -> bool:
+    def is_operator(self, uid: int, groups: Collection[int]) -> bool:
         """``DeskPort.is_operator``."""
-        return is_member(uid, self._operators)
+        return is_member(uid, self._operators, groups)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 

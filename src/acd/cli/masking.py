@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -35,12 +35,16 @@ def is_group(name: str) -> bool:
     return True
 
 
-def is_member(uid: int, group: str | None) -> bool:
-    """Whether a user is in a group of this machine; nobody is in one that there is not."""
+def is_member(uid: int, group: str | None, held: Collection[int] = ()) -> bool:
+    """Whether a user is in a group of this machine, by its accounts or by ``held``, the ids of the groups that his process
+    has; nobody is in one that there is not."""
     if group is None:
         return False
     try:
-        wanted, user = grp.getgrnam(group).gr_gid, pwd.getpwuid(uid)
+        wanted = grp.getgrnam(group).gr_gid
+        if wanted in held:
+            return True
+        user = pwd.getpwuid(uid)
         return wanted in os.getgrouplist(user.pw_name, user.pw_gid)
     except KeyError:
         return False
@@ -49,8 +53,8 @@ def is_member(uid: int, group: str | None) -> bool:
 def is_masked(asked: bool | None, table: RecordsTable) -> bool:
     """Whether whoever runs this gets numbers masked: as ``asked``, else unless he may see them. Raises Failure if he asks
     for what he may not see."""
-    uid = os.getuid()
-    may_see = not table.mask or table.operators is None or uid == 0 or is_member(uid, table.operators)
+    uid, held = os.getuid(), {os.getegid(), *os.getgroups()}
+    may_see = not table.mask or table.operators is None or uid == 0 or is_member(uid, table.operators, held)
     if asked is False and not may_see:
         text = f"only members of group {table.operators} see callers' numbers: [records] operators in acd.toml"
         raise Failure(text, EXIT_REFUSED, kind="refused", as_json=options().json)
