@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -81,6 +82,15 @@ class CampaignRig:
 
         await self.rig.until(settled, timeout_s, f"{count} attempts to be settled", every_s=0.2)
         return await self.campaign(name)
+
+    async def until_held_up(self, timeout_s: float, name: str = "win") -> None:
+        """Wait until a campaign says that it dials nobody for want of its database."""
+
+        async def told() -> bool:
+            why = json.loads(await self.rig.acd("campaign", "explain", name, "--json"))["why"]
+            return bool(why) and why[0]["what"] == "database"
+
+        await self.rig.until(told, timeout_s, "the campaign to say that the database is away")
 
     def attempts(self) -> list[Any]:
         """All rows."""

@@ -3,7 +3,6 @@ once, callers are served all the while, and nobody is dialled twice."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,6 @@ def server(tmp_path: Path) -> Iterator[LabPostgres]:
     found.remove()
 
 
-async def until_held_up(here: CampaignRig) -> None:
-    async def told() -> bool:
-        why = json.loads(await here.rig.acd("campaign", "explain", "win", "--json"))["why"]
-        return bool(why) and why[0]["what"] == "database"
-
-    await here.rig.until(told, LONG_S, "the campaign to say that the database is away")
-
-
 async def until_dialled(here: CampaignRig, count: int) -> None:
     async def enough() -> bool:
         return len(here.customers.calls) >= count and here.customers.up >= 3
@@ -44,7 +35,7 @@ async def until_dialled(here: CampaignRig, count: int) -> None:
 
 async def away(here: CampaignRig) -> None:
     """Nobody is dialled; whoever was goes on to the natural end; callers are served."""
-    await until_held_up(here)
+    await here.until_held_up(LONG_S)
     reached = len(here.customers.calls)
 
     async def over() -> bool:
