@@ -225,7 +225,8 @@ async def test_a_queue_is_looked_for_in_every_configuration_that_was(database: D
     assert wrong(database) == []
     configure(database, 0, "old")
     database.execute("UPDATE segments SET queue = 'mian' WHERE call = 'c1' AND serial = 1")
-    assert [(one.rule, one.call) for one in wrong(database)] == [("queue", "c1")]
+    # and its row says that it was in no other queue than its own
+    assert [(one.rule, one.call) for one in wrong(database)] == [("facts", "c1"), ("queue", "c1")]
 
 
 async def test_who_was_taken_by_no_queue_names_none(database: Database, tmp_path: Path) -> None:

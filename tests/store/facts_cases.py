@@ -9,7 +9,7 @@ from typing import Any
 
 from storekit import QUICK, Database, new_store, settled
 
-from acd.domain.records import CallClosed, CallOpened, Record, SegmentClosed, SegmentOpened
+from acd.domain.records import CallClosed, CallMoved, CallOpened, Record, SegmentClosed, SegmentOpened
 from acd.domain.states import CallOutcome, SegmentKind
 from acd.store.backend import Backend
 from acd.store.batches import Run, folded
@@ -52,6 +52,7 @@ EXPECTED = {
     "offers": 4,
     "ronas": 2,
     "talks": 2,
+    "passages": 0,
 }
 
 
@@ -178,3 +179,29 @@ async def test_a_call_nobody_answered_has_zeros(database: Database) -> None:
     )
     await backend.close()
     assert facts(database) == {**dict.fromkeys(FACTS, 0), "wait_us": 60_500_000}
+
+
+async def test_passages_tell_a_call_of_one_queue_from_others(database: Database) -> None:
+    """Whatever was in another queue than the call is now, and whatever ended by its being passed on."""
+    lines: dict[str, tuple[str, list[tuple[SegmentKind, str | None, str | None]], int]] = {
+        "one": ("a", [(K.WAITED, "a", None), (K.TALKED, "a", "caller"), (K.WRAPPED, "a", None)], 0),
+        "over": ("b", [(K.WAITED, "a", "overflowed"), (K.WAITED, "b", "abandoned")], 1),
+        "back": ("a", [(K.WAITED, "a", "moved"), (K.WAITED, "b", "overflowed"), (K.WAITED, "a", None)], 2),
+        "out": ("a", [(K.WAITED, "a", None), (K.TALKED, "a", "transferred")], 1),
+        "rang": ("b", [(K.RANG, "a", "no_answer"), (K.WAITED, "b", None), (K.WRAPPED, "a", None)], 2),
+        "none": ("a", [(K.WAITED, None, None)], 1),
+    }
+    backend = locate(database.url).backend()
+    number = 1
+    for call, (queue, line, _) in lines.items():
+        records: list[Record] = [CallOpened(call, "pbx1", call, call, "100", "+49", "Ann", "a", 0, T)]
+        for serial, (kind, where, outcome) in enumerate(line):
+            records.append(SegmentOpened(call, serial, kind, T + serial, where, None, None))
+            records.append(SegmentClosed(call, serial, T + serial + 1, outcome))
+        records.append(CallMoved(call, queue))
+        records.append(CallClosed(call, T + len(line), CallOutcome.ABANDONED, "caller", 16))
+        number = await apply(backend, number, records)
+    await backend.close()
+    assert {row["call"]: row["passages"] for row in database.rows(calls)} == {
+        call: n for call, (_, _, n) in lines.items()
+    }

@@ -10,6 +10,7 @@ from storekit import Database, facts_of
 
 from acd.cli import cli
 from acd.records.verify import Verifier
+from acd.store.facts import FACTS
 from acd.store.tables import calls, metadata, segments
 
 
@@ -33,7 +34,7 @@ def test_made_up_records_keep_the_rules(database: Database) -> None:
     for segment in database.rows(segments):
         of[segment["call"]].append(segment)
     for call in database.rows(calls):
-        assert {name: call[name] for name in facts_of([])} == facts_of(of[call["call"]])
+        assert {name: call[name] for name in FACTS} == facts_of(call["queue"], of[call["call"]])
 
 
 def test_more_is_added_only_when_wanted_and_never_twice(database: Database) -> None:

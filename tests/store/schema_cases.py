@@ -80,10 +80,11 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
         ("acd_0003", "Lists, contacts, do-not-call, attempts, callbacks, what campaigns are doing"),
         ("acd_0004", "Conferences among the stretches that interrupt a talk"),
         ("acd_0005", "Attempts by the time at which they were committed"),
+        ("acd_0006", "Whether a call was in several queues, among its sums"),
     ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 5
+    assert len(steps) == 6
 
 
 def test_what_interrupts_a_talk_is_found_by_one_index_and_goes_down_as_talk(database: Database) -> None:
@@ -106,7 +107,7 @@ def test_what_interrupts_a_talk_is_found_by_one_index_and_goes_down_as_talk(data
         )
     downgrade(database.url, "acd_0003")
     assert set(re.findall(r"'(\w+)'", condition())) == {"held", "consulted"}
-    assert [row["kind"] for row in database.contents()["segments"]] == ["talked", "held", "talked"]
+    assert [row["kind"] for row in database.rows(metadata.tables["segments"])] == ["talked", "held", "talked"]
     upgrade(database.url)
     assert set(re.findall(r"'(\w+)'", condition())) == set(AMID)
 
@@ -118,7 +119,7 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0005", "acd_0004", "acd_0003", "acd_0002", "acd_0001"]
+    assert steps == ["acd_0006", "acd_0005", "acd_0004", "acd_0003", "acd_0002", "acd_0001"]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -136,10 +137,10 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0006")
+    monkeypatch.setattr(schema, "REVISION", "acd_0007")
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0005, this acd needs acd_0006: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0006, this acd needs acd_0007: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -205,7 +206,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0005 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0006 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()
@@ -229,11 +230,12 @@ async def test_the_facts_of_calls_that_were_there_are_filled_in(
     downgrade(database.url, "acd_0001")
     told: list[tuple[int, int]] = []
     few = shutil.copytree(schema.migrations_path(), tmp_path / "few")
-    (script,) = few.glob("versions/acd_0002*.py")
-    script.write_text(script.read_text().replace("AT_ONCE = 5000", "AT_ONCE = 7"))
+    for number in (2, 6):
+        (script,) = few.glob(f"versions/acd_000{number}*.py")
+        script.write_text(script.read_text().replace("AT_ONCE = 5000", "AT_ONCE = 7"))
     monkeypatch.setattr(schema, "migrations_path", lambda: few)
     upgrade(database.url, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 31) for done in (7, 14, 21, 28, 31)]
+    assert told == 2 * [(done, 31) for done in (7, 14, 21, 28, 31)]
     assert database.rows(metadata.tables["calls"]) == wanted
 
 

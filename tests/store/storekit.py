@@ -131,7 +131,10 @@ def _sum_us(of: Sequence[dict[str, Any]], *kinds: str) -> int | None:
     return total
 
 
-def facts_of(of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+PASSED_ON = ("escalated", "transferred", "joined", "overflowed", "moved")
+
+
+def facts_of(queue: str, of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
     """What the row of an ended call must say of its segments."""
     first_talk = min((segment["serial"] for segment in of if segment["kind"] == "talked"), default=2**31)
     whose = [(segment["offer"], segment["agent"], segment["kind"], segment["outcome"]) for segment in of]
@@ -145,6 +148,7 @@ def facts_of(of: Sequence[dict[str, Any]]) -> dict[str, int | None]:
         "offers": len({offer for offer, _, _, _ in whose if offer is not None}),
         "ronas": len({(o, a) for o, a, kind, end in whose if kind in ("offered", "rang") and end == "no_answer"}),
         "talks": len({(offer, agent) for offer, agent, kind, _ in whose if kind == "talked"}),
+        "passages": sum(s["queue"] != queue or s["outcome"] in PASSED_ON for s in of),
     }
 
 
@@ -158,7 +162,9 @@ class Reference:
         """As the databases keep it: times to the microsecond, and the facts of calls that have ended."""
         for call, row in self.tables["calls"].items():
             if row["ended_at"] is not None:
-                row.update(facts_of([s for (of, _), s in sorted(self.tables["segments"].items()) if of == call]))
+                row.update(
+                    facts_of(row["queue"], [s for (of, _), s in sorted(self.tables["segments"].items()) if of == call])
+                )
         return {
             name: [{column: _to_us(value) for column, value in rows[key].items()} for key in sorted(rows)]
             for name, rows in self.tables.items()

@@ -20,6 +20,8 @@ CONVERSATION = frozenset({SegmentKind.TALKED, *AMID})
 WITH_AGENT = frozenset({SegmentKind.OFFERED, SegmentKind.RANG, *CONVERSATION})
 JOINED = "joined"
 """How a stretch ends whose offer goes on in another call: the agent's phone has made one of the two."""
+PASSED_ON = frozenset({"escalated", "transferred", JOINED, "overflowed", "moved"})
+"""How one ends by which the call came into another queue."""
 RESTART = "restart"
 """How one ends of which the next life knew nothing: it takes up what it finds on the line as another call."""
 
@@ -161,13 +163,13 @@ def _facts(call: CallRow, segments: Sequence[SegmentRow], line: Sequence[Segment
         return
     if any(segment.ended_at is None for segment in line):
         return
-    right = facts_of(segments)
+    right = facts_of(call.queue, segments)
     for name, value in kept.items():
         if value != right[name]:
             yield _wrong("facts", call, f"says {name} {value}, its stretches say {right[name]}")
 
 
-FACTS = ("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks")
+FACTS = ("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks", "passages")
 _SUMMED: Mapping[str, str] = {
     SegmentKind.ENTERED: "wait_us",
     SegmentKind.WAITED: "wait_us",
@@ -182,8 +184,8 @@ _SUMMED: Mapping[str, str] = {
 }
 
 
-def facts_of(segments: Sequence[SegmentRow]) -> dict[str, int | None]:
-    """The sums over a call's stretches. ``wrap_us`` is None while a wrap-up lasts."""
+def facts_of(queue: str, segments: Sequence[SegmentRow]) -> dict[str, int | None]:
+    """The sums over a call's stretches; ``queue``: where it was last. ``wrap_us`` is None while a wrap-up lasts."""
     sums: dict[str, int | None] = dict.fromkeys(FACTS, 0)
     first_talk = min((segment.serial for segment in segments if segment.kind == SegmentKind.TALKED), default=None)
     for segment in segments:
@@ -197,6 +199,7 @@ def facts_of(segments: Sequence[SegmentRow]) -> dict[str, int | None]:
     sums["offers"] = len({segment.offer for segment in segments if segment.offer is not None})
     sums["ronas"] = len({(one.offer, one.agent) for one in rang if one.outcome == OfferOutcome.NO_ANSWER})
     sums["talks"] = len({(one.offer, one.agent) for one in segments if one.kind == SegmentKind.TALKED})
+    sums["passages"] = sum(one.queue != queue or one.outcome in PASSED_ON for one in segments)
     return sums
 
 

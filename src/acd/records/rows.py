@@ -44,6 +44,7 @@ class CallRow(NamedTuple):
     offers: int | None
     ronas: int | None
     talks: int | None
+    passages: int | None
     queue: str
     cause: int | None
 

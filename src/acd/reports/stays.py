@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from acd.domain.states import CallOutcome, SegmentKind
 from acd.reports.ask import Ask
 from acd.reports.sql import lasted
+from acd.store.facts import PASSED_ON
 from acd.store.tables import calls, segments
 from acd.store.times import UtcTime
 
@@ -31,10 +32,8 @@ HELD = (SegmentKind.HELD, SegmentKind.CONSULTED)
 TALKING = (*TALK, *HELD)
 AMID = (*HELD, SegmentKind.CONFERENCED)
 """What interrupts the talk of a conversation, in the order of the index."""
-ESCALATED, TRANSFERRED, JOINED, OVERFLOWED, MOVED = "escalated", "transferred", "joined", "overflowed", "moved"
+ESCALATED, TRANSFERRED, JOINED, OVERFLOWED, MOVED = PASSED_ON
 _BY_HAND = (ESCALATED, TRANSFERRED, JOINED)
-_PASSED_ON = (*_BY_HAND, OVERFLOWED, MOVED)
-"""How a segment ends by which a call comes into another queue; where it rang before, or had just come, that is not said."""
 
 _OWN = ("call", "node", "client", "did", "queue", "agent")
 
@@ -63,17 +62,17 @@ def _reached(ask: Ask) -> list[sa.ColumnElement[bool]]:
     ]  # fmt: skip
 
 
-def several(ask: Ask, where: list[sa.ColumnElement[bool]]) -> sa.CTE:
+def _single() -> sa.ColumnElement[bool]:
+    """Of ``calls``: the call's sums say that it had one stay."""
+    c = calls.c
+    one = sa.and_(c.ended_at.is_not(None), c.passages == 0, c.rewait_us == 0)
+    # Null where a sum is missing; and PostgreSQL expects few of what it cannot see through
+    return sa.case((one, 1), else_=0) == 1
+
+
+def several(where: list[sa.ColumnElement[bool]]) -> sa.CTE:
     """The ids (``call``) of the calls ``where`` that may have had more than one stay; all others had one."""
-    s = segments.c
-    signs = sa.or_(
-        s.queue.is_distinct_from(calls.c.queue), s.outcome.in_(_PASSED_ON), calls.c.rewait_us > 0, calls.c.ended_at.is_(None)
-    )  # fmt: skip
-    # PostgreSQL takes two queues for different in most rows unless it cannot see that they are compared
-    rare = sa.case((signs, 1), else_=0) == 1
-    # On SQLite a call's segments are found by its id, on PostgreSQL all of them by time
-    in_time = sa.and_(s.started_at >= ask.period.from_s - LONGEST_S, s.started_at < ask.period.to_s + LONGEST_S)
-    found = sa.select(calls.c.call).join(segments, s.call == calls.c.call).where(*where, in_time, rare).distinct()
+    found = sa.select(calls.c.call).where(*where, ~_single())
     return found.cte("several").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
@@ -149,14 +148,13 @@ def stays(ask: Ask) -> sa.Subquery:
     """The stays that began in the period, with columns as a call has them: call, node, client, did, queue, agent (who
     answered), entered_at, answered_at, ended_at (null: it is not over), wait_us, outcome (a CallOutcome: `transferred` if
     somebody passed the call on, `overflowed` if the queue did)."""
-    chosen = several(ask, _reached(ask))
+    chosen = several(_reached(ask))
     single = (
         sa.select(
             *(calls.c[name] for name in _OWN),
             calls.c.entered_at, calls.c.answered_at, calls.c.ended_at, _outcome_of_call().label("outcome"), calls.c.wait_us,
         )
-        .outerjoin(chosen, chosen.c.call == calls.c.call)
-        .where(*ask.in_period(calls.c.entered_at), chosen.c.call.is_(None))
+        .where(*ask.in_period(calls.c.entered_at), _single())
     )  # fmt: skip
     of = _stays_of(line_of(chosen)).c
     over = sa.or_(of.followed == 1, calls.c.ended_at.is_not(None))

@@ -89,7 +89,7 @@ def _out(ask: Ask) -> sa.Select[Any]:
 
 def _within(ask: Ask) -> sa.Select[Any]:
     """How often calls came from queue to queue."""
-    line = line_of(several(ask, ask.in_period(calls.c.entered_at))).rows
+    line = line_of(several(ask.in_period(calls.c.entered_at))).rows
     of = line.c
     talks, length = of.kind.in_(TALKING), lasted(of.started_at, of.ended_at)
 

@@ -29,9 +29,14 @@ _FRESH = "serial < coalesce(min(serial) FILTER (WHERE kind = 'talked') OVER (), 
 
 _WRAPS = f"kind = '{SegmentKind.WRAPPED}'"
 
-FACTS = (*SUMS, "offers", "ronas", "talks")
+PASSED_ON = ("escalated", "transferred", "joined", "overflowed", "moved")
+"""How a segment ends by which a call comes into another queue; where it rang before, or had just come, that is not said."""
+
+FACTS = (*SUMS, "offers", "ronas", "talks", "passages")
 """The columns of ``calls``, in the order of the statements. ``offers``: distinct offers. ``ronas``: those that ended
-unanswered, once for each agent the segments name. ``talks``: conversations; a hold does not begin a new one."""
+unanswered, once for each agent the segments name. ``talks``: conversations; a hold does not begin a new one. ``passages``:
+segments that were not in the queue the call was in last, or that ended by its being passed on; with none of them, and
+without waiting again, a call was in one queue once."""
 
 _ENDED_AT = {name: BY_NAME[name].columns.index("ended_at") for name in ("calls", "calls_patch")}
 
@@ -94,7 +99,14 @@ def _counts(pair: str) -> list[str]:
         "count(DISTINCT offer)",
         f"count(DISTINCT {pair}) FILTER (WHERE {rang})",
         f"count(DISTINCT {pair}) FILTER (WHERE kind = '{SegmentKind.TALKED}')",
+        "count(*) FILTER (WHERE passed)",
     ]
+
+
+def _passed(differs: str) -> str:
+    """Whether a segment is a passage; ``differs``: whether it was in another queue than the call."""
+    outcomes = ", ".join(f"'{outcome}'" for outcome in PASSED_ON)
+    return f"({differs} OR coalesce(outcome IN ({outcomes}), false)) AS passed"
 
 
 _POSTGRES_SUM = "(extract(epoch FROM sum(length) {}) * 1000000)::bigint"
@@ -125,7 +137,7 @@ def postgres_statement() -> str:
         # Whether it has ended is asked before its segments are read
         "FROM unnest($1::text[]) AS p (call) JOIN calls AS c ON c.call = p.call AND c.ended_at IS NOT NULL "
         f"CROSS JOIN LATERAL (SELECT {facts} FROM (SELECT kind, agent, offer, outcome, ended_at - started_at AS length, "
-        f"{_FRESH} FROM segments WHERE segments.call = c.call) AS s) AS f "
+        f"{_FRESH}, {_passed('queue IS DISTINCT FROM c.queue')} FROM segments WHERE segments.call = c.call) AS s) AS f "
         f"WHERE t.call = c.call AND ({old}) IS DISTINCT FROM ({new})"
     )
 
@@ -149,6 +161,7 @@ def sqlite_statement() -> str:
     return (
         f"UPDATE calls SET ({', '.join(FACTS)}) = (SELECT {', '.join(columns)} FROM "
         # The limit keeps SQLite from working out the length anew for every column
-        f"(SELECT kind, agent, offer, outcome, {_SQLITE_LENGTH} AS length, {_FRESH} "
+        f"(SELECT kind, agent, offer, outcome, {_SQLITE_LENGTH} AS length, {_FRESH}, "
+        f"{_passed('segments.queue IS NOT calls.queue')} "
         "FROM segments WHERE call = ?1 LIMIT -1)) WHERE call = ?1 AND ended_at IS NOT NULL"
     )

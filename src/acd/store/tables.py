@@ -15,7 +15,7 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
-REVISION = "acd_0005"
+REVISION = "acd_0006"
 """The last migration: the schema's version that these tables are. Written down here so that a start need not load the
 migrations."""
 
@@ -68,6 +68,7 @@ calls = Table(
     Column("offers", Integer),
     Column("ronas", Integer),
     Column("talks", Integer),
+    Column("passages", Integer),
     Index(None, "entered_at"),
     Index(None, "queue", "entered_at"),
     Index(None, "agent", "entered_at"),

@@ -32,7 +32,7 @@ COLUMNS = {
             "entered_at",
         ),
         *("answered_at", "agent", "ended_at", "outcome", "ended_by", "cause", "target", "client"),
-        *("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks"),
+        *("wait_us", "rewait_us", "talk_us", "hold_us", "after_us", "wrap_us", "offers", "ronas", "talks", "passages"),
     ),
     "segments": (
         *("call", "serial", "kind", "queue", "agent", "offer", "started_at", "ended_at", "outcome", "target"),
@@ -152,7 +152,7 @@ class Maker:
                 None if story.answered is None else text(story.answered), story.agent, text(story.now),
                 str(story.outcome), story.ended_by, story.cause, story.target, kind.client,
                 story.wait, story.rewait, story.talk, story.hold, story.after, story.wrap, story.offers, story.ronas,
-                story.talks,
+                story.talks, story.passages,
             )
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from random import Random
 from typing import Protocol
 
 from acd.domain.states import AgentState, CallOutcome, OfferOutcome
+from acd.store.facts import PASSED_ON
 from acd.store.made.kinds import PLACES, Kind
 from acd.store.made.people import Crew, Row, Worker
 
@@ -54,6 +55,7 @@ class Story:
         self.wait = self.rewait = self.talk = self.hold = self.after = self.wrap = 0
         self.offers = self.ronas = self.talks = 0
         self._serial = self._decided = 0
+        self._places: list[tuple[str, str | None]] = []
         self._joined, self._moved = at, False
         wants = kind.requirements
         self._wants = wants[0] if len(wants) == 1 or self._chance.random() < 0.7 else wants[1]
@@ -70,12 +72,19 @@ class Story:
         times = text(self.now), text(until)
         self._segments.append((self.call, self._serial, kind, queue, agent, offer, *times, outcome, target))
         self._serial += 1
+        self._places.append((queue, outcome))
         if self._wrapping is not None:
             # After a conversation that was passed on, the caller's wait is begun before the agent's wrap-up
             self._write_wrap(*self._wrapping)
         length = until - self.now
         self.now = until
         return length
+
+    @property
+    def passages(self) -> int:
+        """As `acd.store.facts` counts them."""
+        last = self._queue_of(self.kind)
+        return sum(queue != last or outcome in PASSED_ON for queue, outcome in self._places)
 
     def _waits(
         self, kind: str, until: int, agent: str | None = None, offer: str | None = None, outcome: str | None = None
@@ -90,6 +99,7 @@ class Story:
         text = self._text
         times = text(over), text(until)
         self._segments.append((self.call, self._serial, "wrapped", queue, agent, offer, *times, None, None))
+        self._places.append((queue, None))
         self._serial += 1
         self._wrapping = None
 
