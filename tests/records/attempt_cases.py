@@ -308,6 +308,28 @@ async def test_who_was_left_by_a_life_that_was_killed_may_be_charged_twice_or_no
     assert {one.rule for one in wrong(database)} == {"ledger"}
 
 
+async def test_a_call_may_become_durable_after_its_attempt_or_be_lost_with_its_life(
+    database: Database, tmp_path: Path
+) -> None:
+    await lawful(database, tmp_path)
+    database.execute(f"UPDATE attempts SET call = '00000700000003' WHERE attempt = '{attempt(2)}'")
+    assert wrong(database) == []
+    with writing(database.url) as connection, connection.begin():
+        life = {"epoch": EPOCH, "started_at": START, "host": "x", "pid": 1}
+        connection.execute(sa.insert(epochs).values(life))
+    assert wrong(database) == []
+    for before in ("00000700000001", "00000800000009"):
+        database.execute(f"UPDATE calls SET call = '{before}' WHERE call = 'p1'")
+        assert "reached" not in {one.rule for one in wrong(database)}
+        database.execute(f"UPDATE calls SET call = 'p1' WHERE call = '{before}'")
+    database.execute(f"UPDATE epochs SET stopped_at = {at(9000)} WHERE epoch = {EPOCH}")
+    assert [(one.rule, one.call) for one in wrong(database)] == [("reached", "00000700000003")]
+    database.execute(
+        "UPDATE epochs SET stopped_at = NULL", "UPDATE calls SET call = '00000700000005' WHERE call = 'p1'"
+    )
+    assert ("reached", "00000700000003") in {(one.rule, one.call) for one in wrong(database)}
+
+
 async def test_windows_are_those_of_every_zone_that_a_configuration_had(database: Database, tmp_path: Path) -> None:
     await lawful(database, tmp_path)
     shift = f"UPDATE campaign_ledgers SET key = {DAY + 1} WHERE \"window\" = 'day'"

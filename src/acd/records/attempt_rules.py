@@ -95,7 +95,7 @@ class EntryRow(NamedTuple):
 
 def attempt_violations(row: AttemptRow, call: ReachedRow | None, *, calls_gone: bool) -> Iterator[Violation]:
     """What is wrong with one attempt by itself. ``call``: the one it names, if it is there; ``calls_gone``: it may have been
-    taken away by now."""
+    taken away by now, or not be durable yet."""
     told = [(name, getattr(row, name)) for name in ("committed_at", "dialled_at", "rang_at", "answered_at", "ended_at")]
     for (before, earlier), (after, later) in pairwise([(name, at) for name, at in told if at is not None]):
         if later < earlier - SKEW_US:

@@ -6,6 +6,7 @@ Attempts are read in one look, contact by contact; memory holds a piece of them.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -27,11 +28,14 @@ from acd.records.violation import Violation
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.donotcall import sha256_of
 from acd.store.outbound.tables import attempts, contacts, do_not_call
-from acd.store.tables import calls
+from acd.store.tables import calls, epochs
 
 FETCH = 1000
 AT_ONE_CONTACT = 1000
 """Attempts at one contact that are compared; no rule of the gate permits as many."""
+
+_OURS = re.compile(r"[0-9]{14}", re.ASCII)
+"""A call's id as the service gives it: the life, and a number that rises with every call."""
 
 Progress = Callable[[int], None]
 
@@ -83,6 +87,7 @@ def _piece(
     connection: sa.Connection, made: Sequence[AttemptRow], whole: bool, calls_from: int | None
 ) -> Iterator[Violation]:
     reached = _by(connection, calls, ReachedRow, "call", {row.call for row in made if row.call is not None})
+    awaited = _awaited(connection, {row.call for row in made if row.call is not None} - reached.keys())
     known = _by(connection, contacts, ContactRow, "contact", {row.contact for row in made})
     forms = {form: row.number for row in made for form in _forms(row.number)}
     entries: defaultdict[str, list[EntryRow]] = defaultdict(list)
@@ -91,12 +96,28 @@ def _piece(
         for entry in map(EntryRow._make, connection.execute(query)):
             entries[forms[entry.number]].append(entry)
     for row in made:
-        gone = calls_from is not None and row.committed_at < calls_from
+        gone = row.call in awaited or (calls_from is not None and row.committed_at < calls_from)
         yield from attempt_violations(row, reached.get(row.call), calls_gone=gone)
         yield from uncalled_violations(row, entries.get(row.number, ()))
     for contact, group in groupby(made, lambda row: row.contact):
         mine = list(group)
         yield from contact_violations(known.get(contact), mine, whole=whole and len(mine) < AT_ONE_CONTACT)
+
+
+def _awaited(connection: sa.Connection, missing: Iterable[str]) -> set[str]:
+    """Of calls that are not there, those that are still to become durable, or were lost when their life was killed. Attempts
+    and calls are written one beside the other, calls in their order: a later one of that life, or the life's end in order,
+    tells that it should be there."""
+    found: set[str] = set()
+    for call in missing:
+        if _OURS.fullmatch(call) is None:
+            continue
+        life = call[:6]
+        stopped = sa.select(epochs.c.stopped_at).where(epochs.c.epoch == int(life))
+        later = sa.select(calls.c.call).where(calls.c.call > call, calls.c.call <= f"{life}99999999").limit(1)
+        if connection.execute(stopped).scalar() is None and connection.execute(later).first() is None:
+            found.add(call)
+    return found
 
 
 def _forms(number: str) -> tuple[str, ...]:
