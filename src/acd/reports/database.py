@@ -129,7 +129,7 @@ def _engine(location: Location) -> sa.Engine:
         arguments: dict[str, Any] = {"application_name": "acd report", "connect_timeout": 5}
         if "options" not in location.url.query:
             # Percentiles are sorts; what does not fit goes to disk
-            arguments["options"] = "-c default_transaction_read_only=on -c work_mem=128MB -c jit=off"
+            arguments["options"] = "-c default_transaction_read_only=on -c work_mem=128MB -c jit=off -c random_page_cost=1.1"
         return sa.create_engine(
             location.url, poolclass=NullPool, connect_args=arguments, isolation_level="REPEATABLE READ"
         )

@@ -62,17 +62,16 @@ def _reached(ask: Ask) -> list[sa.ColumnElement[bool]]:
     ]  # fmt: skip
 
 
-def _single() -> sa.ColumnElement[bool]:
-    """Of ``calls``: the call's sums say that it had one stay."""
+def _moved() -> sa.ColumnElement[int]:
+    """Of ``calls``: 0 if the call's sums say that it had one stay, else 1 (null where a sum is missing is no sign of one).
+    PostgreSQL expects few rows of a value of what it cannot see through, and many of any other: that is how it is."""
     c = calls.c
-    one = sa.and_(c.ended_at.is_not(None), c.passages == 0, c.rewait_us == 0)
-    # Null where a sum is missing; and PostgreSQL expects few of what it cannot see through
-    return sa.case((one, 1), else_=0) == 1
+    return sa.case((sa.and_(c.ended_at.is_not(None), c.passages == 0, c.rewait_us == 0), 0), else_=1)
 
 
 def several(where: list[sa.ColumnElement[bool]]) -> sa.CTE:
     """The ids (``call``) of the calls ``where`` that may have had more than one stay; all others had one."""
-    found = sa.select(calls.c.call).where(*where, ~_single())
+    found = sa.select(calls.c.call).where(*where, _moved() == 1)
     return found.cte("several").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
@@ -154,7 +153,7 @@ def stays(ask: Ask) -> sa.Subquery:
             *(calls.c[name] for name in _OWN),
             calls.c.entered_at, calls.c.answered_at, calls.c.ended_at, _outcome_of_call().label("outcome"), calls.c.wait_us,
         )
-        .where(*ask.in_period(calls.c.entered_at), _single())
+        .where(*ask.in_period(calls.c.entered_at), _moved() != 1)
     )  # fmt: skip
     of = _stays_of(line_of(chosen)).c
     over = sa.or_(of.followed == 1, calls.c.ended_at.is_not(None))
