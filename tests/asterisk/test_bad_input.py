@@ -137,7 +137,7 @@ async def test_hostile_names_and_numbers(make_rig):
         call = await record(rig, f"555{n:02}")
         # "unknown" is AGI's word for nobody, and Asterisk keeps 79 bytes of a name
         assert call["caller_name"] == ("" if name == "unknown" else name[:79])
-    dids = ["100${EXTEN}", "1&PJSIP/1001", "1'; --", "1(2)[3]", "1|2", "1" * 79]
+    dids = ["100${EXTEN}", "1&PJSIP/1001", "1'; --", "1(2)[3]", "1|2", "100,s,1", "1,2", "1" * 79]
     for n, did in enumerate(dids):
         await finish(await dial(rig, caller(did, number=f"557{n}")))
         assert (await record(rig, f"557{n}"))["did"] == did
@@ -301,6 +301,49 @@ async def test_unsuitable_asterisk(make_rig):
                 if row.startswith("  acd-"):
                     rig.asterisk.cli(f"manager kick session {row.split()[4]}")
         await until(rig, "the node to be up", lambda s: s["nodes"][0]["state"] == "up")
+        await rig.agent("anna", "login")
+        await finish(callers)
+        assert (await record(rig, f"555{n}"))["agent"] == "anna"
+        await until_agent(rig, "anna", "AVAILABLE", phone_state="IDLE")
+        await rig.agent("anna", "logout")
+        await rig.stop_serve()
+
+
+RIGHTS = {
+    "acd-calls": "the manager user acd-calls may not do Setvar, Redirect, Hangup: add call to its write=",
+    "acd-looks": "the manager user acd-looks may not do CoreSettings, CoreShowChannels, DeviceStateList, Getvar: "
+    "add reporting",
+}
+
+
+async def test_rights_that_a_manager_user_lacks(make_rig):
+    """They are named, with what to add, and not asked for again and again."""
+    rig = await make_rig(plan([phone("1001", "answer+talk:0.2")], floor(agents({"anna": "1001"}))), serve=False)
+    conf = rig.asterisk.tree.etc / "manager.conf"
+    right = conf.read_text()
+    for n, (user, words) in enumerate(RIGHTS.items()):
+        before, _, section = right.partition(f"[{user}]")
+        given = "user" if user == "acd-looks" else "reporting"
+        conf.write_text(f"{before}[{user}]" + re.sub(r"(?m)^write ?=.*$", f"write = {given}", section, count=1))
+        rig.asterisk.cli("manager reload")
+        await rig.start_serve(wait=False)
+
+        async def shown(words=words):
+            return words in (await rig.status())["nodes"][0]["detail"]
+
+        await rig.until(shown, 20.0, "the reason to be shown", allow_down=True)
+        status = await rig.status()
+        assert status["nodes"][0]["state"] == "unsuitable"
+        assert [alarm["kind"] for alarm in status["alarms"]] == ["asterisk_unsuitable"]
+        callers = await dial(rig, caller(number=f"555{n}"))
+        await until_waiting(rig, 1)
+        conf.write_text(right)
+        rig.asterisk.cli("manager reload")
+        for row in rig.asterisk.cli("manager show connected").splitlines():
+            if row.startswith("  acd-"):
+                rig.asterisk.cli(f"manager kick session {row.split()[4]}")
+        await until(rig, "the node to be up", lambda s: s["nodes"][0]["state"] == "up")
+        assert rig.serve_log().count(words) <= 3, "said in the alarm and the state, and not every second"
         await rig.agent("anna", "login")
         await finish(callers)
         assert (await record(rig, f"555{n}"))["agent"] == "anna"

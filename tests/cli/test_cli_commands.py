@@ -185,6 +185,24 @@ def test_a_transfer_goes_to_one_place(run: Run, service: Service, given: list[st
     assert service.floor.call_requests == []
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (("call", "list", "--limti", "3", "--json"), "No such option"),
+        (("--json", "call", "list", "--limit", "0"), "0 is not in the range"),
+        (("cal", "list", "--json"), "No such command"),
+        (("queue", "--json", "shw"), "No such command"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_told_as_json_too(run: Run, line: tuple[str, ...], word: str) -> None:
+    result = run(*line)
+    assert result.exit_code == 2
+    error = json.loads(result.stderr)["error"]
+    assert error["kind"] == "usage"
+    assert word in error["message"]
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize("given", [["tier"], ["tier=a", "tier=b"], []])
 def test_what_is_no_attribute_is_wrong_usage(run: Run, service: Service, given: list[str]) -> None:
     assert run("call", "set", "c1", *given).exit_code == 2

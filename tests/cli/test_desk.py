@@ -256,6 +256,30 @@ async def test_a_dial_code_accepts_or_skips_the_contact_that_is_shown(life: Life
     assert [(row["who"], row["action"]) for row in found] == [("phone:PJSIP/101", "agent_accept")]
 
 
+async def test_a_pause_for_a_reason_that_there_is_not_is_refused() -> None:
+    said: list[str] = []
+    asked: list[str | None] = []
+
+    class Call:
+        channel = "PJSIP/101-00000001"
+
+        def __init__(self, reason: str) -> None:
+            self.args = ["east", "pause", reason]
+
+        async def set_variables(self, variables: dict[str, str]) -> None:
+            said.append(variables["acd_say"])
+
+    async def ask(agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None) -> Answer:
+        asked.append(reason)
+        return Answer(True, "done", {})
+
+    codes = DialCodes({}, ("pause", "lunch"), ask, lambda device: "ann", lambda pin, stored: False)
+    for reason in ("", "2", "3", "0", "9"):
+        await codes.agent(Call(reason))  # type: ignore[arg-type]
+    assert asked == [None, "lunch"]
+    assert said == ["auth-thankyou", "auth-thankyou", "beeperr", "beeperr", "beeperr"]
+
+
 @pytest.mark.parametrize("hashed", [False, True])
 async def test_last_agents_are_known_over_a_restart(tmp_path: Path, hashed: bool) -> None:
     first = await Life(tmp_path, hashed=hashed).begin()

@@ -12,6 +12,7 @@ import pytest
 from acd.domain.errors import ConfigurationError
 from acd.lab.behaviours import Answers, RingsForEver, parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import Call, plan_calls
+from acd.lab.commands import listed
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone, endpoints_conf, make_phones
 from acd.lab.sipp_callers import CALLER_FIELDS
@@ -164,3 +165,16 @@ def test_behaviours_of_phones_have_scenarios_and_an_absent_one_has_none() -> Non
     assert "603 Refused" in phone_scenario(parse_phone_behaviour("decline"))
     with pytest.raises(ValueError, match="absent"):
         phone_scenario(parse_phone_behaviour("absent"))
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ((), "none"),
+        (("1001",), "1001"),
+        (("1001", "1002", "1005", "1003", "1004"), "1001 to 1005"),
+        (("desk", "1002", "1004", "998", "1001", "lobby"), "998, 1001 to 1002, 1004, desk, lobby"),
+    ],
+)
+def test_phones_are_told_in_order(names: tuple[str, ...], text: str) -> None:
+    assert listed(names) == text

@@ -113,10 +113,13 @@ class DialCodes:
             if self._choose is None:
                 return Answer(False, "there are no contacts to be shown", {})
             return self._choose(name, action is Choice.ACCEPT)
+        why = self._pause_reason(reason)
+        if action is AgentAction.PAUSE and reason and why is None:
+            return Answer(False, f"there is no pause reason {reason[:8]!r}", {})
         return await self._ask(
             name,
             action,
-            reason=self._pause_reason(reason) if action is AgentAction.PAUSE else None,
+            reason=why if action is AgentAction.PAUSE else None,
             phone=device if action is AgentAction.LOGIN else None,
         )
 

@@ -20,10 +20,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from acd.asterisk.ami.messages import Message
+from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.executor import NodeExecutor
 from acd.asterisk.outbound import NodeOutbound
 from acd.asterisk.snapshot import read_channels
+from acd.asterisk.suitable import (
+    TO_CALL,
+    TO_DIAL,
+    TO_LOOK,
+    RightsMissingError,
+    check_parts,
+    check_rights,
+    version_of,
+)
 from acd.asterisk.translate import WANTED, Translator, phone_state
 from acd.domain.errors import AcdError, AmiAuthenticationError, AsteriskError, AsteriskUnsuitableError
 from acd.domain.events import Event, NodeLost, NodeResynced
@@ -32,28 +42,13 @@ from acd.domain.states import PhoneState
 
 log = logging.getLogger(__name__)
 
-OLDEST = (20, 11)
-NEEDED_MODULES = (
-    "app_dial",
-    "app_playtones",
-    "app_userevent",
-    "app_verbose",
-    "res_agi",
-    "res_musiconhold",
-    "func_callerid",
-    "func_strings",
-    "func_logic",
-    "func_timeout",
-    "func_global",
-    "func_dialplan",
-)
-NEEDED_CONTEXTS = ("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave")
-OUTBOUND_CONTEXTS = ("acd-out", "acd-wait", "acd-connect", "acd-message", "acd-desk")
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RECONCILE_MARGIN_S = 3.0
 UNSUITABLE_PAUSE_S = 5.0
 LOCKED_OUT_PAUSE_S = 60.0
+MAX_AGAIN_S = 16.0
+"""What fails at the start is tried again after a second, then after twice that each time, up to this."""
 LOOK_WITHIN_S = 5.0
 MAX_BUFFERED = 200_000
 _HOST = re.compile(r"sips?:(?:[^@&;]*@)?(\[[0-9a-fA-F:.]+\]|[^:;&>]+)")
@@ -107,6 +102,7 @@ class Node:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._state, self._detail, self._since = "down", "not yet connected", clock()
+        self._quiet = QuietLog(log)
         self.version = ""
         self.calls = AmiSession(
             name=self.name,
@@ -216,7 +212,7 @@ class Node:
 
     async def _run(self) -> None:
         beat = itertools.count(int(self._clock()))
-        next_look = 0.0
+        next_look, again_s = 0.0, HEARTBEAT_S
         while True:
             if not self.calls.up:
                 self._wake.clear()
@@ -241,7 +237,11 @@ class Node:
             except AsteriskUnsuitableError as error:
                 self._set("unsuitable", str(error))
                 self._alarm("asterisk_unsuitable", f"{self.name}: {error}")
-                await self._pause(UNSUITABLE_PAUSE_S)
+                if isinstance(error, RightsMissingError):
+                    await self._pause(LOCKED_OUT_PAUSE_S)
+                    self.calls.drop("to log in again, for rights that were missing")
+                else:
+                    await self._pause(UNSUITABLE_PAUSE_S)
                 continue
             except AmiAuthenticationError as error:
                 # Only the second user's can come here, and his session has said so in the log. Whoever asks again and
@@ -253,7 +253,14 @@ class Node:
                     await self._pause(LOCKED_OUT_PAUSE_S)
                     continue
             except AcdError as error:
-                log.warning("%s: %s", self.name, error)
+                self._quiet.say(logging.WARNING, str(error), "%s: %s", self.name, error)
+                if not self._synced.is_set():
+                    self._detail = str(error)
+                    await self._pause(again_s)
+                    again_s = min(2 * again_s, MAX_AGAIN_S)
+                    continue
+            else:
+                again_s = HEARTBEAT_S
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _pause(self, length_s: float) -> None:
@@ -287,31 +294,18 @@ class Node:
             await session.close()
 
     async def _check(self, session: AmiSession) -> None:
-        settings = await session.action("CoreSettings")
-        self.version = settings.get("AsteriskVersion", "")
-        match = re.match(r"(?:GIT-|certified[-/])?(\d+)\.(\d+)", self.version)
-        if match is None or (int(match[1]), int(match[2])) < OLDEST:
-            raise AsteriskUnsuitableError(
-                f"Asterisk {self.version} is too old: acd needs {OLDEST[0]}.{OLDEST[1]} or newer (tested with 22)"
-            )
-        missing = []
-        for module in NEEDED_MODULES:
-            answer = await session.send("Getvar", (("Variable", f"IFMODULE({module}.so)"),))
-            if answer.get("Value") == "0":
-                missing.append(module)
-        if missing:
-            raise AsteriskUnsuitableError(
-                f"Asterisk lacks {', '.join(missing)}: load them (modules.conf), or install the package that has them"
-            )
-        absent = []
-        for context in (*NEEDED_CONTEXTS, *(OUTBOUND_CONTEXTS if self.outbound.sink is not None else ())):
-            answer = await session.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({context})"),))
-            if answer.get("Value") != "1":
-                absent.append(context)
-        if absent:
-            raise AsteriskUnsuitableError(
-                f"the dialplan has no {', '.join(absent)}: #include extensions_acd.conf and run `dialplan reload`"
-            )
+        settings = self.settings
+        await check_rights(session, settings.look_user, TO_LOOK)
+        await check_rights(self.calls, settings.call_user, TO_CALL)
+        self.version = await version_of(session)
+        outbound = self.outbound.sink is not None
+        await check_parts(session, outbound=outbound)
+        if outbound:
+            try:
+                await check_rights(self.calls, settings.call_user, TO_DIAL)
+            except RightsMissingError as error:
+                # Callers are served all the same
+                self._alarm("cannot_dial", f"{self.name}: {error}")
 
     async def _set_globals(self) -> None:
         values = {

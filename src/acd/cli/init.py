@@ -51,5 +51,7 @@ def init(directory: Path) -> None:
     click.echo(
         f"\nRead them, then: acd check --config {say.clean(config)}; acd db upgrade --config {say.clean(config)}; "
         f"acd serve --config {say.clean(config)}\n"
+        "Asterisk must be able to read what it includes: install -o asterisk -g asterisk -m 640 "
+        f"{say.clean(directory)}/{{manager,extensions}}_acd.conf /etc/asterisk/\n"
         f"The agents' PINs are in {say.clean(directory / 'secrets' / 'agent-pins')}: hand them out, then delete it."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from acd.cli.context import Failure, options
+from acd.cli.context import EXIT_USAGE, Failure, options
 from acd.domain.errors import AcdError
 
 
@@ -48,7 +48,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in self._table.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        # A line that cannot be read may not have been read as far as to its --json
+        left = [*getattr(ctx, "_protected_args", ()), *ctx.args]
         try:
             return super().invoke(ctx)
         except AcdError as error:
             raise Failure.of(error, as_json=options(ctx).json) from error
+        except click.UsageError as error:
+            if options(ctx).json or "--json" in left:
+                raise Failure(error.format_message(), EXIT_USAGE, kind="usage", as_json=True) from error
+            raise

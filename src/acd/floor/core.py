@@ -266,6 +266,8 @@ class Floor:
     def _offer_unheard(self, offer: Offer, at: float, now: Instant) -> None:
         call = self.calls[offer.call]
         self.drift("offer_unheard", f"offer {offer.offer} of call {offer.call} to {offer.agent} never ended")
+        advice = "may acd's manager user hear calls? (read=call and all event filters, as in manager_acd.conf)"
+        self.command(do.RaiseAlarm("offer_unheard", f"nothing was heard of an offer on {call.node}: {advice}"))
         self.fail_offer(offer, OfferOutcome.LOST_TRACK, "nothing heard of it", at, now, rematch=False)
         if call.state is CallState.WAITING:
             self.call_waits(call, at, now, "offer_failed")

@@ -289,9 +289,7 @@ def extensions_conf(dialplan_files: Sequence[Path], text: str) -> str:
     bridge = section("general", {"static": "yes", "writeprotect": "no"})
     bridge += (
         f"\n[{TRUNK_CONTEXT}]\n"
-        "exten => _[+*#0-9a-zA-Z]!,1,Goto(acd-inbound,${EXTEN},1)\n"
-        # Which the pattern would take for a number when a caller hangs up here
-        "exten => h,1,NoOp()\n"
+        "include => acd-inbound\n"
         f"\n[{PHONE_CONTEXT}]\n"
         "include => acd-agent\n\n"
     )

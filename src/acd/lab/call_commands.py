@@ -101,14 +101,14 @@ def _lab_sip_port(directory: Path, given: int | None) -> int:
 
 def _lab_phones(directory: Path, names: Sequence[str], behaviours: Sequence[str]) -> list[Phone]:
     """The phones of the lab in ``directory`` with their secrets; behaviours are dealt out in turn."""
-    from acd.lab.commands import LabState, secret
+    from acd.lab.commands import LabState, listed, secret
 
     state = LabState.load(directory)
     if state is None or not state.phones:
         raise LabError(f"the lab in {directory} has no phones; run: acd lab start --phones 3")
     unknown = [name for name in names if name not in state.phones]
     if unknown:
-        raise LabError(f"the lab has no phone {', '.join(unknown)}; it has {state.phones[0]} to {state.phones[-1]}")
+        raise LabError(f"the lab has no phone {', '.join(unknown)}; it has {listed(state.phones)}")
     return [
         Phone(
             name, parse_phone_behaviour(behaviours[index % len(behaviours)]), True, secret(directory, f"phone-{name}")
@@ -192,7 +192,12 @@ def _common(command: _Decorated) -> _Decorated:
             show_default=True,
             help="The lab's folder.",
         ),
-        click.option("--sip-port", type=click.IntRange(1, 65535), help="Another Asterisk on 127.0.0.1, not the lab's."),
+        click.option(
+            "--sip-port",
+            type=click.IntRange(1, 65535),
+            help="Another Asterisk on 127.0.0.1, not the lab's. Phones register there by the lab's names and secrets, from "
+            "another port than they listen at: without rewrite_contact.",
+        ),
         click.option("--seed", type=int, default=1, show_default=True, help="Fixes everything that is drawn."),
         click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep SIPp's files here."),
     )
@@ -282,7 +287,8 @@ def call(
     default=("answer",),
     show_default=True,
     help="What the phones do (several: dealt out in turn): answer, answer-after:3, busy, decline, unavailable, "
-    "refuse:404, never, silent; with an answer also talk:20, transfer:EXTENSION, joined by +.",
+    "refuse:404 (these four also with -after:3), never, silent, absent; with an answer also talk:20, transfer:EXTENSION, "
+    "joined by +.",
 )
 @click.option("--for", "for_s", type=click.FloatRange(0), help="Stop after so long (s); else at Ctrl-C.")
 @_common

@@ -368,7 +368,7 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
             ("SIP", f"127.0.0.1:{state.ports.sip} (UDP)"),
             ("manager", f"127.0.0.1:{state.ports.ami}, users {CALL_USER}, {LOOK_USER}, {COMMAND_USER}"),
             ("secrets", f"{directory / 'secrets'} (a file for each user and phone)"),
-            ("phones", _range(state.phones)),
+            ("phones", listed(state.phones)),
             ("customers", f"PJSIP/NUMBER@carrier calls 127.0.0.1:{state.customers} (acd lab customers answers there)"),
             ("log", str(instance.log_file)),
             ("acd.toml", f"{directory / 'acd.toml'} (acd --config ... db upgrade, then serve)"),
@@ -384,10 +384,15 @@ def _show(context: click.Context, directory: Path, as_json: bool) -> None:
     _print(_json(context, as_json), value, "The lab", rows)
 
 
-def _range(names: tuple[str, ...]) -> str:
-    if not names:
-        return "none"
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+def listed(names: Iterable[str]) -> str:
+    """Names of phones in order, numbers that follow each other as a range: ``1001 to 1003, 1007, desk``."""
+    runs: list[list[str]] = []
+    for name in sorted(names, key=lambda name: (not name.isdecimal(), len(name) if name.isdecimal() else 0, name)):
+        if runs and name.isdecimal() and runs[-1][-1].isdecimal() and int(name) == int(runs[-1][-1]) + 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs) or "none"
 
 
 @lab.command()
