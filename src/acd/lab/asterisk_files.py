@@ -287,12 +287,7 @@ def manager_conf(
 def extensions_conf(dialplan_files: Sequence[Path], text: str) -> str:
     """Both sides of the switch, then what is being tried."""
     bridge = section("general", {"static": "yes", "writeprotect": "no"})
-    bridge += (
-        f"\n[{TRUNK_CONTEXT}]\n"
-        "include => acd-inbound\n"
-        f"\n[{PHONE_CONTEXT}]\n"
-        "include => acd-agent\n\n"
-    )
+    bridge += f"\n[{TRUNK_CONTEXT}]\ninclude => acd-inbound\n\n[{PHONE_CONTEXT}]\ninclude => acd-agent\n\n"
     return bridge + "".join(f'#include "{path}"\n' for path in dialplan_files) + "\n" + text
 
 
