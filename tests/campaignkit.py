@@ -20,7 +20,7 @@ from acd.records.verify import Verifier
 from acd.store.location import locate
 from acd.store.outbound import contacts, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
-from callkit import phone
+from callkit import PATIENT_S, phone
 
 CALLER_ID = "+4930555000"
 LIST = "people"
@@ -56,6 +56,31 @@ class CampaignRig:
     def __init__(self, rig: Rig, customers: Customers) -> None:
         self.rig, self.customers = rig, customers
         self.url = rig.plan.database_url or f"sqlite:///{rig.database}"
+
+    async def until_everybody_was_dialled_once(self, campaign: str, people: int, *, callers: int) -> None:
+        """All that there are, whatever went away meanwhile; each is settled, and the records tell the same. So many callers
+        were served beside them."""
+        rows: list[dict[str, Any]] = []
+
+        async def settled() -> bool:
+            rows[:] = self.attempts()
+            return len(self.dialled()) == people and all(row["outcome"] for row in rows)
+
+        # Attempts that nobody could tell to be durable are made again after a minute
+        await self.rig.until(settled, 150, "everybody to be dialled and settled", every_s=0.25)
+        assert set(self.dialled().values()) == {1}
+        tried = [row["number"] for row in rows if row["outcome"] != "withdrawn"]
+        assert len(set(tried)) == len(tried) == people
+        served = {row["attempt"] for row in rows if row["outcome"] == "answered"}
+
+        async def recorded() -> bool:
+            answered = f"SELECT channel FROM calls WHERE queue = '{campaign}' AND answered_at IS NOT NULL"
+            return {row["channel"] for row in self.rows(answered)} == served
+
+        await self.rig.until(recorded, PATIENT_S, "the records to tell the same", every_s=0.25)
+        inbound = self.rows("SELECT outcome, count(*) AS n FROM calls WHERE queue = 'sales' GROUP BY outcome")
+        assert [(row["outcome"], row["n"]) for row in inbound] == [("answered", callers)]
+        assert self.rows("SELECT contact FROM contacts WHERE state = 'in_flight'") == []
 
     def add_contacts(self, count: int, *, zone: str | None = None) -> None:
         """Contacts +49 30 1230001 and on."""

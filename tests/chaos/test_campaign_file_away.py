@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -104,24 +103,4 @@ async def test_a_file_that_is_locked_and_a_disk_that_is_full(tmp_path: Path, dis
         with full(file, here.rig.serve.pid):
             reached = await stands_still(here)
         assert reached < PEOPLE
-        rows: list[Any] = []
-
-        async def settled() -> bool:
-            rows[:] = here.attempts()
-            return len(here.dialled()) == PEOPLE and all(row["outcome"] for row in rows)
-
-        # Attempts that nobody could tell to be durable are made again after a minute
-        await here.rig.until(settled, 150, "everybody to be dialled and settled", every_s=0.2)
-        assert set(here.dialled().values()) == {1}
-        tried = [row["number"] for row in rows if row["outcome"] != "withdrawn"]
-        assert len(set(tried)) == len(tried) == PEOPLE
-        served = {row["attempt"] for row in rows if row["outcome"] == "answered"}
-
-        async def recorded() -> bool:
-            answered = "SELECT channel FROM calls WHERE queue = 'win' AND answered_at IS NOT NULL"
-            return {row["channel"] for row in here.rows(answered)} == served
-
-        await here.rig.until(recorded, PATIENT_S, "the records to tell the same", every_s=0.2)
-        inbound = here.rows("SELECT outcome, count(*) AS n FROM calls WHERE queue = 'sales' GROUP BY outcome")
-        assert [(row["outcome"], row["n"]) for row in inbound] == [("answered", 2)]
-        assert here.rows("SELECT contact FROM contacts WHERE state = 'in_flight'") == []
+        await here.until_everybody_was_dialled_once("win", PEOPLE, callers=2)

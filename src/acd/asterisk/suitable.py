@@ -59,7 +59,7 @@ async def check_rights(session: AmiSession, user: str, needed: Mapping[str, str]
         rights = ", ".join(dict.fromkeys(needed[action] for action in missing))
         raise RightsMissingError(
             f"the manager user {user} may not do {', '.join(missing)}: add {rights} to its write= in manager_acd.conf, and "
-            "run `manager reload`; tried again every minute"
+            "run `manager reload`; it holds from its next log-in on"
         )
 
 
