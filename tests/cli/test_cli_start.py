@@ -46,7 +46,18 @@ def test_help_lists_every_command_and_the_exit_codes() -> None:
         assert f"{name}  " in shown
         assert text[:30] in shown
     assert "3 the\n  service is not running" in shown
-    assert CliRunner().invoke(cli, ["--version"]).stdout == f"acd, version {__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["--version", "--version status"])
+def test_the_version_is_a_line(line: str) -> None:
+    result = CliRunner().invoke(cli, line.split())
+    assert (result.exit_code, result.output) == (0, f"acd, version {__version__}\n")
+
+
+@pytest.mark.parametrize("line", ["--json --version", "--version --json", "--version --json status"])
+def test_the_version_is_json_wherever_that_is_asked_for(line: str) -> None:
+    result = CliRunner().invoke(cli, line.split())
+    assert (result.exit_code, json.loads(result.output)) == (0, {"version": __version__})
 
 
 @pytest.mark.parametrize("name", COMMANDS)

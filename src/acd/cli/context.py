@@ -104,9 +104,11 @@ def common_options(command: Command) -> Command:
     """``--config``, ``--socket``, ``--json`` and ``--no-color`` for a command or group; read them with `options`."""
     at_root: dict[str, Any] = {"expose_value": False, "callback": _store}
     path = click.Path(path_type=Path)
+    # Known before --version is answered, wherever it stands
+    as_json: dict[str, Any] = {"is_flag": True, "is_eager": True, **at_root}
     for decorate in (
         click.option("--no-color", is_flag=True, help="No colours (so does NO_COLOR in the environment).", **at_root),
-        click.option("--json", "json", is_flag=True, help="JSON instead of tables.", **at_root),
+        click.option("--json", "json", help="JSON instead of tables.", **as_json),
         click.option("--socket", type=path, metavar="PATH", help="The service's socket (ACD_HTTP__SOCKET).", **at_root),
         click.option("--config", type=path, metavar="PATH", help="acd.toml (ACD_CONFIG).", **at_root),
     ):

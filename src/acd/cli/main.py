@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from acd import __version__
-from acd.cli.context import EXIT_CODES, common_options, safe_streams
+from acd.cli.context import EXIT_CODES, common_options, options, print_json, safe_streams
 from acd.cli.lazy import LazyGroup
 from acd.cli.output import watched_output
 
@@ -39,9 +39,19 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    if options(ctx).json:
+        print_json({"version": __version__})
+    else:
+        click.echo(f"acd, version {__version__}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, table=COMMANDS, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @common_options
-@click.version_option(__version__, prog_name="acd")
+@click.option("--version", is_flag=True, expose_value=False, callback=_version, help="Show the version and exit.")
 def cli() -> None:
     """acd sits beside Asterisk and turns it into a call centre.
 
