@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,55 @@ def cases() -> list[tuple[str, dict[str, str], str, list[str]]]:
 def test_exactly_these_problems_are_said(environ: dict[str, str], text: str, lines: list[str], folder: Path) -> None:
     assert lines
     assert complaints(folder, text, environ) == lines
+
+
+NO_MANAGER = """
+[asterisk.pbx1]
+call_secret_file = "gone"
+tls = true
+ca_file = "gone"
+[asterisk.pbx2]
+ami_port = 5039
+[database]
+password_file = "gone"
+url = "postgresql://acd@h/acd"
+"""
+
+
+@pytest.mark.parametrize("text", ["", "asterisk = {}\n", NO_MANAGER, '[records]\noperators = "ops"\n'])
+def test_what_is_not_needed_may_be_missing(folder: Path, text: str) -> None:
+    path = folder / "acd.toml"
+    path.write_text(text)
+    found = load_settings(path, {}, needed=()).settings
+    assert list(found.asterisk) == (["pbx1", "pbx2"] if text is NO_MANAGER else [])
+    assert found.service.state_dir == Path("/var/lib/acd")
+    with pytest.raises(ProblemsError, match="asterisk"):
+        load_settings(path, {}, needed=("asterisk",))
+    with pytest.raises(ProblemsError, match=r"gone cannot be read") if text is NO_MANAGER else nullcontext():
+        load_settings(path, {}, needed=("database",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[record]\noperators = "ops"\n', "acd.toml:1:1: unknown table or key 'record' (nearest right name: records)"),
+        ('[records]\noperator = "x"\n', "2:1: unknown key 'operator' in [records] (nearest right name: operators)"),
+        ("[records]\nmask = 3\n", "2:1: mask in [records] should be true or false, not 3"),
+        ("[asterisk.a]\nami_prot = 1\n", "2:1: unknown key 'ami_prot' in [asterisk.a]"),
+        ("[asterisk.a]\nami_port = 0\n", "2:1: ami_port in [asterisk.a] should be greater than or equal to 1, not 0"),
+        ('[asterisk.a]\ncall_user = "x"\nlook_user = "x"\n', "3:1: [asterisk.a] call_user and look_user must be two"),
+        ('[asterisk.a]\nca_file = "x"\n', "2:1: [asterisk.a] has ca_file without tls = true"),
+        ("[asterisk.a]\n[asterisk.b]\n", "is the same 127.0.0.1:5038 as [asterisk.a]"),
+        ('[database]\nurl = "mysql://x"\n', "2:1: url in [database] should begin with sqlite:// or postgresql://"),
+    ],
+)
+def test_what_is_not_needed_must_be_right(folder: Path, text: str, said: str) -> None:
+    path = folder / "acd.toml"
+    path.write_text(text)
+    with pytest.raises(ProblemsError) as caught:
+        load_settings(path, {}, needed=())
+    (problem,) = caught.value.problems
+    assert said in problem
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

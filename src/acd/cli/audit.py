@@ -59,12 +59,15 @@ def _kept(asked: Mapping[str, Any], no_service: NotRunningError) -> dict[str, An
     """What the service would answer, from the database."""
     from acd.cli.databaseurl import database_url
     from acd.cli.masking import masks
+    from acd.config import ProblemsError
     from acd.domain.numbers import masked
     from acd.store.beside import reading
     from acd.store.history import entries
 
     try:
         url, mask = database_url(), masks(None, without=False)
+    except ProblemsError as error:
+        raise NotRunningError(f"{no_service}\nnor can the database be read: {error}") from error
     except ConfigurationError:
         raise no_service from None
     with reading(url, lenient=True) as connection, connection.begin():

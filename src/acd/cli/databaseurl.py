@@ -9,9 +9,10 @@ from acd.domain.numbers import Numbering
 from acd.records.retention import Policy
 
 
-def loaded_settings() -> LoadedSettings:
-    """acd.toml as the options mean it. Raises ConfigurationError."""
-    return load_settings(find_config(options().config))
+def loaded_settings(*, database: bool = True) -> LoadedSettings:
+    """acd.toml as the options mean it, which need say nothing of Asterisk; not ``database``: nor have that one's password.
+    Raises ConfigurationError."""
+    return load_settings(find_config(options().config), needed=("database",) if database else ())
 
 
 def database_url() -> str:

@@ -19,11 +19,9 @@ def db() -> None:
 
 def _url() -> str:
     """The configured database. Raises ConfigurationError."""
-    from acd.config import find_config, load_settings
+    from acd.cli.databaseurl import database_url
 
-    url = load_settings(find_config(options().config)).settings.database.url
-    assert url is not None, "filled in by load_settings"
-    return url.get_secret_value()
+    return database_url()
 
 
 class _Steps:

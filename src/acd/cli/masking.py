@@ -62,13 +62,17 @@ def is_masked(asked: bool | None, table: RecordsTable) -> bool:
 
 
 def masks(asked: bool | None, *, without: bool) -> bool:
-    """As `is_masked`, by acd.toml. ``without``: there may be none, and then only what is asked for counts."""
+    """As `is_masked`, by acd.toml. ``without``: there may be none (or none that this user may read, if it was not named),
+    and then only what is asked for counts. Raises ConfigurationError if there is one that is wrong."""
     from acd.cli.databaseurl import loaded_settings
+    from acd.config.load import CONFIG_VARIABLE, find_config
 
-    try:
-        table = loaded_settings().settings.records
-    except ConfigurationError:
-        if not without:
-            raise
-        return bool(asked)
-    return is_masked(asked, table)
+    named = options().config is not None or bool(os.environ.get(CONFIG_VARIABLE))
+    if without and not named:
+        try:
+            readable = os.access(find_config(), os.R_OK)
+        except ConfigurationError:
+            readable = False
+        if not readable:
+            return bool(asked)
+    return is_masked(asked, loaded_settings(database=not without).settings.records)

@@ -125,7 +125,7 @@ def _members(template: str) -> Members:
     except (LookupError, ValueError, AttributeError) as error:
         raise click.UsageError(f"--member {template!r}: only {{agent}}, {{number}} and {{phone}} are known") from error
     try:
-        present = members_of(load_floor(loaded_settings().settings.floor.file).definition, template)
+        present = members_of(load_floor(loaded_settings(database=False).settings.floor.file).definition, template)
     except AcdError:
         # A log may be written where there is no floor; what the database kept of it is then all that is known
         present = {}

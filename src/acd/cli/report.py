@@ -254,6 +254,7 @@ def _run(
     output = None if output is not None and str(output) == "-" else output
     shape = _format(kind, output)
     now = time.time()
+    mask = masks(mask_numbers, without=url is not None)
     floor = _floor(url is not None)
     where = find_zone(zone) if zone is not None else find_zone(floor.zone) if floor.zone else machine_zone()
     thresholds_s, threshold_s = _thresholds(threshold, floor)
@@ -270,7 +271,6 @@ def _run(
         within_days=within,
     )
     catalogue.checked(definition, ask.by, ask.columns)
-    mask = masks(mask_numbers, without=url is not None)
     with open_database(url or _configured()) as database:
         check_names(database, ask.filters, floor.names)
         judged = [queue for queue, equals, _ in (text.rpartition("=") for text in threshold) if equals]
@@ -307,12 +307,11 @@ def _configured() -> str:
 
 def _floor(without: bool) -> Floor:
     """What floor.yaml says; nothing, and a word about it, where it cannot be read. ``without``: not even a word."""
+    from acd.cli.databaseurl import loaded_settings
     from acd.config.floor import load_floor
-    from acd.config.load import find_config, load_settings
 
     try:
-        path = load_settings(find_config(options().config)).settings.floor.file
-        definition = load_floor(path).definition
+        definition = load_floor(loaded_settings(database=False).settings.floor.file).definition
     except ConfigurationError as error:
         if not without:
             first = str(error).splitlines()[0]

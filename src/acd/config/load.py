@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ MAX_TOML_BYTES = 1024 * 1024
 MAX_SECRET_BYTES = 4096
 SYSTEM_CONFIG = Path("/etc/acd/acd.toml")
 
+#: The tables that `load_settings` demands whole, with their secrets, unless told otherwise.
+NEEDED = ("asterisk", "database")
+
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ADDRESS = ("host", "ami_port")
 _HINT = "; `acd init DIRECTORY` writes samples to begin with"
@@ -72,16 +75,22 @@ def find_config(chosen: Path | str | None = None, environ: Mapping[str, str] = o
     )
 
 
-def load_settings(path: Path | str, environ: Mapping[str, str] = os.environ) -> LoadedSettings:
-    """Read ``path`` and the overrides ``ACD_SECTION__KEY``. Raises ProblemsError with every problem found."""
+def load_settings(
+    path: Path | str, environ: Mapping[str, str] = os.environ, needed: Collection[str] = NEEDED
+) -> LoadedSettings:
+    """Read ``path`` and the overrides ``ACD_SECTION__KEY``. Raises ProblemsError with every problem found.
+
+    Of `NEEDED`, what is not in ``needed`` may be missing, its secrets too, and no file that it names is opened; keys that
+    are there must be right all the same.
+    """
     problems = Problems(str(path))
     text = read_text(Path(path), problems, max_bytes=MAX_TOML_BYTES, hint=_HINT)
     table = _parse(text, problems)
     sources = Sources(problems, locate_keys(text), table, environ)
-    settings = sources.validated()
+    settings = sources.validated({} if "asterisk" in needed else {"asterisk": {}})
     absolute = Path(os.path.abspath(path))
     # run on every table that is right in itself, also when others are wrong: all errors at once
-    updates = _Completion(sources, absolute.parent).updates()
+    updates = _Completion(sources, absolute.parent, needed).updates()
     _warn_of_readable_secrets(absolute, table, problems)
     problems.raise_if_any_error()
     assert settings is not None, "a validation error was not noted"
@@ -107,8 +116,8 @@ def _parse(text: str, problems: Problems) -> dict[str, Any]:
 class _Completion:
     """What can only be said of tables that are right in themselves: what goes together, absolute paths, secrets."""
 
-    def __init__(self, sources: Sources, base: Path) -> None:
-        self._sources, self._base = sources, base
+    def __init__(self, sources: Sources, base: Path, needed: Collection[str]) -> None:
+        self._sources, self._base, self._needed = sources, base, needed
 
     def updates(self) -> dict[str, Any]:
         """The settings' tables with every path absolute and every secret filled in; notes what is wrong."""
@@ -148,8 +157,8 @@ class _Completion:
         return path
 
     def _nodes(self) -> dict[str, AsteriskNode]:
-        nodes = self._sources.nodes()
-        if self._sources.has_empty("asterisk"):
+        nodes, needed = self._sources.nodes(), "asterisk" in self._needed
+        if needed and self._sources.has_empty("asterisk"):
             self._sources.note(("asterisk",), "no table [asterisk.NAME]: write one with host and secrets")
         # a node whose address is itself wrong stands here with the default one
         placed = {
@@ -158,8 +167,10 @@ class _Completion:
         for name, message in node_complaints(placed):
             self._sources.note(("asterisk", name), f"[asterisk.{name}] {message}")
         for name, node in nodes.items():
-            for key, message in node.complaints():
+            for key, message in node.complaints(complete=needed):
                 self._sources.note(("asterisk", name, key), f"[asterisk.{name}] {message}")
+        if not needed:
+            return nodes
         return {name: self._node(name, node) for name, node in nodes.items()}
 
     def _node(self, name: str, node: AsteriskNode) -> AsteriskNode:
@@ -177,7 +188,7 @@ class _Completion:
 
     def _database_url(self, database: DatabaseTable, state_dir: Path) -> SecretStr | None:
         password: SecretStr | None = None
-        if database.password_file is not None:
+        if database.password_file is not None and "database" in self._needed:
             password = self._secret(("database", "password_file"), self._base / database.password_file)
         given = database.url.get_secret_value() if database.url else ""
         try:

@@ -82,14 +82,15 @@ class AsteriskNode(_Table):
     tls: bool = False
     ca_file: FilePath | None = None
 
-    def complaints(self) -> Iterator[tuple[str, str]]:
-        """``(key, what is wrong)`` where keys do not go together."""
+    def complaints(self, *, complete: bool = True) -> Iterator[tuple[str, str]]:
+        """``(key, what is wrong)`` where keys do not go together, or a secret is missing. Not ``complete``: it may be."""
         if self.call_user == self.look_user:
             yield "look_user", "call_user and look_user must be two users: each may be logged in once"
         for name in ("call_secret", "look_secret"):
             secret, file = getattr(self, name), getattr(self, f"{name}_file")
             if secret is None and file is None:
-                yield name, f"needs {name}_file (a file that holds the secret) or {name}"
+                if complete:
+                    yield name, f"needs {name}_file (a file that holds the secret) or {name}"
             elif secret is not None and file is not None:
                 yield name, f"has {name} and {name}_file; keep one"
             elif secret is not None:

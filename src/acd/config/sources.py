@@ -62,8 +62,8 @@ class Sources:
         self._variables: dict[Loc, str] = {}
         self._overrides = self._read_overrides(environ)
 
-    def validated(self) -> Settings | None:
-        """The settings, or ``None`` after noting what is wrong."""
+    def validated(self, absent: Mapping[str, Any]) -> Settings | None:
+        """The settings, or ``None`` after noting what is wrong. ``absent``: what tables are that stand nowhere."""
         environment, file, merged = self._overrides, self._table, self._merged
 
         class Loaded(Settings):
@@ -77,7 +77,7 @@ class Sources:
             def settings_customise_sources(
                 cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
             ) -> tuple[PydanticBaseSettingsSource, ...]:
-                return _Given(settings_cls, environment), _Given(settings_cls, file)
+                return _Given(settings_cls, environment), _Given(settings_cls, file), _Given(settings_cls, dict(absent))
 
         try:
             return Loaded()
