@@ -123,14 +123,14 @@ class FakeHall:
 class Stand:
     """A dialling service on a file."""
 
-    def __init__(self, path: Path, shelf: BrittleShelf, floor: FloorDefinition) -> None:
+    def __init__(self, path: Path, shelf: BrittleShelf, floor: FloorDefinition, epoch: int = 1) -> None:
         self.path, self.shelf, self.hall = path, shelf, FakeHall(3)
         self.sent: list[wire.OutboundCommand] = []
         self.rung: list[wire.OutboundCommand] = []
         self.alarms: list[str] = []
         self.changed = asyncio.Event()
         self.dialling = Dialling(
-            floor, 1, shelf=shelf, hall=self.hall, send=self._send, alarm=lambda kind, _: self.alarms.append(kind),  # type: ignore[arg-type]
+            floor, epoch, shelf=shelf, hall=self.hall, send=self._send, alarm=lambda kind, _: self.alarms.append(kind),  # type: ignore[arg-type]
             nodes=(NODE,), clock=clock, engage=self._engage, pause=self._pause,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acd.domain import outbound as wire
-from acd.domain.campaigns import CampaignState, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
 from acd.outbound import asidefile
 from acd.outbound import words as say
 from acd.outbound.asidefile import FILE, AsideFile
@@ -17,7 +17,7 @@ from acd.outbound.recent import KEPT_S
 from acd.outbound.withheld import AGAIN_S, MOST
 from acd.store.outbound.outbound import Outbound
 from outbound.dialkit import World, campaign, terms
-from outbound.test_runtime import NOON, BrittleShelf, Stand, clock, definition, stand
+from outbound.test_runtime import NODE, NOON, BrittleShelf, Stand, clock, definition, stand
 
 __all__ = ["stand"]
 
@@ -63,16 +63,30 @@ async def test_an_attempt_that_cannot_be_recorded_is_not_dialled_and_holds_nobod
     assert stand.dialling.counters()["outbound_refused_for_good"] == 1
 
 
-async def test_what_an_attempt_came_to_that_cannot_be_kept_is_charged_and_not_dialled_again(
-    stand: Stand, tmp_path: Path
+async def next_life(stand: Stand, folder: Path, epoch: int) -> Stand:
+    """Another start on the same database and the same file."""
+    found = Stand(stand.path, BrittleShelf(Outbound(f"sqlite:///{stand.path}", str), str), definition(), epoch)
+    found.shelf._aside = AsideFile(folder / FILE)
+    await found.up()
+    return found
+
+
+@pytest.mark.parametrize("came_to", [AttemptOutcome.BUSY, AttemptOutcome.ABANDONED])
+async def test_what_an_attempt_came_to_that_cannot_be_kept_is_charged_once_and_not_dialled_again(
+    stand: Stand, tmp_path: Path, came_to: AttemptOutcome
 ) -> None:
     told = await dialling(stand, tmp_path, "UPDATE")
     await stand.until(lambda: len(stand.sent) == 3)
     (second,) = (one for one in stand.sent if isinstance(one, wire.PlaceAttempt) and one.number == "+49301000001")
     runner = stand.dialling.core.runners["win"]
     assert runner.book.slack(clock().utc).charged == 0.0
+    if came_to is AttemptOutcome.ABANDONED:
+        at = clock().utc
+        stand.dialling.tell(wire.AttemptAnswered(at - 60, NODE, second.attempt, "PJSIP/carrier-1"))
+        stand.dialling.tell(wire.AttemptOver(at, NODE, second.attempt, None, 16, "", answered=True))
     for command in list(stand.sent):
-        stand.over(command)
+        if command is not second or came_to is AttemptOutcome.BUSY:
+            stand.over(command)
     await stand.until(lambda: len(stand.sent) == 6)
     await stand.until(lambda: told)
     assert [kind for kind, _ in told] == ["outbound_refused"]
@@ -82,17 +96,28 @@ async def test_what_an_attempt_came_to_that_cannot_be_kept_is_charged_and_not_di
     assert stand.rows("SELECT state FROM contacts WHERE contact = 2") == [("in_flight",)]
     # Nor is anybody else who has the number
     assert stand.dialling.core.numbers[second.number] == second.attempt
-    await stand.until(lambda: stand.rows("SELECT sum(unknown) FROM campaign_ledgers") == [(1.0,)])
-    # The next life follows it up as what it cannot know
+    charged = "SELECT sum(abandoned + unknown) FROM campaign_ledgers"
+    await stand.until(lambda: stand.rows(charged) == [(1.0,)])
+    await stand.until(lambda: AsideFile(tmp_path / FILE).charged() == {second.attempt})
+    # The next life cannot settle it either
+    await stand.dialling.set_state("win", CampaignState.STOPPED, "anna", "")
+    for command in stand.sent[3:]:
+        stand.over(command)
+    await stand.until(lambda: stand.rows("SELECT attempt FROM attempts WHERE ended_at IS NULL") == [(second.attempt,)])
     await stand.dialling.close()
+    second_life = await next_life(stand, tmp_path, 2)
+    await second_life.until(lambda: "outbound_refused" in second_life.alarms)
+    await second_life.dialling.close()
+    assert stand.rows(charged) == [(1.0,)]
+    # The one after that follows it up as what it cannot know
     store = Outbound(f"sqlite:///{stand.path}", str)
     await store.ask(lambda connection: connection.exec_driver_sql("DROP TRIGGER refuses"))
-    again = Stand(stand.path, BrittleShelf(store, str), definition())
-    await again.up()
-    await again.until(
-        lambda: again.rows("SELECT outcome FROM attempts WHERE attempt = ?", second.attempt) == [("unknown",)]
-    )
-    await again.dialling.close()
+    await store.close()
+    third_life = await next_life(stand, tmp_path, 3)
+    query = "SELECT outcome FROM attempts WHERE attempt = ?"
+    await third_life.until(lambda: third_life.rows(query, second.attempt) == [("unknown",)])
+    assert stand.rows(charged) == [(1.0,)]
+    await third_life.dialling.close()
 
 
 def refused(what: say.Batch) -> say.Written:
@@ -149,6 +174,61 @@ def test_a_campaign_whose_ledger_is_refused_waits_and_keeps_its_counts() -> None
     assert len(world.placed) == placed
     runner.book.charge(world.now.utc)
     assert runner.book.take()[-1].unknown == before[-1].unknown + 1
+
+
+def test_an_attempt_is_said_to_be_charged_once_its_ledger_is_durable() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, contacts=30, answers=0.0)
+    world.run(60.0)
+    core, book = world.core, world.core.runners["win"].book
+    attempt = next(iter(world.kept.outcomes))
+    book.take()
+    core.handle(refused(say.Batch(ended=(say.Ended(attempt, AttemptOutcome.UNKNOWN, 1.0, None),))), world.now)
+    batch = core.batch(world.now)
+    assert batch is not None
+    assert (batch.charged, list(batch.ledgers)) == (((attempt, "win"),), ["win"])
+    # Refused, it is said with the next change of the ledger; unheard of, with the next batch
+    core.handle(refused(say.Batch(ledgers=batch.ledgers)), world.now)
+    assert (core.batch(world.now) or say.Batch()).charged == ()
+    book.charge(world.now.utc)
+    batch = core.batch(world.now)
+    assert batch is not None
+    assert batch.charged == ((attempt, "win"),)
+    core.handle(say.NotWritten(batch, "away"), world.now)
+    batch = core.batch(world.now)
+    assert batch is not None
+    assert batch.charged == ((attempt, "win"),)
+    core.handle(say.Written(), world.now)
+    book.charge(world.now.utc)
+    batch = core.batch(world.now)
+    assert batch is not None
+    assert batch.charged == ()
+
+
+async def test_what_cannot_be_noted_as_charged_is_charged_again(tmp_path: Path) -> None:
+    file = AsideFile(tmp_path / FILE)
+    assert file.charged() == frozenset()
+    file.add(say.Batch(ended=(say.Ended("1", AttemptOutcome.BUSY, 1.0, None),)), "no", NOON)
+    assert file.charged() == frozenset()
+    file.charge(["2", "3"], NOON)
+    with file.path.open("ab") as opened:
+        opened.write(b'\xff\n[1]\n{"what": "charged", "row": 5}\n{"what": "charged"}\n\n')
+    file.charge(["4"], NOON)
+    assert file.charged() == {"2", "3", "4"}
+    file.path.unlink()
+    file.path.mkdir()
+    shelf = BrittleShelf(Outbound(f"sqlite:///{tmp_path}/none.db", str), str, aside=file)
+    assert await shelf._charged() == frozenset()
+    await shelf._note_charged(["5"], NOON)
+
+
+async def test_what_was_refused_at_the_end_is_charged_before_it_ends(stand: Stand, tmp_path: Path) -> None:
+    await dialling(stand, tmp_path, "UPDATE")
+    await stand.until(lambda: len(stand.sent) == 3)
+    (second,) = (one for one in stand.sent if isinstance(one, wire.PlaceAttempt) and one.number == "+49301000001")
+    stand.over(second)
+    await stand.dialling.close()
+    assert stand.rows("SELECT sum(unknown) FROM campaign_ledgers") == [(1.0,)]
+    assert AsideFile(tmp_path / FILE).charged() == {second.attempt}
 
 
 def test_when_too_much_is_refused_nobody_is_dialled() -> None:

@@ -98,6 +98,16 @@ async def barred(store: Outbound) -> list[tuple[str, ...]]:
     return await store.barred([("+4930999", ["+4930999"]), ("+4930998", ["+4930998"])], ("all",), NOW + 4)
 
 
+async def test_attempts_are_noted_as_charged_by_ledgers_that_are_stored(store: Outbound, tmp_path: Path) -> None:
+    shelf, charged = shelf_of(store, tmp_path), (("00000100000001", "win"), ("00000100000002", "other"))
+    ledgers = {"win": (WINDOW,), "other": (replace(WINDOW, span=NO_TEXT),)}
+    written = await shelf.take(say.Batch(ledgers=ledgers, charged=charged), 1, NOW)
+    assert written.aside is not None
+    assert AsideFile(tmp_path / FILE).charged() == {"00000100000001"}
+    await shelf.take(say.Batch(ledgers={"other": (WINDOW,)}, charged=charged[1:]), 1, NOW)
+    assert AsideFile(tmp_path / FILE).charged() == {one for one, _ in charged}
+
+
 async def test_no_attempt_is_made_of_a_campaign_whose_ledger_is_refused(store: Outbound, tmp_path: Path) -> None:
     shelf = shelf_of(store, tmp_path)
     one, other, *_ = (await claimed(shelf)).found or ()

@@ -174,6 +174,7 @@ class Dialler(Aloft):
             tuple(blocks),
             tuple(self._made),
             ledgers,
+            self.withheld.charged_by(ledgers),
         )
         self._progress, self._opt_outs, self._ended, self._made = {}, [], [], []
         return None if found == say.Batch() else found
@@ -269,6 +270,8 @@ class Dialler(Aloft):
         if event.agent is not None:
             # Noted with the ledger that has counted it
             flight.judged, flight.connected_s = True, event.answered_s or event.committed_s
+        elif event.charged:
+            flight.judged = flight.charged = True
         else:
             runner.book.dialled(now.utc)
         self._track(flight, runner)
@@ -320,6 +323,7 @@ class Dialler(Aloft):
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
         never = [*event.refused, *event.unclaimed]
+        self.withheld.charged_for_good(event.aside)
         if event.aside is not None:
             self.withheld.take(event.aside, now)
             never += [made.attempt for made in event.aside.what.made]

@@ -169,6 +169,9 @@ class Dialling:
             if batch is not None:
                 # What was to be dialled is not: it is settled with the rest
                 await self._take(self._undialled(batch), say_so=True)
+                if self.core.database_up and (batch := self.core.batch(self._clock())) is not None:
+                    # Something was refused for good, and is charged
+                    await self._take(batch, say_so=True)
             await self._save()
 
     def _undialled(self, batch: say.Batch) -> say.Batch:

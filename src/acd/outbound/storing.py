@@ -81,6 +81,7 @@ class Shelf:
         numbers = {one.attempt: self._number(one, contacts.get(one.attempt)) for one in left}
         pairs = list({(one.contact, numbers[one.attempt]) for one in left})
         histories = await self._store.histories(pairs, 0.0) if pairs else {}
+        charged = await self._charged() if left else frozenset()
         for one in left:
             contact, number = contacts.get(one.attempt), numbers[one.attempt]
             history = histories[one.contact, number]
@@ -98,6 +99,7 @@ class Shelf:
                     one.answered_at,
                     one.agent,
                     self._tried(one.campaign, contact, earlier),
+                    one.attempt in charged,
                 )
             )
         heard = await self._opt_outs.read() if self._opt_outs is not None else []
@@ -218,15 +220,36 @@ class Shelf:
 
     async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
         """Make a batch durable, but for what the database refuses for good. An empty one asks whether that is possible."""
+        refused, why = say.Batch(), ""
         try:
-            return await self._take(batch, epoch, now_s)
+            written = await self._take(batch, epoch, now_s)
         except UnstorableError as error:
             log.error("%s; trying piece by piece", error)
-        pieces = Pieces(lambda part: self._take(part, epoch, now_s))
-        written, refused = await pieces.store(batch)
+            pieces = Pieces(lambda part: self._take(part, epoch, now_s))
+            written, refused = await pieces.store(batch)
+            why = pieces.why
+        charged = [attempt for attempt, campaign in batch.charged if campaign not in refused.ledgers]
+        if charged:
+            await self._note_charged(charged, now_s)
         if refused == say.Batch():
             return written
-        return replace(written, aside=await self._set_aside(refused, pieces.why, now_s))
+        return replace(written, aside=await self._set_aside(refused, why, now_s))
+
+    async def _note_charged(self, attempts: Sequence[str], now_s: float) -> None:
+        """Have the next life know of it. Lost, the worst is that it charges them once more."""
+        if self._aside is not None:
+            try:
+                await asyncio.to_thread(self._aside.charge, attempts, now_s)
+            except OSError as error:
+                log.warning("the next start charges %d attempts once more: %s", len(attempts), error)
+
+    async def _charged(self) -> frozenset[str]:
+        if self._aside is not None:
+            try:
+                return await asyncio.to_thread(self._aside.charged)
+            except OSError as error:
+                log.warning("attempts that are charged already are charged once more: %s", error)
+        return frozenset()
 
     async def _set_aside(self, refused: say.Batch, why: str, now_s: float) -> say.SetAside:
         if self._aside is None:

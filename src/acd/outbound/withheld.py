@@ -4,7 +4,7 @@ came to that cannot be kept is charged as the worst. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from acd.dialer.gate import Reason, Refusal
@@ -40,6 +40,9 @@ class Withheld:
         self._of = dialler
         self.contacts: set[int] = set()
         self.count = 0
+        self._unsaid: dict[str, str] = {}
+        """attempt -> campaign: charged, and the next life is not known to hear of it"""
+        self._said: tuple[str, ...] = ()
 
     @property
     def too_many(self) -> bool:
@@ -80,8 +83,26 @@ class Withheld:
         if number:
             self._of.numbers[number] = ended.attempt
         runner = self._of.runners.get(campaign)
-        if runner is not None and ended.outcome not in _CHARGED:
+        if runner is None:
+            return
+        if ended.outcome not in _CHARGED:
             runner.book.charge(now.utc)
+        runner.book.changed = True
+        self._unsaid[ended.attempt] = campaign
+
+    def charged_by(self, ledgers: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Attempts that stay open, with their campaigns, which these ledgers, about to be written, have charged."""
+        found = tuple((attempt, name) for attempt, name in self._unsaid.items() if name in ledgers)
+        self._said = tuple(attempt for attempt, _ in found)
+        return found
+
+    def charged_for_good(self, aside: say.SetAside | None) -> None:
+        """What `charged_by` gave is durable, but for ledgers that were refused."""
+        refused = aside.what.ledgers if aside is not None else {}
+        for attempt in self._said:
+            if self._unsaid[attempt] not in refused:
+                del self._unsaid[attempt]
+        self._said = ()
 
 
 def _named(what: say.Batch) -> list[tuple[str, list[str]]]:

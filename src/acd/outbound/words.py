@@ -110,7 +110,8 @@ class Remembered(Told):
 
 @dataclass(frozen=True, slots=True)
 class Left(Told):
-    """An attempt of an earlier life that nobody has settled. ``contact`` is None if it is no longer there."""
+    """An attempt of an earlier life that nobody has settled. ``contact`` is None if it is no longer there; ``charged``: the
+    ledger has charged it then, as one that the database would not let be settled."""
 
     attempt: str
     campaign: str
@@ -123,6 +124,7 @@ class Left(Told):
     answered_s: float | None = None
     agent: str | None = None
     tried: tuple[Tried, ...] = ()
+    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,3 +384,5 @@ class Batch:
     """contact, and whether it is done (else blocked)"""
     made: tuple[Made, ...] = ()
     ledgers: Mapping[str, tuple[Counted, ...]] = field(default_factory=dict)
+    charged: tuple[tuple[str, str], ...] = ()
+    """attempt and campaign, whose ledger is among these: it was refused what the attempt came to, and has charged it"""
