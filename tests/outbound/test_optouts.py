@@ -189,6 +189,36 @@ async def test_who_opted_out_amid_an_outage_that_the_service_did_not_outlive(liv
     await close(again)
 
 
+REFUSES = """CREATE TRIGGER refuses BEFORE INSERT ON do_not_call
+BEGIN SELECT RAISE(ABORT, 'nobody is wanted here'); END"""
+
+
+async def test_who_opted_out_and_is_refused_for_good_is_not_called_in_the_next_life(lives: Lives) -> None:
+    store = lives.store()
+    await store.ask(lambda connection: connection.exec_driver_sql(REFUSES))
+    # The same person twice more, the second time by the number that was not dialled; and somebody else
+    others = (["+49301000000"], ["+49301000007", "+49301000000"], ["+49301000002"])
+    first = lives.begin()
+    attempt = await dialled(first)
+    people = [NewContact([NewNumber(number) for number in numbers], zone="UTC") for numbers in others]
+    first.hall.idle = 0
+    await store.ask(contacts.add, "a", people, NOON)
+    await store.close()
+    at = clock().utc
+    first.dialling.tell(wire.AttemptOptedOut(at, NODE, attempt, "9"))
+    first.dialling.tell(wire.AttemptOver(at, NODE, attempt, None, 16, "", True))
+    await first.until(lambda: "outbound_refused" in first.alarms)
+    await first.until(lambda: lives.rows("SELECT 1 FROM attempts WHERE outcome = 'opted_out'"))
+    await close(first)
+    again = lives.begin(2)
+    await again.up()
+    await again.until(lambda: "outbound_refused" in again.alarms and again.sent)
+    await close(again)
+    assert [one.number for one in again.sent if isinstance(one, wire.PlaceAttempt)] == ["+49301000002"]
+    assert lives.rows("SELECT * FROM do_not_call") == []
+    assert (lives.folder / FILE).exists()
+
+
 async def test_who_opted_out_before_it_was_known_who_he_is(lives: Lives) -> None:
     first = lives.begin()
     attempt = await dialled(first)

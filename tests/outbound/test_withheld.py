@@ -13,7 +13,7 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
 from acd.outbound import asidefile
 from acd.outbound import words as say
 from acd.outbound.asidefile import FILE, AsideFile
-from acd.outbound.recent import KEPT_S
+from acd.outbound.recent import KEPT_S, Recent
 from acd.outbound.withheld import AGAIN_S, MOST
 from acd.store.outbound.outbound import Outbound
 from outbound.dialkit import World, campaign, terms
@@ -137,6 +137,27 @@ def test_an_opt_out_that_cannot_be_kept_holds_to_the_end_of_this_life() -> None:
     assert recent.asked_not_to([number], "any") == world.now.utc
     assert recent.asked_not_to(["+49301230002"], "any") is None
     assert (recent.holds_opt_out([number], None), recent.holds_opt_out(["+49301230002"], None)) == (True, False)
+
+
+def test_an_opt_out_without_a_number_is_held_of_whom_it_was_heard() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, contacts=30, answers=0.0)
+    world.run(60.0)
+    core = world.core
+    over = next(iter(world.kept.outcomes))
+    (flying, *_) = core.flights.values()
+    for attempt in (over, flying.attempt):
+        core.handle(refused(say.Batch(opt_outs=(say.OptOut("", "", attempt, 1.0),))), world.now)
+    assert core.recent.holds_opt_out([world.kept.attempts[over].number], None)
+    assert core.recent.holds_opt_out([flying.number], "some client")
+    assert not core.recent.holds_opt_out(["+4930"], None)
+
+
+def test_an_opt_out_that_is_known_by_its_hash_alone_is_held() -> None:
+    recent = Recent(lambda number: f"hmac:{number[::-1]}")
+    recent.hold_opt_out("+4930123", "all")
+    assert (recent.holds_opt_out(["+4930123"], None), recent.holds_opt_out(["+4930124"], None)) == (True, False)
+    recent.hold_opt_out("hmac:4210394+", "client:us")
+    assert (recent.holds_opt_out(["+4930124"], "us"), recent.holds_opt_out(["+4930124"], "them")) == (True, False)
 
 
 def test_who_opted_out_in_the_moment_in_which_he_is_to_be_dialled_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

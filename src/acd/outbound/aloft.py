@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from acd.dialer.retry import Again
@@ -28,15 +29,15 @@ _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.T
 
 
 class Aloft:
-    """Campaigns, trunks and nodes by name, attempts by id."""
+    """Campaigns, trunks and nodes by name, attempts by id. ``sealed``: makes the hash in whose form a number may be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealed: Callable[[str], str] | None = None) -> None:
         self.runners: dict[str, Runner] = {}
         self.flights: dict[str, Flight] = {}
         self.trunks: dict[str, TrunkUse] = {}
         self.nodes: dict[str, Pressure] = {}
         self.counters: Counter[str] = Counter()
-        self.recent = Recent()
+        self.recent = Recent(sealed)
         self.numbers: dict[str, str] = {}
         """number, and ``contact:`` with its id -> attempt"""
         self._calls: dict[str, Flight] = {}

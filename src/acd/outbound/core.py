@@ -59,10 +59,10 @@ Told = say.Told | wire.OutboundEvent
 
 
 class Dialler(Aloft):
-    """``epoch``: of this life; ids of attempts begin with it."""
+    """``epoch``: of this life; ids of attempts begin with it. ``sealed``: as the store's."""
 
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
+    def __init__(self, epoch: int, sealed: Callable[[str], str] | None = None) -> None:
+        super().__init__(sealed)
         self.epoch = epoch
         self.database_up = True
         self.latest_s = float("-inf")

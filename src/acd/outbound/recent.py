@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,14 +34,16 @@ class Dialled:
 
 class Recent:
     """``abandoned``, ``served``: when numbers were last. ``opted_out``: when it was asked, by number and do-not-call's
-    scope."""
+    scope; of an earlier life's it may be the hash that ``sealed`` makes of the number."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealed: Callable[[str], str] | None = None) -> None:
+        self._sealed = sealed
         self.abandoned: dict[str, float] = {}
         self.served: dict[str, float] = {}
         self.opted_out: dict[tuple[str, str], float] = {}
         self._held: set[tuple[str, str]] = set()
         """keys of ``opted_out`` that are never forgotten"""
+        self._holds_hashes = False
         self._attempts: dict[str, Dialled] = {}
         self._by_number: dict[str, list[Dialled]] = {}
         self._doubtful: set[str] = set()
@@ -97,17 +99,22 @@ class Recent:
         """The store will never tell of this one."""
         if number:
             self._held.add((number, scope))
+            self._holds_hashes |= not number.startswith("+")
             self.opted_out.setdefault((number, scope), 0.0)
 
     def asked_not_to(self, numbers: Iterable[str], client: str | None) -> float | None:
         """When somebody with one of these numbers asked not to be called, if that concerns a campaign for ``client``."""
         scopes = ("all", f"client:{client}") if client else ("all",)
-        found = (self.opted_out.get((number, scope)) for number in numbers for scope in scopes)
+        forms = (form for number in numbers for form in self._forms(number))
+        found = (self.opted_out.get((form, scope)) for form in forms for scope in scopes)
         return max((at for at in found if at is not None), default=None)
 
     def holds_opt_out(self, numbers: Iterable[str], client: str | None) -> bool:
         """Whether somebody with one of these numbers asked not to be called of whom the store will never tell."""
         return bool(self._held) and self.asked_not_to(numbers, client) is not None
+
+    def _forms(self, number: str) -> tuple[str, ...]:
+        return (number, self._sealed(number)) if self._holds_hashes and self._sealed is not None else (number,)
 
     def unseen(self, number: str, read_s: float) -> list[Dialled]:
         """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""

@@ -66,7 +66,7 @@ class Dialling:
         engage: Callable[[str, str | None], Awaitable[Answer]] | None = None,
         pause: Callable[[str], Awaitable[Answer]] | None = None,
     ) -> None:
-        self.core = Dialler(epoch)
+        self.core = Dialler(epoch, shelf.sealed)
         self._definition, self._epoch = definition, epoch
         self._shelf, self._hall, self._send, self._alarm = shelf, hall, send, alarm
         self._nodes, self._clock = nodes, clock

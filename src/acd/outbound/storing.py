@@ -68,7 +68,7 @@ class Shelf:
         opt_outs: OptOuts | None = None,
         aside: AsideFile | None = None,
     ) -> None:
-        self._store, self._sealed, self._opt_outs, self._aside = store, sealed, opt_outs, aside
+        self._store, self.sealed, self._opt_outs, self._aside = store, sealed, opt_outs, aside
         self._short: dict[str, tuple[float, int, int]] = {}
 
     async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
@@ -157,7 +157,7 @@ class Shelf:
         RefusedError for who may not be dialled by his state, or was erased."""
         campaign = terms.campaign
         own = f"dialled-{campaign.name}"
-        whom = (number, campaign.lists, own, by, now_s, epoch, self._sealed)
+        whom = (number, campaign.lists, own, by, now_s, epoch, self.sealed)
         one = await self._store.ask(claim_number, *whom, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         histories = await self._store.histories(pairs, 0.0)
@@ -206,7 +206,7 @@ class Shelf:
 
     def _tried(self, campaign: str, contact: Contact | None, seen: Sequence[Any]) -> tuple[say.Tried, ...]:
         """Attempts may be kept with hashes in place of numbers."""
-        plain = {self._sealed(one.number): one.number for one in contact.numbers} if contact is not None else {}
+        plain = {self.sealed(one.number): one.number for one in contact.numbers} if contact is not None else {}
         return tuple(
             say.Tried(plain.get(one.number, one.number), None if one.outcome is None else AttemptOutcome(one.outcome))
             for one in seen
@@ -216,7 +216,7 @@ class Shelf:
     def _number(self, one: Open, contact: Contact | None) -> str:
         """The number itself, where its hash was kept."""
         own = contact.numbers if contact is not None else ()
-        return next((n.number for n in own if one.number in (n.number, self._sealed(n.number))), one.number)
+        return next((n.number for n in own if one.number in (n.number, self.sealed(n.number))), one.number)
 
     async def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written:
         """Make a batch durable, but for what the database refuses for good. An empty one asks whether that is possible."""

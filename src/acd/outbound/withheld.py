@@ -53,7 +53,10 @@ class Withheld:
         """The database has refused this."""
         of, what = self._of, aside.what
         for heard in what.opt_outs:
-            of.recent.hold_opt_out(heard.number, heard.scope)
+            flight = of.flights.get(heard.attempt)
+            # Heard before it was known who he is, it has no number of its own
+            number = heard.number or (flight.number if flight is not None else of.told_of(heard.attempt)[0])
+            of.recent.hold_opt_out(number, heard.scope or "all")
         for ended in what.ended:
             self._unsettled(ended, now)
         for contact, _ in (*what.releases, *what.blocks):
