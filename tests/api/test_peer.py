@@ -10,7 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from acd.api.peer import NOBODY, Peer, name_of, peer_of
+from acd.accounts import user_of
+from acd.api.peer import NOBODY, Peer, peer_of
 
 CONNECT = """
 import socket, sys
@@ -38,7 +39,7 @@ def test_a_process_is_known_by_its_user_and_all_its_groups(tmp_path: Path) -> No
             with connection:
                 found = seen(connection)
         assert process.returncode == 0
-    assert found == Peer(name_of(os.getuid()), True, os.getuid(), frozenset(expected))
+    assert found == Peer(user_of(os.getuid()), True, os.getuid(), frozenset(expected))
 
 
 def test_who_does_not_come_by_a_unix_socket_is_nobody() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import struct
 from dataclasses import dataclass
 
 from aiohttp import web
+
+from acd.accounts import user_of
 
 _UCRED = struct.Struct("3i")
 _SO_PEERGROUPS = 59
@@ -45,7 +46,7 @@ def peer_of(request: web.Request) -> Peer:
             groups = frozenset({gid, *_more_groups(own)})
     except (OSError, struct.error):
         return NOBODY
-    return Peer(name_of(uid), uid in (0, os.getuid()), uid, groups)
+    return Peer(user_of(uid), uid in (0, os.getuid()), uid, groups)
 
 
 def _more_groups(sock: socket.socket) -> tuple[int, ...]:
@@ -55,11 +56,3 @@ def _more_groups(sock: socket.socket) -> tuple[int, ...]:
     except OSError:
         return ()
     return struct.unpack(f"{len(found) // 4}I", found)
-
-
-def name_of(uid: int) -> str:
-    """``user:anna``, or ``uid:1234`` for one without a name."""
-    try:
-        return f"user:{pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"uid:{uid}"

@@ -6,13 +6,13 @@ An entry says who did what to whom, and never a secret, nor what has just been t
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import time
 from typing import Any
 
 import sqlalchemy as sa
 
+from acd.accounts import user_of
 from acd.domain.records import Audited
 from acd.store.beside import writing
 from acd.store.tables import audit
@@ -27,14 +27,6 @@ def entry(
     moment = time.time() if at is None else at
     name = f"{int(moment * 1000):012x}-{secrets.token_hex(5)}"
     return Audited(name, moment, who[:SUBJECT_MAX], action, subject[:SUBJECT_MAX], detail or {})
-
-
-def user_of(uid: int) -> str:
-    """``user:anna``, or ``uid:1234`` for one without a name."""
-    try:
-        return f"user:{pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"uid:{uid}"
 
 
 def me() -> str:
