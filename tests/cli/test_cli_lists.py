@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from acd.cli import cli
 from acd.store import upgrade
 from acd.store.beside import writing
-from acd.store.outbound.tables import contacts
+from acd.store.outbound.tables import attempts, contacts
 
 FLOOR = """
 queues: {main: {}}
@@ -66,6 +66,15 @@ class Desk:
     def set_state(self, contact: int, state: str) -> None:
         with writing(self.url) as connection, connection.begin():
             connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(state=state))
+
+    def attempt(self, contact: int, *, over: bool = False) -> None:
+        row = {
+            "attempt": "00000100000001", "campaign": "c", "list": "spring", "contact": contact, "position": 0,
+            "number": "+1", "mode": "power", "caller_id": "+2", "trunk": "t", "node": "a", "committed_at": 1.0, "facts": {},
+        }  # fmt: skip
+        with writing(self.url) as connection, connection.begin():
+            done = sa.update(attempts).values(ended_at=2.0, outcome="busy")
+            connection.execute(done) if over else connection.execute(sa.insert(attempts), row)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +184,12 @@ def test_a_list_that_is_dialled_now_is_not_taken_away(desk: Desk) -> None:
     assert "1 contact of spring" in desk.acd("list", "delete", "spring", "--yes", code=5).stderr
     assert sum(desk.json("list", "show", "spring")["contacts"].values()) == 2
     desk.acd("list", "delete", "spring", code=5)
+    # Who is blocked amid his call
+    desk.set_state(1, "blocked")
+    desk.attempt(1)
+    assert "1 contact of spring" in desk.acd("list", "delete", "spring", "--yes", code=5).stderr
+    assert sum(desk.json("list", "show", "spring")["contacts"].values()) == 2
+    desk.attempt(1, over=True)
     desk.set_state(1, "new")
     # Nobody says yes
     desk.acd("list", "delete", "spring", code=1)

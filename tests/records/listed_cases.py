@@ -105,6 +105,22 @@ def test_contacts_whose_work_is_over_go_and_others_stay(
     assert runs(database).due().rows == {"lists": 0}
 
 
+def test_who_was_blocked_amid_a_call_stays_until_it_is_over(database: Database) -> None:
+    filled(database, ("a", "blocked", 300, 300), ("a", "blocked", 300, 300), lists={"a": 400})
+    tried(database, "t1", 1, 300, ended=False)
+    tried(database, "t2", 2, 300)
+    assert runs(database).due().parts["contacts"] == runs(database).run("me").parts["contacts"] == 1
+    assert left(database) == [1]
+    with writing(database.url) as connection, connection.begin():
+        assert contacts.remove(connection, [1]) == 0
+        assert contacts.busy(connection, "a") == 1
+        connection.execute(sa.update(attempts).values(ended_at=ago(299), outcome="busy"))
+        assert contacts.busy(connection, "a") == 0
+        assert contacts.remove(connection, [1]) == 1
+    assert left(database) == []
+    assert database.rows(contact_numbers) == []
+
+
 def test_all_of_a_list_that_nobody_works_goes(database: Database) -> None:
     """Whatever has happened in the others, or is still to happen."""
     idle = ("new", "due", "done", "blocked")

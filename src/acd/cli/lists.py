@@ -356,10 +356,9 @@ def delete(name: str, yes: bool) -> None:
     place = Place()
     with place.look() as connection:
         listed.get(connection, name)
-        states = contacts.counts(connection, name)
-    total = sum(states.values())
-    if states["in_flight"]:
-        raise RefusedError(_busy(name, states["in_flight"]))
+        total, busy = sum(contacts.counts(connection, name).values()), contacts.busy(connection, name)
+    if busy:
+        raise RefusedError(_busy(name, busy))
     if not yes:
         dialled_by = place.campaigns_of(name)
         also = f", which campaign {', '.join(dialled_by)} dials" if dialled_by else ""

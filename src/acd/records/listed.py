@@ -97,6 +97,7 @@ def _contacts_over(limit: float, idle_lists: Sequence[str]) -> tuple[sa.ColumnEl
     return (
         contacts.c.state.in_(_OVER) | contacts.c.list.in_(idle_lists),
         contacts.c.state != State.IN_FLIGHT,
+        contacts.c.contact.not_in(of_contacts.in_calls()),
         contacts.c.changed_at < limit,
         contacts.c.last_at.is_(None) | (contacts.c.last_at < limit),
         ~promised,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from acd.domain.campaigns import Contact, ContactNumber
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.store.outbound.bulk import among, insert_many, locked, pieces, take
-from acd.store.outbound.tables import callbacks, contact_numbers, contacts
+from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts
 
 
 class State(StrEnum):
@@ -275,15 +275,31 @@ def move(connection: sa.Connection, ids: Sequence[int], to: str, now: float) -> 
 
 
 def remove(connection: sa.Connection, ids: Sequence[int]) -> int:
-    """Take contacts away with their numbers and callbacks, but for those being dialled; attempts stay. How many went."""
+    """Take contacts away with their numbers and callbacks, but for those being dialled, also if they were blocked amid it;
+    attempts stay. How many went."""
     count = 0
     for some in pieces(ids):
         free = sa.select(contacts.c.contact).where(contacts.c.contact.in_(some), contacts.c.state != State.IN_FLIGHT)
-        gone = list(connection.execute(locked(connection, free.order_by(contacts.c.contact))).scalars())
+        mine = list(connection.execute(locked(connection, free.order_by(contacts.c.contact))).scalars())
+        # Asked once they are locked: an attempt is recorded with its contact locked, too
+        called = set(connection.execute(in_calls().where(attempts.c.contact.in_(mine))).scalars())
+        gone = [one for one in mine if one not in called]
         for table in (contact_numbers, callbacks):
             connection.execute(sa.delete(table).where(table.c.contact.in_(gone)))
         count += connection.execute(sa.delete(contacts).where(contacts.c.contact.in_(gone))).rowcount
     return count
+
+
+def in_calls() -> sa.Select[tuple[int]]:
+    """The contacts of attempts that have not ended."""
+    return sa.select(attempts.c.contact).where(attempts.c.ended_at.is_(None))
+
+
+def busy(connection: sa.Connection, of_list: str) -> int:
+    """How many contacts of a list are being dialled, with those who were blocked amid it."""
+    dialled = (contacts.c.state == State.IN_FLIGHT) | contacts.c.contact.in_(in_calls())
+    query = sa.select(sa.func.count()).select_from(contacts).where(contacts.c.list == of_list, dialled)
+    return int(connection.execute(query).scalar_one())
 
 
 def counts(connection: sa.Connection, of_list: str) -> dict[str, int]:
