@@ -234,6 +234,13 @@ async def until_theirs(rig, whose, event):
     await rig.until(written, PATIENT_S, f"app_queue to write {event} of {whose}")
 
 
+def in_table(rig):
+    """The table as lines, without empty fields at their ends."""
+    rows = rig.rows("SELECT strftime('%s', time), callid, queuename, agent, event, data1, data2, data3, data4, data5 "
+                     "FROM queue_log ORDER BY id")  # fmt: skip
+    return ["|".join(row).rstrip("|") for row in rows]
+
+
 async def consult_and_join(rig, sip):
     """Gina's two phones at once: each answers, calls somebody, and joins the caller with him after the same time."""
     firsts = [await sip.called.get() for _ in range(2)]
@@ -250,9 +257,10 @@ async def test_both_logs_tell_the_same(make_rig, tmp_path):
     # Phones that are absent have one port between them
     (ginas,) = {rig.bank.port_of(one) for one in rig.plan.phones if one.name in (ours("gina"), theirs("gina"))}
     sip = await SipPhone.open("gina", ginas, rig.ports.sip)
-    follow = await asyncio.create_subprocess_exec(
-        *rig.command("queue-log", "export", "--follow", "--interval", "0.2", "--from", "1m", str(tmp_path / "live"))
-    )
+    followers = [
+        await asyncio.create_subprocess_exec(*rig.command("queue-log", *how, "--interval", "0.2"))
+        for how in (("export", "--follow", "--from", "1m", str(tmp_path / "live")), ("table",))
+    ]
     try:
         for name, (who, _) in PHONES.items():
             await log_in(rig, who, name)
@@ -303,7 +311,13 @@ async def test_both_logs_tell_the_same(make_rig, tmp_path):
             return (tmp_path / "live").read_text() == log
 
         await rig.until(followed, 15.0, "the log that is followed to say the same")
+
+        async def filled():
+            return in_table(rig) == [line.rstrip("|") for line in log.splitlines()]
+
+        await rig.until(filled, 15.0, "the table to say the same")
     finally:
-        follow.terminate()
-        await follow.wait()
+        for follower in followers:
+            follower.terminate()
+            await follower.wait()
         sip.close()

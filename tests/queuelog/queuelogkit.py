@@ -30,10 +30,10 @@ MEMBERS = {name: Member(name, ("sales", "help")) for name in ("ann", "bob", "cem
 
 
 class Records:
-    """A SQLite database that is written as the service does it."""
+    """A database (SQLite, in a folder, unless a URL says otherwise) that is written as the service does it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder}/acd.db"
+    def __init__(self, where: Path | str) -> None:
+        self.url = where if isinstance(where, str) else f"sqlite:///{where}/acd.db"
         upgrade(self.url)
         self._number = 1
         self._serials: dict[str, int] = {}

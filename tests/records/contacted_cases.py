@@ -22,7 +22,7 @@ from acd.store.beside import writing
 from acd.store.outbound import callbacks, contacts, donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.tables import attempts, campaign_states, list_imports
-from acd.store.tables import audit, calls, decisions, metadata, revisions, segments
+from acd.store.tables import audit, calls, decisions, metadata, queue_log, revisions, segments
 
 NUMBER, SECOND, OTHER = "+491711234567", "+493012345", "+4930555000"
 SEAL = Seal(b"k" * 32, Numbering("49", "0"))
@@ -51,6 +51,8 @@ NO_NUMBER = {
     "callbacks": {"list", "campaign", "agent", "outcome", "attempt"},
     "campaign_states": {"campaign", "state", "statistics"},
     "campaign_ledgers": {"campaign", "window", "detail"},
+    "queue_log": {"callid", "queuename", "agent", "event"},
+    "queue_log_place": {"writer", "numbers"},
 }  # fmt: skip
 """Table -> columns with ids, names from the configuration, words of ours and figures. A new column belongs here, or where a
 number is looked for."""
@@ -99,7 +101,7 @@ def write_all(database: Database, *, in_flight: str = "") -> None:
             (calls, filled(calls, call="c1", caller_number=NUMBER, caller_name="Ann Lee", ended_at=NOW)),
             (calls, filled(calls, call="c2", caller_number=OTHER, caller_name="Bob", ended_at=NOW)),
             *((table, filled(table, call=call)) for table in (segments, decisions) for call in ("c1", "c2")),
-            *((table, filled(table)) for table in (revisions, audit, campaign_states)),
+            *((table, filled(table)) for table in (revisions, audit, campaign_states, queue_log)),
             (list_imports, filled(list_imports, **{"import": 1, "list": "a"})),
             *(
                 (attempts, filled(attempts, attempt=name, contact=contact, number=number, list="a", ended_at=NOW))

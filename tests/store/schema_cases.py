@@ -81,10 +81,11 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
         ("acd_0004", "Conferences among the stretches that interrupt a talk"),
         ("acd_0005", "Attempts by the time at which they were committed"),
         ("acd_0006", "Whether a call was in several queues, among its sums"),
+        ("acd_0007", "The queue_log as a table"),
     ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 6
+    assert len(steps) == 7
 
 
 def test_what_interrupts_a_talk_is_found_by_one_index_and_goes_down_as_talk(database: Database) -> None:
@@ -119,7 +120,7 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0006", "acd_0005", "acd_0004", "acd_0003", "acd_0002", "acd_0001"]
+    assert steps == ["acd_0007", "acd_0006", "acd_0005", "acd_0004", "acd_0003", "acd_0002", "acd_0001"]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -137,10 +138,10 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0007")
+    monkeypatch.setattr(schema, "REVISION", "acd_0008")
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0006, this acd needs acd_0007: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0007, this acd needs acd_0008: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -206,7 +207,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0006 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0007 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()
@@ -254,10 +255,10 @@ def test_taking_outbound_back_leaves_the_calls(database: Database) -> None:
     before = {table.name: database.rows(table) for table in outbound.TABLES}
     assert all(len(rows) == 1 for rows in before.values())
     assert before["contacts"][0]["due_at"] == 1_790_000_000.25
+    there = tables_of(database)
     downgrade(database.url, "acd_0002")
-    left = tables_of(database)
-    assert left.isdisjoint(before)
+    assert tables_of(database).isdisjoint(before)
     assert database.rows(metadata.tables["writers"]) == [{"writer": "w", "batch": 1}]
     upgrade(database.url)
-    assert tables_of(database) == left | set(before)
+    assert tables_of(database) == there
     assert {table.name: database.rows(table) for table in outbound.TABLES} == {name: [] for name in before}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,14 @@ from acd.cli.call import Moment
 from acd.cli.context import Failure, common_options, options, print_json
 from acd.cli.masking import HELP as MASK_HELP
 from acd.cli.masking import masks
+from acd.cli.queuelog_follow import Course, Printed, counted, print_lines
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import AcdError
 
 if TYPE_CHECKING:
     from acd.queuelog.export import Members
     from acd.queuelog.people import Member
-    from acd.queuelog.source import Source
-    from acd.queuelog.target import LogFile
 
-_AT_ONCE = 1000
 MEMBER = "{agent}"
 
 
@@ -76,6 +74,7 @@ def export(
     """
     from acd.queuelog.export import Log
     from acd.queuelog.source import Source
+    from acd.queuelog.target import LogFile
 
     if follow and until is not None:
         raise click.UsageError("--follow goes on: leave --to out")
@@ -89,19 +88,77 @@ def export(
     source = Source(url or _url())
     try:
         if follow:
-            _follow(source, members, file, since, interval, mode, mask=mask)
+            begin = time.time() if since is None else since
+            course = Course(lambda at: Log(source, members, at, mask=mask), begin, interval)
+            target = Printed() if file == Path("-") else LogFile(file, mode=mode, masked=mask)
+            with closing(target), suppress(KeyboardInterrupt):
+                course.run(target)
             return
         assert since is not None
         # A log of up to 14:00 does not begin with what happens then
         log = Log(source, members, since - 1e-6, mask=mask)
         end = time.time() if until is None else min(until - 1e-6, time.time())
-        count = _write(itertools.chain.from_iterable(lines for lines, _ in log.pieces(end)), file, mode)
+        pieces = counted(log.pieces(end), since)
+        count = _write(itertools.chain.from_iterable(lines for lines, _ in pieces), file, mode)
     finally:
         source.close()
     if options().json and file != Path("-"):
         print_json({"lines": count, "file": str(file)})
     elif file != Path("-"):
         click.echo(f"{count:,} lines in {file}")
+
+
+@queue_log.command()
+@common_options
+@click.option("--from", "since", type=Moment(), help="A table that begins: from this time on. [default: all there is]")
+@click.option("--once", is_flag=True, help="End when all there is has been written (for cron).")
+@click.option(
+    "--interval", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Look so often (s)."
+)  # fmt: skip
+@click.option("--member", default=MEMBER, show_default=True, help="How agents are called, as in export.")
+@click.option("--mask-numbers/--no-mask-numbers", default=None, help=MASK_HELP)
+@click.option("--anew", is_flag=True, help="Take away the lines that are there, and make them anew.")
+@click.option("--url", help="In this database instead of the configured one.")
+def table(
+    since: float | None,
+    once: bool,
+    interval: float,
+    member: str,
+    mask_numbers: bool | None,
+    anew: bool,
+    url: str | None,
+) -> None:
+    """Fill the table queue_log of acd's database, and keep it filled, until interrupted.
+
+    It has the columns that Asterisk's own has by realtime (id, time, callid, queuename, agent, event, data1 to data5), for
+    programs that read those by SQL. The database knows how far it goes, so the command may be stopped, killed and started
+    again: every line is there once. One program at a time fills it; a second takes over from the first.
+
+    Reading it needs no more than SELECT on queue_log.
+    """
+    from acd.queuelog.export import Log
+    from acd.queuelog.source import Source
+    from acd.queuelog.table import LogTable, SupersededError, clear
+
+    where = url or _url()
+    members = _members(member)
+    mask = masks(mask_numbers, without=url is not None)
+    if anew:
+        clear(where)
+    source = Source(where)
+    course = Course(lambda at: Log(source, members, at, mask=mask), since or 0.0, interval, once)
+    with closing(source), suppress(KeyboardInterrupt):
+        while True:
+            try:
+                course.run(LogTable(where, masked=mask))
+            except SupersededError:
+                # A person was erased meanwhile: what has been read of him is not to be written
+                continue
+            break
+    if options().json:
+        print_json({"lines": course.written})
+    else:
+        click.echo(f"{course.written:,} new lines in queue_log")
 
 
 def _url() -> str:
@@ -144,10 +201,10 @@ def members_of(definition: FloorDefinition, template: str) -> dict[str, Member]:
     }
 
 
-def _write(lines: Iterator[Any], file: Path, mode: int) -> int:
+def _write(lines: Iterable[Any], file: Path, mode: int) -> int:
     """All lines into a new file, which is there in full or not at all."""
     if file == Path("-"):
-        return _print(lines)
+        return print_lines(iter(lines))
     if file.exists() or file.is_symlink():
         raise Failure(f"{file} is there already: name another, or go on with it by --follow", as_json=options().json)
     part = file.with_name(file.name + ".part")
@@ -165,53 +222,3 @@ def _write(lines: Iterator[Any], file: Path, mode: int) -> int:
     finally:
         part.unlink(missing_ok=True)
     return count
-
-
-def _print(lines: Iterator[Any]) -> int:
-    count = 0
-    try:
-        while some := list(itertools.islice(lines, _AT_ONCE)):
-            sys.stdout.write("".join(f"{line}\n" for line in some))
-            sys.stdout.flush()
-            count += len(some)
-    except BrokenPipeError:
-        sys.stderr.close()
-    return count
-
-
-def _follow(
-    source: Source, members: Members, file: Path, since: float | None, interval: float, mode: int, *, mask: bool
-) -> None:
-    from acd.queuelog.export import Log
-    from acd.queuelog.target import LogFile
-
-    target = None if file == Path("-") else LogFile(file, mode=mode, masked=mask)
-    begin = target.upto if target is not None and target.upto is not None else since
-    begin = time.time() if begin is None else begin
-    if target is not None and target.upto is None:
-        target.begin(begin)
-    log = Log(source, members, begin, mask=mask)
-    for piece, upto in log.caught_up():
-        _put(piece, upto, target)
-    try:
-        while True:
-            try:
-                lines = log.new(time.monotonic())
-            except AcdError as error:
-                # A database that is away comes back, and the log goes on where it was
-                click.echo(f"acd: {error}", err=True)
-                lines = []
-            _put(lines, log.upto, target)
-            time.sleep(interval)
-    except KeyboardInterrupt:
-        return
-    finally:
-        if target is not None:
-            target.close()
-
-
-def _put(lines: list[Any], upto: float, target: LogFile | None) -> None:
-    if target is not None:
-        target.append(lines, upto, time.monotonic())
-    elif lines:
-        _print(iter(lines))

@@ -1,16 +1,13 @@
-"""The file a log is written to, and how far it has come: every line once, whatever ends the program between two of them.
+"""The file a log is written to, and how far it has come.
 
-Beside FILE stands FILE.position. It names a time some way back (``HOLD_S``), how long the file was then, and the time up to
-which all is written. Taken up again, the log is made anew from the earlier time on and compared with what the file got
-since: so a record that was behind others when it became durable is not missed, and no line is written twice.
+Beside FILE stands FILE.position. It names a time some way back (`places`), how long the file was then, and the time up to
+which all is written.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,11 +16,9 @@ from typing import Any, BinaryIO
 
 from acd.domain.errors import ConfigurationError, StoreError
 from acd.domain.numbers import HIDDEN
-from acd.queuelog.lines import NONE, Line
+from acd.queuelog.lines import Line
+from acd.queuelog.places import HOLD_S, Trail, Written
 
-HOLD_S = 600.0
-"""A record may become durable so much later than younger ones, by its own time and by the time of whoever looks."""
-_CHECKPOINTS_S = 10.0
 _TAIL_BYTES = 64 * 1024
 
 
@@ -36,12 +31,6 @@ class _Place:
     inode: int
 
 
-def identity(text: str) -> str:
-    """What a line tells of, without what may be told otherwise if a record becomes known later, such as places in line."""
-    at, uniqueid, queue, agent, event = [*text.split("|", 5), "", "", "", "", ""][:5]
-    return "|".join((at, uniqueid, queue, agent if uniqueid == NONE else "", event))
-
-
 class LogFile:
     """A log that grows. ``upto`` is the time to go on from, None for a log that begins: then `begin` says it. ``mode``:
     who may read new files. ``masked``: its lines have numbers masked. Raises ConfigurationError if those that are there are
@@ -49,20 +38,17 @@ class LogFile:
 
     def __init__(self, path: Path, hold_s: float = HOLD_S, *, mode: int = 0o600, masked: bool = False) -> None:
         self.path = path
+        self.holds_back = False
         self._mode, self._masked = mode, masked
         self._hold_s = hold_s
         self._position = path.with_name(path.name + ".position")
         self.upto: float | None = None
-        self._there: Counter[str] = Counter()
-        self._there_upto = -math.inf
-        """Up to which time lines were there that may not have come yet."""
+        self._written = Written()
         self._file: BinaryIO | None = None
-        self._kept: _Place | None = None
+        self._trail: Trail[_Place] | None = None
         self._files: list[int] = []
         """The inodes of all files that lines behind the kept place stand in."""
         self._last: tuple[float, int] | None = None
-        self._ahead: deque[tuple[_Place, list[float]]] = deque()
-        """Places that come after the kept one; each with the moment at which the log had come far enough behind it."""
         self._read_position()
 
     # -- taking up ---------------------------------------------------------------------------------------------------
@@ -92,7 +78,7 @@ class LogFile:
             same = now is not None and now.st_ino == files[-1] and now.st_size >= last[1]
             kept = _Place(last[0], last[1] if same else 0, now.st_ino if now is not None else 0)
             files, tails = [kept.inode], [(self.path, kept.size)]
-        self.upto, self._kept, self._files = kept.upto, kept, files
+        self.upto, self._trail, self._files = kept.upto, Trail(kept, self._hold_s), files
         for path, start in tails:
             self._read_tail(path, start)
 
@@ -155,15 +141,13 @@ class LogFile:
         except FileNotFoundError:
             return
         for text in tail[:whole].decode("utf-8", "replace").splitlines():
-            self._there[identity(text)] += 1
-            with suppress(ValueError):
-                self._there_upto = max(self._there_upto, int(text.partition("|")[0]) + 1.0)
+            self._written.add(text)
 
     def begin(self, upto: float) -> None:
         """The log begins: all up to that time is no part of it. Raises StoreError."""
         try:
             now = os.fstat(self._opened().fileno())
-            self._kept, self._files = _Place(upto, now.st_size, now.st_ino), [now.st_ino]
+            self._begin_at(_Place(upto, now.st_size, now.st_ino))
             self._keep(now, upto)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
@@ -174,19 +158,11 @@ class LogFile:
     def append(self, lines: Iterable[Line], upto: float, now: float) -> int:
         """Write lines, and that all up to ``upto`` are there; how many were new. ``now``: any clock in seconds that goes on
         evenly. Raises StoreError."""
-        fresh = []
-        for text in map(str, lines):
-            whose = identity(text)
-            if self._there[whose] > 0:
-                self._there[whose] -= 1
-            else:
-                fresh.append(text)
-        if upto >= self._there_upto:
-            self._there.clear()
+        fresh = self._written.fresh(lines, upto)
         try:
             file = self._opened()
             if fresh:
-                file.write("".join(text + "\n" for text in fresh).encode("utf-8", "replace"))
+                file.write("".join(f"{line}\n" for line in fresh).encode("utf-8", "replace"))
                 file.flush()
                 os.fsync(file.fileno())
             stat = os.fstat(file.fileno())
@@ -207,30 +183,24 @@ class LogFile:
         self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, self._mode), "ab")  # noqa: SIM115
         return self._file
 
+    def _begin_at(self, place: _Place) -> Trail[_Place]:
+        self._trail, self._files = Trail(place, self._hold_s), [place.inode]
+        return self._trail
+
     def _advance(self, here: _Place, now: float) -> bool:
         """Note the place, and whether the one to go on from has changed."""
-        if self._kept is None:
-            self._kept, self._files = here, [here.inode]
+        trail = self._trail or self._begin_at(here)
         if here.inode not in self._files:
             self._files.append(here.inode)
-        # Before that, lines that are to come stand in the file already
-        if here.upto >= self._there_upto:
-            newest = self._ahead[-1][0].upto if self._ahead else self._kept.upto
-            if here.upto >= newest + min(_CHECKPOINTS_S, self._hold_s):
-                self._ahead.append((here, []))
-        before = self._kept
-        for place, passed in self._ahead:
-            if not passed and here.upto >= place.upto + self._hold_s:
-                passed.append(now)
-        while self._ahead and self._ahead[0][1] and now >= self._ahead[0][1][0] + self._hold_s:
-            self._kept = self._ahead.popleft()[0]
-        while self._files[0] != self._kept.inode:
+        moved = trail.advance(here, now, settled=self._written.settled(here.upto))
+        while self._files[0] != trail.kept.inode:
             self._files.pop(0)
-        return self._kept != before
+        return moved
 
     def _keep(self, now: os.stat_result, upto: float) -> None:
-        assert self._kept is not None
-        found: dict[str, Any] = {"upto": upto, "size": now.st_size, "since": asdict(self._kept), "files": self._files}
+        assert self._trail is not None
+        since = asdict(self._trail.kept)
+        found: dict[str, Any] = {"upto": upto, "size": now.st_size, "since": since, "files": self._files}
         found["masked"] = self._masked
         fresh = self._position.with_name(self._position.name + ".new")
         fresh.unlink(missing_ok=True)
@@ -240,6 +210,10 @@ class LogFile:
             os.fsync(position.fileno())
         fresh.replace(self._position)
         self._last = upto, now.st_size
+
+    def flush(self) -> int:
+        """Nothing is held back: what cannot be written ends the log, and it is taken up again from where it was."""
+        return 0
 
     def close(self) -> None:
         """Let go of it."""

@@ -24,6 +24,7 @@ from acd.records.recordings import recording_file, remove_recording
 from acd.records.seal import Seal
 from acd.records.trail import entry, insert
 from acd.store.beside import reading, writing
+from acd.store.loglines import hide_callers, supersede
 from acd.store.tables import calls, decisions, segments
 from acd.store.unreadable import Unreadable
 
@@ -235,6 +236,10 @@ class Person:
                             done[f"mentions in {name}"] += self._scrub(connection, TABLES[name], key)
                     time.sleep(REST_S)
             with connection.begin():
+                supersede(connection)
+                # Numbers that are masked, too, and what was written until now of what had been read before
+                for start in range(0, len(found.own), PIECE):
+                    hide_callers(connection, found.own[start : start + PIECE], token)
                 insert(connection, entry(who, "person_erased", self.sealed, {"rows": dict(done)}))
         return done
 

@@ -24,6 +24,7 @@ PLACES = {
     "callbacks": ("number", "note", "made_by"),
     "do_not_call": ("source", "reason", "added_by"),
     "campaign_states": ("by", "reason"),
+    "queue_log": ("data1", "data2", "data3", "data4", "data5"),
 }
 """Table -> columns in which a mention is looked for, and from which it is taken; other columns of these rows stay."""
 OWN = {

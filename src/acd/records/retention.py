@@ -24,6 +24,7 @@ from acd.records.mentions import ERASED
 from acd.records.recordings import remove_recording
 from acd.records.traces import set_aside_before
 from acd.records.trail import entry, insert
+from acd.store import loglines
 from acd.store.beside import reading, writing
 from acd.store.tables import agent_states, agents, audit, calls, decisions, segments
 
@@ -216,6 +217,7 @@ class Retention:
                 gone = [name for name in names if name not in kept]
                 connection.execute(sa.update(calls).where(calls.c.call.in_(gone)).values(recording=None))
                 return len(gone)
+            loglines.remove_calls(connection, names)
             for table in (segments, decisions):
                 connection.execute(sa.delete(table).where(table.c.call.in_(names)))
             return connection.execute(sa.delete(calls).where(mine)).rowcount
@@ -249,6 +251,12 @@ class Retention:
                     self._breathe(began)
                 if len(serials) < PIECE:
                     break
+        while True:
+            began = time.monotonic()
+            with connection.begin():
+                if loglines.remove_agents(connection, limit, PIECE) < PIECE:
+                    return
+            self._breathe(began)
 
     def _entries(self, connection: sa.Connection, limit: float) -> Iterator[int]:
         while True:
@@ -310,6 +318,7 @@ def anonymise(connection: sa.Connection, names: list[str]) -> None:
     """Take from these calls who called, also where it was said of them; everything that is counted stays."""
     blank = {"caller_number": "", "caller_name": "", "notes": None}
     connection.execute(sa.update(calls).where(calls.c.call.in_(names)).values(blank))
+    loglines.hide_callers(connection, names, "")
     said = calls.c.disposition.is_not(None) | calls.c.tags.is_not(None)
     query = sa.select(calls.c.call, calls.c.disposition, calls.c.tags).where(calls.c.call.in_(names), said)
     for row in connection.execute(query).all():

@@ -15,7 +15,7 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
-REVISION = "acd_0006"
+REVISION = "acd_0007"
 """The last migration: the schema's version that these tables are. Written down here so that a start need not load the
 migrations."""
 
@@ -213,6 +213,39 @@ writers = Table(
 )
 """The last batch stored of each writer (one random name a start), set in the batch's own transaction: what makes a
 replayed batch, or one a thawed server finishes late, take effect exactly once."""
+
+queue_log = Table(
+    "queue_log",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", UtcTime, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("callid", "queuename", "agent", "event")),
+    *(Column(f"data{n}", Text, nullable=False) for n in range(1, 6)),
+    Index(None, "time"),
+    # Most of the others have a call: these are found by their time alone.
+    Index(
+        "ix_queue_log_agents", "time", sqlite_where=text("callid = 'NONE'"), postgresql_where=text("callid = 'NONE'")
+    ),
+    Index(None, "callid"),
+    **_CLUSTERED,
+)
+"""The records as lines in Asterisk's own columns, for programs that read those. ``id``: the order in which they were
+written."""
+
+queue_log_place = Table(
+    "queue_log_place",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("writer", Text, nullable=False),
+    Column("upto", UtcTime, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("again_from", UtcTime, nullable=False),
+    Column("again_behind", BigInteger, nullable=False),
+    Column("numbers", Text, nullable=False),
+    **_CLUSTERED,
+)
+"""How far the lines go (one row, 1, or none), the time and line to take them up from, and whether their numbers are
+``plain`` or ``masked``. ``writer`` is changed by every transaction: who finds another than its own is the writer no more."""
 
 
 def is_made(index: Index, dialect: str) -> bool:
