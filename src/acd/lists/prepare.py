@@ -19,12 +19,11 @@ from acd.domain.dialable import Dialable, Fault, Kind, dialable, is_country
 from acd.lists.columns import Columns
 from acd.lists.rows import Row
 from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.listed import CELL_KEPT_MAX
 
 CELL_MAX = 4000
 NAME_MAX = 200
 NUMBERS_MAX = 10
-KEPT_MAX = 200
-"""Characters of each cell of a rejected row that are kept."""
 CELLS_KEPT_MAX = 100
 RANK_MAX = 2_000_000_000
 _KINDS = {
@@ -93,7 +92,7 @@ def described(values: Mapping[str, str]) -> NewContact | Reject:
 
 def kept(cells: Sequence[str]) -> tuple[str, ...]:
     """What is kept of a rejected row's cells."""
-    return tuple(_clean(cell[:KEPT_MAX]) for cell in cells[:CELLS_KEPT_MAX])
+    return tuple(_clean(cell[:CELL_KEPT_MAX]) for cell in cells[:CELLS_KEPT_MAX])
 
 
 def _clean(text: str) -> str:

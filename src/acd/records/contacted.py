@@ -7,7 +7,7 @@ A contact with the number is the person, with all its numbers: its attempts are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from acd.store.outbound import contacts as of_contacts
 from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.contacts import State
+from acd.store.outbound.listed import CELL_KEPT_MAX
 from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts, do_not_call, list_rejects
 from acd.store.unreadable import Unreadable
 
@@ -68,10 +69,9 @@ class Contacted:
             (row.number, row.scope) for row in entries if row.number in forms or self.mention.is_it(row.number)
         ]
         key = list(list_rejects.primary_key)
-        in_other_scripts = tuple(_scripts(self.mention.core))
         rejects = {
             tuple(row[:-1])
-            for row in self._like(connection, list_rejects, key, list_rejects.c.cells, likes=in_other_scripts)
+            for row in self._like(connection, list_rejects, key, list_rejects.c.cells, more=self._may_be_in_cells())
             if self._is_in_cells(row.cells)
         }
         for row in self._like(connection, list_rejects, key, list_rejects.c.detail):
@@ -87,23 +87,31 @@ class Contacted:
         keys: list[sa.Column[Any]],
         column: sa.Column[Any],
         forms: tuple[str, ...] | None = None,
-        likes: tuple[str, ...] = (),
+        more: Sequence[sa.ColumnElement[bool]] = (),
     ) -> Iterator[Any]:
         """Rows that may be meant, a page at a time; ``forms``: what else the column may hold in the number's place;
-        ``likes``: what else it may be like."""
+        ``more``: by what else they may be known."""
         text = sa.cast(column, sa.Text)
         wanted: list[sa.ColumnElement[bool]] = [text.like("%" + "%".join(self.mention.core) + "%")]
-        wanted += [text.like(one, escape="!") for one in likes]
+        wanted += more
         wanted += [text == form for form in forms or (self.sealed,)]
         columns = list(dict.fromkeys((*keys, column)))
         query = sa.select(*columns).where(sa.or_(*wanted)).execution_options(yield_per=PAGE)
         with connection.execute(query) as rows:
             yield from rows
 
+    def _may_be_in_cells(self) -> list[sa.ColumnElement[bool]]:
+        """How the cells of a rejected row may look that holds the number in other digits, or cut off."""
+        text = sa.cast(list_rejects.c.cells, sa.Text)
+        whole = [text.like(one, escape="!") for one in _scripts(self.mention.core)]
+        stems = [one for stem in sorted(self._written.stems) for one in (f"%{'%'.join(stem)}%", *_scripts(stem))]
+        cut_off = sa.or_(sa.false(), *(text.like(one, escape="!") for one in stems))
+        return [*whole, sa.and_(sa.func.length(text) >= CELL_KEPT_MAX, cut_off)]
+
     def _is_in_cells(self, cells: Any) -> bool:
         """``cells`` as they were kept; what is no JSON is one."""
         several = cells if isinstance(cells, list) else [cells]
-        return any(self._written.is_in(str(cell)) for cell in several)
+        return self._written.is_in_row([str(cell) for cell in several], CELL_KEPT_MAX)
 
     def unsealed(self, found: Keys) -> int:
         """How many do-not-call entries hold the number, or a hash of it that anybody can make."""

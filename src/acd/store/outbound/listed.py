@@ -13,6 +13,8 @@ from acd.store.outbound import contacts as of
 from acd.store.outbound.bulk import insert_many, take
 from acd.store.outbound.tables import contacts, list_imports, list_rejects, lists
 
+CELL_KEPT_MAX = 200
+"""Characters of each cell of a rejected row that are kept."""
 FIGURES = ("rows", "imported", "duplicates", "rejected")
 
 
