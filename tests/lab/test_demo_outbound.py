@@ -63,28 +63,61 @@ def test_the_floor_is_one_that_the_service_takes():
 
 
 def queue(name: str, **figures: object) -> dict[str, object]:
-    counts = dict.fromkeys(("offered", "answered", "abandoned", "overflowed"), 0)
+    counts = dict.fromkeys(
+        ("offered", "answered", "abandoned", "overflowed", "waiting", "talking", "longest_wait_s"), 0
+    )
     usual = {**counts, **dict.fromkeys(("service_level", "asa_s", "aht_s"))}
     return {"name": name, **usual, **figures}
 
 
+QUEUES = [
+    queue("sales", offered=12, answered=8, abandoned=2, service_level=0.9, asa_s=2.0, aht_s=6.0, waiting=2,
+          longest_wait_s=4.5, talking=1),
+    queue("support", offered=5, answered=2, abandoned=3, overflowed=1, service_level=0.3, asa_s=7.0, aht_s=11.0, waiting=1,
+          longest_wait_s=9.5, talking=2),
+    queue("billing"),
+    queue(outbound.CAMPAIGN, offered=99, answered=99, service_level=1.0, asa_s=0.0, aht_s=1.0, waiting=50,
+          longest_wait_s=60.0, talking=70),
+    queue(outbound.QUEUE, offered=1),
+]  # fmt: skip
+AGENTS = [
+    {"name": "anna", "occupancy": 0.5}, {"name": "bob", "occupancy": 0.7}, {"name": "carla", "occupancy": None},
+    {"name": "mina", "occupancy": 0.1},
+]  # fmt: skip
+CALLERS = {
+    "offered": 17, "answered": 10, "abandoned": 5, "overflowed": 1, "service_level": 0.7, "asa_s": 3.0, "aht_s": 7.0,
+    "occupancy": 0.6,
+}  # fmt: skip
+
+
 def test_callers_figures_leave_the_campaign_out():
-    queues = [
-        queue("sales", offered=12, answered=8, abandoned=2, service_level=0.9, asa_s=2.0, aht_s=6.0),
-        queue("support", offered=5, answered=2, abandoned=3, overflowed=1, service_level=0.3, asa_s=7.0, aht_s=11.0),
-        queue("billing"),
-        queue(outbound.CAMPAIGN, offered=99, answered=99, service_level=1.0, asa_s=0.0, aht_s=1.0),
-        queue(outbound.QUEUE, offered=1),
-    ]
-    agents = [
-        {"name": "anna", "occupancy": 0.5}, {"name": "bob", "occupancy": 0.7}, {"name": "carla", "occupancy": None},
-        {"name": "mina", "occupancy": 0.1},
-    ]  # fmt: skip
-    assert demo.inbound(queues, agents) == {
-        "offered": 17, "answered": 10, "abandoned": 5, "overflowed": 1, "service_level": 0.7, "asa_s": 3.0, "aht_s": 7.0,
-        "occupancy": 0.6,
-    }  # fmt: skip
+    assert demo.inbound(demo.of_callers(QUEUES), AGENTS) == CALLERS
     assert set(demo.inbound([], []).values()) == {0, None}
+    assert demo.present(demo.of_callers(QUEUES)) == {"waiting": 3, "talking": 3, "longest_wait_s": 9.5}
+    assert demo.present([]) == {"waiting": 0, "talking": 0, "longest_wait_s": 0.0}
+
+
+class FakeRig:
+    """The service, as it counts everything together."""
+
+    async def status(self):
+        return {"offered": 117, "waiting": 53, "talking": 73, "occupancy": 0.4, "drift": {}, "alarms": []}
+
+    async def api(self, what):
+        return {what: {"queues": QUEUES, "agents": AGENTS, "campaigns": [{"name": outbound.CAMPAIGN}]}[what]}
+
+
+async def test_the_live_table_tells_callers_and_the_campaign_apart(tmp_path):
+    show = demo.Demo(tmp_path, 10)
+    show._rig = FakeRig()
+    seen = await show._look()
+    assert [one["name"] for one in seen.queues] == ["sales", "support", "billing"]
+    now = {"waiting": 3, "talking": 3, "longest_wait_s": 9.5, "drift": {}, "alarms": []}
+    assert seen.status == {**CALLERS, **now}
+    assert seen.campaigns == [{"name": outbound.CAMPAIGN, "utilisation": 0.1}]
+    assert seen.agents == AGENTS
+    show._last, show._rig = seen, None
+    assert {name: show.summary()[name] for name in CALLERS} == CALLERS
 
 
 def test_the_campaign_shows_how_its_own_agents_are_used():

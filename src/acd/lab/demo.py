@@ -83,7 +83,8 @@ def floor() -> dict[str, Any]:
 
 @dataclass
 class Looks:
-    """What there is to see at one moment."""
+    """What there is to see at one moment: callers and their queues in ``status`` and ``queues``, who was dialled in
+    ``campaigns`` alone."""
 
     status: dict[str, Any]
     queues: list[dict[str, Any]]
@@ -217,7 +218,8 @@ class Demo:
         asked = (self.rig.status(), *(self.rig.api(what) for what in ("queues", "agents", "campaigns")))
         status, queues, agents, campaigns = await asyncio.gather(*asked)
         found = outbound.live(campaigns["campaigns"], agents["agents"])
-        return Looks(status, queues["queues"], agents["agents"], found)
+        own = of_callers(queues["queues"])
+        return Looks({**status, **present(own), **inbound(own, agents["agents"])}, own, agents["agents"], found)
 
     def _lost(self, result: SippResult) -> int:
         """Dialogs lost; those that the end of an interrupted demo broke off are not."""
@@ -249,9 +251,19 @@ class Demo:
 INBOUND = ("offered", "answered", "abandoned", "overflowed", "service_level", "asa_s", "aht_s", "occupancy")
 
 
-def inbound(queues: Sequence[Mapping[str, Any]], agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`INBOUND` of callers alone: the service's own totals count a campaign's line with the queues."""
-    own = [one for one in queues if one["name"] not in (outbound.CAMPAIGN, outbound.QUEUE)]
+def of_callers(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The queues without the campaign's line and its agents' queue, which the service counts with them."""
+    return [one for one in queues if one["name"] not in (outbound.CAMPAIGN, outbound.QUEUE)]
+
+
+def present(own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Who waits and talks now, of callers' queues."""
+    now = {name: sum(one[name] for one in own) for name in ("waiting", "talking")}
+    return {**now, "longest_wait_s": max((one["longest_wait_s"] for one in own), default=0.0)}
+
+
+def inbound(own: Sequence[Mapping[str, Any]], agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`INBOUND` of callers' queues, and of the agents who serve them."""
     busy = [one["occupancy"] for one in agents if one["name"] in AGENTS and one["occupancy"] is not None]
 
     def mean(name: str, *weights: str) -> float | None:
