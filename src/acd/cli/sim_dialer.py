@@ -51,7 +51,8 @@ def dialer(
 
     The predictive pacer runs against progressive dialling, fixed ratios, re-implementations of open-source dialers and,
     where everything is exponential, the exact optimum. All meet the same contacts seed by seed. Ours learns from nothing
-    and has to keep the cap at the end of every simulated day; the others get their best setting in hindsight.
+    and has to keep the cap at the end of every simulated day; the others get their best setting in hindsight, once among
+    those that keep the same rule, once among those that keep the cap on average.
 
     \b
     Examples:

@@ -1,5 +1,8 @@
 """Utilisation against abandonment, a picture a cell: ours, what the others reach at each setting, and the limit.
 
+Marks of the others are full where the cap is kept at the end of every day, as ours has to, and hollow where it is not; rings
+show the best by that rule and the best that keeps the cap on average.
+
 matplotlib is not needed to run acd, so it is imported only when something is drawn.
 """
 
@@ -13,12 +16,13 @@ from typing import Any
 from acd.sim.dialing.suite import Verdict
 
 OURS, LIMIT, CAP = "#1f6feb", "#2da44e", "#8a8f98"
+_DAILY, _AVERAGE = "#1b1f24", "#b0b6be"
 _KINDS = {
     "progressive": ("#8a8f98", "s"),
     "ratio": ("#d9822b", "^"),
     "vicidial": ("#b3541e", "v"),
     "issabel": ("#8250df", "D"),
-    "blind": ("#57606a", "x"),
+    "blind": ("#57606a", "P"),
 }
 _COLUMNS, _MOST = 3, 24
 
@@ -59,9 +63,11 @@ def draw(verdicts: Sequence[Verdict], folder: Path) -> list[Path]:
     for axes in places[: len(shown)]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(8, len(handles)))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(2 * columns, len(handles)))
     left_out = f"; the first {_MOST} of {len(verdicts)} cells" if len(verdicts) > len(shown) else ""
-    figure.supxlabel(f"people abandoned, of those who answered{left_out}", fontsize=9)
+    figure.supxlabel(
+        f"people abandoned, of those who answered{left_out}\nhollow: above the cap at the end of some day", fontsize=9
+    )
     figure.supylabel("utilisation of agents", fontsize=9)
     file = folder / "dialer.png"
     figure.savefig(file)
@@ -73,15 +79,34 @@ def _cell(axes: Any, verdict: Verdict) -> None:
     cap = verdict.cell.scene.cap
     axes.axvline(cap, color=CAP, linestyle=":", linewidth=1)
     for kind, (colour, mark) in _KINDS.items():
-        points = sorted(
-            (other.abandonment.value, other.utilisation.value)
-            for other in verdict.others
-            if other.contender.split()[0] == kind
-        )
-        points = [point for point in points if point[0] <= 4 * cap]
-        if points:
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, color=colour, marker=mark, markersize=4, linestyle="none", label=kind)
+        for other in verdict.others:
+            if other.contender.split()[0] != kind or other.abandonment.value > 4 * cap:
+                continue
+            axes.plot(
+                other.abandonment.value,
+                other.utilisation.value,
+                color=colour,
+                marker=mark,
+                markersize=4,
+                markerfacecolor=colour if other.keeps_cap else "none",
+                linestyle="none",
+                label=kind,
+            )
+    for rival, colour, size, label in (
+        (verdict.average, _AVERAGE, 12, "best other, cap on average"),
+        (verdict.daily, _DAILY, 9, "best other, cap each day"),
+    ):
+        if rival.complies:
+            axes.plot(
+                rival.figures.abandonment.value,
+                rival.figures.utilisation.value,
+                color=colour,
+                marker="o",
+                markersize=size,
+                markerfacecolor="none",
+                linestyle="none",
+                label=label,
+            )
     if verdict.limit is not None:
         axes.plot(cap, verdict.limit, color=LIMIT, marker="_", markersize=14, linestyle="none", label="exact limit")
     ours = verdict.ours

@@ -10,7 +10,7 @@ from acd.cli import text as say
 from acd.cli.console import cell, emit, make_console, make_table
 from acd.cli.context import Options, print_json
 from acd.sim.dialing.scene import CASES
-from acd.sim.dialing.suite import Verdict
+from acd.sim.dialing.suite import Rival, Verdict
 from acd.sim.estimates import Estimate
 
 
@@ -33,11 +33,12 @@ def show(verdicts: Sequence[Verdict], seeds: int, given: Options) -> None:
             ("agents", "right"),
             ("answer rate", "right"),
             ("progressive", "right"),
-            ("best of the others", "right"),
-            ("", "left"),
             ("predictive", "right"),
             ("abandoned", "right"),
             ("worst day", "right"),
+            ("best other, each day", "left"),
+            ("ahead", "right"),
+            ("best other, on average", "left"),
             ("ahead", "right"),
             ("target", "right"),
             ("limit", "right"),
@@ -53,12 +54,11 @@ def show(verdicts: Sequence[Verdict], seeds: int, given: Options) -> None:
             str(verdict.cell.agents),
             f"{verdict.cell.answer_rate:g}",
             f"{verdict.progressive.utilisation.value:.3f}",
-            f"{verdict.best.utilisation.value:.3f}",
-            cell(f"{verdict.best.contender}, {verdict.best.abandonment.value:.1%}"),
             Text(_plain(ours.utilisation), style="bold"),
             f"{ours.abandonment.value:.2%}",
-            Text(f"{ours.worst_day:.2%}", style="" if verdict.keeps_cap else "red"),
-            Text(_plain(verdict.ahead, sign=True), style="green" if verdict.ahead.value > 0 else "yellow"),
+            Text(f"{ours.worst_day:.2%}", style="red" if not ours.keeps_cap else "yellow" if ours.above else ""),
+            *_rival(verdict.daily, verdict.daily.figures.worst_day),
+            *_rival(verdict.average, verdict.average.figures.abandonment.value),
             _target(verdict),
             "" if verdict.limit is None else f"{verdict.limit:.3f}",
             "" if verdict.gain is None else f"{verdict.gain:.0%}",
@@ -69,8 +69,16 @@ def show(verdicts: Sequence[Verdict], seeds: int, given: Options) -> None:
         make_console(given),
         table,
         *notes,
-        Text(f"±: 95 % confidence from days of {say.counted(seeds, 'seed')}; the others at their best in hindsight"),
+        Text(f"±: 95 % confidence from days of {say.counted(seeds, 'seed')}; the others at their best in hindsight,"),
+        Text("with what they abandon: on their worst day where they keep the cap each day, as predictive must; on average"),
     )  # fmt: skip
+
+
+def _rival(rival: Rival, abandoned: float) -> tuple[Text, Text]:
+    """Who it is, and how far ours is ahead."""
+    who = f"{rival.figures.utilisation.value:.3f} {rival.figures.contender}, {abandoned:.1%}"
+    ahead = Text(_plain(rival.ahead, sign=True), style="green" if rival.ahead.value > 0 else "yellow")
+    return cell(who if rival.complies else f"none ({who})"), ahead
 
 
 def _plain(figure: Estimate, *, sign: bool = False) -> str:
@@ -89,10 +97,22 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     found = []
     for verdict in verdicts:
         where = f"{verdict.cell.case}, {verdict.cell.agents} agents, {verdict.cell.answer_rate:g}"
+        ours, daily = verdict.ours, verdict.daily
         if not verdict.keeps_cap:
-            found.append(f"{where}: {verdict.ours.worst_day:.2%} abandoned at the end of a day, above the cap")
+            days = say.counted(ours.above - ours.misjudged, "day")
+            found.append(
+                f"{where}: {days} of {ours.days} ended above the cap, with up to {ours.worst_day:.2%} abandoned"
+            )
+        if ours.misjudged:
+            days = say.counted(ours.misjudged, "day")
+            found.append(
+                f"{where}: {days} of {ours.days} above the cap by machine detection alone, nobody else abandoned"
+            )
         if verdict.met is False:
             found.append(f"{where}: below the target of {verdict.target:.3f}")
-        if verdict.ahead.high < 0:
-            found.append(f"{where}: behind {verdict.best.contender}")
+        if not verdict.leads:
+            how = "behind" if daily.ahead.high < 0 else "level with"
+            found.append(f"{where}: {how} {daily.figures.contender}, which keeps the cap each day as well")
+        if verdict.average.ahead.high < 0:
+            found.append(f"{where}: behind {verdict.average.figures.contender}, which keeps the cap on average only")
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 from acd.dialer.predictive import Predictive
@@ -24,7 +25,7 @@ PROGRESSIVE: Final = "progressive"
 EXACT: Final = "exact"
 CONFIDENCE: Final = 0.95
 LENIENT: Final = 0.0005
-"""A baseline complies if it is no more than this above the cap on average over all days; ours must hold it every day."""
+"""A baseline keeps the cap on average if it is no more than this above it over all days; ours must keep it every day."""
 LIMIT_AGENTS_MAX: Final = 100
 """Up to here the exact limit is worked out."""
 _RATIOS: Final = (1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0)
@@ -125,61 +126,89 @@ def long_form(cases: Iterable[str]) -> list[Cell]:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Of one contender in one cell. ``worst_day``: the highest abandonment at the end of any day of any seed, days that
-    teach included."""
+    teach included; ``days`` of all seeds, ``above``: those that ended above the cap, ``misjudged``: those of them on which
+    nobody was abandoned but people whom machine detection hung up on."""
 
     contender: str
     utilisation: Estimate
     abandonment: Estimate
     worst_day: float
+    days: int
+    above: int
+    misjudged: int
     dials_per_contact: float
     decisions: int
+
+    @property
+    def keeps_cap(self) -> bool:
+        """At the end of every day of every seed; but what machine detection does alone is beyond a dialler's power."""
+        return self.above == self.misjudged
 
     def as_json(self) -> dict[str, Any]:
         """For results.json."""
         return asdict(self)
 
 
-def figures(contender: str, runs: Sequence[Sequence[Day]], warm_days: int, *, running: bool = False) -> Figures:
-    """Of the days of each seed; the first ``warm_days`` of each count for the worst day alone. ``running``: the window
-    goes on from day to day, so what counts at the end of a day is all until then."""
+def figures(
+    contender: str, runs: Sequence[Sequence[Day]], warm_days: int, cap: float, *, running: bool = False
+) -> Figures:
+    """Of the days of each seed; the first ``warm_days`` of each count for the ``cap`` alone. ``running``: the window goes on
+    from day to day, so what counts at the end of a day is all until then."""
     every = [day for run in runs for day in run]
     counted = [day for run in runs for day in run[warm_days:]]
     utilisation = ratio([day.busy_s for day in counted], [day.staffed_s for day in counted], CONFIDENCE)
     abandonment = ratio([day.abandoned for day in counted], [day.answered for day in counted], CONFIDENCE)
     if utilisation is None:
         raise ValueError(f"{contender}: no agent was ever logged in")
+    ends = [end for run in runs for end in _ends(run, running)]
+    above = [end for end in ends if end.abandonment > cap]
     return Figures(
         contender,
         utilisation,
         abandonment or Estimate(0.0, None),
-        _worst(runs, running),
+        max((end.abandonment for end in ends), default=0.0),
+        len(ends),
+        len(above),
+        sum(end.abandoned == end.misjudged for end in above),
         sum(day.dialled for day in counted) / max(1, sum(day.answered for day in counted)),
         sum(day.decisions for day in every),
     )
 
 
-def _worst(runs: Sequence[Sequence[Day]], running: bool) -> float:
-    worst = 0.0
-    for run in runs:
-        answered = abandoned = 0
-        for day in run:
-            answered = day.answered + (answered if running else 0)
-            abandoned = day.abandoned + (abandoned if running else 0)
-            worst = max(worst, abandoned / answered if answered else 0.0)
-    return worst
+def _ends(run: Sequence[Day], running: bool) -> list[Day]:
+    """What the window has counted at the end of each day."""
+    if not running:
+        return list(run)
+    counts = [(day.answered, day.abandoned, day.misjudged) for day in run]
+    sums = accumulate(counts, lambda one, more: (one[0] + more[0], one[1] + more[1], one[2] + more[2]))
+    return [Day(answered=answered, abandoned=abandoned, misjudged=misjudged) for answered, abandoned, misjudged in sums]
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The best of the others by one rule, at the setting that does best in hindsight. ``ahead``: our utilisation less its,
+    day by day under the same chance. ``complies``: false where none keeps the rule, and this is progressive dialling."""
+
+    figures: Figures
+    ahead: Estimate
+    complies: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """For results.json."""
+        return {**self.figures.as_json(), "ahead": asdict(self.ahead), "complies": self.complies}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One cell. ``best``: the best of the others that keeps the cap on average, with the setting that does best in
-    hindsight. ``ahead``: our utilisation less its, day by day under the same chance. ``limit``: exact, of r1. ``gain``:
-    which part of the way from progressive to the limit we come. ``target``: utilisation to be had, where one is set."""
+    """One cell. ``daily``: the best of the others that keeps the cap at the end of every day of every seed, as ours has
+    to: the one to beat. ``average``: the best that keeps it on average. ``limit``: exact, of r1. ``gain``: which part of the
+    way from progressive to the limit we come. ``target``: utilisation to be had, where one is set."""
 
     cell: Cell
     ours: Figures
     progressive: Figures
-    best: Figures
-    ahead: Estimate
+    daily: Rival
+    average: Rival
     others: tuple[Figures, ...]
     limit: float | None
     gain: float | None
@@ -187,8 +216,13 @@ class Verdict:
 
     @property
     def keeps_cap(self) -> bool:
-        """At the end of every day of every seed. People that machine detection hangs up on are beyond a pacer's power."""
-        return self.ours.worst_day <= self.cell.scene.cap or self.cell.scene.taken_for_machine > 0
+        """At the end of every day of every seed."""
+        return self.ours.keeps_cap
+
+    @property
+    def leads(self) -> bool:
+        """Whether ours does more than everybody who keeps the same rule."""
+        return self.daily.ahead.value > 0
 
     @property
     def met(self) -> bool | None:
@@ -204,13 +238,14 @@ class Verdict:
             "cap": self.cell.scene.cap,
             "ours": self.ours.as_json(),
             "progressive": self.progressive.as_json(),
-            "best": self.best.as_json(),
-            "ahead": asdict(self.ahead),
+            "best_daily": self.daily.as_json(),
+            "best_average": self.average.as_json(),
             "limit": self.limit,
             "gain": self.gain,
             "target": self.target,
             "met": self.met,
             "keeps_cap": self.keeps_cap,
+            "leads": self.leads,
             "others": [other.as_json() for other in self.others],
         }
 
@@ -220,13 +255,17 @@ def judge(cell: Cell, days: Mapping[str, Sequence[Sequence[Day]]]) -> Verdict:
     scene = cell.scene
     running = scene.span != "day"
     found = {
-        name: figures(name, runs, scene.warm_days if learns(name) else 0, running=running)
+        name: figures(name, runs, scene.warm_days if learns(name) else 0, scene.cap, running=running)
         for name, runs in days.items()
     }
     ours, plain = found[OURS], found[PROGRESSIVE]
     rivals = [f for name, f in found.items() if name not in (OURS, EXACT)]
-    keep = [f for f in rivals if f.abandonment.value <= scene.cap + LENIENT]
-    best = max(keep or [plain], key=lambda f: f.utilisation.value)
+
+    def best(kept: Sequence[Figures]) -> Rival:
+        of = max(kept or [plain], key=lambda f: f.utilisation.value)
+        ahead = _ahead(scene, days[OURS], days[of.contender], learns(of.contender))
+        return Rival(of, ahead, bool(kept))
+
     exact = target = gain = None
     if cell.case == "r1":
         if cell.agents <= LIMIT_AGENTS_MAX:
@@ -240,8 +279,8 @@ def judge(cell: Cell, days: Mapping[str, Sequence[Sequence[Day]]]) -> Verdict:
         cell,
         ours,
         plain,
-        best,
-        _ahead(scene, days[OURS], days[best.contender], learns(best.contender)),
+        best([f for f in rivals if f.keeps_cap]),
+        best([f for f in rivals if f.abandonment.value <= scene.cap + LENIENT]),
         tuple(found[name] for name in days if name != OURS),
         exact,
         gain,
