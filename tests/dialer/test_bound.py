@@ -71,7 +71,7 @@ def test_steady_equals_the_stationary_distribution_found_by_stepping() -> None:
 def test_the_simulation_comes_to_what_is_known(contender: str) -> None:
     scene = markov(10, 0.3)
     hall = Hall(scene, 3, 0, dialler(contender, scene))
-    found = figures(contender, [[hall.run(number) for number in range(12)]], 0)
+    found = figures(contender, [[hall.run(number) for number in range(12)]], 0, scene.cap)
     known = (0.75, 0.0) if contender == PROGRESSIVE else limit(10, 0.3).steady
     assert found.utilisation.half_width is not None
     assert found.utilisation.half_width < 0.008
