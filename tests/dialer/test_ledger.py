@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acd.dialer.ledger import Ledger, Slack
+from acd.dialer.statistics import aim_of
 from acd.domain.dialrules import Rule
 from acd.domain.errors import ConfigurationError
 
@@ -102,6 +104,55 @@ def test_people_taken_for_machines_are_charged() -> None:
     slack = ledger.slack(AT_S)
     assert slack.answered == pytest.approx(100.0)
     assert slack.charged == pytest.approx(2.0)
+
+
+def test_a_deviation_of_their_number_is_held_back() -> None:
+    ledger = book(false_positive=0.02)
+    people(ledger, 98)
+    slack = ledger.slack(AT_S)
+    assert (slack.misjudged, slack.held) == (pytest.approx(2.0), pytest.approx(math.sqrt(2.0)))
+    assert slack.slack == pytest.approx(3.0 - 2.0 - math.sqrt(2.0))
+    assert not slack.covers(0.0, 0.0)
+    plain = book()
+    people(plain, 98)
+    assert plain.slack(AT_S).held == 0.0
+    assert plain.slack(AT_S).slack == pytest.approx(2.94)
+
+
+def more_than(most: float, mean: float) -> float:
+    """P(N > ``most``), N Poisson."""
+    share = total = math.exp(-mean)
+    for number in range(1, math.floor(most) + 1):
+        share *= mean / number
+        total += share
+    return 1.0 - total
+
+
+@pytest.mark.parametrize("known", [400, 1_600, 5_000, 50_000])
+def test_chance_seldom_takes_what_is_left_at_the_end_of_a_day(known: int) -> None:
+    """As many abandoned as the ledger's aim leaves; the rest is the detector's, in whatever number it comes."""
+    ledger = book(false_positive=0.01)
+    people(ledger, known)
+    slack = ledger.slack(AT_S)
+
+    def exceeded(left: float) -> float:
+        return more_than(slack.cap * slack.answered - (slack.slack - left), slack.misjudged)
+
+    assert slack.slack > aim_of(slack)
+    assert exceeded(aim_of(slack)) < 0.0015
+    assert exceeded(0.0) < 0.2, "a ledger that is used up still holds one deviation back"
+    assert exceeded(-slack.held) > 0.3, "without that"
+
+
+def test_the_window_that_leaves_least_with_what_is_held_back_speaks() -> None:
+    ledger = Ledger((Rule("day", 0.03), Rule("campaign", 0.0275)), AT_S, false_positive=0.01)
+    people(ledger, 4_000)
+    assert ledger.slack(AT_S).span == "campaign"
+    people(ledger, 500, at_s=AT_S + DAY_S)
+    slack = ledger.slack(AT_S + DAY_S)
+    assert slack.span == "day"
+    assert slack.slack == pytest.approx(0.03 * slack.answered - slack.charged - slack.held)
+    assert slack.misjudged == pytest.approx(500 / 99)
 
 
 def test_a_machine_put_through_is_taken_back() -> None:

@@ -108,7 +108,7 @@ def test_a_line_of_another_segment_counts_by_its_own_rate() -> None:
 
 def test_more_slack_places_more_lines() -> None:
     given = supply(10, talking=TALKS * 2)
-    found = [lines(given, answered=answered) for answered in (60, 300, 3_000)]
+    found = [lines(given, answered=answered) for answered in (60, 120, 3_000)]
     assert found[0] < found[1] < found[2]
 
 
@@ -127,6 +127,16 @@ def test_the_threshold_is_learned_towards_the_aim() -> None:
     assert statistics.log_threshold == pytest.approx(before)
     statistics.answered(slack(aim - 2.0, charged=0.0))
     assert statistics.log_threshold == pytest.approx(before), "a window that has just begun tells nothing"
+
+
+def test_people_taken_for_machines_teach_nothing_until_somebody_is_abandoned() -> None:
+    """They are charged from the first answer on, so that the slack is low in every window that has just begun."""
+    statistics = taught()
+    before = statistics.log_threshold
+    statistics.answered(Slack("day", 0.03, 300.0, 3.6, 1.6, 3.0, misjudged=3.6, held=3.8))
+    assert statistics.log_threshold == before
+    statistics.answered(Slack("day", 0.03, 300.0, 4.6, 0.6, 3.0, misjudged=3.6, held=3.8))
+    assert statistics.log_threshold < before
 
 
 def test_what_covers_is_the_mean_and_a_margin_above_it() -> None:

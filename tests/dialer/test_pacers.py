@@ -17,6 +17,7 @@ from acd.dialer.forecast import Forecast, Tables
 from acd.dialer.ledger import Slack
 from acd.dialer.pacing import most
 from acd.dialer.predictive import threshold_of
+from acd.dialer.statistics import THRESHOLD_LEAST
 from acd.domain.errors import ConfigurationError
 
 ages = st.lists(st.floats(0.0, 400.0), max_size=25)
@@ -118,11 +119,19 @@ def test_a_decision_can_be_explained() -> None:
 
 
 def test_the_threshold_rises_with_the_slack_within_limits() -> None:
-    found = [threshold_of(TAUGHT, Slack("day", 0.03, 100.0, 5.0, left, 3.0)) for left in (-1e6, 0.75, 3.0, 10.0, 1e6)]
+    found = [
+        threshold_of(TAUGHT, Slack("day", 0.03, 100.0, 5.0, left, 3.0)) for left in (-1e6, 1.0, 1.75, 3.0, 4.25, 1e6)
+    ]
     assert found == sorted(found)
-    assert found[2] == pytest.approx(math.exp(TAUGHT.log_threshold)), "3 is the aim"
-    assert found[1] == pytest.approx(found[2] / 2)
-    assert found[-1] == pytest.approx(found[2] * math.exp(0.7))
+    learned = math.exp(TAUGHT.log_threshold)
+    assert found[1:5] == [pytest.approx(share * learned) for share in (0.2, 0.5, 1.0, 1.5)], "3 is the aim"
+    assert found[-1] == pytest.approx(2.0 * learned)
+    assert found[0] == THRESHOLD_LEAST
+
+
+def test_people_taken_for_machines_make_the_threshold_aim_higher() -> None:
+    plain = Slack("day", 0.03, 100.0, 5.0, 3.0, 3.0)
+    assert threshold_of(TAUGHT, replace(plain, held=2.0)) == pytest.approx(threshold_of(TAUGHT, plain) * 2.5 / 4.5)
 
 
 def test_impossible_settings_and_supplies_are_refused() -> None:

@@ -1,9 +1,11 @@
 """The abandonment ledger: what has been answered and abandoned in each window a regulator looks at, and what that leaves.
 
 Charged are people who were abandoned, attempts whose outcome nobody knows (after a crash), and the people a machine
-detector is expected to have hung up on. ``slack`` is what may still be abandoned: cap x answered - charged. Over-dialling is
-allowed while the slack of the tightest window covers what the lines in flight may cost (`Slack.covers`); otherwise every
-line needs an agent held for it. Times are UTC seconds; windows are days and months of the place that ``zone`` names.
+detector is expected to have hung up on. How many those were, nobody knows: they scatter like rare and independent events do
+(Poisson), so a deviation of their number is held back. ``slack`` is what may still be abandoned: cap x answered -
+charged - held. Over-dialling is allowed while the slack of the tightest window covers what the lines in flight may cost
+(`Slack.covers`); otherwise every line needs an agent held for it. Times are UTC seconds; windows are days and months of the
+place that ``zone`` names.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from acd.domain.dialrules import Rule, Span
 from acd.domain.errors import ConfigurationError
 
 _DAYS_30_S = 30 * 86_400
+_SCATTER = 1.0
+"""Deviations of the number of people taken for machines that are held back; as many are in the aim (`aim_of`)."""
 
 
 @dataclass(slots=True)
@@ -34,11 +38,17 @@ class Count:
         """What counts against the cap."""
         return self.abandoned + self.misjudged + self.unknown
 
+    @property
+    def held(self) -> float:
+        """What is held back because people taken for machines may have been more than expected."""
+        return _SCATTER * math.sqrt(self.misjudged)
+
 
 @dataclass(frozen=True, slots=True)
 class Slack:
     """The tightest window: its figures, and what may still be abandoned in it. ``unsure``: the deviations (``z``) that
-    what is in flight is charged with, above its mean."""
+    what is in flight is charged with, above its mean. ``misjudged``: of ``charged``, people expected to have been taken for
+    machines; ``held``: what is held back for their scatter, and is no part of ``slack``."""
 
     span: Span
     cap: float
@@ -46,6 +56,8 @@ class Slack:
     charged: float
     slack: float
     unsure: float
+    misjudged: float = 0.0
+    held: float = 0.0
 
     def covers(self, mean: float, variance: float) -> bool:
         """Whether the abandonments that lines in flight may bring still fit in."""
@@ -138,9 +150,11 @@ class Ledger:
         self._roll(now_s)
         least: Slack | None = None
         for rule, count in zip(self.rules, self.counts, strict=True):
-            left = rule.cap * count.answered - count.charged
+            left = rule.cap * count.answered - count.charged - count.held
             if least is None or left < least.slack:
-                least = Slack(rule.span, rule.cap, count.answered, count.charged, left, self.z)
+                least = Slack(
+                    rule.span, rule.cap, count.answered, count.charged, left, self.z, count.misjudged, count.held
+                )
         assert least is not None
         return least
 

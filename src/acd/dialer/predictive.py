@@ -2,10 +2,11 @@
 
 1. `Forecast` gives the risk of the n-th new line, at five quantiles of the time people take to answer.
 2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
-3. The threshold is exp(a) x (slack / aim)^0.5. The slack is the ledger's: one abandonment lowers it by 1, one answer raises
-   it by the cap, so it is the sum of all steps of the usual stochastic approximation. The aim keeps it away from the
-   ledger's stop, as a day spent between stop and bursts is worse than an even one. ``a`` is learned, a small step an answer
-   (`Statistics.answered`), and holds from window to window.
+3. The threshold is exp(a) x (slack - 1/2) / (aim - 1/2), twice exp(a) at most. The slack is the ledger's: one abandonment
+   lowers it by 1, one answer raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. The
+   aim keeps it away from the ledger's stop at 1, as a day spent between stop and bursts is worse than an even one; near
+   the stop lines are few, as two people who are abandoned at once there would break the cap. ``a`` is learned, a small
+   step an answer (`Statistics.answered`), and holds from window to window.
 4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
    agent held.
 """
@@ -21,7 +22,7 @@ from acd.dialer.statistics import THRESHOLD_LEAST, THRESHOLD_MOST, Statistics, a
 from acd.dialer.supply import Supply
 from acd.domain.errors import ConfigurationError
 
-_GAIN, _STEER_MOST, _LEFT_LEAST = 0.5, 0.7, 0.05
+_NONE_LEFT, _STEER_LEAST, _STEER_MOST = 0.5, 0.05, 2.0
 RATIO_MOST = 15.0
 
 
@@ -69,6 +70,6 @@ class Predictive:
 
 def threshold_of(statistics: Statistics, slack: Slack) -> float:
     """The risk that a line may have, given what the ledger leaves."""
-    left = max(_LEFT_LEAST, slack.slack / aim_of(slack))
-    steer = min(_STEER_MOST, _GAIN * math.log(left))
-    return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, math.exp(statistics.log_threshold + steer)))
+    steer = (slack.slack - _NONE_LEFT) / (aim_of(slack) - _NONE_LEFT)
+    threshold = math.exp(statistics.log_threshold) * min(_STEER_MOST, max(_STEER_LEAST, steer))
+    return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, threshold))

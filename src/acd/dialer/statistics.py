@@ -32,8 +32,10 @@ THRESHOLD_LEAST, THRESHOLD_MOST = 0.002, 0.9
 
 
 def aim_of(slack: Slack) -> float:
-    """The slack that is aimed at, so that chance seldom uses it up: it wanders as the root of the answers."""
-    return max(_AIM_LEAST, _AIM_GROWTH * math.sqrt(slack.answered))
+    """The slack that is aimed at, so that chance seldom uses it up: it wanders as the root of the answers. What is held back
+    for people taken for machines is aimed at once more: a threshold that keeps away from the stop costs less than the stop.
+    """
+    return max(_AIM_LEAST, _AIM_GROWTH * math.sqrt(slack.answered)) + slack.held
 
 
 @dataclass(slots=True)
@@ -104,7 +106,8 @@ class Statistics:
         """A person answered, and the ledger stands so: the threshold moves towards what keeps the slack at its aim. In a
         window that has just begun the slack is low by nature, and tells nothing until somebody is abandoned."""
         aim = aim_of(slack)
-        if slack.charged < 1.0 and slack.slack < aim:
+        known = round(slack.charged - slack.misjudged)
+        if known < 1 and slack.slack < aim:
             return
         moved = self.log_threshold + _STEP * max(-_STEP_MOST, min(_STEP_MOST, slack.slack - aim))
         self.log_threshold = min(math.log(THRESHOLD_MOST), max(math.log(THRESHOLD_LEAST), moved))
