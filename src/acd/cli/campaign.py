@@ -361,8 +361,12 @@ def evidence(
         text = buffer.getvalue()
     if output is None:
         click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+        return
+    from acd.reports.files import new_file
+
+    with new_file(output) as file:
+        file.write(text.encode())
+    click.echo(f"acd: {say.clean(output)}", err=True)
 
 
 def _account(name: str, since: str | None, until: str | None, zone: str | None) -> dict[str, Any]:

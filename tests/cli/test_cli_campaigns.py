@@ -1,0 +1,54 @@
+"""``acd campaign`` where no service has to answer: what is written into files, and what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from acd.cli import cli
+from acd.store import upgrade
+
+FLOOR = """
+queues: {sales: {}}
+agents: {ann: {number: 101, phones: [PJSIP/101], queues: [sales]}}
+entry_points: {"1": sales}
+trunks: {carrier: {dial: "PJSIP/{number}@carrier"}}
+caller_ids: {own: {numbers: ["+4930555100"], verified: 2026-03-01}}
+campaigns: {win: {mode: manual, queue: sales, trunk: carrier, caller_ids: own, time_zone: Europe/Berlin}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("campaigns")
+    upgrade(f"sqlite:///{folder}/acd.db")
+    config = folder / "acd.toml"
+    config.touch(mode=0o600)
+    config.write_text(f'[database]\nurl = "sqlite:///acd.db"\n[service]\nstate_dir = "{folder}"\n')
+    (folder / "floor.yaml").write_text(FLOOR)
+    return folder
+
+
+def acd(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--config", str(folder / "acd.toml"), *arguments], prog_name="acd")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("gone/x.csv", "cannot be written: No such file or directory"), (".", "is a directory")],
+)
+def test_evidence_that_cannot_be_written_is_told_in_a_line(folder: Path, name: str, said: str) -> None:
+    found = acd(folder, "campaign", "evidence", "win", "--format", "csv", "-o", str(folder / name))
+    assert found.exit_code in (1, 2)
+    assert said in found.stderr
+    assert found.exception is None or isinstance(found.exception, SystemExit)
+
+
+def test_evidence_takes_the_place_of_the_file_that_was_there(folder: Path) -> None:
+    file = folder / "evidence.json"
+    file.write_text("old")
+    assert acd(folder, "campaign", "evidence", "win", "--format", "json", "-o", str(file)).exit_code == 0
+    assert json.loads(file.read_text())["campaign"] == "win"
