@@ -166,6 +166,18 @@ def test_nodes_of_trunks_stand_in_acd_toml() -> None:
     ]
 
 
+def test_check_names_caller_ids_whose_verification_has_not_come(tmp_path: Path) -> None:
+    write_samples(tmp_path)
+    floor = TEXT.replace("1500ms", "1.5s").replace("IAX2/peer/{number}", "IAX2/{number}@peer")
+    floor = floor.replace("node: pbx2, ", "").replace("2026-04-01", "9998-04-01")
+    (tmp_path / "floor.yaml").write_text(floor)
+    found = CliRunner().invoke(cli, ["--config", str(tmp_path / "acd.toml"), "check"])
+    assert found.exit_code == 1, found.output
+    said = "caller ID +12125550100 of 'other' is verified on 9998-04-01, a day that has not come"
+    assert said in " ".join(found.output.split())
+    assert ("floor.yaml: good" in found.output, "1 error" in found.output) == (False, True)
+
+
 def test_check_looks_at_both_files(tmp_path: Path) -> None:
     write_samples(tmp_path)
     extra = TEXT[TEXT.index("trunks:") :].replace("1500ms", "1.5s").replace("IAX2/peer/{number}", "IAX2/{number}@peer")

@@ -265,6 +265,22 @@ def test_no_number_is_shown_that_is_not_verified() -> None:
     assert refused(ask(replace(by, caller_ids=CallerIds("none", ())))) == ("caller_id", None)
 
 
+def test_a_number_that_is_verified_in_the_future_is_not_shown_before() -> None:
+    numbers, other = ("+4930555000", "+4989555000"), "+4989123456"
+    dates = {"+4930555000": "2026-06-10", "+4989555000": "2026-06-12"}
+    by = replace(terms(), caller_ids=CallerIds("shown", numbers, verified=dates))
+    begins_s = at("2026-06-12T00:00", "Pacific/Kiritimati")
+    facts = replace(FACTS, number=ContactNumber(other), contact=contact(numbers=(ContactNumber(other),)))
+    found = ask(by, facts=facts)
+    assert isinstance(found, Permit)
+    assert found.caller_id == "+4930555000"
+    assert refused(ask(by, caller_id="+4989555000")) == ("caller_id", begins_s)
+    late = replace(by, caller_ids=replace(by.caller_ids, verified={one: "2026-06-12" for one in numbers}))
+    assert refused(ask(late)) == ("caller_id", begins_s)
+    assert refused(ask(late, now_s=begins_s - 1.0)) == ("caller_id", begins_s)
+    assert isinstance(ask(late, now_s=begins_s), Permit)
+
+
 def test_the_trunk() -> None:
     assert refused(ask(trunk=TrunkState(rests_until_s=NOON + 30.0))) == ("trunk", NOON + 30.0)
     assert refused(ask(trunk=TrunkState(lines=30))) == ("trunk", NOON + 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,13 +79,16 @@ def _floor(floor_file: Path) -> tuple[LoadedFloor | None, list[Problem]]:
 
 
 def _between(floor_file: Path, settings: LoadedSettings | None, floor: LoadedFloor | None) -> list[Problem]:
-    """What is wrong between two files that are right by themselves."""
-    if settings is None or floor is None:
+    """What is wrong between two files that are right by themselves, and today."""
+    if floor is None:
         return []
     from acd.config import Problem
     from acd.config.campaign_reader import unknown_nodes
+    from acd.config.trunk_reader import not_verified_yet
 
-    said = unknown_nodes(floor.definition, settings.settings.asterisk)
+    said = not_verified_yet(floor.definition, time.time())
+    if settings is not None:
+        said += unknown_nodes(floor.definition, settings.settings.asterisk)
     return [Problem(str(floor_file), None, None, message) for message in said]
 
 
@@ -132,7 +136,7 @@ def _lines(
     if settings is not None:
         nodes = ", ".join(f"{name} ({node.host})" for name, node in settings.settings.asterisk.items())
         lines.append(Text(f"{say.clean(config)}: good: {say.clean(nodes)}", style="green"))
-    if floor is not None:
+    if floor is not None and not any(one.severity == "error" and one.file == str(floor_file) for one in problems):
         what = floor.definition
         counted = [
             say.counted(len(what.queues) - len(what.campaigns), "queue"),

@@ -18,7 +18,7 @@ checks have a fixed order, and the first that refuses speaks:
 13. ``retry``          the next attempt is not due yet
 14. ``cool_down``      the person was abandoned lately
 15. ``short_calls``    too many of the day's calls were too short
-16. ``caller_id``      no verified number to show, or not the one asked for
+16. ``caller_id``      no verified number to show, or not the one asked for; or its date has not come
 17. ``trunk``          rests, has no line left, or has started as many calls as it may within a second
 18. ``ledger``         no agent is held for the line, and the abandonments that leaves room for are used up
 
@@ -187,10 +187,10 @@ def permit(facts: Facts, terms: Terms, holidays: Holidays, now_s: float) -> Perm
     refused = cooling or _short_calls(facts, terms, now_s)
     if refused is not None:
         return refused
-    shown = facts.caller_id if facts.caller_id is not None else caller_id(terms.caller_ids, facts.number.number)
-    if shown is None or shown not in terms.caller_ids.numbers:
-        which = "is empty" if shown is None else f"does not hold {shown}"
-        return Refusal(Reason.CALLER_ID, None, f"the set of verified numbers {terms.caller_ids.name} {which}")
+    own = terms.caller_ids.verified_by(now_s)
+    shown = facts.caller_id if facts.caller_id is not None else caller_id(own, facts.number.number)
+    if shown is None or shown not in own.numbers:
+        return _no_caller_id(terms.caller_ids, shown, now_s)
     refused = _trunk(facts.trunk, terms.trunk, now_s)
     if refused is not None:
         return refused
@@ -353,6 +353,17 @@ def _short_calls(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
         _next_midnight(terms.campaign.zone, now_s),
         f"{facts.short_today} of {facts.calls_today} calls today lasted no longer than {rule.short_s:g} s",
     )
+
+
+def _no_caller_id(of: CallerIds, shown: str | None, now_s: float) -> Refusal:
+    """``shown``: what was asked for, if anything."""
+    asked = of.numbers if shown is None else (shown,) if shown in of.numbers else ()
+    if asked:
+        until_s = min(map(of.usable_s, asked))
+        said = shown or f"any number of {of.name}"
+        return Refusal(Reason.CALLER_ID, until_s, f"the day on which {said} is verified has not come")
+    which = "is empty" if shown is None else f"does not hold {shown}"
+    return Refusal(Reason.CALLER_ID, None, f"the set of verified numbers {of.name} {which}")
 
 
 def _trunk(state: TrunkState, trunk: Trunk, now_s: float) -> Refusal | None:

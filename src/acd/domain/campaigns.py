@@ -7,7 +7,8 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
@@ -16,6 +17,8 @@ from acd.domain.dialrules import Rules
 
 NUMBER_PLACE: Final = "{number}"
 """What stands in a trunk's ``dial`` where the number goes."""
+_FIRST_TO_BEGIN: Final = timezone(timedelta(hours=14))
+"""Where a day begins first."""
 
 
 class Mode(StrEnum):
@@ -85,6 +88,18 @@ class CallerIds:
     numbers: tuple[str, ...]
     local: bool = True
     verified: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def usable_s(self, number: str) -> float:
+        """From when on a number may be shown, UTC s: when the day of its verification begins anywhere on Earth."""
+        said = self.verified.get(number, "")
+        return datetime.fromisoformat(said).replace(tzinfo=_FIRST_TO_BEGIN).timestamp() if said else 0.0
+
+    def verified_by(self, now_s: float) -> CallerIds:
+        """Without the numbers whose verification is dated later than ``now_s``."""
+        today = f"{datetime.fromtimestamp(now_s, _FIRST_TO_BEGIN):%Y-%m-%d}"
+        if all(said <= today for said in self.verified.values()):
+            return self
+        return replace(self, numbers=tuple(one for one in self.numbers if self.verified.get(one, "") <= today))
 
 
 @dataclass(frozen=True, slots=True)
