@@ -12,6 +12,7 @@ from acd.config.fields import Section, described
 from acd.config.problems import show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.domain.campaigns import NUMBER_PLACE, CallerIds, Trunk
+from acd.domain.definition import FloorDefinition
 from acd.domain.devices import DEVICE, TECHNOLOGIES
 
 TRUNK_KEYS = ("calls_per_s", "dial", "lines", "node", "plus")
@@ -62,6 +63,13 @@ def _dial(section: Section) -> str:
         )
         return text
     technology = match[1]
+    if technology.lower() == "local":
+        section.wrong(
+            node,
+            f"dial of {section.label}: {show(text)} leads into the dialplan, behind which nothing is heard of the line; "
+            f"write the trunk's own device, such as PJSIP/{NUMBER_PLACE}@carrier",
+        )
+        return text
     right = next((known for known in TECHNOLOGIES if known.lower() == technology.lower()), technology)
     if right != technology:
         section.wrong(
@@ -113,3 +121,14 @@ def _date(section: Section, node: Node | None, what: str) -> str | None:
                 return date.fromisoformat(node.text).isoformat()
     section.wrong(node, f"{what} of {section.label} must be a date such as 2026-03-01, not {described(node)}")
     return None
+
+
+def not_verified_yet(floor: FloorDefinition, now_s: float) -> list[str]:
+    """What is wrong with caller IDs whose verification is dated later than ``now_s``: a sentence each."""
+    return [
+        f"caller ID {number} of {show(name)} is verified on {of.verified[number]}, a day that has not come: it is not shown "
+        "before; write the day on which somebody made sure of it"
+        for name, of in floor.caller_ids.items()
+        for number in of.numbers
+        if of.usable_s(number) > now_s
+    ]
