@@ -433,6 +433,8 @@ async def test_a_number_is_dialled_for_an_agent_or_it_is_said_why_not(stand: Sta
         await dial("win", "+49301000001", "a1", "anna")
     free = await dial("win", "+12125550100", "a1", "anna")
     assert free["contact"]["list"] == "dialled-win"
+    known = "SELECT country, kind, n.zone FROM contacts JOIN contact_numbers n USING (contact) WHERE number = '+12125550100'"
+    assert stand.rows(known) == [("US", "other", "America/New_York")]
     assert stand.rows("SELECT made_by FROM lists WHERE list = 'dialled-win'") == [("anna",)]
     blocked = "UPDATE contacts SET state = 'blocked' WHERE contact = 5"
     await Outbound(f"sqlite:///{stand.path}", str).ask(lambda connection: connection.exec_driver_sql(blocked))

@@ -15,6 +15,7 @@ from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.cli.dialled import Ahead, Place, Region, audited, known, made_contact, plain, read_number, region_option
 from acd.cli.lazy import LazyGroup
+from acd.domain.dialable import NOWHERE
 from acd.domain.errors import RefusedError
 from acd.records.trail import me
 from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
@@ -172,11 +173,10 @@ def _fields_of(fields: Sequence[str]) -> dict[str, str]:
 
 
 def _numbers_of(numbers: Sequence[str], region: str | None, *, premium: bool) -> list[NewNumber]:
-    kinds = {"mobile": "mobile", "fixed": "landline", "voip": "voip"}
     found: dict[str, NewNumber] = {}
     for text in numbers:
         one = read_number(text, region, premium=premium)
-        made = NewNumber(one.number, kinds.get(one.kind.value, "other"), one.zone, one.extension)
+        made = NewNumber(one.number, contacts.KINDS.get(one.kind, "other"), one.zone, one.extension)
         found.setdefault(one.number, made)
     return list(found.values())
 
@@ -210,7 +210,7 @@ def add(
         _mind_erased(connection, place, values.numbers, values.consent_at, allow=allow_erased)
         if values.country is None:
             first = read_number(numbers[0], country, premium=premium).country
-            values.country = None if first == "001" else first
+            values.country = None if first == NOWHERE else first
         made = contacts.add(connection, of_list, [values], time.time())
         audited(connection, "contact_added", str(made), {"list": of_list, "numbers": len(values.numbers)})
     if given.json:

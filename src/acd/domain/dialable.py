@@ -38,6 +38,8 @@ EXTENSION_MAX: Final = 6
 _FIGURE: Final = re.compile(r"\d([.,]\d+)?[eE]\+?\d{1,2}", re.ASCII)
 _SHORT_MAX: Final = 6
 _ONE_MIN: Final = 5
+NOWHERE: Final = "001"
+"""The country of numbers that belong to none, such as +800."""
 
 
 class Kind(StrEnum):
@@ -118,7 +120,7 @@ _UNPARSED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Dialable:
-    """A number that can be dialled. ``number``: E.164 with its ``+``. ``country``: ISO 3166, ``001`` for none. ``zones``:
+    """A number that can be dialled. ``number``: E.164 with its ``+``. ``country``: ISO 3166, `NOWHERE` for none. ``zones``:
     every time zone it may ring in, mostly one, none if nobody knows. ``extension``: whom to ask for there."""
 
     number: str

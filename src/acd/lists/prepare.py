@@ -15,10 +15,10 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
 
-from acd.domain.dialable import Dialable, Fault, Kind, dialable, is_country
+from acd.domain.dialable import NOWHERE, Dialable, Fault, dialable, is_country
 from acd.lists.columns import Columns
 from acd.lists.rows import Row
-from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.contacts import KINDS, NewContact, NewNumber
 from acd.store.outbound.listed import CELL_KEPT_MAX
 
 CELL_MAX = 4000
@@ -26,11 +26,6 @@ NAME_MAX = 200
 NUMBERS_MAX = 10
 CELLS_KEPT_MAX = 100
 RANK_MAX = 2_000_000_000
-_KINDS = {
-    Kind.MOBILE: "mobile",
-    Kind.FIXED: "landline",
-    Kind.VOIP: "voip",
-}
 _PREMIUM: Set[Fault] = frozenset({Fault.PREMIUM})
 _NOTHING: Set[Fault] = frozenset()
 _DMY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
@@ -170,9 +165,9 @@ def _numbers(cells: Sequence[str], terms: Terms, found: NewContact, fields: dict
         if len(numbers) == NUMBERS_MAX:
             fields[column.name] = _clean(text[:CELL_MAX])
             continue
-        kind = column.kind or _KINDS.get(one.kind, "other")
+        kind = column.kind or KINDS.get(one.kind, "other")
         numbers.setdefault(one.number, NewNumber(one.number, kind, one.zone, one.extension))
-        if found.country is None and one.country != "001":
+        if found.country is None and one.country != NOWHERE:
             found.country = one.country
     if not numbers:
         raise _WrongError(*(fault or ("empty", "there is no number")))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from acd.domain.dialable import NOWHERE, Dialable, Fault, dialable
 from acd.domain.errors import RefusedError
 from acd.store.outbound import contacts as of
 from acd.store.outbound import donotcall, listed
@@ -43,7 +44,7 @@ def claim_number(
     donotcall.let_back(connection, [number], consent_at, sealed, allow=allow_erased, so=_SAY_SO)
     if not rows:
         listed.create(connection, own, by, now, description="numbers that agents dialled themselves")
-        first = of.add(connection, own, [NewContact([NewNumber(number)])], now)
+        first = of.add(connection, own, [_made(number)], now)
         rows = of.rows_of(connection, [first])
     ready = [row for row in rows if row["state"] not in _WHY_NOT]
     if not ready:
@@ -60,3 +61,13 @@ def claim_number(
         raise RefusedError(f"{number} of contact {contact.contact} was found to be nobody's")
     last = {"attempts": row["attempts"], "last_outcome": row["last_outcome"], "last_at": row["last_at"]}
     return Claimed(contact, Kind.NEW, number, None, row["rank"], callback=row["callback"], **last)
+
+
+def _made(number: str) -> NewContact:
+    """A contact of whom nothing but the number is known, and so where the person is, as in a list that is imported."""
+    found = dialable(number, allow=frozenset({Fault.PREMIUM}))
+    if not isinstance(found, Dialable):
+        return NewContact([NewNumber(number)])
+    made = NewContact([NewNumber(found.number, of.KINDS.get(found.kind, "other"), found.zone)])
+    made.country = found.country if found.country != NOWHERE else None
+    return made

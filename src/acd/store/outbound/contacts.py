@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from acd.domain.campaigns import Contact, ContactNumber
+from acd.domain.dialable import Kind
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.store.outbound.bulk import among, insert_many, locked, pieces, take
 from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts
@@ -31,6 +32,10 @@ class NumberState(StrEnum):
 
     OK = "ok"
     BAD = "bad"
+
+
+KINDS: Final = {Kind.MOBILE: "mobile", Kind.FIXED: "landline", Kind.VOIP: "voip"}
+"""A number's kind as contacts have it, by what sort of line its digits tell; else ``other``."""
 
 
 class NewNumber(NamedTuple):
