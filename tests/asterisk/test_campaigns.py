@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from acd.store.times import from_text
+from callkit import until_agent
 from campaignkit import CALLER_ID, campaign_rig
 
 MIX = {
@@ -34,6 +36,26 @@ async def test_a_progressive_campaign_reaches_everybody_once(tmp_path):
             row["attempt"] for row in here.attempts() if row["outcome"] == "answered"
         }
         assert {row["queue"] for row in calls} == {"win"}
+
+
+async def test_who_is_dialled_hears_who_called_in_time_though_a_phone_rings_on(tmp_path):
+    """An agent who does not pick up costs one person an agent, and nobody is dialled for him again."""
+    campaign = {"mode": "progressive", "ring": "15s"}
+    async with campaign_rig(tmp_path, 1, {"win": campaign}, {"answer-after:0.5": 1.0}, phones="never") as here:
+        here.add_contacts(6)
+        await here.rig.acd("campaign", "start", "win")
+        await here.until_settled(1)
+        await until_agent(here.rig, "a1", "PAUSED", reason="rona")
+        assert "no agent who serves win is there" in await here.rig.acd("campaign", "explain", "win")
+        (row,) = here.attempts()
+        assert (row["outcome"], row["message"]) == ("abandoned", "played")
+        (call,) = here.rows("SELECT call, ended_at, outcome FROM calls")
+        rang = here.rows("SELECT started_at, ended_at, outcome FROM segments WHERE kind = 'rang'")
+        waited_s = from_text(call["ended_at"]) - from_text(row["answered_at"])
+        assert call["outcome"] == "overflowed"
+        assert [one["outcome"] for one in rang] == ["no_answer"]
+        # The law's two seconds; Asterisk alone would have let the phone ring for two more
+        assert 1.9 < waited_s < 3.5
 
 
 LOOSE = {"rules": {"caps": {"campaign": 0.2}}}

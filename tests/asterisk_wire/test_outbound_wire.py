@@ -203,7 +203,9 @@ async def test_the_deadline_of_the_dialplan_holds_until_the_first_agent(node: Fa
     node.executor.execute(offer(A))
     context, exten, values = sent_to(node)
     assert (context, exten) == ("acd-connect", "000001")
-    assert values["acd_dial"].split(",")[1] == "${IF($[${acd_left} < 20]?${acd_left}:20)}"
+    left = "$[${acd_left} - 0${acd_margin}]"
+    ring = values["acd_dial"].split(",")[1]
+    assert ring == f"${{IF($[{left} < 0.2]?0.2:${{IF($[{left} < 20]?{left}:20)}})}}"
     assert "acd_deadline" not in values
     node.executor.execute(do.SendCall("pbx", A, "c1", ToMessage(sound="sorry")))
     assert sent_to(node)[:2] == ("acd-message", "s")

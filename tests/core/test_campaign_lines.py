@@ -17,7 +17,7 @@ from acd.domain import records as rec
 from acd.domain.campaignlines import CALLBACK_AGENT, with_lines, without_lines
 from acd.domain.campaigns import Campaign, Mode
 from acd.domain.definition import FloorDefinition, HangUp
-from acd.domain.states import AgentState, CallOutcome
+from acd.domain.states import AgentState, CallOutcome, OfferOutcome
 from acd.floor import Floor
 from core.floorkit import Clock, define
 
@@ -144,3 +144,53 @@ def test_floor_yaml_gives_the_line_and_a_revision_of_its_own() -> None:
 def test_a_campaign_may_not_be_called_as_a_queue_is() -> None:
     with pytest.raises(ProblemsError, match="called as a queue is"):
         parse_floor(YAML % "sales", Problems("floor.yaml"))
+
+
+def offered_to(commands: tuple[do.Command, ...]) -> do.OfferCall:
+    (offer,) = [command for command in commands if isinstance(command, do.OfferCall)]
+    return offer
+
+
+@pytest.mark.parametrize(
+    ("after_s", "state", "free"), [(0.9, AgentState.AVAILABLE, False), (1.0, AgentState.PAUSED, False)]
+)
+def test_who_does_not_answer_in_time_is_paused_unless_there_was_hardly_any(
+    after_s: float, state: AgentState, free: bool
+) -> None:
+    floored = Floored(floor_with(), "ann")
+    _, commands = floored.answered()
+    offer = offered_to(commands)
+    floored.clock.s = after_s
+    at = floored.clock.now.utc
+    floored.tell(ev.OfferFailed(at, offer.offer, OfferOutcome.NO_ANSWER, "NOANSWER"))
+    ann = floored.floor.roster.agents["ann"]
+    assert (ann.state, floored.floor.matcher.is_free("ann")) == (state, free)
+    floored.clock.s = after_s + 10.0
+    floored.tell(ev.DeadlinePassed(floored.clock.now.utc))
+    assert floored.floor.matcher.is_free("ann") == (state is AgentState.AVAILABLE)
+
+
+@pytest.mark.parametrize(("after_s", "free"), [(0.9, True), (1.0, False)])
+def test_who_lets_people_hang_up_who_were_dialled_is_passed_over(after_s: float, free: bool) -> None:
+    floored = Floored(floor_with(), "ann")
+    _, commands = floored.answered()
+    offer = offered_to(commands)
+    floored.clock.s = after_s
+    at = floored.clock.now.utc
+    floored.tell(ev.OfferFailed(at, offer.offer, OfferOutcome.CALLER_GONE, "CANCEL"))
+    floored.tell(ev.CallEnded(at, "pbx", "00000100000001", 16))
+    assert floored.floor.matcher.is_free("ann") == free
+    assert floored.floor.roster.agents["ann"].why_not == (None if free else "cool-down")
+    floored.clock.s = after_s + 10.0
+    floored.tell(ev.DeadlinePassed(floored.clock.now.utc))
+    assert floored.floor.matcher.is_free("ann")
+
+
+def test_callers_who_hang_up_while_it_rings_are_nobodys_fault() -> None:
+    floored = Floored(floor_with(), "eve")
+    clock = floored.clock
+    _, commands = floored.tell(ev.CallArrived(clock.now.utc, "pbx", "1.1", "PJSIP/in-1", "1.1", "555", campaign=None))
+    offer = offered_to(commands)
+    clock.s = 8.0
+    floored.tell(ev.OfferFailed(clock.now.utc, offer.offer, OfferOutcome.CALLER_GONE, "CANCEL"))
+    assert floored.floor.matcher.is_free("eve")

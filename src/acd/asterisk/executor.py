@@ -21,6 +21,7 @@ from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
 
 _MAX_VALUE_BYTES = 1_000
+_RING_MIN_S = 0.2
 """Of a line's 1,022 the header's name takes some."""
 
 CONNECT_CONTEXT = "acd-connect"
@@ -62,7 +63,8 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
     """The channel variables that carry ``command`` to the dialplan; ``acd_next`` is not among them.
 
     Few, since each costs Asterisk some 50 us; on a ``fresh`` channel what the dialplan takes for granted is left out.
-    ``unserved``: an outbound line that no agent has talked to yet, which acd-connect gives ``acd_left`` seconds.
+    ``unserved``: an outbound line that no agent has talked to yet: acd-connect says how long it may still wait, for an
+    agent (``acd_left`` less ``acd_margin`` seconds) and for us.
     """
     values = {"acd_call": command.call, "acd_place": command.place}
     if isinstance(command, HoldCall | MarkCall | OfferCall) and not (fresh and command.hold == "default"):
@@ -74,7 +76,9 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
         held = not fresh
         ring = f"{max(1.0, command.ring_timeout_s):.0f}"
         if unserved:
-            ring = f"${{IF($[${{acd_left}} < {ring}]?${{acd_left}}:{ring})}}"
+            # Never 0, which to Dial is for ever
+            left = "$[${acd_left} - 0${acd_margin}]"
+            ring = f"${{IF($[{left} < {_RING_MIN_S}]?{_RING_MIN_S}:${{IF($[{left} < {ring}]?{left}:{ring})}})}}"
         if command.leg:
             # Nothing is rung: the agent's own line waits for him in acd-desk
             values["acd_leg"] = command.leg_name

@@ -52,6 +52,9 @@ from acd.routing.statistics import QueueCounts
 OFFER_GRACE_S = 5.0
 """How long after the ring timeout an offer may go unheard of before it is given up as lost."""
 
+PROMPT_S = 1.0
+"""An agent who serves a campaign has so long, at least, before it is his fault that somebody who was dialled, and must not
+wait for longer than two seconds or so, was not served: then nobody is dialled for him for a while."""
 
 ENDED_LIMIT = 10_000
 """How many ended calls' channels are remembered, so that a look taken before the end does not revive them."""
@@ -524,7 +527,13 @@ class Floor:
     def release(self, offer: Offer, name: str, outcome: OfferOutcome, at: float, now: Instant) -> str:
         """What a failed offer does to its agent ``name``; in words, for the explanation."""
         agent = self.roster.agents[name]
-        excused = self.reach.failed(self, agent, outcome, rang=offer.rang, alone=not offer.others, at=at, now=now)
+        # Whoever was dialled is not left waiting: of the time an agent has for him, little may be left, or he goes
+        called = self.calls[offer.call].queue.name in self.definition.campaigns
+        prompt = at - offer.made_at < PROMPT_S
+        hurried = called and prompt and outcome is OfferOutcome.NO_ANSWER
+        told = OfferOutcome.CALLER_GONE if hurried else outcome
+        excused = self.reach.failed(self, agent, told, rang=offer.rang, alone=not offer.others, at=at, now=now)
+        excused = excused or hurried
         if outcome is OfferOutcome.NO_ANSWER and not excused:
             agent.counts.rona += 1
         pause = {OfferOutcome.NO_ANSWER: PAUSE_RONA, OfferOutcome.DECLINED: PAUSE_DECLINED}.get(outcome)
@@ -540,7 +549,8 @@ class Floor:
         consequence = "agent is available again"
         # A void offer of an earlier life is nobody's fault; one of ours means that the node does not know our epoch
         stale = outcome is OfferOutcome.VOID and not offer.offer.startswith(f"{self.epoch:06d}")
-        if outcome is not OfferOutcome.CALLER_GONE and not stale:
+        missed = called and not prompt
+        if (outcome is not OfferOutcome.CALLER_GONE or missed) and not stale:
             agent.cool_until_mono = now.mono + self.definition.cool_down_s
             self.timer(agent.cool_until_mono, "cool_down", agent.name)
             consequence = f"agent passed over for {self.definition.cool_down_s:g} s"
