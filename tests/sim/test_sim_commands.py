@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from simkit import calls, floor, group, sample, scenario
 
+from acd.cli import sim_dialer, sim_files, sim_plots
 from acd.cli.context import Failure
 from acd.cli.sim import sim
 from acd.cli.sim_report import show
@@ -80,6 +81,49 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     result = acd_sim("run", "erlang-b", "--length", "40m", "--out", str(tmp_path / "file" / "out"))
     assert result.exit_code == 1
     assert "cannot write to" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (("run", "erlang-b", "--length", "40m"), "results.json"),
+        (
+            ("dialer", "--case", "b", "--agents", "2", "--rate", "0.9", "--seeds", "1", "--processes", "1"),
+            "dialer.json",
+        ),
+    ],
+)
+def test_without_matplotlib_all_but_the_pictures_is_written(
+    tmp_path: Path, command: tuple[str, ...], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sim_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(sim_dialer, "_judged", lambda *asked: [])
+    result = acd_sim(*command, "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+    assert json.loads((tmp_path / file).read_text())
+    assert "matplotlib is not installed, so all is written but the pictures" in result.stderr
+    assert "pip install matplotlib" in result.stderr
+    assert f"wrote {tmp_path / file}" in result.stdout
+
+
+def test_a_run_that_could_leave_nothing_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sim_dialer, "days_of", lambda run: pytest.fail("it was run"))
+    result = acd_sim("dialer", "--case", "b", "--processes", "1", "--out", str(tmp_path / "file"))
+    assert result.exit_code in (1, 2)
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_pictures_that_fail_at_the_end_lose_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(results: object, folder: Path) -> list[Path]:
+        raise ImportError("libfreetype is gone")
+
+    monkeypatch.setattr(sim_plots, "draw", broken)
+    result = acd_sim("run", "erlang-b", "--length", "40m", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "cannot be used (libfreetype is gone)" in result.stderr
+    assert f"wrote {tmp_path / 'results.json'}" in result.stdout
 
 
 def test_the_list_of_samples_and_of_a_folder_with_a_bad_one(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acd.cli.context import Failure, common_options, options, print_json
+from acd.cli.context import common_options, options, print_json
 from acd.cli.sim_dialer import dialer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-
-    from acd.sim import Results
 
 
 @click.group()
@@ -97,7 +94,7 @@ def run(
       acd sim run my-floor.yaml --replications 10 --out build/sim
       acd --json sim run a-day | jq .total.service_level
     """
-    from acd.cli import sim_report
+    from acd.cli import sim_files, sim_plots, sim_report
     from acd.cli.sim_scenario import find_scenario, load_scenario
     from acd.sim import simulate
 
@@ -106,6 +103,7 @@ def run(
     for warning in loaded.warnings:
         click.echo(str(warning), err=True)
     chosen = loaded.scenario if length is None else _lengthened(loaded.scenario, length)
+    pictures = out is not None and sim_files.ready(out)
     began, began_cpu = time.perf_counter(), time.process_time()
     with _progress(f"{chosen.name}, seed {seed}") as told:
         results = simulate(chosen, seed, replications=replications, confidence=confidence, progress=told)
@@ -120,7 +118,8 @@ def run(
     else:
         sim_report.show(results, took_s, given)
     if out is not None:
-        _write(out, body, results, quiet=given.json)
+        draw = (lambda folder: sim_plots.draw(results, folder)) if pictures else None
+        sim_files.write(out / "results.json", body, draw, indent=2, quiet=given.json)
 
 
 def _lengthened(scenario: Any, text: str) -> Any:
@@ -142,22 +141,3 @@ def _progress(label: str) -> AbstractContextManager[Callable[[float], None] | No
     from acd.cli.sim_report import bar
 
     return bar(label) if not options().json else nullcontext(None)
-
-
-def _write(folder: Path, body: dict[str, Any], results: Results, *, quiet: bool) -> None:
-    from acd.cli import sim_plots
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "results.json"
-        file.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-        written = [file, *sim_plots.draw(results, folder)]
-    except OSError as error:
-        message = f"cannot write to {folder}: {error.strerror}"
-        raise Failure(message, as_json=options().json) from error
-    except ImportError as error:
-        message = f"{folder / 'results.json'} is written; pictures need matplotlib ({error}): pip install matplotlib"
-        raise Failure(message, as_json=options().json) from error
-    if not quiet:
-        for path in written:
-            click.echo(f"wrote {path}")

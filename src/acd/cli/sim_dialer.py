@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from acd.cli.context import Failure, common_options, options, print_json
+from acd.cli.context import common_options, options, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +75,12 @@ def dialer(
     if sizes or rates:
         agents, shares = sizes or sorted({c.agents for c in cells}), rates or sorted({c.answer_rate for c in cells})
         cells = [Cell(case, number, share) for case in chosen for share in shares for number in agents]
+    from acd.cli import sim_dialer_plots, sim_files
     from acd.sim.dialing.suite import Run
 
     count = seeds or (LONG_SEEDS if form == "long" else SHORT_SEEDS)
     runs = [Run(cell, name, seed + n) for cell in cells for name in contenders(cell) for n in range(count)]
+    pictures = sim_files.ready(out)
     verdicts = _judged(cells, runs, processes)
     body: dict[str, Any] = {
         "form": form,
@@ -93,7 +94,8 @@ def dialer(
         from acd.cli import sim_dialer_report
 
         sim_dialer_report.show(verdicts, count, given)
-    _write(out, body, verdicts, quiet=given.json)
+    draw = (lambda folder: sim_dialer_plots.draw(verdicts, folder)) if pictures else None
+    sim_files.write(out / "dialer.json", body, draw, indent=1, quiet=given.json)
 
 
 def _unknown(case: str, known: list[str]) -> str:
@@ -167,22 +169,3 @@ def _all(runs: Sequence[Run], processes: int) -> Any:
 def days_of(run: Run) -> list[Day]:
     """What a process does."""
     return run.days()
-
-
-def _write(folder: Path, body: dict[str, Any], verdicts: Sequence[Verdict], *, quiet: bool) -> None:
-    from acd.cli import sim_dialer_plots
-
-    file = folder / "dialer.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-        written = [file, *sim_dialer_plots.draw(verdicts, folder)]
-    except OSError as error:
-        message = f"cannot write to {folder}: {error.strerror}"
-        raise Failure(message, as_json=options().json) from error
-    except ImportError as error:
-        message = f"{file} is written; pictures need matplotlib ({error}): pip install matplotlib"
-        raise Failure(message, as_json=options().json) from error
-    if not quiet:
-        for path in written:
-            click.echo(f"wrote {path}")
