@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import gc
 import marshal
+import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import fields
+from multiprocessing import parent_process
 from operator import attrgetter
 from typing import Any
 
@@ -27,11 +30,20 @@ _terms: Terms | None = None
 
 
 def ready(terms: Terms) -> None:
-    """Begin a process: Ctrl-C is for the one that started it."""
+    """Begin a process: Ctrl-C is for the one that started it, and it does not outlive that one."""
     global _terms
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     gc.set_threshold(GARBAGE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _terms = terms
+
+
+def _end_with_parent() -> None:
+    """However that one ends: a process that was killed takes nobody along."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(packed: bytes) -> bytes:
