@@ -155,6 +155,28 @@ async def test_a_hundred_at_once_and_none_of_them_twice(tmp_path):
     assert at.customers.counts["called"] == 100
 
 
+async def test_a_look_does_not_take_a_dialled_line_for_a_ringing_one(tmp_path):
+    """Whoever says no word has not rung, and is taken back as such; early media is heard, but not seen."""
+    numbers = {"1": "silent", "2": "never", "3": "never+early"}
+    async with station(tmp_path, numbers) as at:
+        silent, rings, early = placed = [at.place(number, ring_s=60) for number in numbers]
+        await at.sink.until(lambda: len(at.sink.all(out.AttemptRang)) == 2)
+        await at.customers.until(lambda: any(call.number == "1" for call in at.customers.calls))
+        async with at.node._looking() as session:
+            await at.node._look(session, first=False)
+        (seen,) = [one for one in at.sink.all(out.OutboundSeen) if not one.first]
+        assert {one.attempt: one.state for one in seen.attempts} == {
+            silent: out.SeenState.DIALLING,
+            rings: out.SeenState.RINGING,
+            early: out.SeenState.DIALLING,
+        }
+        assert at.sink.kinds(silent) == ["Placed"]
+        for attempt in placed:
+            at.node.outbound.execute(out.EndAttempt(NODE, attempt))
+        ends = [(await at.sink.over(attempt)).outcome for attempt in placed]
+        assert ends == [AttemptOutcome.FAILED, AttemptOutcome.NO_ANSWER, AttemptOutcome.NO_ANSWER]
+
+
 async def test_connection_lost_amid_ringing(tmp_path):
     """Asterisk goes on by itself; what happened meanwhile is found by the look, or not at all, and told once."""
     numbers = {"1": "never", "2": "busy-after:1", "3": "answer-after:1+hello"}
@@ -198,6 +220,7 @@ async def test_controller_killed_and_started_anew(tmp_path):
         (seen,) = at.sink.all(out.OutboundSeen)
         assert [(one.attempt, one.state) for one in seen.attempts] == [(rings, out.SeenState.RINGING)]
         assert abs(seen.attempts[0].since - seen_by(at.customers, "1").called_at) < 3
+        assert [(one.attempt, one.heard) for one in at.sink.all(out.AttemptRang)] == [(rings, False)]
         assert not at.sink.of(person)
         assert not at.sink.of(machine)
         at.node.outbound.execute(out.EndAttempt(NODE, rings))

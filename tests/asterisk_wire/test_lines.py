@@ -101,7 +101,7 @@ def channel(attempt: str, state: str = "Up", context: str = "acd-out", **more: s
     return {
         "Uniqueid": attempt,
         "Channel": "PJSIP/carrier-1",
-        "ChannelState": "6" if state == "Up" else "5",
+        "ChannelState": {"Up": "6", "Ringing": "5", "Ring": "4", "Down": "0"}[state],
         "ChannelStateDesc": state,
         "Context": context,
         "BridgeId": "",
@@ -198,7 +198,11 @@ def test_taken_back() -> None:
     made = wire("begin", "ring", "back", "hangup:0", "end:NOANSWER", "failure:0")
     assert made.over().outcome is AttemptOutcome.NO_ANSWER
     assert "taken back" in made.over().detail
-    assert wire("begin", "back", "hangup:0", "end:NOANSWER").over().outcome is None
+    for cause in ("0", "16"):
+        made = wire("begin", "back", f"hangup:{cause}", "end:NOANSWER")
+        assert made.over().outcome is AttemptOutcome.FAILED
+        assert "taken back" in made.over().detail
+    assert wire("begin", "hangup:16", "end:NOANSWER").over().outcome is None
 
 
 def test_a_second_originate_of_a_living_line_changes_nothing() -> None:
@@ -301,7 +305,8 @@ def test_made_up_events_do_nothing() -> None:
     ("shown", "state"),
     [
         (channel(A, "Ringing", "from-trunk"), out.SeenState.RINGING),
-        (channel(A, "Down", "from-trunk"), out.SeenState.RINGING),
+        (channel(A, "Ring", "from-trunk"), out.SeenState.RINGING),
+        (channel(A, "Down", "from-trunk"), out.SeenState.DIALLING),
         (channel(A, "Up", "acd-out"), out.SeenState.ASKING),
         (channel(A, "Up", "from-trunk"), out.SeenState.ASKING),
         (channel(A, "Up", "acd-wait", Application="Wait"), out.SeenState.WAITING),
@@ -334,6 +339,39 @@ def test_lines_of_another_life_are_followed_from_the_look_on() -> None:
     made.does("hangup:16", attempt=B)
     assert made.over().outcome is AttemptOutcome.BUSY
     assert made.over(B).answered
+
+
+def test_a_look_says_of_a_line_only_what_it_shows() -> None:
+    """A channel is Down until it rings; since when one rings that was not heard to begin, nobody knows."""
+    made = wire("begin")
+    made.look(channel(A, "Down", "x"), first=False)
+    assert made.kinds() == ["Placed"]
+    made.does("hangup:19", "failure:3")
+    assert made.over().outcome is AttemptOutcome.FAILED
+
+    made = wire("begin", "ring")
+    made.look(channel(A, "Ringing", "x"), first=False)
+    made.lines.open(B)
+    made.look(channel(A, "Ringing", "x"), channel(B, "Ringing", "x"), first=False)
+    assert [(one.attempt, one.heard) for one in made.told if isinstance(one, out.AttemptRang)] == [
+        (A, True),
+        (B, False),
+    ]
+
+
+def test_of_what_may_have_been_missed_nothing_is_concluded() -> None:
+    """No ringing, no channel heard of: there was no connection then."""
+    made = Wire()
+    made.look(channel(A, "Down", "x"))
+    made.lines.looked()
+    made.does("hangup:19", "failure:3")
+    assert made.over().outcome is AttemptOutcome.NO_ANSWER
+
+    made = wire("taken")
+    made.look()
+    made.does("failure:0", "wait")
+    made.lines.looked()
+    assert made.over().outcome is None
 
 
 def test_who_talks_or_has_talked_has_no_deadline() -> None:

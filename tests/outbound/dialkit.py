@@ -25,6 +25,7 @@ from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
 from acd.outbound.core import Dialler
+from acd.outbound.flight import Phase
 
 UTC_0 = 1_710_928_800.0
 """A Wednesday, 10:00 UTC."""
@@ -79,7 +80,8 @@ class Kept:
             if due and sum(one.piece.kind is kind for one in found) < wish.wanted.get(kind, 0):
                 row.state, row.epoch = "in_flight", epoch
                 found.append(self._ready(row, kind, wish.campaign, number, now_s))
-        return say.Claimed(wish.campaign, tuple(found))
+        later = [row.due_s for row in self.rows.values() if row.state == "due" and row.due_s is not None]
+        return say.Claimed(wish.campaign, tuple(found), due_s=None if found else min(later, default=None))
 
     def _ready(self, row: Row, kind: Kind, of: str, order: int, now_s: float) -> say.Ready:
         number = row.contact.numbers[0].number
@@ -395,7 +397,11 @@ class World:
         return Person(self.random.choice(self.others), ring_s, 0.0)
 
     def _hang_up(self, attempt: str) -> None:
-        self.after(0.05, lambda: self._gone(attempt, AttemptOutcome.NO_ANSWER, 16))
+        """A line that was taken back before it rang has reached nobody."""
+        flight = self.core.flights.get(attempt)
+        rang = flight is not None and flight.phase is Phase.RINGING
+        told = AttemptOutcome.NO_ANSWER if rang else AttemptOutcome.FAILED
+        self.after(0.05, lambda: self._gone(attempt, told, 16))
 
     def _gone(self, attempt: str, outcome: AttemptOutcome | None, cause: int, *, answered: bool = False) -> None:
         if self.lines.pop(attempt, None) is None:

@@ -205,6 +205,38 @@ def test_a_stopped_campaign_leaves_ringing_lines_to_ring_unless_it_is_to_stop_no
     world.stop()
 
 
+def test_lines_taken_back_before_they_rang_charge_nothing_and_are_no_fault_of_the_trunk() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE), calls_per_s=50.0), answers=0.0)
+    world.run(0.9)
+    taken_back = list(world.lines)
+    assert len(taken_back) >= 3
+    assert all(world.core.flights[attempt].rang_s is None for attempt in taken_back)
+    world.tell(say.StateSet("win", CampaignState.STOPPED, "anna", "", now=True))
+    world.run(3.0)
+    assert {world.kept.outcomes[attempt] for attempt in taken_back} == {AttemptOutcome.FAILED}
+    assert world.charged() == (0.0, 0.0)
+    assert not world.alarms
+    world.stop()
+
+
+def test_a_line_found_ringing_teaches_no_ring_time_and_one_heard_is_noted_at_once() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, answers=0.0)
+    heard, found = "00000100000001", "00000100000002"
+    world.run(0.9)
+    assert {heard, found} <= set(world.lines)
+    use = world.core.trunks["out"]
+    world.writing = True
+    world.core.batch(world.now)
+    world.tell(wire.AttemptRang(world.now.utc, NODE, heard), look=False)
+    world.tell(wire.AttemptRang(world.now.utc, NODE, found, heard=False), look=False)
+    assert list(use.setups_s) == [pytest.approx(world.now.utc - world.core.flights[heard].sent_s)]
+    assert world.core.flights[found].phase is Phase.RINGING
+    assert world.core.flights[found].rang_s is None
+    batch = world.core.batch(world.now)
+    assert batch is not None
+    assert dict(batch.progress) == {heard: {"rang_at": world.now.utc}}
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -86,11 +86,6 @@ class DeskWorld(World):
         if self.legs.pop(leg, None) is not None:
             self.tell(wire.AttemptOver(UTC_0 + self.s, NODE, leg, None, 16, "", answered=True))
 
-    def _hang_up(self, attempt: str) -> None:
-        """Of a line that was taken back before it rang the wire knows nothing."""
-        told = AttemptOutcome.NO_ANSWER if self.core.flights[attempt].rang_s is not None else None
-        self.after(0.05, lambda: self._gone(attempt, told, 16))
-
     def _answers(self, attempt: str, person: Any) -> None:
         """Whoever answers is joined with the agent who is on the line."""
         if attempt not in self.lines:
@@ -236,15 +231,15 @@ def test_an_agent_whose_phone_is_not_answered_is_paused_and_nobody_was_dialled()
     assert (world.kept.rows[1].state, world.kept.attempts) == ("new", {})
 
 
-@pytest.mark.parametrize("stays_s", [0.5, 5.0])
-def test_an_agent_who_hangs_up_has_the_customer_s_line_hung_up(stays_s: float) -> None:
+@pytest.mark.parametrize(("stays_s", "outcome"), [(0.5, AttemptOutcome.FAILED), (5.0, AttemptOutcome.NO_ANSWER)])
+def test_an_agent_who_hangs_up_has_the_customer_s_line_hung_up(stays_s: float, outcome: AttemptOutcome) -> None:
     """Before it rings, and while it does."""
     world = preview_world(answers=0.0, others=("nobody",))
     world.stays_s = stays_s
     world.run(2.0)
     world.choose(accepts=True)
     world.run(12.0)
-    assert list(world.kept.outcomes.values()) == [AttemptOutcome.NO_ANSWER]
+    assert list(world.kept.outcomes.values()) == [outcome]
     assert world.charged() == (0.0, 0.0)
     assert world.kept.rows[1].state == "due"
 

@@ -9,9 +9,9 @@ Originate has failed and no channel was heard of. What is not heard within ``PAT
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from acd.asterisk.ami.messages import Message
+from acd.asterisk.fates import Line, judge_line, seen_attempt
 from acd.domain import outbound as out
 from acd.domain.campaigns import AttemptOutcome
 
@@ -19,40 +19,8 @@ PATIENCE_S = 0.5
 MAX_LINES = 50_000
 _MAX_ENDED = 10_000
 
-_NO_ANSWER_CAUSES = frozenset({18, 19, 20})
-_INVALID_CAUSES = frozenset({1, 22, 28})
-_CONGESTION_CAUSES = frozenset({34, 38, 41, 42, 44, 46, 47})
-_OF_NO_CAUSE = frozenset({None, 0, 16, 26, 31})
-_REASON_TIMEOUT = "3"
-_HELD = frozenset({"acd-wait", "acd-hold", "acd-register"})
-
 Tell = Callable[[out.OutboundEvent], None]
 Later = Callable[[float, Callable[[], None]], object]
-
-
-@dataclass(slots=True)
-class Line:
-    """What is known of one attempt. ``exists``: its channel was heard of; ``status``: how DialEnd says dialling ended;
-    ``response``, ``reason``: of OriginateResponse; ``gone_at``: when it hung up; ``failed_at``: when Originate failed;
-    ``heard_at``: the last event; ``served``: an agent talked to it; ``taken_back``: we hang it up."""
-
-    attempt: str
-    sent_at: float
-    heard_at: float
-    placed: bool = False
-    exists: bool = False
-    rang: bool = False
-    answered: bool = False
-    classified: out.Verdict | None = None
-    status: str = ""
-    response: str = ""
-    reason: str = ""
-    cause: int | None = None
-    gone_at: float | None = None
-    failed_at: float | None = None
-    served: bool = False
-    taken_back: bool = False
-    waiting: bool = False
 
 
 class Lines:
@@ -211,6 +179,9 @@ class Lines:
             if (found := seen_attempt(channel, at)) is not None and found.attempt not in self._ended
         ]
         there = {one.attempt for one, _ in seen}
+        if first:
+            for line in self.lines.values():
+                line.missed = True
         for one, channel in seen:
             self._take_up(one, channel, at)
         gone = [line for line in self.lines.values() if line.attempt not in there and line.heard_at < at - margin_s]
@@ -232,11 +203,12 @@ class Lines:
             line = self.open(one.attempt)
             if line is None:
                 return
-            line.placed = True
+            line.placed = line.missed = True
         line.exists, line.heard_at = True, max(line.heard_at, at)
         self._is_placed(line, at)
         if one.state is out.SeenState.RINGING:
-            self._rings(line, at)
+            self._rings(line, at, heard=False)
+        if one.state in (out.SeenState.DIALLING, out.SeenState.RINGING):
             return
         self._is_answered(line, channel.get("Channel", ""), at)
         if one.state is out.SeenState.TALKING or channel.get("Context") == "acd-hold":
@@ -250,10 +222,10 @@ class Lines:
             line.placed = True
             self._tell(out.AttemptPlaced(at, self.node, line.attempt, max(0.0, self._clock() - line.sent_at)))
 
-    def _rings(self, line: Line, at: float) -> None:
+    def _rings(self, line: Line, at: float, *, heard: bool = True) -> None:
         if not line.rang and not line.answered:
             line.rang = True
-            self._tell(out.AttemptRang(at, self.node, line.attempt))
+            self._tell(out.AttemptRang(at, self.node, line.attempt, heard))
 
     def _is_answered(self, line: Line, channel_name: str, at: float) -> None:
         if not line.answered:
@@ -299,60 +271,3 @@ class Lines:
         if len(self._ended) >= _MAX_ENDED:
             del self._ended[next(iter(self._ended))]
         self._ended[line.attempt] = None
-
-
-def judge_line(line: Line) -> tuple[AttemptOutcome | None, str]:
-    """What an attempt came to whose line is gone, and in words by what. Of one that was answered, nothing."""
-    said = f"dial status {line.status or 'none'}, reason {line.reason or 'none'}, cause {line.cause}"
-    if line.answered:
-        return None, said
-    if not line.exists:
-        return AttemptOutcome.FAILED, "Asterisk made no channel: no such trunk, or nowhere to reach it"
-    if line.reason == _REASON_TIMEOUT:
-        # A trunk from which not even a ringing comes has not rung anybody
-        return (AttemptOutcome.NO_ANSWER, said) if line.rang else (AttemptOutcome.FAILED, f"nothing rang; {said}")
-    if line.cause == 17 or (line.status == "BUSY" and line.cause in _OF_NO_CAUSE):
-        return AttemptOutcome.BUSY, said
-    if line.cause == 21:
-        return AttemptOutcome.DECLINED, said
-    if line.cause in _INVALID_CAUSES:
-        return AttemptOutcome.INVALID, said
-    if line.cause in _CONGESTION_CAUSES or (line.status == "CONGESTION" and line.cause in _OF_NO_CAUSE):
-        return AttemptOutcome.CONGESTION, said
-    if line.cause in _NO_ANSWER_CAUSES:
-        return AttemptOutcome.NO_ANSWER, said
-    if line.cause not in _OF_NO_CAUSE:
-        return AttemptOutcome.FAILED, said
-    if line.taken_back or line.status == "NOANSWER":
-        return AttemptOutcome.NO_ANSWER if line.rang else None, f"taken back; {said}" if line.taken_back else said
-    return None, f"nothing more was heard of it; {said}"
-
-
-def seen_attempt(channel: Message, at: float) -> out.SeenAttempt | None:
-    """The attempt whose line ``channel`` (a CoreShowChannel item) is, if it is one."""
-    attempt = channel.get("Uniqueid", "")
-    if not out.ATTEMPT.fullmatch(attempt):
-        return None
-    context = channel.get("Context", "")
-    if channel.get("ChannelState") != "6" and channel.get("ChannelStateDesc") != "Up":
-        state = out.SeenState.RINGING
-    elif channel.get("BridgeId"):
-        state = out.SeenState.TALKING
-    elif context in ("acd-message", "acd-leave"):
-        state = out.SeenState.MESSAGE
-    elif context in _HELD or context == "acd-offer":
-        state = out.SeenState.WAITING
-    elif context == "acd-out" or channel.get("Application") == "AppDial2":
-        state = out.SeenState.ASKING
-    else:
-        state = out.SeenState.ELSEWHERE
-    return out.SeenAttempt(attempt, state, at - _seconds(channel.get("Duration", "")))
-
-
-def _seconds(duration: str) -> float:
-    """``00:01:05`` in seconds; 0 for anything else."""
-    parts = duration.split(":")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        return 0.0
-    hours, minutes, seconds = map(int, parts)
-    return hours * 3600.0 + minutes * 60.0 + seconds

@@ -40,10 +40,12 @@ class Verdict(StrEnum):
 
 
 class SeenState(StrEnum):
-    """Where a look found an attempt's line. ``asking``: answered, AMD listens or nobody has said yet what becomes of it;
+    """Where a look found an attempt's line. ``dialling``: no ringing was heard yet, though there may have been early media;
+    ``asking``: answered, AMD listens or nobody has said yet what becomes of it;
     ``waiting``: it waits for an agent, or one rings; ``talking``; ``message``: it hears one; ``elsewhere``: in the
     operator's dialplan."""
 
+    DIALLING = "dialling"
     RINGING = "ringing"
     ASKING = "asking"
     WAITING = "waiting"
@@ -141,7 +143,10 @@ class AttemptRefused(AttemptEvent):
 
 @dataclass(frozen=True, slots=True)
 class AttemptRang(AttemptEvent):
-    """The other end rings, or plays something before it answers."""
+    """The other end rings, or plays something before it answers. ``heard``: since now; else a look found it ringing, and it
+    began some time before."""
+
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,11 +116,14 @@ class Aloft:
     def _rang(self, event: wire.AttemptRang, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
         if flight is not None and flight.phase in (Phase.DIALLED, Phase.LEFT):
-            flight.phase, flight.rang_s = Phase.RINGING, event.at
-            if flight.sent_s is None:
+            flight.phase = Phase.RINGING
+            if not event.heard or flight.sent_s is None:
+                # Since when is not known, unless an earlier life has noted it
                 self.trunks[flight.trunk].got_through()
-            else:
-                self.trunks[flight.trunk].rang(event.at - flight.sent_s)
+                return
+            flight.rang_s = event.at
+            self._progress[flight.attempt] = {"rang_at": event.at}
+            self.trunks[flight.trunk].rang(event.at - flight.sent_s)
 
     def _answered(self, event: wire.AttemptAnswered, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
@@ -198,8 +201,6 @@ class Aloft:
         if event.answered and flight.answered_s is None:
             flight.answered_s = event.at
         if flight.answered_s is None:
-            if flight.told is None and flight.given_up:
-                flight.told = AttemptOutcome.NO_ANSWER
             if flight.told is None:
                 self._lost(flight, now)
                 return
@@ -254,6 +255,8 @@ class Aloft:
             flight.phase = Phase.CONNECTED
             return
         match seen.state:
+            case state.DIALLING:
+                flight.phase = Phase.DIALLED
             case state.RINGING:
                 flight.phase = Phase.RINGING
             case state.ASKING:

@@ -299,6 +299,7 @@ class Dialler(Aloft):
         if event.now:
             for flight in runner.flights.values():
                 if flight.phase in (Phase.DIALLED, Phase.RINGING):
+                    flight.given_up = True
                     self._command(wire.EndAttempt(flight.node, flight.attempt))
 
     def _claimed(self, event: say.Claimed, now: Instant) -> None:
