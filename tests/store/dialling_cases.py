@@ -197,6 +197,20 @@ async def test_a_claim_that_fails_half_way_has_claimed_nobody(store: Outbound, m
     assert len((await claimed(Shelf(store, sealed), epoch=2)).found or ()) == 6
 
 
+async def test_of_lists_with_nothing_due_is_told_when_something_will_be_and_which_are_not_there(
+    store: Outbound,
+) -> None:
+    shelf = Shelf(store, sealed)
+    first = await claimed(shelf)
+    assert first.found
+    assert (first.due_s, first.missing) == (None, ())
+    await shelf.take(say.Batch(releases=((first.found[0].contact.contact, NOW + 900.0),)), 1, NOW)
+    again = await claimed(shelf)
+    assert (again.found, again.due_s, again.missing) == ((), NOW + 900.0, ())
+    assert (await store.outlook(["nolist", "a", "nor this"])).missing == ("nolist", "nor this")
+    assert (await store.outlook([])).due_at is None
+
+
 async def test_what_was_claimed_and_never_heard_of_is_given_back(store: Outbound) -> None:
     shelf = Shelf(store, sealed)
     found = (await claimed(shelf)).found

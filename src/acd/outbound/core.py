@@ -66,7 +66,9 @@ class Dialler(Aloft):
         self.epoch = epoch
         self.database_up = True
         self.latest_s = float("-inf")
-        self._sharing = Sharing()
+        self.sharing = Sharing()
+        self.seats: tuple[say.Seat, ...] = ()
+        """the agents campaigns may have, at the last look"""
         self._turns = Turns()
         self.blending = Blending()
         self.desks = Desks(self)
@@ -317,6 +319,7 @@ class Dialler(Aloft):
                 self.latest_s = max(self.latest_s, one.latest_s)
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
         runner.counted_s = event.counted_s
+        runner.due_s, runner.missing = event.due_s, event.missing
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------
@@ -435,7 +438,8 @@ class Dialler(Aloft):
         seats = self.blending.keep(event.seats, event.queues, now.mono)
         for name, runner in self.runners.items():
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
-        shares = self._sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
+        self.seats = tuple(seats)
+        shares = self.sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
             runner.kept = self.blending.kept_from(name, event.seats)
@@ -468,7 +472,7 @@ class Dialler(Aloft):
             if self._place_one(runner, placed[name], covered[name], idle[name], now):
                 placed[name] += 1
                 self._turns.spend(campaign)
-                self._sharing.dialled(name, campaign.weight)
+                self.sharing.dialled(name, campaign.weight)
                 wanted[name] -= 1
             else:
                 wanted[name] = 0

@@ -103,6 +103,9 @@ class Runner:
         self.flights: dict[str, Flight] = {}
         self.removed = False
         self.claiming = False
+        self.due_s: float | None = None
+        self.missing: tuple[str, ...] = ()
+        """as the last claim told, if it gave nothing"""
         self.claim_mono = self.callbacks_mono = float("-inf")
         self._asks_all = False
         self.wait_until_s = float("-inf")

@@ -42,6 +42,10 @@ class Sharing:
         self.turns = Share()
         self._owner: dict[str, str] = {}
 
+    def owner(self, agent: str) -> str | None:
+        """The campaign that an agent counts for."""
+        return self._owner.get(agent)
+
     def dialled(self, campaign: str, weight: float) -> None:
         """A line was placed for it."""
         self.turns.spend(campaign, weight)

@@ -148,7 +148,10 @@ class Shelf:
         counted_s, calls, short = await self._short_calls(terms, now_s)
         taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
-        return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
+        if taken:
+            return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
+        later = await self._store.outlook(campaign.lists)
+        return say.Claimed(campaign.name, found, most == 0, calls, short, counted_s, later.due_at, later.missing)
 
     async def pick(
         self, number: str, terms: Terms, by: str, epoch: int, now_s: float, *, allow_erased: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from acd.dialer.blending import Level
@@ -13,6 +14,7 @@ from acd.domain.instant import Instant
 from acd.outbound.desks import Desk, Step
 from acd.outbound.flight import RINGS, Phase
 from acd.outbound.runner import Runner
+from acd.outbound.words import Seat
 
 if TYPE_CHECKING:
     from acd.outbound.core import Dialler
@@ -95,20 +97,49 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
         if one["kept"]:
             word = "recalled to" if one["level"] == Level.RECALL.word else "reserved for"
             found.append((f"inbound:{one['level']}", f"{one['kept']} agents are {word} queue {queue}: {one['why']}"))
+    if runner.state is not CampaignState.RUNNING:
+        # Nothing is claimed for it, and no agent counts for it
+        return found
+    there = [seat for seat in dialler.seats if name in seat.lines]
     away = any(one["kept"] for one in inbound.values()) or dialler.desks.of_campaign(name)
-    supply = None if away else runner.supply
-    if supply is not None and not (supply.idle or supply.talking or supply.wrapping):
-        found.append(("agents", f"no agent who serves {name} is there"))
-    elif supply is not None and not supply.idle and campaign.mode is Mode.PROGRESSIVE:
-        found.append(("agents", "every agent is busy"))
-    claims = runner.state is CampaignState.RUNNING and campaign.mode is not Mode.MANUAL
-    if claims and not runner.ready and not found:
-        found.append(("contacts", f"no contact of its lists ({', '.join(campaign.lists) or 'none'}) is due now"))
+    if not there and not away:
+        found.append(("agents", f"no agent who serves {name} is there: logged in, and not paused"))
+    elif campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
+        found.append(("contacts", _contacts(runner)))
+    elif not away:
+        found += _agents(dialler, runner, there)
     if campaign.mode in (Mode.PREVIEW, Mode.MANUAL) and not found:
         found.append(("agents_choose", _CHOOSE[campaign.mode]))
     elif runner.decision is not None and not found:
         found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
     return found
+
+
+def _contacts(runner: Runner) -> str:
+    """Why there is nobody to dial."""
+    names = runner.campaign.lists
+    if not names:
+        return "it has no lists"
+    if runner.missing:
+        text = f"there is no list {' and no list '.join(runner.missing)}"
+        if len(runner.missing) == len(names):
+            return text
+        return f"{text}, and no contact of the others is due now"
+    what = f"no contact of its lists ({', '.join(names)}) is due now"
+    if runner.due_s is None:
+        return f"{what}, and none will be: all are done, blocked, or with somebody else"
+    return f"{what}; the next is at {datetime.fromtimestamp(runner.due_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _agents(dialler: Dialler, runner: Runner, there: list[Seat]) -> list[tuple[str, str]]:
+    """Whom its agents work for, if for others; that they are busy, where that counts."""
+    supply = runner.supply
+    if supply is not None and (supply.idle or supply.talking or supply.wrapping):
+        busy = not supply.idle and runner.campaign.mode is Mode.PROGRESSIVE
+        return [("agents", "every agent is busy")] if busy else []
+    others = Counter(dialler.sharing.owner(seat.agent) for seat in there)
+    lent = sorted(f"{count} for {owner}" for owner, count in others.items() if owner not in (None, runner.name))
+    return [("agents", f"its agents work for other campaigns now: {', '.join(lent)}")] if lent else []
 
 
 def _inbound(dialler: Dialler, runner: Runner, now: Instant) -> dict[str, dict[str, Any]]:

@@ -148,7 +148,8 @@ class StateSet(Told):
 @dataclass(frozen=True, slots=True)
 class Claimed(Told):
     """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
-    gate's, as they were at ``counted_s``. ``more``: there may be more that are due."""
+    gate's, as they were at ``counted_s``. ``more``: there may be more that are due; if there is nothing, ``due_s`` says when
+    the next is (None: none ever), and ``missing`` which lists are not there."""
 
     campaign: str
     found: tuple[Ready, ...] | None
@@ -156,6 +157,8 @@ class Claimed(Told):
     calls_today: int = 0
     short_today: int = 0
     counted_s: float = float("inf")
+    due_s: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

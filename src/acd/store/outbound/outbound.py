@@ -95,6 +95,10 @@ class Outbound:
         """`turn.claim`: all of it or nothing."""
         return await self.ask(turn.claim, lists, wanted, now, epoch, self._sealed, agents=agents, scopes=scopes)
 
+    async def outlook(self, lists: Sequence[str]) -> work.Outlook:
+        """`work.outlook`."""
+        return await self.ask(work.outlook, lists)
+
     async def give_back(self, epoch: int, held: Collection[int]) -> int:
         """`work.give_back`."""
         return await self.ask(work.give_back, epoch, held)

@@ -29,6 +29,7 @@ from acd.store.outbound.tables import (
     attempts,
     callbacks,
     contacts,
+    lists,
 )
 
 
@@ -104,6 +105,28 @@ def claim(
     for some in pieces(empty):
         _end(connection, some, now, State.BLOCKED)
     return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What becomes of lists of which nothing is due: when the next contact is (UTC s; None: none ever), and which of them
+    are not there."""
+
+    due_at: float | None = None
+    missing: tuple[str, ...] = ()
+
+
+def outlook(connection: sa.Connection, names: Sequence[str]) -> Outlook:
+    """What is to come of these lists."""
+    if not names:
+        return Outlook()
+    known = set(connection.execute(sa.select(lists.c.list).where(lists.c.list.in_(names))).scalars())
+    due: list[float] = []
+    for name in names:
+        for kind in (Kind.RETRY, Kind.QUEUE_CALLBACK):
+            query = sa.select(contacts.c.due_at).where(sa.text(_IS[kind]), contacts.c.list == name)
+            due += connection.execute(query.order_by(contacts.c.due_at).limit(1)).scalars()
+    return Outlook(min(due, default=None), tuple(name for name in names if name not in known))
 
 
 def _next(
