@@ -291,6 +291,20 @@ async def test_a_message_and_a_key_to_opt_out(tmp_path):
         assert all(call.heard_at for call in at.customers.calls)
 
 
+async def test_a_message_that_asterisk_does_not_have_is_not_heard(tmp_path):
+    """Nor one of which it has a part; whoever was called is hung up all the same."""
+    sounds = {"1": "custom/nosuch", "2": f"{MESSAGE}&custom/nosuch", "3": MESSAGE}
+    async with station(tmp_path, dict.fromkeys(sounds, "answer")) as at:
+        placed = {number: at.place(number, message=sound) for number, sound in sounds.items()}
+        at.sink.decide = lambda question: out.PlayMessage(sounds[numbers[question.attempt]])
+        numbers = {attempt: number for number, attempt in placed.items()}
+        for attempt in placed.values():
+            await at.sink.over(attempt)
+        await at.sink.until(lambda: len(at.sink.all(out.AttemptMessage)) == 3)
+        told = {numbers[one.attempt]: (one.played, one.missing) for one in at.sink.all(out.AttemptMessage)}
+        assert told == {"1": (False, sounds["1"]), "2": (False, sounds["2"]), "3": (True, "")}
+
+
 async def test_put_through_to_an_agent_and_then_a_call_like_any_other(tmp_path):
     phones = await agents("answer+tone")
     try:

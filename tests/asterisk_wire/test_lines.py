@@ -59,7 +59,8 @@ class Wire:
                     self.lines.feed({"Event": "Hangup", "Cause": detail, **channel, **stamp})
                 case "message" | "optout" | "fax":
                     said = {"message": "AcdMessage", "optout": "AcdOptOut", "fax": "AcdFax"}[name]
-                    more = {"Played": detail, "Key": detail, "Privilege": "user,all"}
+                    more = {"Played": detail.split(":")[0], "Key": detail, "Privilege": "user,all"}
+                    more["Missing"] = detail.partition(":")[2]
                     self.lines.feed({"Event": "UserEvent", "UserEvent": said, **channel, **stamp, **more})
                 case "ask":
                     self.lines.asks(attempt, "PJSIP/carrier-1", self.now)
@@ -276,6 +277,16 @@ def test_words_of_the_dialplan_come_late_as_well() -> None:
     made.does("optout:9", "message:yes", attempt="1795281218.42")
     assert made.kinds(B) == ["OptedOut"]
     assert not made.kinds("1795281218.42")
+
+
+def test_a_message_that_could_not_be_played_was_not() -> None:
+    made = wire("begin", "end:ANSWER", "message:no:custom/nosuch", "message:yes:custom/nosuch", "message:yes")
+    told = [one for one in made.told if isinstance(one, out.AttemptMessage)]
+    assert [(one.played, one.missing) for one in told] == [
+        (False, "custom/nosuch"),
+        (False, "custom/nosuch"),
+        (True, ""),
+    ]
 
 
 def test_a_fax_overrules() -> None:

@@ -237,6 +237,21 @@ def test_a_line_found_ringing_teaches_no_ring_time_and_one_heard_is_noted_at_onc
     assert dict(batch.progress) == {heard: {"rang_at": world.now.utc}}
 
 
+def test_a_message_that_could_not_be_played_is_recorded_as_none_and_said_once_a_minute() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, answers=0.0)
+    world.run(0.9)
+    (one, other) = list(world.lines)
+    for sound in ("custom/a", "custom/a", "custom/b"):
+        world.tell(wire.AttemptMessage(world.now.utc, NODE, one, False, sound), look=False)
+    world.tell(wire.AttemptMessage(world.now.utc, NODE, other, False), look=False)
+    assert world.alarms == ["message_missing"] * 2
+    assert [world.core.flights[attempt].message for attempt in (one, other)] == [None, "cut"]
+    world.run(62.0)
+    world.tell(wire.AttemptMessage(world.now.utc, NODE, "00000100000099", False, "custom/a"), look=False)
+    assert world.alarms == ["message_missing"] * 3
+    world.stop()
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -143,7 +143,9 @@ class Lines:
             self._is_placed(line, at)
             self._is_answered(line, message.get("Channel", ""), at)
         if name == "AcdMessage":
-            self._tell(out.AttemptMessage(at, self.node, attempt, message.get("Played") == "yes"))
+            missing = message.get("Missing", "")[:200]
+            played = message.get("Played") == "yes" and not missing
+            self._tell(out.AttemptMessage(at, self.node, attempt, played, missing))
         elif name == "AcdOptOut":
             self._tell(out.AttemptOptedOut(at, self.node, attempt, message.get("Key", "")[:1]))
         elif line is not None:

@@ -57,6 +57,18 @@ class SeenState(StrEnum):
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
+class Direction(StrEnum):
+    """Who called whom: people a queue, or a campaign people."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+    @classmethod
+    def of(cls, channel: str) -> Direction:
+        """Of a call that has this channel: what is dialled has its attempt's id for one."""
+        return cls.OUTBOUND if ATTEMPT.fullmatch(channel) else cls.INBOUND
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundCommand:
     """Aimed at one attempt on one node."""
@@ -166,9 +178,11 @@ class AttemptClassified(AttemptEvent):
 
 @dataclass(frozen=True, slots=True)
 class AttemptMessage(AttemptEvent):
-    """A message was begun; ``played``: it was heard to its end, or until a key opted out."""
+    """A message was begun; ``played``: it was heard to its end, or until a key opted out. ``missing``: the sound that
+    Asterisk could not play, so that it was not heard, or not all of it."""
 
     played: bool
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ from acd.outbound.runner import Runner
 from acd.outbound.trunks import Pressure, TrunkUse
 
 _ENDED_KEPT: Final = 10_000
+SAY_AGAIN_S: Final = 60.0
+"""What is said of one thing again and again is said so often."""
+_MISSING_MOST: Final = 100
 _DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 """What may be a number, or a part of one."""
 _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
@@ -51,6 +54,8 @@ class Aloft:
         self._opt_outs: list[say.OptOut] = []
         self._progress: dict[str, dict[str, float | str]] = {}
         self._actions: list[say.Action] = []
+        self._said_missing: dict[str, float] = {}
+        """sound that could not be played -> when that was said last (mono)"""
 
     # -- keeping track ---------------------------------------------------------------------------------------------------
 
@@ -163,9 +168,26 @@ class Aloft:
 
     def _message(self, event: wire.AttemptMessage, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
+        if event.missing:
+            # Recorded as none at all: nobody may take it for heard
+            self.counters["messages_missing"] += 1
+            self._message_missing(event, now)
+            return
         self.counters["messages_played" if event.played else "messages_cut"] += 1
         if flight is not None:
             flight.message = "played" if event.played else "cut"
+
+    def _message_missing(self, event: wire.AttemptMessage, now: Instant) -> None:
+        """Say so, of each sound once a minute."""
+        self._said_missing = {s: at for s, at in self._said_missing.items() if now.mono - at < SAY_AGAIN_S}
+        if event.missing in self._said_missing or len(self._said_missing) >= _MISSING_MOST:
+            return
+        self._said_missing[event.missing] = now.mono
+        detail = (
+            f"{event.node} cannot play the sound {event.missing}: who was not put through heard no message; put it under "
+            "Asterisk's sounds, where its user can read it, or name another one"
+        )
+        self._actions.append(say.Alarm("message_missing", detail))
 
     def _opted_out(self, event: wire.AttemptOptedOut, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
