@@ -417,7 +417,8 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     rows = [
         ("from, to", f"{say.moment(found['since'])} to {say.moment(found['until'])}"),
         ("attempts", f"{found['attempts']}, {found['dialled']} of them dialled, {found['unsettled']} not settled yet"),
-        ("people", f"{found['people']} answered, {found['abandoned']} abandoned ({_rate(found['abandonment'])})"),
+        ("people", _people(found)),
+        *([("charged", told)] if (told := _charged(found)) else []),
         ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
         ("opted out", str(found["opted_out"])),
     ]
@@ -452,6 +453,34 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     for reason, many in found["refusals"].items():
         table.add_row(cell(reason.replace("_", " ")), str(many))
     emit_table(console, table, "the gate has refused nobody")
+
+
+def _people(found: dict[str, Any]) -> str:
+    """By what became of attempts."""
+    served = found["outcomes"].get("answered", 0)
+    rest = f", {found['opted_out']} opted out" if found["opted_out"] else ""
+    share = _rate(found["abandonment"])
+    return f"{found['people']} answered: {served} put through, {found['abandoned']} abandoned ({share}){rest}"
+
+
+def _charged(found: dict[str, Any]) -> str:
+    """By the ledger, which is what the law counts, where it differs: empty if it does not."""
+    windows = found["windows"]
+    answered, charged = (sum(one[key] for one in windows) for key in ("answered", "charged"))
+    if (
+        not answered
+        or len({one["window"] for one in windows}) != 1
+        or (answered, charged)
+        == (
+            found["people"],
+            found["abandoned"],
+        )
+    ):
+        return ""
+    return (
+        f"{charged:g} of {answered:g} ({_rate(charged / answered)}) in the windows below: whom an agent took too late, or "
+        "who opted out of the message, counts as abandoned, as do attempts of which nobody learnt what became"
+    )
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
