@@ -357,3 +357,15 @@ def test_piped_watching_is_a_line_each_time(run: Run, service: Service, monkeypa
     naps = iter([None])
     result = run("--json", "status", "--watch")
     assert [set(json.loads(line)) for line in result.stdout.splitlines()] == [{"status", "queues", "agents"}] * 2
+
+
+def test_a_call_that_was_dialled_is_told_with_whom_it_was_for(run: Run, service: Service) -> None:
+    row = service.records.rows[0]
+    row |= {"direction": "outbound", "campaign": "win", "queue": "win"}
+    ident = row["call"]
+    assert f"to {row['caller_number']}" in run("call", "list").stdout
+    shown = " ".join(run("call", "show", ident).stdout.split())
+    assert f"to {row['caller_number']}" in shown
+    assert f"(campaign win, showing {row['did']}), entered" in shown
+    row["queue"] = "support"
+    assert f"showing {row['did']}), queue support, entered" in " ".join(run("call", "show", ident).stdout.split())

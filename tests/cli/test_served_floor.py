@@ -127,6 +127,28 @@ async def test_a_new_file_takes_effect_on_the_call_that_waits(served: Served) ->
     assert gc.isenabled()
 
 
+async def test_a_live_call_is_told_with_who_called_whom(served: Served) -> None:
+    outbound = (
+        TEXT
+        + """
+trunks: {out: {dial: "PJSIP/{number}@out"}}
+caller_ids: {own: {numbers: ["+4930555100"], verified: 2026-03-01}}
+campaigns: {win: {mode: manual, queue: main, trunk: out, caller_ids: own, time_zone: Europe/Berlin}}
+"""
+    )
+    served.path.write_text(outbound)
+    call = await served.caller_waits()
+    await served.live.reload_floor()
+    dialled = ev.CallArrived(
+        UTC_0, "east", "00000100000001", "PJSIP/out-1", "c2", "+4930555100", "+49301", answered=True, campaign="win"
+    )
+    served.engine.submit(dialled)
+    await served.engine.request("eve", AgentAction.PAUSE)
+    told = {one["call"]: (one["direction"], one["campaign"]) for one in served.live.calls()}
+    assert told.pop(call) == ("inbound", None)
+    assert list(told.values()) == [("outbound", "win")]
+
+
 async def test_the_same_file_again_changes_nothing(served: Served) -> None:
     served.path.write_text("# a comment\n" + TEXT)
     done = await served.live.reload_floor()

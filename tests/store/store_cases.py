@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from storekit import DIRECT, QUICK, Database, Reference, new_store, settled, until, write_all
 
 from acd.domain.errors import MisuseError, SchemaError
@@ -33,10 +34,12 @@ from acd.domain.records import (
 from acd.domain.states import AgentState, CallOutcome, SegmentKind
 from acd.store import Store, StoreOptions
 from acd.store.backend import Backend
+from acd.store.beside import writing
 from acd.store.fold import Stage
 from acd.store.generated import START, Traffic
 from acd.store.location import locate
 from acd.store.operations import Batch
+from acd.store.outbound.tables import attempts
 from acd.store.tables import agent_states, agents, audit, calls, decisions, epochs, revisions, segments, writers
 
 T = START
@@ -86,6 +89,26 @@ async def test_a_call_reads_back_as_it_was_written(database: Database, tmp_path:
     assert decision["detail"]["best"][0] == {"agent": "agent0000", "idle_s": 12.5, "score": 1.0}
     assert await store.records.call("nobody") is None
     assert await store.records.decisions("nobody") == []
+    await store.close()
+
+
+async def test_a_call_that_was_dialled_is_told_as_such(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    ids = {"came": "1179.1", "called": "00000100000001", "older": "00000100000002"}
+    await write_all(store, [[opened(name, channel=channel)] for name, channel in ids.items()])
+    row = {
+        "attempt": ids["called"], "campaign": "win", "list": "spring", "contact": 1, "position": 0, "number": "+1",
+        "mode": "power", "caller_id": "+2", "trunk": "t", "node": "a", "committed_at": 1.0, "facts": {},
+    }  # fmt: skip
+    with writing(database.url) as connection, connection.begin():
+        connection.execute(sa.insert(attempts), row)
+    told = {row["call"]: (row["direction"], row["campaign"]) for row in await store.records.calls()}
+    assert told == {"came": ("inbound", None), "called": ("outbound", "win"), "older": ("outbound", None)}
+    for name in ids:
+        whole = await store.records.call(name)
+        assert whole is not None
+        assert (whole["direction"], whole["campaign"]) == told[name]
     await store.close()
 
 

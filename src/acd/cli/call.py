@@ -18,6 +18,7 @@ from acd.cli.console import OUTCOME_STYLES, cell, emit, emit_table, make_console
 from acd.cli.context import common_options, mask_option, options, print_json
 from acd.cli.explain import explained
 from acd.cli.timeline import still_waits, timeline
+from acd.domain.direction import Direction
 from acd.domain.states import CallOutcome
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
@@ -98,7 +99,7 @@ def _table(calls: list[dict[str, Any]]) -> Any:
     )  # fmt: skip
     for row in calls:
         table.add_row(
-            cell(row["call"]), cell(say.moment(row["entered_at"])), cell(row["caller_number"]),
+            cell(row["call"]), cell(say.moment(row["entered_at"])), cell(_number(row)),
             cell(row["caller_name"]), cell(row["did"]), cell(row["queue"]),
             cell(row["outcome"] or "running", OUTCOME_STYLES.get(row["outcome"] or "", "cyan")), cell(row["agent"]),
             say.duration(row["wait_s"]), say.duration(row["talk_s"]), say.duration(row["length_s"]),
@@ -115,21 +116,36 @@ def _live_table(calls: list[dict[str, Any]]) -> Any:
         table.add_row(
             cell(live["call"]), cell(live["state"].lower()), cell(live["queue"]),
             "" if live["position"] is None else str(live["position"]), say.duration(live["wait_s"]),
-            say.duration(live["talk_s"] or None), cell(live["caller_number"]), cell(live["caller_name"]),
+            say.duration(live["talk_s"] or None), cell(_number(live)), cell(live["caller_name"]),
             cell(live["agent"]), cell(live["node"]),
         )  # fmt: skip
     return table
 
 
+def _number(row: dict[str, Any]) -> str:
+    """The other party's: ``to +4930...`` if that was dialled."""
+    number = str(row["caller_number"])
+    return f"to {number}" if row.get("direction") == Direction.OUTBOUND else number
+
+
 def heading(body: dict[str, Any]) -> Text:
-    """``Call ID  from NUMBER "NAME" to DID, queue QUEUE, entered WHEN``."""
+    """``Call ID  from NUMBER "NAME" to DID, queue QUEUE, entered WHEN``; of one that was dialled ``to NUMBER "NAME"
+    (campaign NAME, showing DID)``."""
     about = body["call"] or body["live"] or {}
     text = Text("Call ", style="bold")
     text.append(say.clean(about.get("call")), style="bold")
-    text.append(f"  from {say.clean(about.get('caller_number')) or 'a number unknown'}", style="default")
+    dialled = about.get("direction") == Direction.OUTBOUND
+    number = say.clean(about.get("caller_number")) or "a number unknown"
+    text.append(f"  {'to' if dialled else 'from'} {number}", style="default")
     if about.get("caller_name"):
         text.append(f' "{say.clean(about["caller_name"])}"', style="default")
-    text.append(f" to {say.clean(about.get('did'))}, queue {say.clean(about.get('queue'))}", style="default")
+    did, queue = say.clean(about.get("did")), say.clean(about.get("queue"))
+    if dialled:
+        campaign = say.clean(about.get("campaign"))
+        text.append(f" ({f'campaign {campaign}, ' if campaign else ''}showing {did})", style="default")
+        text.append("" if campaign == queue else f", queue {queue}", style="default")
+    else:
+        text.append(f" to {did}, queue {queue}", style="default")
     text.append(f", entered {say.moment(about.get('entered_at'))}", style="default")
     return text
 

@@ -8,6 +8,7 @@ from typing import Any
 from acd.cli.floorfile import FloorFile
 from acd.domain.attributes import Value
 from acd.domain.definition import ToDialplan
+from acd.domain.direction import Direction
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.domain.events import CallAction
 from acd.domain.ports import Answer, StorePort
@@ -39,6 +40,14 @@ class ServedFloor(LiveFloor):
 
     def status(self) -> dict[str, Any]:
         return super().status() | {"journal": self._journal_state()}
+
+    def calls(self) -> list[dict[str, Any]]:
+        floor = self._engine.floor
+        found = super().calls()
+        for one in found:
+            one["direction"] = Direction.of(floor.calls[one["call"]].channel).value
+            one["campaign"] = one["queue"] if one["queue"] in floor.definition.campaigns else None
+        return found
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """A journal that stopped keeps nobody from being served."""

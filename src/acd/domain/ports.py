@@ -43,7 +43,8 @@ class FloorPort(Protocol):
     "cut_off": None|why (the breaker), "cool_down_s": s|None, "calls_taken": n, "rona": n, "occupancy"}``
 
     A live call: ``{"call", "state", "queue", "did", "caller_number", "caller_name", "entered_at", "wait_s", "talk_s",
-    "priority", "position" (1.. or None), "agent", "offer", "node", "channel", "linkedid"}``
+    "priority", "position" (1.. or None), "agent", "offer", "node", "channel", "linkedid", "direction", "campaign" (as those
+    of a call row; ``None`` once it was passed on to a queue)}``
     """
 
     def status(self) -> dict[str, Any]: ...
@@ -69,8 +70,9 @@ class RecordsPort(Protocol):
 
     A call row: ``{"call", "node", "channel", "linkedid", "did", "caller_number", "caller_name", "queue", "priority",
     "entered_at", "answered_at", "ended_at", "outcome", "ended_by", "cause", "target", "agent", "wait_s", "talk_s",
-    "length_s"}`` (``None`` where not yet known). ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent",
-    "offer", "target", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind",
+    "length_s", "direction", "campaign"}`` (``None`` where not yet known). ``direction``: ``inbound``, or ``outbound`` of a
+    call that ``campaign`` has dialled: ``caller_number`` is then who was called, ``did`` what he was shown.
+    ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent", "offer", "target", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind",
     "agent", "offer", "revision", "detail": {...}}]``.
     """
 

@@ -7,16 +7,18 @@ transfer only the segments know. Nothing here writes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from acd.domain.direction import Direction
 from acd.domain.errors import MisuseError, StoreError
 from acd.domain.states import SegmentKind
 from acd.store.location import first_line
+from acd.store.outbound.tables import attempts
 from acd.store.tables import calls, decisions, segments
 
 LIMIT_MAX = 10_000
@@ -41,12 +43,15 @@ def _total_s(of: Sequence[Any], kinds: Iterable[str], over: bool) -> float | Non
     return sum(_us(segment.started_at, segment.ended_at) for segment in mine) / 1_000_000
 
 
-def _call(row: Any, of: Sequence[Any]) -> dict[str, Any]:
+def _call(row: Any, of: Sequence[Any], dialled: Mapping[str, str]) -> dict[str, Any]:
+    """``dialled``: attempt -> its campaign."""
     over = row.ended_at is not None
     # A call that was passed on waits again, which is no part of how long it took to be answered
     first_talk = next((n for n, segment in enumerate(of) if segment.kind == SegmentKind.TALKED), len(of))
     return {
         **row._mapping,
+        "direction": Direction.of(row.channel).value,
+        "campaign": dialled.get(row.channel),
         "wait_s": _total_s(of[:first_talk], _BEFORE_TALK, over),
         "talk_s": _total_s(of, (SegmentKind.TALKED, SegmentKind.CONFERENCED), over),
         "length_s": length_s(row.entered_at, row.ended_at),
@@ -115,9 +120,10 @@ class Reader:
             async with self._engine.connect() as connection:
                 rows = list(await connection.execute(newest))
                 of = await _segments(connection, [row.call for row in rows])
+                dialled = await _campaigns(connection, [row.channel for row in rows])
         except (SQLAlchemyError, OSError) as error:
             raise self._away(error) from error
-        return [_call(row, of[row.call]) for row in rows]
+        return [_call(row, of[row.call], dialled) for row in rows]
 
     async def call(self, call: str) -> dict[str, Any] | None:
         """One call with its segments, or None."""
@@ -126,11 +132,12 @@ class Reader:
             async with self._engine.connect() as connection:
                 row = (await connection.execute(select(calls).where(calls.c.call == call))).first()
                 of = await _segments(connection, [call])
+                dialled = await _campaigns(connection, [] if row is None else [row.channel])
         except (SQLAlchemyError, OSError) as error:
             raise self._away(error) from error
         if row is None:
             return None
-        return {**_call(row, of[call]), "segments": [_segment(segment) for segment in of[call]]}
+        return {**_call(row, of[call], dialled), "segments": [_segment(segment) for segment in of[call]]}
 
     async def decisions(self, call: str) -> list[dict[str, Any]]:
         """What was decided on a call, in order."""
@@ -160,4 +167,15 @@ async def _segments(connection: AsyncConnection, of: Sequence[str]) -> dict[str,
         some = segments.c.call.in_(of[start : start + _IN_MAX])
         for row in await connection.execute(select(segments).where(some).order_by(segments.c.call, segments.c.serial)):
             found[row.call].append(row)
+    return found
+
+
+async def _campaigns(connection: AsyncConnection, channels: Sequence[str]) -> dict[str, str]:
+    """Those of these channels that were dialled, and by which campaign, as long as their attempts are kept."""
+    ids = [channel for channel in channels if Direction.of(channel) is Direction.OUTBOUND]
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), _IN_MAX):
+        some = attempts.c.attempt.in_(ids[start : start + _IN_MAX])
+        query = select(attempts.c.attempt, attempts.c.campaign).where(some)
+        found |= {row.attempt: row.campaign for row in await connection.execute(query)}
     return found
