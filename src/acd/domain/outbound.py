@@ -57,18 +57,6 @@ class SeenState(StrEnum):
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
-class Direction(StrEnum):
-    """Who called whom: people a queue, or a campaign people."""
-
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-
-    @classmethod
-    def of(cls, channel: str) -> Direction:
-        """Of a call that has this channel: what is dialled has its attempt's id for one."""
-        return cls.OUTBOUND if ATTEMPT.fullmatch(channel) else cls.INBOUND
-
-
 @dataclass(frozen=True, slots=True)
 class OutboundCommand:
     """Aimed at one attempt on one node."""

@@ -72,8 +72,9 @@ class RecordsPort(Protocol):
     "entered_at", "answered_at", "ended_at", "outcome", "ended_by", "cause", "target", "agent", "wait_s", "talk_s",
     "length_s", "direction", "campaign"}`` (``None`` where not yet known). ``direction``: ``inbound``, or ``outbound`` of a
     call that ``campaign`` has dialled: ``caller_number`` is then who was called, ``did`` what he was shown.
-    ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent", "offer", "target", "started_at", "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind",
-    "agent", "offer", "revision", "detail": {...}}]``.
+    ``call`` adds ``"segments": [{"serial", "kind", "queue", "agent", "offer", "target", "started_at",
+    "ended_at", "length_s", "outcome"}]``. ``decisions``: ``[{"serial", "at", "kind", "agent", "offer", "revision", "detail":
+    {...}}]``.
     """
 
     async def calls(
