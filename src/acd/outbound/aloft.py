@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final, assert_never
 
+from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome
@@ -25,6 +26,8 @@ from acd.outbound.trunks import Pressure, TrunkUse
 _ENDED_KEPT: Final = 10_000
 SAY_AGAIN_S: Final = 60.0
 """What is said of one thing again and again is said so often."""
+CAP_PASSED: Final = 3.0
+"""An alarm is raised when a campaign has abandoned so many people more than it may, and twice as many as it may."""
 _MISSING_MOST: Final = 100
 _DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 """What may be a number, or a part of one."""
@@ -93,7 +96,7 @@ class Aloft:
     def _unsent(self, flight: Flight, now: Instant) -> None:
         """It is never dialled."""
         self.runners[flight.campaign].book.unanswered(now.utc)
-        self.trunks[flight.trunk].ended()
+        self.trunks[flight.trunk].ended(flight.attempt)
 
     # -- the wire --------------------------------------------------------------------------------------------------------
 
@@ -114,7 +117,7 @@ class Aloft:
         # Who is called is nobody's business there
         why = _DIGITS.sub("...", event.detail)
         self._actions.append(say.Alarm("attempt_refused", f"trunk {flight.trunk}: attempt {flight.attempt}: {why}"))
-        self._trunk_says(flight, AttemptOutcome.FAILED, None, now)
+        self._trunk_says(flight, AttemptOutcome.FAILED, None, why, now)
         flight.told, flight.over_s, flight.over_mono = AttemptOutcome.FAILED, event.at, now.mono
         self._end(flight, now)
 
@@ -226,7 +229,11 @@ class Aloft:
             if flight.told is None:
                 self._lost(flight, now)
                 return
-            self._trunk_says(flight, flight.told, event.cause, now)
+            self._trunk_says(flight, flight.told, event.cause, event.detail, now)
+            if flight.told is AttemptOutcome.WITHDRAWN:
+                self.counters["attempts_without_channel"] += 1
+                self._undialled(flight, now)
+                return
             self._rung(flight, now, person=False)
             self._end(flight, now)
         elif flight.connected_s is not None or flight.verdict in (wire.Verdict.MACHINE, wire.Verdict.FAX):
@@ -235,15 +242,24 @@ class Aloft:
             # What the floor has to say of the call may still be on its way
             flight.phase = Phase.OVER
 
-    def _trunk_says(self, flight: Flight, outcome: AttemptOutcome | None, cause: int | None, now: Instant) -> None:
+    def _undialled(self, flight: Flight, now: Instant, until_s: float | None = None) -> None:
+        """An attempt is durable, and nothing went to the trunk."""
+
+    def _trunk_says(
+        self, flight: Flight, outcome: AttemptOutcome, cause: int | None, detail: str, now: Instant
+    ) -> None:
         if flight.given_up:
             return
         use = self.trunks[flight.trunk]
         if use.came_to(outcome, cause, now.mono):
             rest_s = (use.rests_until_s or now.mono) - now.mono
             self.counters["trunk_rests"] += 1
-            detail = f"trunk {flight.trunk} fails ({outcome}, cause {cause}): left alone for {rest_s:.0f} s"
-            self._actions.append(say.Alarm("trunk_rests", detail))
+            trunk = self.runners[flight.campaign].terms.trunk
+            dials = f" ({trunk.dial})" if trunk.name == flight.trunk else ""
+            why = _DIGITS.sub("...", detail) or f"cause {cause}"
+            what = "no call can be made" if outcome is AttemptOutcome.WITHDRAWN else outcome.value
+            rest = f"left alone for {rest_s:.0f} s, then tried with one line"
+            self._actions.append(say.Alarm("trunk_rests", f"trunk {flight.trunk}{dials} fails: {what}: {why}; {rest}"))
 
     def _seen(self, event: wire.OutboundSeen, now: Instant) -> None:
         there = {one.attempt: one for one in event.attempts}
@@ -358,8 +374,23 @@ class Aloft:
             self.counters["attempts_abandoned"] += 1
         else:
             runner.book.served(now.utc)
-        runner.statistics.answered(runner.book.slack(now.utc))
+        slack = runner.book.slack(now.utc)
+        runner.statistics.answered(slack)
         runner.learnt = True
+        self._watch_cap(runner, slack)
+
+    def _watch_cap(self, runner: Runner, slack: Slack) -> None:
+        """Whoever is responsible hears of a campaign that goes far beyond its cap, once until it is within it again."""
+        if slack.slack >= 0.0:
+            runner.beyond_cap = False
+        elif not runner.beyond_cap and -slack.slack > max(CAP_PASSED, slack.cap * slack.answered):
+            runner.beyond_cap = True
+            share = slack.charged / slack.answered if slack.answered else 1.0
+            detail = (
+                f"campaign {runner.name} has abandoned {slack.charged:g} of {slack.answered:g} people ({share:.0%}) in its "
+                f"{slack.span}, its cap is {slack.cap:.1%}: do its agents' phones answer? `acd campaign pause {runner.name}`"
+            )
+            self._actions.append(say.Alarm("campaign_beyond_cap", detail))
 
     def _unwatched(self, flight: Flight, now: Instant) -> None:
         """A person may have answered while nobody looked, and nobody knows whether an agent was or will be there in time."""
@@ -425,7 +456,7 @@ class Aloft:
         runner.outcomes[outcome.value] += 1
         self.counters["attempts_settled"] += 1
         self._progress.pop(flight.attempt, None)
-        self.trunks[flight.trunk].ended()
+        self.trunks[flight.trunk].ended(flight.attempt)
         self._untrack(flight, now)
         self._flight_over(flight, now)
         again = after if isinstance(after, Again) else None

@@ -103,6 +103,7 @@ class Runner:
         self.flights: dict[str, Flight] = {}
         self.removed = False
         self.claiming = False
+        self.beyond_cap = False
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
