@@ -19,6 +19,22 @@ from outboundkit import EPOCH, Station, seen_by, station
 MESSAGE, LONG = "auth-thankyou", "tt-weasels"
 """Sounds of Asterisk's own; the second is some four seconds long."""
 PLACE = "sales:0:1.000000:1:1.000000:1.000000"
+UNREACHABLE = """[noaor]
+type=endpoint
+disallow=all
+allow=ulaw
+
+[noaddress]
+type=endpoint
+disallow=all
+allow=ulaw
+aors=noaddress
+
+[noaddress]
+type=aor
+max_contacts=1
+"""
+"""Endpoints with nowhere to send a call to."""
 OFFER = f"{EPOCH:06d}90000001"
 
 
@@ -65,13 +81,17 @@ async def test_what_attempts_come_to(tmp_path):
         "109": ("silent", AttemptOutcome.FAILED, 19),
         "110": ("refuse:488", AttemptOutcome.FAILED, 58),
     }
-    async with station(tmp_path, {number: said for number, (said, *_) in outcomes.items()}) as at:
+    numbers = {number: said for number, (said, *_) in outcomes.items()}
+    async with station(tmp_path, numbers, endpoints=UNREACHABLE) as at:
         placed = {number: at.place(number, ring_s=1.5) for number in outcomes}
-        nowhere = at.place("111", device="PJSIP/111@nowhere")
+        nowhere = [at.place("111", device=f"PJSIP/111@{name}") for name in ("nowhere", "noaor", "noaddress")]
         for number, (_, outcome, cause) in outcomes.items():
             over = await at.sink.over(placed[number])
             assert (over.outcome, over.cause, over.answered) == (outcome, cause, False), (number, over)
-        assert (await at.sink.over(nowhere)).outcome is AttemptOutcome.FAILED
+        for attempt in nowhere:
+            over = await at.sink.over(attempt)
+            assert (over.outcome, over.cause) == (AttemptOutcome.WITHDRAWN, None), over
+            assert at.sink.kinds(attempt) == ["Placed", "Over"]
         assert at.sink.kinds(placed["100"]) == ["Placed", "Over"]
         assert at.sink.kinds(placed["101"]) == ["Placed", "Rang", "Over"]
         assert not at.sink.questions

@@ -184,7 +184,8 @@ def test_a_failure_without_a_channel_is_told_once_none_can_come_any_more() -> No
     made = wire("taken", "failure:0")
     assert made.kinds() == ["Placed"]
     made.does("wait")
-    assert made.over().outcome is AttemptOutcome.FAILED
+    assert made.over().outcome is AttemptOutcome.WITHDRAWN
+    assert "no such endpoint" in made.over().detail
     made = wire("taken", "failure:0", "begin", "wait", "wait")
     assert made.kinds() == ["Placed"]
     made.does("hangup:17")

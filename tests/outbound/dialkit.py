@@ -374,6 +374,8 @@ class World:
         self._later(0.02, wire.AttemptPlaced(0, NODE, attempt, 0.02))
         if person.kind == "congestion":
             self.after(0.1, lambda: self._gone(attempt, AttemptOutcome.CONGESTION, 34))
+        elif person.kind == "no channel":
+            self.after(0.05, lambda: self._gone(attempt, AttemptOutcome.WITHDRAWN, None))
         elif person.kind == "busy":
             self.after(0.5, lambda: self._gone(attempt, AttemptOutcome.BUSY, 17))
         else:
@@ -403,7 +405,7 @@ class World:
         told = AttemptOutcome.NO_ANSWER if rang else AttemptOutcome.FAILED
         self.after(0.05, lambda: self._gone(attempt, told, 16))
 
-    def _gone(self, attempt: str, outcome: AttemptOutcome | None, cause: int, *, answered: bool = False) -> None:
+    def _gone(self, attempt: str, outcome: AttemptOutcome | None, cause: int | None, *, answered: bool = False) -> None:
         if self.lines.pop(attempt, None) is None:
             return
         self.waiting = [one for one in self.waiting if one[0] != attempt]

@@ -252,6 +252,26 @@ def test_a_message_that_could_not_be_played_is_recorded_as_none_and_said_once_a_
     world.stop()
 
 
+def test_an_endpoint_that_asterisk_does_not_have_costs_nobody_an_attempt() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("no channel",))
+    world.run(3.0)
+    # Those that were on their way when the third failed are among them
+    at_first = len(world.placed)
+    assert 3 <= at_first <= 5
+    world.run(60.0)
+    # One after each rest of 5, 10 and 20 s
+    assert len(world.placed) == at_first + 3
+    assert set(world.kept.outcomes.values()) == {AttemptOutcome.WITHDRAWN}
+    assert world.charged() == (0.0, 0.0)
+    assert {row.state for row in world.kept.rows.values()} <= {"new", "due", "in_flight"}
+    assert world.alarms.count("trunk_rests") == 4
+    world.others = ("nobody",)
+    world.run(100.0)
+    assert len(world.lines) > 1
+    assert world.alarms.count("trunk_rests") == 4
+    world.stop()
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -26,15 +26,16 @@ def test_a_trunk_has_room_by_its_lines_and_by_its_rate() -> None:
     trunk, use = Trunk("out", "PJSIP/{number}@x", calls_per_s=3.0, lines=5), TrunkUse()
     assert use.room(trunk, 10.0) == 3
     for at in (10.0, 10.2, 10.4):
-        use.began(at)
+        use.lines += 1
+        use.began("1", at)
     assert use.room(trunk, 10.9) == 0
     assert use.room(trunk, 11.1) == 1
     assert use.room(trunk, 12.0) == 2
-    use.ended()
+    use.ended("1")
     assert use.room(trunk, 12.0) == 3
     slow = Trunk("slow", "PJSIP/{number}@x", calls_per_s=0.1, lines=5)
     other = TrunkUse()
-    other.began(0.0)
+    other.began("1", 0.0)
     assert [other.room(slow, at) for at in (9.9, 10.1)] == [0, 1]
 
 
@@ -53,12 +54,33 @@ def test_a_line_is_granted_what_the_trunk_takes_until_it_rings() -> None:
     assert use.setup_s == 10.0
 
 
+def test_after_a_rest_one_line_goes_first() -> None:
+    trunk, use = Trunk("out", "PJSIP/{number}@x", calls_per_s=10.0), TrunkUse()
+    assert use.room(trunk, 1.0) == 10
+    assert [use.came_to(AttemptOutcome.FAILED, None, 1.0) for _ in range(3)] == [False, False, True]
+    assert use.room(trunk, 7.0) == 1
+    use.began("a", 7.0)
+    assert use.room(trunk, 7.0) == use.room(trunk, 30.0) == 0
+    use.ended("of before the rest")
+    assert use.room(trunk, 30.0) == 0
+    # It was never dialled after all: another one goes
+    use.ended("a")
+    assert use.room(trunk, 30.0) == 1
+    use.began("b", 30.0)
+    assert use.came_to(AttemptOutcome.WITHDRAWN, None, 31.0)
+    use.ended("b")
+    assert (use.room(trunk, 40.0), use.room(trunk, 42.0)) == (0, 1)
+    use.began("c", 42.0)
+    use.rang(0.5)
+    assert use.room(trunk, 42.5) == 9
+
+
 def test_a_trunk_rests_longer_each_time_until_it_gets_through() -> None:
     use, trunk = TrunkUse(), Trunk("out", "PJSIP/{number}@x")
     congestion = AttemptOutcome.CONGESTION
     assert [use.came_to(congestion, 34, 1.0) for _ in range(3)] == [False, False, True]
     assert use.room(trunk, 5.9) == 0
-    assert use.room(trunk, 6.1) > 0
+    assert use.room(trunk, 6.1) == 1
     # What was under way when it began to rest says nothing new
     assert not use.came_to(congestion, 34, 5.0)
     rests = []

@@ -53,7 +53,7 @@ def judge_line(line: Line) -> tuple[AttemptOutcome | None, str]:
     if not line.exists:
         if line.missed:
             return None, f"what became of it was not heard; {said}"
-        return AttemptOutcome.FAILED, "Asterisk made no channel: no such trunk, or nowhere to reach it"
+        return AttemptOutcome.WITHDRAWN, "Asterisk has no such endpoint, or no address of it that it can reach"
     if line.reason == _REASON_TIMEOUT:
         # A trunk from which not even a ringing comes has not rung anybody
         rang = line.rang or line.missed

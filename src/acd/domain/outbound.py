@@ -185,7 +185,8 @@ class AttemptOver(AttemptEvent):
     """The line is gone. The attempt's end. ``cause``: the Q.850 cause, if known.
 
     ``answered``: somebody or something had answered; then ``outcome`` is ``None``, for what it came to others know better
-    (but ``fax`` where a fax was heard). ``outcome`` is ``None`` as well where nobody learnt it, as after events were missed.
+    (but ``fax`` where a fax was heard). ``outcome`` is ``None`` as well where nobody learnt it, as after events were missed;
+    ``withdrawn``: Asterisk itself made no call of it, and nothing went to the trunk.
     """
 
     outcome: AttemptOutcome | None

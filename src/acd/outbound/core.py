@@ -603,8 +603,7 @@ class Dialler(Aloft):
         flight.note = ready.note
         flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
         self._track(flight, runner)
-        # Counted as a line by tracking it already
-        self.trunks[flight.trunk].started_s.append(now.mono)
+        self.trunks[flight.trunk].began(flight.attempt, now.mono)
         self.recent.note(flight.attempt, flight.number, campaign.name, now.utc)
         runner.book.dialled(now.utc)
         facts, why = chosen.facts, runner.decision.why if runner.decision is not None else None

@@ -1,6 +1,7 @@
 """What a trunk bears, and what Asterisk does: lines in use, calls started, rests after failures, and back-pressure.
 
-A trunk that answers congestion several times in a row is left alone, longer each time, until a call gets through. A node
+A trunk that answers congestion several times in a row is left alone, longer each time, until a call gets through: after a
+rest one line goes first, and the others when it has rung or was answered. A node
 has a window of originations under way: it grows by one each time all of them were taken quickly, and is halved when one
 took long or was refused, so that the rate follows what Asterisk manages. Pure; times are seconds of any one clock, given.
 """
@@ -16,6 +17,7 @@ from acd.domain.campaigns import AttemptOutcome, Trunk
 
 OVERLOADED: Final = frozenset({34, 38, 41, 42, 44, 47})
 """Q.850 causes by which a network says that it can take no more now."""
+_FAILED: Final = frozenset({AttemptOutcome.CONGESTION, AttemptOutcome.FAILED, AttemptOutcome.WITHDRAWN})
 FAILURES: Final = 3
 """So many in a row, and the trunk rests."""
 REST_S: Final = 5.0
@@ -32,7 +34,8 @@ _SETUPS: Final = 50
 
 @dataclass(slots=True)
 class TrunkUse:
-    """One trunk. ``started_s``: of the last calls, in order; ``setups_s``: how long the last took until they rang."""
+    """One trunk. ``started_s``: of the last calls, in order; ``setups_s``: how long the last took until they rang;
+    ``probe``: the attempt that went first after a rest, and of which nothing was heard yet."""
 
     lines: int = 0
     started_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
@@ -42,6 +45,7 @@ class TrunkUse:
     rested: int = 0
     """how often it was left alone, ever"""
     setups_s: deque[float] = field(default_factory=lambda: deque(maxlen=_SETUPS))
+    probe: str | None = None
 
     def state(self) -> TrunkState:
         """As the gate wants it."""
@@ -54,12 +58,15 @@ class TrunkUse:
         most = max(1, int(trunk.calls_per_s))
         span_s = most / trunk.calls_per_s
         recent = sum(at > now_s - span_s for at in self.started_s)
+        if self.rests:
+            most = min(most, recent + (self.probe is None))
         return max(0, min(trunk.lines - self.lines, most - recent))
 
-    def began(self, now_s: float) -> None:
-        """A line is used from now on."""
-        self.lines += 1
+    def began(self, attempt: str, now_s: float) -> None:
+        """One more is dialled, which ``lines`` counts already."""
         self.started_s.append(now_s)
+        if self.rests and self.probe is None:
+            self.probe = attempt
 
     def rang(self, after_s: float) -> None:
         """A line rings, so long after it was dialled."""
@@ -72,15 +79,15 @@ class TrunkUse:
         from the dialling, the law from the first ring."""
         return min(SETUP_MOST_S, 0.2 + 1.5 * max(self.setups_s)) if self.setups_s else SETUP_FIRST_S
 
-    def ended(self) -> None:
-        """One is free again."""
+    def ended(self, attempt: str) -> None:
+        """Its line is free again."""
         self.lines = max(0, self.lines - 1)
+        if attempt == self.probe:
+            self.probe = None
 
     def came_to(self, outcome: AttemptOutcome | None, cause: int | None, now_s: float) -> bool:
         """What a call over it came to; whether it begins to rest. After a rest a single failure begins the next one."""
-        failed = outcome in (AttemptOutcome.CONGESTION, AttemptOutcome.FAILED) or (
-            outcome is None and cause in OVERLOADED
-        )
+        failed = outcome in _FAILED or (outcome is None and cause in OVERLOADED)
         if not failed:
             self.got_through()
             return False
@@ -91,13 +98,13 @@ class TrunkUse:
         self.rests_until_s = now_s + min(REST_MOST_S, REST_S * 2.0**self.rests)
         self.rests = min(self.rests + 1, 16)
         self.rested += 1
-        self.failures = 0
+        self.failures, self.probe = 0, None
         return True
 
     def got_through(self) -> None:
         """The other end was reached, whatever it said: the trunk works."""
         self.failures = self.rests = 0
-        self.rests_until_s = None
+        self.rests_until_s = self.probe = None
 
 
 @dataclass(slots=True)
