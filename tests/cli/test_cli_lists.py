@@ -157,10 +157,10 @@ def test_rejected_rows_are_no_formulas_in_the_file(desk: Desk) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["line", "reason", "detail", "cells"]
-    assert rows[1][1] == "emergency"
-    assert rows[1][3:] == ["2", "'@b", "112", "'-2"]
-    assert rows[-1][3:] == ["'=2", "'+3;", "nobody", "'-4"]
+    assert rows[0] == ["Kundennr", "Name", "Handy", "Betrag", "acd_line", "acd_reason", "acd_detail"]
+    assert rows[1] == ["2", "'@b", "112", "'-2", "3", "emergency", "Handy: it is an emergency number"]
+    assert rows[2][:6] == ["3", "'\tc", "0171 1234567", "'\rx", "4", "duplicate"]
+    assert rows[-1][:6] == ["'=2", "'+3;", "nobody", "'-4", "7", "no_number"]
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     shown = desk.json("list", "rejects", "spring", "--limit", "1")
     assert (len(shown["rejects"]), shown["more"], shown["rejects"][0]["cells"][1]) == (1, True, "@b")
@@ -168,6 +168,32 @@ def test_rejected_rows_are_no_formulas_in_the_file(desk: Desk) -> None:
     desk.acd("list", "rejects", "sprng", "-o", str(desk.folder / "none.csv"), code=4)
     assert "cannot be written" in desk.acd("list", "rejects", "spring", "-o", "/nowhere/x.csv", code=1).stderr
     assert [one.name for one in desk.folder.iterdir() if "none" in one.name or one.name.startswith(".")] == []
+
+
+def test_rejected_rows_are_mended_and_imported_again(desk: Desk) -> None:
+    text = f"Name;Handy;Betrag\n@b;17l1234567;-2\nc;112;{'9' * 300}\nd;0171 1234560;\ne;0171 1234560;3;4;5\nf;\n"
+    desk.acd("list", "import", desk.file(text), "--list", "spring")
+    path = desk.folder / "out.csv"
+    desk.acd("list", "rejects", "spring", "-o", str(path))
+    with path.open(newline="") as file:
+        _, b, c, e, f = csv.reader(file)
+    assert c[2] == "9" * 200
+    assert c[-1] == "Handy: it is an emergency number; cut at 200 characters, take it from the file: Betrag"
+    assert (b[-1], f[:3], e[:3]) == (
+        "Handy: it has letters where digits should be",
+        ["f", "", ""],
+        ["e", "0171 1234560", "3, 4, 5"],
+    )
+    path.write_text(
+        path.read_text().replace("17l1234567", "0171 1234561").replace("e,0171 1234560", "e,'+491711234562")
+    )
+    found = desk.json("list", "import", str(path), "--list", "spring")
+    assert (found["imported"], found["reasons"]) == (2, {"emergency": 1, "empty": 1})
+    assert [one["is"] for one in found["read"]["columns"]][3:] == ["passed over"] * 3
+    made = [desk.json("contact", "show", str(number)) for number in (2, 3)]
+    assert [(one["name"], one["fields"], one["numbers"][0]["number"]) for one in made] == [
+        ("@b", {"Betrag": "-2"}, "+491711234561"), ("e", {"Betrag": "3, 4, 5"}, "+491711234562"),
+    ]  # fmt: skip
 
 
 def test_what_lists_say_reaches_no_terminal(desk: Desk) -> None:

@@ -152,7 +152,7 @@ def _bad_lines(path: Path | None) -> Iterator[Callable[[Bad], None]]:
     if path is None:
         yield lambda one: None
         return
-    from acd.reports.formats.csv import harmless
+    from acd.domain.cells import harmless
 
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -6,7 +6,7 @@ import csv
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -287,14 +287,17 @@ def show(name: str) -> None:
 def rejects(name: str, imported: int | None, limit: int, output: Path | None) -> None:
     """Rows of an import that became no contact, and why.
 
-    In the file, cells that a spreadsheet would take for a formula have an apostrophe before them; only you may read it.
+    The file can be mended and imported in the same way as the first: it has the list's own columns, and behind them
+    acd_line, acd_reason and acd_detail, which an import passes over, as it does the apostrophes before cells that a
+    spreadsheet would take for formulas. Of longer cells 200 characters are kept; acd_detail says so. Only you may read it.
     """
-    from acd.lists.importing import rejects_of
+    from acd.lists.importing import head_of, rejects_of
 
     given = options()
-    rows = rejects_of(Place().url, name, imported)
+    url = Place().url
+    rows = rejects_of(url, name, imported)
     if output is not None:
-        count = _write_rejects(rows, output)
+        count = _write_rejects(head_of(url, name, imported), rows, output)
         if given.json:
             print_json({"file": str(output), "rows": count})
         else:
@@ -314,21 +317,23 @@ def rejects(name: str, imported: int | None, limit: int, output: Path | None) ->
         click.echo("acd: there are more: -o FILE.csv writes them all", err=True)
 
 
-def _write_rejects(rows: Iterator[dict[str, Any]], output: Path) -> int:
+def _write_rejects(head: list[str], rows: Iterator[dict[str, Any]], output: Path) -> int:
     """Whole or not at all."""
-    from acd.reports.formats.csv import harmless
+    from acd.domain.cells import harmless
+    from acd.lists.columns import OURS
 
     count = 0
-    first = next(rows, None)  # An unknown list leaves no file behind
+    first = next(rows, None)
     try:
         handle, fresh = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
         try:
             with open(handle, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(("line", "reason", "detail", "cells"))
+                writer.writerow((*map(harmless, head), *OURS))
                 while first is not None:
-                    told = (first["reason"], first["detail"], *first["cells"])
-                    writer.writerow((first["line"], *(harmless(str(one)) for one in told)))
+                    told = first["reason"], first["detail"] + _cut(first["cells"], head)
+                    own = map(harmless, _under(head, [str(one) for one in first["cells"]]))
+                    writer.writerow((*own, first["line"], *map(harmless, told)))
                     count += 1
                     first = next(rows, None)
             os.replace(fresh, output)
@@ -338,6 +343,23 @@ def _write_rejects(rows: Iterator[dict[str, Any]], output: Path) -> int:
     except OSError as error:
         raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
     return count
+
+
+def _under(head: Sequence[str], cells: list[str]) -> list[str]:
+    """A cell a column. What a row has beyond its columns stays in the last of them."""
+    own = [*cells, *[""] * (len(head) - len(cells))]
+    return [*own[: len(head) - 1], ", ".join(filter(None, own[len(head) - 1 :]))]
+
+
+def _cut(cells: Sequence[Any], head: Sequence[str]) -> str:
+    """What is not kept of a row, if anything may not be."""
+    from acd.lists.prepare import CELLS_KEPT_MAX
+    from acd.store.outbound.listed import CELL_KEPT_MAX
+
+    cut = [head[place] for place, one in enumerate(cells[: len(head)]) if len(str(one)) >= CELL_KEPT_MAX]
+    if len(cells) >= CELLS_KEPT_MAX < len(head):
+        return f"; only the first {CELLS_KEPT_MAX} cells of the row are kept: take the others from the file"
+    return f"; cut at {CELL_KEPT_MAX} characters, take it from the file: {', '.join(cut)}" if cut else ""
 
 
 @click.command()

@@ -18,6 +18,9 @@ PLACES = (
     "number", "key", "name", "first_name", "last_name", "zone", "country", "region", "language", "consent_at",
     "consent_until", "customer_until", "best", "rank",
 )  # fmt: skip
+OURS = ("acd_line", "acd_reason", "acd_detail")
+"""Columns that `acd list rejects` writes behind the list's own, and that an import passes over."""
+PASSED_OVER = "passed over"
 COLUMNS_MAX = 500
 NAME_MAX = 100
 _WORDS: Mapping[str, str] = {
@@ -56,7 +59,7 @@ _KNOWN = {word: place for place, words in _WORDS.items() for word in words.split
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``place``: one of PLACES, or "" for a field of its own; ``kind``: of a number, if its name says it."""
+    """``place``: one of PLACES, PASSED_OVER, or "" for a field of its own; ``kind``: of a number, if its name says it."""
 
     name: str
     place: str = ""
@@ -69,6 +72,11 @@ class Columns:
 
     columns: tuple[Column, ...]
     numbers: tuple[int, ...]
+
+    @property
+    def of_rejects(self) -> bool:
+        """Whether these are rows that were turned away before: apostrophes keep their cells from being formulas."""
+        return any(column.place == PASSED_OVER for column in self.columns)
 
     def as_json(self) -> list[list[str]]:
         """For the record of an import."""
@@ -123,12 +131,16 @@ def columns_of(
         names = [name or f"column {place}" for place, name in enumerate(names, 1)]
     places = _said(names, said)
     guesses = [_KNOWN.get(_plain(name), "") for name in names] if named else [""] * len(names)
+    if named:
+        guesses = [PASSED_OVER if name in OURS else guess for name, guess in zip(names, guesses, strict=True)]
     taken = {place for place, _ in said} - {"number", *_KINDS}
     any_number = any(place in ("number", *_KINDS) for place, _ in said)
     for index, guess in enumerate(guesses):
         if index in places or not guess or guess in taken:
             continue
-        if guess in ("number", *_KINDS):
+        if guess == PASSED_OVER:
+            places[index] = guess
+        elif guess in ("number", *_KINDS):
             if not any_number:
                 places[index] = guess
         else:

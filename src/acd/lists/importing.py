@@ -23,9 +23,10 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from acd.domain.cells import as_it_was
 from acd.domain.errors import AcdError, ConfigurationError
-from acd.lists.columns import Columns, columns_of
-from acd.lists.prepare import Reject, Terms, prepared
+from acd.lists.columns import OURS, Columns, columns_of
+from acd.lists.prepare import Reject, Terms, kept, prepared
 from acd.lists.rows import Row, Rows, delimiter_of
 from acd.lists.source import Progress, Source, look
 from acd.lists.workers import GARBAGE, pack_rows, ready, unpack, work
@@ -117,7 +118,8 @@ def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
     if head is None or head.fault:
         fault = "it has no row" if head is None else head.fault
         raise ConfigurationError(f"the first row of {path} cannot be read: {fault}")
-    columns = columns_of(head.cells, how.said, named=how.header, region=how.country)
+    cells = [as_it_was(cell) for cell in head.cells] if set(OURS) & set(head.cells) else head.cells
+    columns = columns_of(cells, how.said, named=how.header, region=how.country)
     return Opened(source, delimiter, columns, Terms(columns, how.country, how.premium), how)
 
 
@@ -202,9 +204,9 @@ def run(
         report = Report(begun["import"], **{figure: begun[figure] for figure in listed.FIGURES}, resumed=begun["rows"])
         target = _Target(connection, name, others, opened.how, report, clock, sealed)
         with _prepared(opened, report.resumed, jobs, tell) as pieces:
-            for piece in pieces:
+            for rows, piece in pieces:
                 began = time.monotonic()
-                target.take(piece)
+                target.take(rows, piece)
                 sleep(min((time.monotonic() - began) / 4, REST_MAX_S))
         if opened.how.replace:
             _empty(connection, name, report, clock, sleep)
@@ -242,19 +244,17 @@ def _little_garbage() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-Piece = tuple[int, list[NewContact | Reject]]
-"""The number of the first row, and what the rows are."""
+Piece = tuple[list[Row], list[NewContact | Reject]]
+"""Rows, and what each of them is."""
 
 
 @contextmanager
-def _prepared(
-    opened: Opened, skip: int, jobs: int, tell: Progress | None
-) -> Iterator[Iterator[list[NewContact | Reject]]]:
+def _prepared(opened: Opened, skip: int, jobs: int, tell: Progress | None) -> Iterator[Iterator[Piece]]:
     """What a file's rows are, from row ``skip`` on, piece by piece; by other processes if that pays."""
     rows = islice(opened.rows(tell), skip, None)
     chunks = iter(lambda: list(islice(rows, PIECE)), [])
     if jobs < 2 or opened.source.bytes < ALONE_BYTES:
-        yield ([prepared(row, opened.terms) for row in chunk] for chunk in chunks)
+        yield ((chunk, [prepared(row, opened.terms) for row in chunk]) for chunk in chunks)
         return
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=ready, initargs=(opened.terms,))
     try:
@@ -267,14 +267,15 @@ def _prepared(
         pool.shutdown(cancel_futures=True)
 
 
-def _in_turn(pool: ProcessPoolExecutor, chunks: Iterable[list[Row]], jobs: int) -> Iterator[list[NewContact | Reject]]:
-    waiting: deque[Future[bytes]] = deque()
+def _in_turn(pool: ProcessPoolExecutor, chunks: Iterable[list[Row]], jobs: int) -> Iterator[Piece]:
+    waiting: deque[tuple[list[Row], Future[bytes]]] = deque()
     for chunk in chunks:
-        waiting.append(pool.submit(work, pack_rows(chunk)))
+        waiting.append((chunk, pool.submit(work, pack_rows(chunk))))
         if len(waiting) > 2 * jobs:
-            yield unpack(waiting.popleft().result())
-    while waiting:
-        yield unpack(waiting.popleft().result())
+            rows, found = waiting.popleft()
+            yield rows, unpack(found.result())
+    for rows, found in waiting:
+        yield rows, unpack(found.result())
 
 
 class _Target:
@@ -288,13 +289,13 @@ class _Target:
         self._connection, self._name, self._others, self._how = connection, name, others, how
         self._report, self._clock = report, clock
 
-    def take(self, piece: Sequence[NewContact | Reject]) -> None:
-        """Make contacts of rows, and note what became of each, in one transaction."""
+    def take(self, rows: Sequence[Row], piece: Sequence[NewContact | Reject]) -> None:
+        """Make contacts of what ``rows`` are, and note what became of each, in one transaction."""
         report = self._report
         before, figures = report.rows, (report.imported, report.duplicates, report.rejected)
         now = self._clock()
         with self._connection.begin():
-            fresh, carried = self._sift(piece, now)
+            fresh, carried = self._sift(rows, piece, now)
             of.add(self._connection, self._name, fresh, now, imported=report.imported_as)
             replacing.carry(self._connection, carried, report.imported_as, now)
             report.rows += len(piece)
@@ -304,7 +305,9 @@ class _Target:
                 raise ConfigurationError(f"another process imports this file into {self._name} now: let it end")
         assert report.rows - before == report.imported + report.duplicates + report.rejected - sum(figures)
 
-    def _sift(self, piece: Sequence[NewContact | Reject], now: float) -> tuple[list[NewContact], dict[int, NewContact]]:
+    def _sift(
+        self, rows: Sequence[Row], piece: Sequence[NewContact | Reject], now: float
+    ) -> tuple[list[NewContact], dict[int, NewContact]]:
         """The rows that become contacts, and those that are contacts of a list that is replaced; of the others it is noted
         why they do not."""
         piece = self._without_erased(piece)
@@ -346,8 +349,8 @@ class _Target:
                 why = self._elsewhere(number, taken[number], now)
             if why is not None:
                 self._report.duplicates += 1
-                shown = (one.key, one.name, *(each.number for each in one.numbers))
-                rejects.append((self._report.imported_as, row, one.line, "duplicate", why, shown))
+                cells = kept(rows[row - first].cells)
+                rejects.append((self._report.imported_as, row, one.line, "duplicate", why, cells))
                 continue
             by_number.setdefault(number, len(fresh))
             if one.key:
@@ -420,19 +423,28 @@ def rejects_of(url: str, name: str, imported: int | None) -> Iterator[dict[str, 
     """Rows of a list's import (the latest) that became no contact, as `listed.rejects`. Raises StoreError,
     UnknownNameError."""
     with reading(url) as connection:
-        with connection.begin():
-            listed.get(connection, name)
-            known = [one["import"] for one in listed.imports(connection, name)]
-        if imported is not None and imported not in known:
-            raise ConfigurationError(
-                f"list {name} has no import {imported}: it has {', '.join(map(str, known)) or 'none'}"
-            )
-        which = imported if imported is not None else next(iter(known), None)
+        which = _import_of(connection, name, imported)
         after = 0
         while which is not None:
             with connection.begin():
-                rows = listed.rejects(connection, which, after)
+                rows = listed.rejects(connection, which["import"], after)
             yield from rows
             if not rows:
                 return
             after = rows[-1]["row"]
+
+
+def head_of(url: str, name: str, imported: int | None) -> list[str]:
+    """The names of the columns of a list's import (the latest). Raises as `rejects_of`."""
+    with reading(url) as connection:
+        which = _import_of(connection, name, imported)
+    return [] if which is None else [column for column, *_ in which["how"].get("columns", ())]
+
+
+def _import_of(connection: sa.Connection, name: str, imported: int | None) -> dict[str, Any] | None:
+    with connection.begin():
+        listed.get(connection, name)
+        known = {one["import"]: one for one in listed.imports(connection, name)}
+    if imported is not None and imported not in known:
+        raise ConfigurationError(f"list {name} has no import {imported}: it has {', '.join(map(str, known)) or 'none'}")
+    return known[imported] if imported is not None else next(iter(known.values()), None)

@@ -15,8 +15,9 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
 
+from acd.domain.cells import as_it_was
 from acd.domain.dialable import NOWHERE, Dialable, Fault, dialable, is_country
-from acd.lists.columns import Columns
+from acd.lists.columns import PASSED_OVER, Columns
 from acd.lists.rows import Row
 from acd.store.outbound.contacts import KINDS, NewContact, NewNumber
 from acd.store.outbound.listed import CELL_KEPT_MAX
@@ -26,6 +27,7 @@ NAME_MAX = 200
 NUMBERS_MAX = 10
 CELLS_KEPT_MAX = 100
 RANK_MAX = 2_000_000_000
+_ELSEWHERE = frozenset({"number", PASSED_OVER})
 _PREMIUM: Set[Fault] = frozenset({Fault.PREMIUM})
 _NOTHING: Set[Fault] = frozenset()
 _DMY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
@@ -42,8 +44,10 @@ class Terms:
     premium: bool = False
     places: tuple[tuple[str, str], ...] = field(init=False)
     """Of each column its name, and what it is."""
+    of_rejects: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "of_rejects", self.columns.of_rejects)
         object.__setattr__(self, "places", tuple((one.name, one.place) for one in self.columns.columns))
 
 
@@ -113,6 +117,8 @@ def _contact(row: Row, terms: Terms) -> NewContact:
     if row.fault:
         raise _WrongError("unreadable", row.fault)
     columns, cells = terms.columns.columns, row.cells
+    if terms.of_rejects:
+        cells = [as_it_was(cell) for cell in cells]
     if len(cells) > len(columns):
         if any(cell.strip() for cell in cells[len(columns) :]):
             raise _WrongError("columns", f"it has {len(cells)} cells, the list has {len(columns)} columns")
@@ -123,7 +129,7 @@ def _contact(row: Row, terms: Terms) -> NewContact:
     is_fit = _is_fit(cells)
     for (name, place), cell in zip(terms.places, cells, strict=False):
         text = cell.strip()
-        if not text or place == "number":
+        if not text or place in _ELSEWHERE:
             continue
         if not is_fit:
             if len(text) > CELL_MAX:

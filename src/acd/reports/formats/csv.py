@@ -8,18 +8,11 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
+from acd.domain.cells import harmless
 from acd.reports.formats.values import makers, ticking
 from acd.reports.model import Kind, Report
 
-FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
-"""What makes a spreadsheet take a cell for a formula if it stands first; some take the wide forms of East Asia as well."""
-
 _TEXTS = (Kind.TEXT, Kind.INTERVAL)
-
-
-def harmless(text: str) -> str:
-    """``text``; with an apostrophe before it if it could be taken for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def cell(value: Any) -> Any:
