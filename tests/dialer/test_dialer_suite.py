@@ -21,7 +21,19 @@ from acd.sim.dialing.contacts import PERSON, Contacts
 from acd.sim.dialing.hall import Day, Hall
 from acd.sim.dialing.ours import Ours
 from acd.sim.dialing.scene import CASES, Rings, Scene, lifelike, markov
-from acd.sim.dialing.suite import OURS, PROGRESSIVE, REFERENCE, Cell, Run, Verdict, contenders, dialler, figures, judge
+from acd.sim.dialing.suite import (
+    EXACT,
+    OURS,
+    PROGRESSIVE,
+    REFERENCE,
+    Cell,
+    Run,
+    Verdict,
+    contenders,
+    dialler,
+    figures,
+    judge,
+)
 
 HOUR_S = 3600.0
 
@@ -248,6 +260,19 @@ def test_where_nobody_keeps_the_rule_progressive_is_shown_in_brackets() -> None:
     assert (verdict.average.figures.contender, verdict.average.complies) == (PROGRESSIVE, False)
 
 
+def test_others_have_no_excuse_in_machine_detection() -> None:
+    verdict = judged(ratio_2=[[a_day(0.81, 4, 4), a_day(0.81, 1, 1)]] * 2)
+    assert (verdict.daily.figures.contender, verdict.leads) == (PROGRESSIVE, True)
+    nobody = judged(ratio_2=[[a_day(0.81, 4, 4)] * 2] * 2, progressive=[[a_day(0.80, 4, 4)] * 2] * 2)
+    assert (nobody.daily.complies, nobody.daily.ahead.value, nobody.leads) == (False, pytest.approx(0.0), True)
+
+
+def test_every_setting_of_the_others_is_tried_in_every_cell() -> None:
+    assert contenders(Cell("lag", 10, 0.3)) == contenders(Cell("b", 10, 0.3))
+    assert set(contenders(Cell("r1", 10, 0.3))) - set(contenders(Cell("b", 10, 0.3))) == {EXACT}
+    assert len([name for name in contenders(Cell("b", 10, 0.3)) if name.startswith("ratio")]) == 9
+
+
 def test_days_that_teach_count_for_the_cap() -> None:
     verdict = judged(predictive=[[a_day(0.8, 4), a_day(0.8, 2), a_day(0.8, 2)], [a_day(0.8, 2)] * 3])
     assert (verdict.ours.days, verdict.ours.above, verdict.keeps_cap) == (6, 1, False)
@@ -287,6 +312,7 @@ def test_the_table_names_both_rivals_and_what_missed(capsys: pytest.CaptureFixtu
     assert "6 days of 6 above the cap by machine detection alone" in said[2]
     assert "none (0.700 progressive, 4.0%)" in said[2]
     assert "ended above" not in said[2]
+    assert "level with" not in said[2]
 
 
 def test_the_command_writes_what_it_found(quick_case: str, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def _cell(axes: Any, verdict: Verdict) -> None:
                 color=colour,
                 marker=mark,
                 markersize=4,
-                markerfacecolor=colour if other.keeps_cap else "none",
+                markerfacecolor="none" if other.above else colour,
                 linestyle="none",
                 label=kind,
             )

@@ -56,7 +56,7 @@ def show(verdicts: Sequence[Verdict], seeds: int, given: Options) -> None:
             f"{verdict.progressive.utilisation.value:.3f}",
             Text(_plain(ours.utilisation), style="bold"),
             f"{ours.abandonment.value:.2%}",
-            Text(f"{ours.worst_day:.2%}", style="red" if not ours.keeps_cap else "yellow" if ours.above else ""),
+            Text(f"{ours.worst_day:.2%}", style="red" if not verdict.keeps_cap else "yellow" if ours.above else ""),
             *_rival(verdict.daily, verdict.daily.figures.worst_day),
             *_rival(verdict.average, verdict.average.figures.abandonment.value),
             _target(verdict),

@@ -95,14 +95,11 @@ def dialler(contender: str, scene: Scene) -> Dialler:
 
 
 def contenders(cell: Cell) -> list[str]:
-    """Who runs in a cell. Settings are tried in r1 and b; elsewhere the same control laws as they come."""
+    """Who runs in a cell: every setting of the others in every cell, as they cost next to nothing beside ours."""
     found = [OURS, PROGRESSIVE]
-    if cell.case in ("r1", "b"):
-        found += [f"ratio {value:g}" for value in _RATIOS]
-        found += [f"vicidial {settings}" for settings in _VICIDIAL]
-        found += ["issabel", "issabel overcommit", "blind"]
-    else:
-        found += ["ratio 1.5", "ratio 2", "vicidial hard 3", "issabel overcommit"]
+    found += [f"ratio {value:g}" for value in _RATIOS]
+    found += [f"vicidial {settings}" for settings in _VICIDIAL]
+    found += ["issabel", "issabel overcommit", "blind"]
     if cell.case == "r1" and cell.agents <= LIMIT_AGENTS_MAX:
         found.append(EXACT)
     return found
@@ -138,11 +135,6 @@ class Figures:
     misjudged: int
     dials_per_contact: float
     decisions: int
-
-    @property
-    def keeps_cap(self) -> bool:
-        """At the end of every day of every seed; but what machine detection does alone is beyond a dialler's power."""
-        return self.above == self.misjudged
 
     def as_json(self) -> dict[str, Any]:
         """For results.json."""
@@ -187,7 +179,7 @@ def _ends(run: Sequence[Day], running: bool) -> list[Day]:
 @dataclass(frozen=True, slots=True)
 class Rival:
     """The best of the others by one rule, at the setting that does best in hindsight. ``ahead``: our utilisation less its,
-    day by day under the same chance. ``complies``: false where none keeps the rule, and this is progressive dialling."""
+    day by day under the same chance. ``complies``: false where nobody keeps the rule, and this is progressive dialling."""
 
     figures: Figures
     ahead: Estimate
@@ -216,13 +208,13 @@ class Verdict:
 
     @property
     def keeps_cap(self) -> bool:
-        """At the end of every day of every seed."""
-        return self.ours.keeps_cap
+        """At the end of every day of every seed; but what machine detection does alone is beyond a dialler's power."""
+        return self.ours.above == self.ours.misjudged
 
     @property
     def leads(self) -> bool:
-        """Whether ours does more than everybody who keeps the same rule."""
-        return self.daily.ahead.value > 0
+        """Whether ours does more than everybody who keeps the cap each day, if anybody does."""
+        return self.daily.ahead.value > 0 or not self.daily.complies
 
     @property
     def met(self) -> bool | None:
@@ -279,7 +271,7 @@ def judge(cell: Cell, days: Mapping[str, Sequence[Sequence[Day]]]) -> Verdict:
         cell,
         ours,
         plain,
-        best([f for f in rivals if f.keeps_cap]),
+        best([f for f in rivals if not f.above]),
         best([f for f in rivals if f.abandonment.value <= scene.cap + LENIENT]),
         tuple(found[name] for name in days if name != OURS),
         exact,
