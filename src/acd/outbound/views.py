@@ -96,7 +96,8 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     for queue, one in inbound.items():
         if one["kept"]:
             word = "recalled to" if one["level"] == Level.RECALL.word else "reserved for"
-            found.append((f"inbound:{one['level']}", f"{one['kept']} agents are {word} queue {queue}: {one['why']}"))
+            who = "1 agent is" if one["kept"] == 1 else f"{one['kept']} agents are"
+            found.append((f"inbound:{one['level']}", f"{who} {word} queue {queue}: {one['why']}"))
     if runner.state is not CampaignState.RUNNING:
         # Nothing is claimed for it, and no agent counts for it
         return found
