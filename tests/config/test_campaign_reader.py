@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pytest
 from click.testing import CliRunner
 
+from acd.cli.floor import changed
 from acd.cli.floordiff import differences, summary
 from acd.cli.main import cli
 from acd.cli.revisiondetail import definition_of, detail_of
@@ -20,6 +21,7 @@ from acd.config.floor import LoadedFloor, parse_floor
 from acd.config.problems import Problems, ProblemsError
 from acd.dialer.rules import PROFILES
 from acd.domain.blending import Blend, Limits
+from acd.domain.campaignlines import without_lines
 from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Lapse, Mix, Mode, PreviewTerms, Retry, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule, ShortCalls
@@ -47,6 +49,7 @@ campaigns:
     hours: office
     profile: us
     message: custom/who-called
+    opt_out_key: 8
     cap: 0.02
     connect: 1500ms
     amd: {within: 1.4s}
@@ -85,17 +88,77 @@ def test_everything_at_once() -> None:
     assert replace(spring.rules, caps=PROFILES["us"].rules.caps) == PROFILES["us"].rules
     assert (spring.connect_s, spring.amd, spring.amd_s, spring.ring_s) == (1.5, True, 1.4, 25.0)
     assert (spring.attempts, spring.number_attempts) == (4, 2)
+    assert spring.opt_out_key == "8"
     assert spring.retries[AttemptOutcome.BUSY] == Retry(600.0, 2, 1.5, 7_200.0, same_number=False)
     assert spring.retries[AttemptOutcome.MACHINE].most == 0
     assert spring.retries[AttemptOutcome.FAX] == USUAL_RETRIES[AttemptOutcome.FAX]
     assert (spring.mix, spring.priority, spring.weight, spring.client) == (Mix(new=5.0), 3, 0.5, "acme")
 
 
+AGENTS = """\
+skills: [nl, tax]
+queues: {sales: {wrap_up: 3s, skills: {tax: 10}}, other: {}}
+agents:
+  anna: {number: 1, phones: [PJSIP/1], queues: [sales], skills: {nl: 50}}
+  bob: {number: 2, phones: [PJSIP/2], queues: [sales, other], skills: {nl: 70, tax: 20}}
+  cem: {number: 3, phones: [PJSIP/3], queues: [other], skills: {nl: 90}}
+entry_points: {"1": sales, "2": other}
+trunks: {carrier: {dial: "PJSIP/{number}@carrier"}}
+caller_ids: {berlin: {verified: 2026-03-01, numbers: ["+4930555100"]}}
+campaigns:
+  win: {mode: progressive, %s, trunk: carrier, caller_ids: berlin, lists: [a], time_zone: UTC}
+"""
+
+
+@pytest.mark.parametrize(
+    ("whose", "queue", "agents", "wrap_up_s", "admitted"),
+    [
+        ("queue: sales", "sales", ["anna", "bob"], 3.0, ["bob"]),
+        ("queue: sales, agents: [anna, cem]", "sales", ["anna"], 3.0, []),
+        ('queue: sales, need: "nl >= 40"', "sales", ["anna", "bob"], 3.0, ["anna", "bob"]),
+        ("agents: [cem, anna, cem]", "", ["anna", "cem"], 10.0, ["anna", "cem"]),
+        ('agents: [anna, bob, cem], need: "nl >= 60"', "", ["anna", "bob", "cem"], 10.0, ["bob", "cem"]),
+    ],
+)
+def test_a_campaign_is_served_by_a_queues_agents_or_those_it_names_or_those_with_skills(
+    whose: str, queue: str, agents: list[str], wrap_up_s: float, admitted: list[str]
+) -> None:
+    floor = load(AGENTS % whose).definition
+    assert floor.campaigns["win"].queue == queue
+    theirs = [agent for agent in floor.agents.values() if "win" in agent.queues]
+    assert [agent.name for agent in theirs] == agents
+    line = floor.queues["win"]
+    assert line.wrap_up_s == wrap_up_s
+    asks = line.stages[0].expression if line.stages else None
+    assert [one.name for one in theirs if asks is None or asks.could_admit(one.skills)] == admitted
+    assert decode(FloorDefinition, json.loads(encode(floor))) == floor
+    assert [agent.queues for agent in without_lines(floor).agents.values()] == [
+        ("sales",),
+        ("sales", "other"),
+        ("other",),
+    ]
+
+
 def test_without_a_profile_the_strictest_rules_hold() -> None:
     plain = load().definition.campaigns["plain"]
     assert (plain.profile, plain.rules, plain.zone) == ("strict", PROFILES["strict"].rules, "Europe/Rome")
     assert plain.retries == USUAL_RETRIES
+    assert plain.opt_out_key == "9"
     assert (plain.amd, plain.message, plain.connect_s, plain.hours) == (False, None, 2.0, None)
+
+
+@pytest.mark.parametrize("text", ["0", '"*"', "'#'", '"7"'])
+def test_any_key_of_a_telephone_may_opt_out(text: str) -> None:
+    found = load(TEXT.replace("opt_out_key: 8", f"opt_out_key: {text}")).definition
+    assert found.campaigns["spring"].opt_out_key == text.strip("\"'")
+
+
+@pytest.mark.parametrize("text", ["10", "A", "''", "\u0668", "[8]", "-1"])
+def test_what_is_no_key_of_a_telephone(text: str) -> None:
+    with pytest.raises(ProblemsError, match="opt_out_key of campaign 'spring' must be one key of a telephone"):
+        load(TEXT.replace("opt_out_key: 8", f"opt_out_key: {text}"))
+    with pytest.raises(ProblemsError, match="opt_out_key of campaign 'spring' is empty"):
+        load(TEXT.replace("opt_out_key: 8", "opt_out_key: #"))
 
 
 def test_every_figure_can_be_changed() -> None:
@@ -214,6 +277,18 @@ def test_what_a_queue_takes_from_campaigns() -> None:
     found = blend_of("{reserve: {agents: 2, below: 0.9}, recall: {wait: 20s, waiting: 3}, over: 5m, hold: 30s}")
     assert found == Blend(Limits(below=0.9), 2, 0.0, Limits(wait_s=20.0, waiting=3), 300.0, 30.0)
     assert blend_of("{reserve: {agents: 25%}}") == Blend(Limits(), 0, 0.25, None)
+
+
+def test_a_change_of_a_blend_is_told_without_what_it_does_not_say() -> None:
+    both = "{reserve: {agents: 25%}, recall: {wait: 20s}}"
+    blended = load(TEXT.replace("queues: {sales: {}}", f"queues: {{sales: {{blend: {both}}}}}")).definition
+    changes = differences(load().definition, blended)
+    assert changes["queues"]["changed"]["sales"]["blend"] == {
+        "from": None,
+        "to": {"reserve": {"agents": "25%"}, "recall": {"wait": "20 s"}, "over": "600 s", "hold": "60 s"},
+    }
+    told = "\n".join(line.plain for line in changed(changes))
+    assert "blend: none -> reserve agents 25%, recall wait 20 s, over 600 s, hold 60 s" in told
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,15 @@ def test_an_endpoint_that_asterisk_does_not_have_costs_nobody_an_attempt() -> No
     world.stop()
 
 
+def test_a_line_is_dialled_by_its_campaign_s_terms() -> None:
+    own = campaign(mode=Mode.PROGRESSIVE, opt_out_key="*", message="custom/who", connect_s=1.5)
+    world = World(terms(own), agents=1, answers=0.0)
+    world.run(0.9)
+    (command,) = world.lines.values()
+    assert (command.opt_out_key, command.message, command.connect_s) == ("*", "custom/who", 1.5)
+    world.stop()
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -22,7 +22,9 @@ from acd.config.yaml_lines import Mapping, Node, Scalar
 from acd.dialer.windows import both
 from acd.domain.campaigns import (
     ATTEMPTS,
+    KEYS,
     NUMBER_ATTEMPTS,
+    OPT_OUT_KEY,
     RATIO,
     USUAL_RETRIES,
     AttemptOutcome,
@@ -54,6 +56,7 @@ CAMPAIGN_KEYS = (
     "mix",
     "mode",
     "number_attempts",
+    "opt_out_key",
     "preview",
     "priority",
     "profile",
@@ -137,6 +140,7 @@ class CampaignReader:
             ring_s=section.duration("ring", max(_RING_S, rules.ring_s), 1, 120),
             connect_s=section.duration("connect", rules.connect_s, 0, 30),
             message=self._message(section),
+            opt_out_key=self._opt_out_key(section),
             amd=amd_s is not None,
             amd_s=_AMD_S if amd_s is None else amd_s,
             attempts=section.whole("attempts", ATTEMPTS, 1, 1_000),
@@ -196,6 +200,23 @@ class CampaignReader:
             "ending, for example custom/who-called",
         )
         return None
+
+    def _opt_out_key(self, section: Section) -> str:
+        # A # without quotes begins a remark, and leaves nothing
+        node = section.get("opt_out_key") or section.key("opt_out_key")
+        if node is None:
+            return OPT_OUT_KEY
+        if section.get("opt_out_key") is None:
+            section.wrong(node, f'opt_out_key of {section.label} is empty; write 0 to 9, "*" or "#" (these two in quotes)')
+            return OPT_OUT_KEY
+        if isinstance(node, Scalar) and len(node.text) == 1 and node.text in KEYS:
+            return node.text
+        section.wrong(
+            node,
+            f'opt_out_key of {section.label} must be one key of a telephone, 0 to 9, "*" or "#" (these two in quotes), not '
+            f"{described(node)}",
+        )
+        return OPT_OUT_KEY
 
     def _amd_s(self, section: Section) -> float | None:
         """How long Asterisk's AMD may take; ``None``: it is off."""

@@ -115,6 +115,9 @@ class Retry:
     same_number: bool = True
 
 
+KEYS: Final = "0123456789*#"
+"""Those of a telephone."""
+OPT_OUT_KEY: Final = "9"
 RATIO: Final = 1.5
 ATTEMPTS: Final = 6
 NUMBER_ATTEMPTS: Final = 3
@@ -175,7 +178,8 @@ class Campaign:
     whose ``rules`` these are; ``changed``: the figures that the operator changed.
 
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
-    abandoned; ``message``: what that person hears then (a sound as Playback names it); ``amd``: machines are told from
+    abandoned; ``message``: what that person hears then (a sound as Playback names it); ``opt_out_key``: opts out while
+    it is heard; ``amd``: machines are told from
     people by Asterisk's AMD, within ``amd_s``. ``attempts``: at a contact, ``number_attempts``: at one number, in this
     campaign. ``priority``: before campaigns of a lower one; ``weight``: the share among those of the same. ``preview``
     belongs to mode preview.
@@ -197,6 +201,7 @@ class Campaign:
     ring_s: float = 25.0
     connect_s: float = 2.0
     message: str | None = None
+    opt_out_key: str = OPT_OUT_KEY
     amd: bool = False
     amd_s: float = 5.0
     attempts: int = ATTEMPTS

@@ -401,6 +401,7 @@ class Dialler(Aloft):
                 amd=campaign.amd and flight.desk is None,
                 amd_s=campaign.amd_s,
                 message=campaign.message or "",
+                opt_out_key=campaign.opt_out_key,
             )
         )
 
