@@ -399,11 +399,13 @@ def abandoned(world: World, short_s: float) -> list[tuple[Any, ...]]:
     return found
 
 
-def repeat(world: World, by: Sequence[str], units: Sequence[str], days: int) -> dict[Any, tuple[Any, ...]]:
+def repeat(
+    world: World, by: Sequence[str], units: Sequence[str], days: int, keep: Callable[[Row], bool] = lambda row: True
+) -> dict[Any, tuple[Any, ...]]:
     groups: dict[Any, list[tuple[bool, int | None]]] = defaultdict(list)
     if by and list(by) == list(units):
         groups |= {key: [] for key in labels_between(world, units)}
-    for c in entered(world):
+    for c in entered(world, keep):
         if c["ended_at"] is None or c["answered_at"] is None:
             continue
         gaps = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import brute
 import pytest
@@ -163,17 +164,56 @@ def test_every_report_can_be_cut_by_everything_it_offers(report_url: str) -> Non
 def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) -> None:
     world, chance = make_world(seed, size=25), random.Random(seed)
     units = some_units(chance)
-    by = tuple(chance.sample([*units, "agent"], len(units) + 1)) if chance.random() < 0.8 or not units else tuple(units)
+    by = tuple(chance.sample([*units, "agent"], len(units) + 1)) if chance.random() < 0.7 else tuple(units)
     units = [name for name in by if name in UNITS]
     keep = tuple(chance.sample(AGENTS, 2)) if chance.random() < 0.3 else ()
     names = tuple(figure for figure in FIGURES)
-    report = made(report_url, world, "agents", by=by, columns=names, filters=Filters(agent=keep))
+    report = made(report_url, world, "agents", by=by or ("all",), columns=names, filters=Filters(agent=keep))
     expected = brute.agent_figures(world, by, units, keep)
     assert {key: dict(zip(names, row, strict=True)) for key, row in by_key(report).items()} == expected
     whole = brute.agent_figures(world, (), (), keep).get((), None)
     assert report.total is not None
     if whole is not None:
         assert dict(zip(names, report.total[len(by) :], strict=True)) == whole
+
+
+ONLY = {"queue": QUEUES[:2], "agent": AGENTS[:2], "client": CLIENTS[1:2], "did": DIDS[1:]}
+
+
+@EVERY
+@given(seeds)
+def test_all_is_one_row_whatever_is_left_out(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    rules = {"thresholds_s": {"sales": 20.0}, "threshold_s": 10.0, "short_s": 5.0}
+    fill(report_url, world)
+    entries = brute.stays(world)
+    with open_database(report_url) as database:
+
+        def figures(name: str, columns: Sequence[str] = ()) -> list[Row]:
+            ask = ask_of(world, by=("all",), columns=tuple(columns), filters=Filters(**filters), **rules)
+            report = catalogue.make(database, catalogue.find(name), ask)
+            assert report.total in (None, *report.rows)
+            return list(report.rows)
+
+        for name, values in ({"none": ()} | ONLY).items():
+            filters = {name: tuple(values)} if values else {}
+
+            def keep(row: Row, name: str = name, values: Sequence[str | None] = tuple(values)) -> bool:
+                return not values or row[name] in values
+
+            every = brute.summary(world, (), (), keep, **rules)[()]
+            assert figures("service", tuple(MEASURES)) == [tuple(every[column] for column in MEASURES)]
+            assert [row[:2] for row in figures("outcomes")] == [(every["offered"], 1.0 if every["offered"] else None)]
+            every = brute.summary(world, (), (), keep, entries, **rules)[()]
+            assert figures("entries", tuple(STAY_MEASURES)) == [tuple(every[column] for column in STAY_MEASURES)]
+            nothing: Row = (0, 0, 0, None, None)
+            assert figures("transfers") == [brute.transfers(world, (), keep).get((), nothing)]
+            assert figures("repeat") == [brute.repeat(world, (), (), 7, keep).get((), nothing)]
+            if name in ("none", "agent"):
+                agents = brute.agent_figures(world, (), (), values)
+                assert figures("agents", tuple(FIGURES)) == [tuple(found.values()) for found in agents.values()]
+                states = brute.states(replace(world, states=list(filter(keep, world.states))), (), ())
+                assert figures("states") == list(states.values())
 
 
 @pytest.mark.parametrize("kinds", [("held", "consulted"), ("conferenced",)], ids=["hold", "conference"])

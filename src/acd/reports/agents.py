@@ -230,7 +230,8 @@ class Intervals:
     def _grouped(rows: sa.Subquery, *sums: Any) -> sa.Select[Any]:
         groups = [rows.c[name] for name in ("by_agent", "by_part") if name in rows.c]
         named = [column.label(column.name.removeprefix("by_")) for column in groups]
-        return sa.select(*named, *sums).group_by(*groups)
+        # A count of rows names no column of theirs
+        return sa.select(*named, *sums).select_from(rows).group_by(*groups)
 
 
 @dataclass(frozen=True, slots=True)
