@@ -196,6 +196,14 @@ def test_rejected_rows_are_mended_and_imported_again(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+def test_a_duplicate_that_was_used_is_not_told_as_not_taken(desk: Desk) -> None:
+    file = desk.file("Name;Handy\na;0171 1234567\n")
+    desk.acd("list", "import", file, "--list", "spring")
+    updated = desk.acd("list", "import", file, "--list", "spring", "--duplicates", "update").stdout
+    assert ("1 updated" in updated, "not taken" in updated) == (True, False)
+    assert "not taken: duplicate 1 (" in desk.acd("list", "import", file, "--list", "spring").stdout
+
+
 def test_what_lists_say_reaches_no_terminal(desk: Desk) -> None:
     desk.acd("list", "import", desk.file(LIST), "--list", "spring")
     texts = [desk.acd("contact", "show", "2").stdout, desk.acd("contact", "find", "0171/1234568").stdout]

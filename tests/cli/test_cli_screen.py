@@ -286,7 +286,22 @@ def test_campaigns_stand_between_queues_and_agents() -> None:
     heads = [line.split()[0] for line in shown if line]
     assert heads.index("QUEUE") < heads.index("CAMPAIGN") < heads.index("spring") < heads.index("AGENT")
     (row,) = [line.split() for line in shown if line.startswith("spring ")]
-    assert row == ["spring", "predictive", "running", "6", "68", "8", "4", "3", "28", "3.4%", "3%", "pacer:risk", "53%"]
+    assert row == [
+        "spring",
+        "predictive",
+        "running",
+        "6",
+        "68",
+        "8",
+        "4",
+        "3",
+        "28",
+        "3.4%",
+        "3%",
+        "risk",
+        "reached",
+        "53%",
+    ]
     assert [line.split()[-1] for line in shown if line.startswith("autumn ")] == ["-"]
 
 

@@ -19,6 +19,7 @@ from acd.cli import text as say
 from acd.cli.client import Client, connect, segment
 from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
+from acd.cli.floorview import Column, fitted, plain, why
 from acd.cli.lazy import LazyGroup
 
 WATCH_S = 1.0
@@ -55,7 +56,8 @@ def list_campaigns() -> None:
     if given.json:
         print_json(body)
         return
-    emit_table(make_console(given), _table(body["campaigns"]), "no campaigns")
+    console = make_console(given)
+    emit_table(console, _table(body["campaigns"], console), "no campaigns")
 
 
 @click.command()
@@ -75,7 +77,7 @@ def status(watch: bool, interval: float) -> None:
             if given.json:
                 print_json(body)
             else:
-                emit_table(console, _table(body["campaigns"]), "no campaigns")
+                emit_table(console, _table(body["campaigns"], console), "no campaigns")
             return
         try:
             _watch(client, console, body, interval, as_json=given.json)
@@ -89,12 +91,12 @@ def _watch(client: Client, console: Console, body: dict[str, Any], interval: flo
             if as_json:
                 click.echo(json.dumps(body))
             else:
-                emit_table(console, _table(body["campaigns"]), "no campaigns")
+                emit_table(console, _table(body["campaigns"], console), "no campaigns")
             time.sleep(interval)
             body = client.get("/v1/campaigns")
-    with Live(_table(body["campaigns"]), console=console, auto_refresh=False, screen=True) as live:
+    with Live(_table(body["campaigns"], console), console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_table(body["campaigns"]), refresh=True)
+            live.update(_table(body["campaigns"], console), refresh=True)
             time.sleep(interval)
             body = client.get("/v1/campaigns")
 
@@ -104,32 +106,32 @@ def _rate(share: float | None) -> str:
     return "" if share is None else f"{share:.2%}"
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = make_table(
-        [("CAMPAIGN", "left"), ("MODE", "left"), ("STATE", "left"), ("IDLE", "right"), ("BUSY", "right"),
-         ("RINGING", "right"), ("WAITING", "right"), ("TALKING", "right"), ("SETTLED", "right"), ("ANSWERED", "right"),
-         ("ABANDONED", "right"), ("RATE", "right"), ("OF", "right"), ("WHY NOT MORE", "left")]
-    )  # fmt: skip
-    for row in rows:
-        agents, ledger, outcomes = row["agents"], row["ledger"], row["outcomes"]
-        share = ledger["share"]
-        table.add_row(
-            cell(row["name"]),
-            cell(row["mode"]),
-            Text(row["state"], style=STATE_STYLES.get(row["state"], "")),
-            str(agents["idle"]),
-            str(agents["talking"] + agents["wrapping"]),
-            str(row["ringing"]),
-            str(row["waiting"]),
-            str(row["connected"]),
-            str(row["settled"]),
-            str(outcomes.get("answered", 0)),
-            str(outcomes.get("abandoned", 0)),
-            Text(_rate(share), style="red" if share is not None and share > ledger["cap"] else ""),
-            _rate(ledger["cap"]),
-            cell(row["because"]),
-        )
-    return table
+def _of_cap(row: dict[str, Any]) -> Text:
+    share = row["ledger"]["share"]
+    return Text(_rate(share), style="red" if share is not None and share > row["ledger"]["cap"] else "")
+
+
+_COLUMNS = (
+    Column("CAMPAIGN", 0, lambda row: plain(row["name"]), "left"),
+    Column("MODE", 2, lambda row: plain(row["mode"]), "left"),
+    Column("STATE", 0, lambda row: plain(row["state"], STATE_STYLES.get(row["state"], "")), "left"),
+    Column("IDLE", 4, lambda row: Text(str(row["agents"]["idle"]))),
+    Column("BUSY", 3, lambda row: Text(str(row["agents"]["talking"] + row["agents"]["wrapping"]))),
+    Column("RINGING", 3, lambda row: Text(str(row["ringing"]))),
+    Column("WAITING", 2, lambda row: Text(str(row["waiting"]))),
+    Column("TALKING", 4, lambda row: Text(str(row["connected"]))),
+    Column("SETTLED", 1, lambda row: Text(str(row["settled"]))),
+    Column("ANSWERED", 9, lambda row: Text(str(row["outcomes"].get("answered", 0)))),
+    Column("ABANDONED", 8, lambda row: Text(str(row["outcomes"].get("abandoned", 0)))),
+    Column("RATE", 0, _of_cap),
+    Column("OF", 1, lambda row: Text(_rate(row["ledger"]["cap"]))),
+    Column("WHY NOT MORE", 0, why, "left"),
+)
+
+
+def _table(rows: list[dict[str, Any]], console: Console) -> Table:
+    """As many columns as there is room for, the needed ones to the last."""
+    return fitted(_COLUMNS, rows, console.width if console.is_terminal else None)
 
 
 @click.command()
@@ -223,7 +225,8 @@ def explain(name: str) -> None:
         lines.append(
             (
                 "lines",
-                f"{supply['ringing']} ringing, {supply['waiting']} people waiting, room for {supply['room']} more",
+                f"{supply['ringing']} ringing, {say.counted(supply['waiting'], 'person', 'people')} waiting, room for "
+                + f"{supply['room']} more",
             )
         )
     if decision is not None:

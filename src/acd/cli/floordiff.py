@@ -10,10 +10,12 @@ from dataclasses import fields, is_dataclass
 from datetime import date, tzinfo
 from typing import Any
 
+from acd.domain.blending import Blend, Limits
 from acd.domain.campaignlines import without_lines
 from acd.domain.definition import (
     FloorDefinition,
     HangUp,
+    QueueDefinition,
     Stage,
     ToCallback,
     ToDialplan,
@@ -113,9 +115,28 @@ def _ranges(ranges: tuple[Range, ...]) -> str:
     return shown or "closed"
 
 
+def _blend(blend: Blend | None) -> dict[str, Any] | None:
+    """In floor.yaml's words, without what it does not say."""
+    if blend is None:
+        return None
+    found: dict[str, Any] = {}
+    if blend.reserve is not None:
+        found["reserve"] = {"agents": f"{blend.share:.0%}" if blend.share else blend.agents, **_limits(blend.reserve)}
+    if blend.recall is not None:
+        found["recall"] = _limits(blend.recall)
+    return found | {"over": f"{blend.over_s:g} s", "hold": f"{blend.hold_s:g} s"}
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    wait = None if limits.wait_s is None else f"{limits.wait_s:g} s"
+    found = {"below": limits.below, "wait": wait, "waiting": limits.waiting}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 _TELL: dict[tuple[type, str], Callable[[Any], Any]] = {
     (OpeningHours, "week"): _week,
     (OpeningHours, "exceptions"): _exceptions,
+    (QueueDefinition, "blend"): _blend,
     (CallingHours, "week"): _week,
     (CallingHours, "holiday"): _day,
     (CallingHours, "eve"): _day,

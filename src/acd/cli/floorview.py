@@ -57,7 +57,7 @@ class Column:
     justify: Justify = "right"
 
 
-def _plain(value: object, style: str = "") -> Text:
+def plain(value: object, style: str = "") -> Text:
     return Text(say.clean(value), style=style, no_wrap=True)
 
 
@@ -82,7 +82,7 @@ def _free(queue: dict[str, Any]) -> Text:
 
 
 QUEUE_COLUMNS = (
-    Column("QUEUE", 0, lambda q: _plain(q["name"], "bold"), "left"),
+    Column("QUEUE", 0, lambda q: plain(q["name"], "bold"), "left"),
     Column("WAIT", 0, lambda q: _number(q["waiting"], f"bold {wait_style(q['longest_wait_s'], q['service_level_s'])}")),
     Column(
         "LONGEST",
@@ -121,16 +121,42 @@ def _of_cap(campaign: dict[str, Any]) -> Text:
     return Text("-" if share is None else f"{share:.1%}", style="bold red" if share is not None and share > cap else "")
 
 
-def _why(campaign: dict[str, Any]) -> Text:
-    """What holds it back, or sets its pace, in a word."""
-    waits = campaign["because"] is not None and not campaign["because"].startswith(("pacer:", "state"))
-    return _plain(campaign["because"] or "", "yellow" if waits else "dim")
+_WHY = {
+    "state": "not started",
+    "database": "database away",
+    "refused": "database refuses",
+    "clock": "clock went back",
+    "lag": "service too busy",
+    "node": "no Asterisk",
+    "trunk_rests": "trunk rests",
+    "lines": "all lines in use",
+    "agents": "no agent for it",
+    "agents_choose": "agents choose",
+    "contacts": "nobody due",
+    "inbound:recall": "agents recalled",
+    "inbound:reserve": "agents reserved",
+    "pacer:pulled": "all accepted",
+    "pacer:covered": "all idle agents",
+    "pacer:ratio": "ratio reached",
+    "pacer:risk": "risk reached",
+    "pacer:ledger": "cap reached",
+    "pacer:lines": "no line or contact",
+    "pacer:nothing": "none ahead",
+}
+
+
+def why(campaign: dict[str, Any]) -> Text:
+    """What holds a campaign back, or sets its pace, in a few words."""
+    because = str(campaign["because"] or "")
+    waits = because and not because.startswith(("pacer:", "state"))
+    said = _WHY.get(because) or because.replace(":", ": ").replace("_", " ")
+    return plain(said, "yellow" if waits else "dim")
 
 
 CAMPAIGN_COLUMNS = (
-    Column("CAMPAIGN", 0, lambda c: _plain(c["name"], "bold"), "left"),
-    Column("MODE", 2, lambda c: _plain(c["mode"]), "left"),
-    Column("STATE", 5, lambda c: _plain(c["state"]), "left"),
+    Column("CAMPAIGN", 0, lambda c: plain(c["name"], "bold"), "left"),
+    Column("MODE", 2, lambda c: plain(c["mode"]), "left"),
+    Column("STATE", 5, lambda c: plain(c["state"]), "left"),
     Column("AGENTS", 4, lambda c: _number(sum(c["agents"].values()))),
     Column("DIALLED", 3, lambda c: _number(dialled(c))),
     Column("LINES", 8, lambda c: _number(lines_of(c))),
@@ -139,7 +165,7 @@ CAMPAIGN_COLUMNS = (
     Column("ANSW", 9, lambda c: _number(c["outcomes"].get("answered", 0))),
     Column("ABAND", 7, _of_cap),
     Column("CAP", 1, lambda c: Text(say.percent(c["ledger"]["cap"]), style="dim")),
-    Column("WHY", 6, _why, "left"),
+    Column("WHY", 6, why, "left"),
 )
 UTILISATION = Column("UTIL", 8, lambda c: Text(say.percent(c.get("utilisation"))))
 
@@ -172,16 +198,16 @@ def phone_text(agent: dict[str, Any]) -> Text:
 
 
 AGENT_COLUMNS = (
-    Column("AGENT", 0, lambda a: _plain(a["name"], "bold" if a["state"] == AgentState.TALKING else ""), "left"),
+    Column("AGENT", 0, lambda a: plain(a["name"], "bold" if a["state"] == AgentState.TALKING else ""), "left"),
     Column("STATE", 9, state_text, "left"),
     Column("FOR", 9, lambda a: Text(say.duration(a["in_state_s"]))),
     Column("PHONE", 6, phone_text, "left"),
-    Column("CALL", 3, lambda a: _plain(a["call"]), "left"),
+    Column("CALL", 3, lambda a: plain(a["call"]), "left"),
     Column("TAKEN", 5, lambda a: _number(a["calls_taken"])),
     Column("RONA", 4, lambda a: _number(a["rona"], "yellow")),
     Column("OCC", 3, lambda a: Text(say.percent(a["occupancy"]))),
-    Column("QUEUES", 2, lambda a: _plain(", ".join(a["queues"]), "dim"), "left"),
-    Column("SKILLS", 1, lambda a: _plain(skills_text(a["skills"]), "dim"), "left"),
+    Column("QUEUES", 2, lambda a: plain(", ".join(a["queues"]), "dim"), "left"),
+    Column("SKILLS", 1, lambda a: plain(skills_text(a["skills"]), "dim"), "left"),
 )
 
 

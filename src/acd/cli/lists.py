@@ -200,7 +200,9 @@ def _show_report(given: Options, name: str, new: bool, opened: Opened, report: R
         "carried": "carried over with what has become of them",
     }
     told = [f"{count} {words.get(key, key)}" for key, count in more.items() if count]
-    reasons = [f"{reason.replace('_', ' ')} {count}" for reason, count in report.reasons.items()]
+    # Duplicates that have changed a contact were taken
+    not_taken = {**report.reasons, "duplicate": report.reasons.get("duplicate", 0) - report.updated - report.moved}
+    reasons = [f"{reason.replace('_', ' ')} {count}" for reason, count in not_taken.items() if count > 0]
     if told:
         emit(console, Text(", ".join(told)))
     if reasons:
