@@ -116,7 +116,7 @@ campaigns:
         ("queue: sales", "sales", ["anna", "bob"], 3.0, ["bob"]),
         ("queue: sales, agents: [anna, cem]", "sales", ["anna"], 3.0, []),
         ('queue: sales, need: "nl >= 40"', "sales", ["anna", "bob"], 3.0, ["anna", "bob"]),
-        ("agents: [cem, anna, cem]", "", ["anna", "cem"], 10.0, ["anna", "cem"]),
+        ("agents: [cem, anna]", "", ["anna", "cem"], 10.0, ["anna", "cem"]),
         ('agents: [anna, bob, cem], need: "nl >= 60"', "", ["anna", "bob", "cem"], 10.0, ["bob", "cem"]),
     ],
 )
@@ -145,6 +145,31 @@ def test_without_a_profile_the_strictest_rules_hold() -> None:
     assert plain.retries == USUAL_RETRIES
     assert plain.opt_out_key == "9"
     assert (plain.amd, plain.message, plain.connect_s, plain.hours) == (False, None, 2.0, None)
+
+
+def test_a_classifier_of_one_s_own() -> None:
+    found = load(TEXT.replace("amd: {within: 1.4s}", "amd: {context: my-classifier, within: 0.5s}")).definition
+    spring = found.campaigns["spring"]
+    assert (spring.amd, spring.amd_s, spring.classifier) == (True, 0.5, "my-classifier")
+    assert load().definition.campaigns["spring"].classifier == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{context: 'a,s,1', within: 1s}", "context of amd of campaign 'spring': 'a,s,1' cannot be a context"),
+        ("{context: '${x}', within: 1s}", "cannot be a context of the dialplan; write its name alone"),
+        ("{contxt: a, within: 1s}", "unknown key 'contxt' in amd of campaign 'spring' (nearest right name: context)"),
+        ("{within: 0.5s}", "within of amd of campaign 'spring' must be from 1 to 10 seconds"),
+        (
+            "{context: a, within: 1.6s}",
+            "amd of campaign 'spring' takes up to 1.6 s, but an agent must be there within 1.5 s",
+        ),
+    ],
+)
+def test_an_amd_that_makes_no_sense(text: str, message: str) -> None:
+    with pytest.raises(ProblemsError, match=re.escape(message)):
+        load(TEXT.replace("amd: {within: 1.4s}", f"amd: {text}"))
 
 
 @pytest.mark.parametrize("text", ["0", '"*"', "'#'", '"7"'])

@@ -20,8 +20,10 @@ from acd.config.rules_reader import read_rules
 from acd.config.trunk_reader import read_caller_ids, read_trunk
 from acd.config.yaml_lines import Mapping, Node, Scalar
 from acd.dialer.windows import both
+from acd.domain.campaignlines import serves
 from acd.domain.campaigns import (
     ATTEMPTS,
+    CLASSIFIER,
     KEYS,
     NUMBER_ATTEMPTS,
     OPT_OUT_KEY,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from acd.domain.definition import FloorDefinition
 
 CAMPAIGN_KEYS = (
+    "agents",
     "amd",
     "attempts",
     "caller_ids",
@@ -55,6 +58,7 @@ CAMPAIGN_KEYS = (
     "message",
     "mix",
     "mode",
+    "need",
     "number_attempts",
     "opt_out_key",
     "preview",
@@ -71,14 +75,14 @@ CAMPAIGN_KEYS = (
 )
 RETRY_KEYS = ("after", "backoff", "longest", "most", "number")
 MIX_KEYS = ("callbacks", "queue_callbacks", "retries", "new")
-AMD_KEYS = ("within",)
+AMD_KEYS = ("context", "within")
 PREVIEW_KEYS = ("for", "then", "again", "script")
 _SCRIPT_MAX = 4_000
 #: Nobody is called again after these.
 FINAL = (AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT)
 NEVER = AttemptOutcome.WITHDRAWN
 _OVER_DIAL = (Mode.POWER, Mode.PREDICTIVE)
-_RING_S, _AMD_S = 25.0, 5.0
+_RING_S, _AMD_S, _AMD_LEAST_S = 25.0, 5.0, 1.0
 _NUMBERS = ("same", "next")
 _RETRY_MAX_S = 90 * DAY_S
 
@@ -111,14 +115,22 @@ class CampaignReader:
         self.sections[key.text] = section
         errors = context.problems.errors
         mode = self._mode(section)
-        queue = self._one_of(section, "queue", context.queues, "the queue whose agents serve it", "queues")
+        agents, need = self._agents(section), section.get("need")
+        named_alone = bool(agents) and section.get("queue") is None
+        queue = (
+            ""
+            if named_alone
+            else self._one_of(
+                section, "queue", context.queues, "the queue whose agents serve it (or agents: their names)", "queues"
+            )
+        )
         trunk = self._one_of(section, "trunk", self.trunks, "the way out", "trunks")
         shown = self._one_of(
             section, "caller_ids", self.caller_ids, "the set of numbers that it may show", "caller_ids"
         )
         profile, rules, changed = read_rules(section)
         hours = self._hours_of(section)
-        amd_s = self._amd_s(section)
+        amd_s, classifier = self._amd(section)
         ratio = section.number("ratio", 1, 20)
         if ratio is not None and mode is not Mode.POWER:
             self._warn(section, "ratio", f"ratio of {section.label} is never used: it needs mode: power")
@@ -143,6 +155,7 @@ class CampaignReader:
             opt_out_key=self._opt_out_key(section),
             amd=amd_s is not None,
             amd_s=_AMD_S if amd_s is None else amd_s,
+            classifier=classifier,
             attempts=section.whole("attempts", ATTEMPTS, 1, 1_000),
             number_attempts=section.whole("number_attempts", NUMBER_ATTEMPTS, 1, 1_000),
             retries=self._retries(section),
@@ -150,6 +163,8 @@ class CampaignReader:
             priority=section.whole("priority", 0, -PRIORITY_LIMIT, PRIORITY_LIMIT),
             weight=1.0 if weight is None else weight,
             preview=self._preview(section, mode),
+            agents=agents,
+            need=None if need is None else context.expression(section, need, "need"),
         )
         if context.problems.errors == errors:
             self._check_figures(section, campaign)
@@ -184,6 +199,10 @@ class CampaignReader:
             return str(self._hours[hours].time_zone)
         return str(read_zone(section))
 
+    def _agents(self, section: Section) -> tuple[str, ...]:
+        known = self._context.agents
+        return tuple(item.text for item in section.items_of("agents") if section.known(item, "agent", known, "agents"))
+
     def _lists(self, section: Section) -> tuple[str, ...]:
         return tuple(item.text for item in section.items_of("lists") if section.name_ok(item, "list"))
 
@@ -207,7 +226,9 @@ class CampaignReader:
         if node is None:
             return OPT_OUT_KEY
         if section.get("opt_out_key") is None:
-            section.wrong(node, f'opt_out_key of {section.label} is empty; write 0 to 9, "*" or "#" (these two in quotes)')
+            section.wrong(
+                node, f'opt_out_key of {section.label} is empty; write 0 to 9, "*" or "#" (these two in quotes)'
+            )
             return OPT_OUT_KEY
         if isinstance(node, Scalar) and len(node.text) == 1 and node.text in KEYS:
             return node.text
@@ -218,15 +239,29 @@ class CampaignReader:
         )
         return OPT_OUT_KEY
 
-    def _amd_s(self, section: Section) -> float | None:
-        """How long Asterisk's AMD may take; ``None``: it is off."""
+    def _amd(self, section: Section) -> tuple[float | None, str]:
+        """How long it may take to tell machines from people, ``None``: nobody does; and the context of the dialplan that does
+        it instead of Asterisk's AMD, or nothing."""
         node = section.get("amd")
         if node is None:
-            return None
+            return None, ""
         if isinstance(node, Mapping):
             part = Section(section.problems, node, f"amd of {section.label}", AMD_KEYS)
-            return part.duration("within", _AMD_S, 0.1, 10)
-        return _AMD_S if section.flag("amd", False) else None
+            classifier = self._classifier(part)
+            return part.duration("within", _AMD_S, 0.1 if classifier else _AMD_LEAST_S, 10), classifier
+        return (_AMD_S if section.flag("amd", False) else None), ""
+
+    def _classifier(self, part: Section) -> str:
+        node = part.get("context")
+        text = part.text_of(node, "context") if node is not None else None
+        if node is None or text is None or CLASSIFIER.fullmatch(text):
+            return text or ""
+        part.wrong(
+            node,
+            f"context of {part.label}: {show(text)} cannot be a context of the dialplan; write its name alone, such as "
+            "my-classifier",
+        )
+        return ""
 
     def _preview(self, section: Section, mode: Mode) -> PreviewTerms:
         """How contacts are shown to agents."""
@@ -342,8 +377,7 @@ class CampaignReader:
                 section,
                 "amd",
                 f"amd of {section.label} takes up to {campaign.amd_s:g} s, but an agent must be there within "
-                f"{campaign.connect_s:g} s; write amd: {{within: {campaign.connect_s:g}s}} at most, and set amd.conf so, "
-                "or do without",
+                f"{campaign.connect_s:g} s; write amd: {{within: {campaign.connect_s:g}s}} at most, or do without",
             )
         if campaign.mode in _OVER_DIAL and rules.message and campaign.message is None:
             self._error(
@@ -410,12 +444,17 @@ _WHAT = {"queues": "queue", "trunks": "trunk", "caller_ids": "set of caller IDs"
 
 def check_campaigns(floor: FloorDefinition, reader: CampaignReader) -> None:
     """Warn of campaigns that would dial nobody."""
-    served = {queue for agent in floor.agents.values() for queue in agent.queues}
     for campaign in floor.campaigns.values():
         section = reader.sections[campaign.name]
-        if campaign.queue not in served:
-            message = f"{section.label} has no agents: nobody is in queue {campaign.queue}, so it dials nobody"
+        theirs = [agent for agent in floor.agents.values() if serves(agent, campaign)]
+        if not theirs:
+            of = f"of agents ({', '.join(campaign.agents)}) " if campaign.agents else ""
+            message = f"{section.label} has no agents: nobody {of}is in queue {campaign.queue}, so it dials nobody"
             section.problems.warning(section.line, section.column, message)
+        elif campaign.need is not None and not any(campaign.need.could_admit(agent.skills) for agent in theirs):
+            place = section.get("need") or section
+            message = f"none of the agents of {section.label} has the skills that need asks for, so it dials nobody"
+            section.problems.warning(place.line, place.column, message)
         if not campaign.lists and campaign.mode is not Mode.MANUAL:
             message = f"{section.label} names no lists: it dials callbacks only"
             section.problems.warning(section.line, section.column, message)

@@ -19,6 +19,7 @@ from acd.domain.definition import (
     HangUp,
     Preferred,
     QueueDefinition,
+    Stage,
     ToMessage,
 )
 
@@ -31,16 +32,18 @@ CALLBACK_AGENT: Final = "callback_agent"
 """The attribute of a call that names whom a personal callback was promised to."""
 
 
-def line_of(campaign: Campaign, queue: QueueDefinition) -> QueueDefinition:
-    """The line of ``campaign``, whose agents are those of ``queue``."""
+def line_of(campaign: Campaign, queue: QueueDefinition | None) -> QueueDefinition:
+    """The line of ``campaign``, whose agents are those of ``queue``, or named by itself."""
+    queue = queue or QueueDefinition(campaign.name)
+    stages = tuple(stage for stage in queue.stages if stage.after_s <= campaign.connect_s)
     otherwise: Destination = HangUp() if campaign.message is None else ToMessage(sound=campaign.message)
     # As long again would be too late for everybody else
     promised = (Preferred("named", campaign.connect_s / 2, CALLBACK_AGENT),) if campaign.connect_s else ()
     return QueueDefinition(
         name=campaign.name,
         agent_selection=queue.agent_selection,
-        requirements=queue.requirements,
-        stages=tuple(stage for stage in queue.stages if stage.after_s <= campaign.connect_s),
+        requirements=queue.requirements if campaign.need is None else (),
+        stages=stages if campaign.need is None else (Stage(0.0, campaign.need),),
         ring_timeout_s=queue.ring_timeout_s,
         wrap_up_s=queue.wrap_up_s,
         max_wait_s=campaign.connect_s,
@@ -62,11 +65,8 @@ def with_lines(floor: FloorDefinition) -> FloorDefinition:
     """``floor`` with a line for each of its campaigns, and the agents who serve it in it."""
     if not floor.campaigns:
         return floor
-    lines = {one.name: line_of(one, floor.queues[one.queue]) for one in floor.campaigns.values()}
-    served: dict[str, list[str]] = {}
-    for campaign in floor.campaigns.values():
-        served.setdefault(campaign.queue, []).append(campaign.name)
-    agents = {name: _in_lines(agent, served) for name, agent in floor.agents.items()}
+    lines = {one.name: line_of(one, floor.queues.get(one.queue)) for one in floor.campaigns.values()}
+    agents = {name: _in_lines(agent, floor.campaigns) for name, agent in floor.agents.items()}
     return replace(floor, queues=MappingProxyType({**floor.queues, **lines}), agents=MappingProxyType(agents))
 
 
@@ -86,8 +86,8 @@ def without_lines(floor: FloorDefinition) -> FloorDefinition:
     return replace(floor, queues=_but(floor.queues, lines), agents=MappingProxyType(agents))
 
 
-def _in_lines(agent: AgentDefinition, served: Mapping[str, list[str]]) -> AgentDefinition:
-    own = {line: queue for queue in agent.queues for line in served.get(queue, ())}
+def _in_lines(agent: AgentDefinition, campaigns: Mapping[str, Campaign]) -> AgentDefinition:
+    own = {one.name: one.queue for one in campaigns.values() if serves(agent, one)}
     if not own:
         return agent
     liked = {line: agent.queue_preference[queue] for line, queue in own.items() if queue in agent.queue_preference}
@@ -96,6 +96,12 @@ def _in_lines(agent: AgentDefinition, served: Mapping[str, list[str]]) -> AgentD
         queues=(*agent.queues, *own),
         queue_preference=MappingProxyType({**agent.queue_preference, **liked}),
     )
+
+
+def serves(agent: AgentDefinition, campaign: Campaign) -> bool:
+    """Whether an agent is one of a campaign's, whatever his skills are."""
+    named = not campaign.agents or agent.name in campaign.agents
+    return named and (campaign.queue in agent.queues or (not campaign.queue and bool(campaign.agents)))
 
 
 _T = TypeVar("_T")

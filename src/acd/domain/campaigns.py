@@ -6,6 +6,7 @@ seconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from acd.domain.dialrules import Rules
+from acd.domain.expression import Expression
 
 NUMBER_PLACE: Final = "{number}"
 """What stands in a trunk's ``dial`` where the number goes."""
@@ -115,6 +117,8 @@ class Retry:
     same_number: bool = True
 
 
+CLASSIFIER: Final = re.compile(r"[A-Za-z0-9_.-]{1,79}", re.ASCII)
+"""The name of a context of the dialplan that tells machines from people."""
 KEYS: Final = "0123456789*#"
 """Those of a telephone."""
 OPT_OUT_KEY: Final = "9"
@@ -173,9 +177,10 @@ class PreviewTerms:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What is dialled, how, and by whose rules. ``queue``: whose agents serve it; ``trunk``, ``caller_ids``, ``hours``:
-    names of the floor's, ``hours=None``: whenever the rules allow. ``lists``: names of contact lists. ``profile``:
-    whose ``rules`` these are; ``changed``: the figures that the operator changed.
+    """What is dialled, how, and by whose rules. ``queue``: whose agents serve it (empty: those of no queue); ``agents``:
+    only these of them, or these; ``need``: what is asked of their skills, instead of what the queue asks. ``trunk``,
+    ``caller_ids``, ``hours``: names of the floor's, ``hours=None``: whenever the rules allow. ``lists``: names of contact
+    lists. ``profile``: whose ``rules`` these are; ``changed``: the figures that the operator changed.
 
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
     abandoned; ``message``: what that person hears then (a sound as Playback names it); ``opt_out_key``: opts out while
@@ -204,6 +209,7 @@ class Campaign:
     opt_out_key: str = OPT_OUT_KEY
     amd: bool = False
     amd_s: float = 5.0
+    classifier: str = ""
     attempts: int = ATTEMPTS
     number_attempts: int = NUMBER_ATTEMPTS
     retries: Mapping[AttemptOutcome, Retry] = field(default_factory=lambda: USUAL_RETRIES)
@@ -211,6 +217,8 @@ class Campaign:
     priority: int = 0
     weight: float = 1.0
     preview: PreviewTerms = PreviewTerms()
+    agents: tuple[str, ...] = ()
+    need: Expression | None = None
 
 
 NumberKind = Literal["mobile", "landline", "voip", "work", "other"]
