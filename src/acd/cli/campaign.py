@@ -219,16 +219,11 @@ def explain(name: str) -> None:
     decision, supply, trunk, node = body["decision"], body["supply"], body["trunk"], body["node"]
     lines = []
     if supply is not None:
+        waiting = say.counted(supply["waiting"], "person", "people")
         lines.append(
             ("agents", f"{supply['idle']} idle, {supply['talking']} talking, {supply['wrapping']} wrapping up")
         )
-        lines.append(
-            (
-                "lines",
-                f"{supply['ringing']} ringing, {say.counted(supply['waiting'], 'person', 'people')} waiting, room for "
-                + f"{supply['room']} more",
-            )
-        )
+        lines.append(("lines", f"{supply['ringing']} ringing, {waiting} waiting, room for {supply['room']} more"))
     if decision is not None:
         lines.append(("decided", f"{decision['lines']} lines: {decision['because']}"))
         if decision["next_risk"] is not None:
