@@ -46,7 +46,10 @@ def campaign_floor(agents: int, campaigns: Mapping[str, Mapping[str, Any]], **qu
         "entry_points": {"100": "sales"},
         "trunks": {"carrier": {"dial": "PJSIP/{number}@carrier", "lines": 60, "calls_per_s": 20, "plus": False}},
         "caller_ids": {"own": {"numbers": [CALLER_ID], "verified": "2026-03-01"}},
-        "campaigns": {name: {**usual, **given} for name, given in campaigns.items()},
+        "campaigns": {
+            name: {key: value for key, value in {**usual, **given}.items() if value is not None}
+            for name, given in campaigns.items()
+        },
     }
 
 

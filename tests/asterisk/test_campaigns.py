@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from acd.store.times import from_text
-from callkit import until_agent
+from callkit import caller, dial, until_agent
 from campaignkit import CALLER_ID, campaign_rig
 
 MIX = {
@@ -56,6 +56,19 @@ async def test_who_is_dialled_hears_who_called_in_time_though_a_phone_rings_on(t
         assert [one["outcome"] for one in rang] == ["no_answer"]
         # The law's two seconds; Asterisk alone would have let the phone ring for two more
         assert 1.9 < waited_s < 3.5
+
+
+async def test_a_campaign_of_named_agents_has_them_and_nobody_else(tmp_path):
+    named = {"mode": "progressive", "queue": None, "agents": ["a2"]}
+    mix = {"answer-after:0.3": 1.0}
+    async with campaign_rig(tmp_path, 3, {"win": named}, mix, phones="answer+talk:0.5") as here:
+        here.add_contacts(4)
+        await here.rig.acd("campaign", "start", "win")
+        await here.until_settled(4)
+        assert set(here.outcomes()) == {"answered"}
+        assert {row["agent"] for row in here.attempts()} == {"a2"}
+        on = await dial(here.rig, caller("100"))
+        await on.wait(30)
 
 
 LOOSE = {"rules": {"caps": {"campaign": 0.2}}}
