@@ -115,6 +115,8 @@ async def test_attended(make_rig):
         call = await record(rig, "5551")
         assert (call["outcome"], call["ended_by"], call["agent"]) == ("transferred", "agent", "anna")
         assert call["target"] == "1009"
+        talk = [one for one in call["segments"] if one["kind"] in ("talked", "held", "consulted", "conferenced")]
+        assert talk[-1]["outcome"] == "transfer"
         await until_channels(rig, "the two to be left", lambda rows: len(rows) == 2)
         assert callers.counts().outcomes.get("far_end_hung_up", 0) == 0
 

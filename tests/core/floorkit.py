@@ -311,7 +311,9 @@ class RecordBook:
             row.segments.append(SegmentRow(record))
         elif isinstance(record, rec.SegmentClosed):
             segment = row.segments[record.serial]
-            _must(segment.ended_at is None, record, "the segment closed twice")
+            # Only how a conversation ended is told again: that it was a transfer is heard after who left
+            again = segment.ended_at == record.ended_at and record.outcome == "transfer" != segment.outcome
+            _must(segment.ended_at is None or again, record, "the segment closed twice")
             _must(record.ended_at >= segment.opened.started_at, record, "the segment ended before it began")
             segment.ended_at, segment.outcome = record.ended_at, record.outcome
         elif isinstance(record, rec.CallClosed):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from floorkit import UTC_0, Clock, define
 
 from acd.domain import events as ev
+from acd.domain import records as rec
 from acd.domain.commands import OfferCall
 from acd.domain.events import AgentAction, CallAction
+from acd.domain.states import SegmentKind
 from acd.floor import Floor, views
 
 FLOOR = """
@@ -26,12 +28,14 @@ class Day:
         self.clock = Clock()
         self.floor = Floor(define(FLOOR), epoch=1, started_at=UTC_0)
         self.offers: list[str] = []
+        self.opened: list[rec.SegmentOpened] = []
         self.tell(ev.NodeResynced, "pbx", (), {})
         self.tell(ev.AgentRequested, "ann", AgentAction.LOGIN)
 
     def tell(self, kind: type[ev.Event], *what: object, after_s: float = 0.0) -> None:
         self.clock.s += after_s
         step = self.floor.handle(kind(self.clock.now.utc, *what), self.clock.now)
+        self.opened += [record for record in step.records if isinstance(record, rec.SegmentOpened)]
         self.offers += [command.offer for command in step.commands if isinstance(command, OfferCall)]
 
     def call(self, channel: str, did: str) -> str:
@@ -76,3 +80,24 @@ def test_a_colleague_is_counted_once_whoever_he_talks_with() -> None:
     day.tell(ev.TalkEnded, day.offers[-1], "agent", after_s=5)
     assert day.counts("tech") == (1, 1, 1, 2, 15.0)
     assert day.counts("sales") == (1, 1, 1, 1, 11.0)
+
+
+def test_a_transfer_that_is_told_after_who_left_is_how_the_conversation_ended() -> None:
+    day = Day()
+    day.tell(ev.AgentRequested, "bob", AgentAction.LOGIN)
+    call = day.call("c", "1")
+    day.tell(ev.AgentAnswered, day.offers[-1], after_s=2)
+    # A wrap-up of the first conversation comes between
+    day.tell(ev.CallRequested, call, CallAction.TRANSFER, "tech", after_s=10)
+    day.tell(ev.AgentAnswered, day.offers[-1], after_s=1)
+    day.tell(ev.CallHeld, day.offers[-1], after_s=1)
+    day.tell(ev.TalkEnded, day.offers[-1], "caller", after_s=4)
+    ended = day.clock.now.utc
+    told = ev.CallTransferred(ended, "pbx", "c", "attended", "1009", day.offers[-1])
+    day.clock.s += 1
+    records = day.floor.handle(told, day.clock.now).records
+    again, closed = (one for one in records if isinstance(one, rec.SegmentClosed))
+    assert (again.ended_at, again.outcome) == (ended, "transfer")
+    held = [one for one in day.opened if one.kind is SegmentKind.HELD]
+    assert [one.serial for one in held] == [again.serial]
+    assert closed.serial > again.serial

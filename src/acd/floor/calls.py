@@ -57,7 +57,7 @@ class Call:
     ``talked``: somebody has talked with the caller; ``unanswered``: nobody yet in this queue. ``talk_at``: since when the
     present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile, per
     channel of that call; ``segment_target`` whom of them the open segment names; ``together`` when what may
-    become a conference began.
+    become a conference began; ``talk_segment`` the conversation's last, once it is over and as far as it is known.
     ``sent_by``: the call that he came from by a transfer which has not been told yet.
     """
 
@@ -94,6 +94,7 @@ class Call:
     next_decision: int = 0
     answered_at: float | None = None
     talk_ended_by: str | None = None
+    talk_segment: int | None = None
     talked: bool = False
     unanswered: bool = True
     talk_at: float = 0.0
@@ -178,6 +179,11 @@ class Ledger:
             call.segment = None
             call.segment_at = at
         return at
+
+    def passed_on(self, call: Call) -> None:
+        """The conversation that is over ended by a transfer, whoever was heard leaving first."""
+        if call.talk_segment is not None:
+            self._emit(SegmentClosed(call.call, call.talk_segment, call.segment_at, "transfer"))
 
     def resume(self, call: Call, memory: CallMemory, kinds: tuple[SegmentKind, ...], at: float) -> bool:
         """Take up a remembered call's numbering; go on with its open segment if it is one of ``kinds``, else close it."""

@@ -40,6 +40,7 @@ def end_talk(floor: Floor, offer: Offer, by: str, at: float, now: Instant) -> No
     consultation.settle(floor, call, at)
     consultation.over(call)
     _count_talk(floor, call, at)
+    call.talk_segment = call.segment
     at = floor.ledger.turn(call, SegmentKind.AFTER, at, by)
     _agent_done(floor, call, offer, call.queue, at, now)
 
@@ -104,7 +105,7 @@ def _leave(floor: Floor, call: Call, at: float) -> Offer | None:
 def _wait_again(call: Call, queue: QueueDefinition, now: Instant) -> None:
     call.become(CallState.WAITING)
     call.queue, call.stage, call.kept_for, call.hops, call.needed = queue, 0, None, 0, None
-    call.offer = call.agent = call.talk_ended_by = None
+    call.offer = call.agent = call.talk_ended_by = call.talk_segment = None
     consultation.over(call)
     call.unanswered, call.touched_at = True, now.utc
 
@@ -126,6 +127,8 @@ def call_transferred(floor: Floor, event: ev.CallTransferred, now: Instant) -> N
     sent_by, call.sent_by = call.sent_by, None
     of_this = call.state in _WITH_AGENT and event.offer in (None, call.offer)
     if of_this:
+        if call.state is CallState.AFTER:
+            floor.ledger.passed_on(call)
         floor.end_call(call, CallOutcome.TRANSFERRED, "agent", None, event.at, now, target=event.target or None)
     elif sent_by is not None and event.target:
         # The dialplan was faster than the word of the transfer: it is that of the call before
