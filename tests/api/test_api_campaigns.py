@@ -17,7 +17,7 @@ from fakefloor import FakeFloor, FakeRecords
 from acd.api import ApiServer, make_app
 from acd.cli.main import cli
 from acd.domain.campaigns import CampaignState
-from acd.domain.errors import RefusedError, StoreError, UnknownNameError
+from acd.domain.errors import ConfigurationError, RefusedError, StoreError, UnknownNameError
 
 ROW = {
     "name": "win", "mode": "predictive", "state": "running", "since": 1_710_928_800.0, "by": "user:anna", "reason": "",
@@ -96,7 +96,7 @@ class FakeCampaigns:
         if number == "+49301230066" and not allow_erased:
             raise RefusedError(f"who has {number} was erased: --allow-erased")
         if number == "12":
-            raise RefusedError("'12' cannot be dialled")
+            raise ConfigurationError("'12' cannot be dialled")
         return {**PREVIEW, "step": "asked", "manual": True}
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
@@ -294,7 +294,7 @@ async def test_the_commands_of_a_preview(server: ApiServer, socket_path: Path) -
     code, text = await acd(socket_path, "dial", "win", "+49301230001", "--agent", "anna")
     assert (code, text) == (0, "anna's phone rings, then +49301230001 is dialled\n")
     code, text = await acd(socket_path, "dial", "win", "12", "--agent", "anna")
-    assert (code, "cannot be dialled" in text) == (5, True)
+    assert (code, "cannot be dialled" in text) == (1, True)
     code, text = await acd(socket_path, "dial", "win", "+49301230066", "--agent", "anna")
     assert (code, "was erased" in text) == (5, True)
     assert (await acd(socket_path, "dial", "win", "+49301230066", "--agent", "anna", "--allow-erased"))[0] == 0

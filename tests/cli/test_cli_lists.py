@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from acd.cli import cli
+from acd.lists import importing
 from acd.store import upgrade
 from acd.store.beside import writing
 from acd.store.outbound.tables import attempts, contacts
@@ -194,6 +195,19 @@ def test_rejected_rows_are_mended_and_imported_again(desk: Desk) -> None:
     assert [(one["name"], one["fields"], one["numbers"][0]["number"]) for one in made] == [
         ("@b", {"Betrag": "-2"}, "+491711234561"), ("e", {"Betrag": "3, 4, 5"}, "+491711234562"),
     ]  # fmt: skip
+
+
+def test_an_import_that_is_interrupted_says_how_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    file = desk.file("Name;Handy\na;0171 1234567\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(importing, "run", interrupted)
+        said = desk.acd("list", "import", file, "--list", "spring", code=1).stderr
+    assert "the same command goes on where it stopped" in said
+    assert "Aborted" not in said
+    assert desk.json("list", "import", file, "--list", "spring")["imported"] == 1
 
 
 def test_a_duplicate_that_was_used_is_not_told_as_not_taken(desk: Desk) -> None:

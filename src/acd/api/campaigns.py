@@ -17,7 +17,7 @@ from acd.api.parameters import Nothing, Seconds, body, query
 from acd.api.peer import peer_of
 from acd.api.replies import reply
 from acd.domain.campaigns import CampaignState
-from acd.domain.errors import UnknownNameError
+from acd.domain.errors import ConfigurationError, UnknownNameError
 
 ANSWER_TIMEOUT_S = 30.0
 _STATES = {"start": CampaignState.RUNNING, "pause": CampaignState.PAUSED, "stop": CampaignState.STOPPED}
@@ -70,7 +70,7 @@ class CampaignsPort(Protocol):
         self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
     ) -> dict[str, Any]:
         """Have a number dialled for an agent, as `preview`; ``allow_erased``: also if the person was erased (``acd person
-        erase``). Raises RefusedError."""
+        erase``). Raises RefusedError, and ConfigurationError for what is no number."""
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         """What it did from then until then: as ``store.outbound.evidence``."""
@@ -183,14 +183,18 @@ class CampaignHandlers:
         return reply({"ok": True, "preview": self._port.skip_preview(agent, wish.reason)})
 
     async def dial(self, request: web.Request) -> web.Response:
-        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring; 409 if it is refused."""
+        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring; 400 if it is no number, 409 if it is
+        refused."""
         query(request, Nothing)
         wish = await body(request, DialBody)
         name, agent = self._name(request), self._port.agent_of(wish.agent)
         request[DETAIL] = {"agent": agent} | ({"allow_erased": True} if wish.allow_erased else {})
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             who = peer_of(request).who
-            found = await self._port.dial(name, wish.number, agent, who, allow_erased=wish.allow_erased)
+            try:
+                found = await self._port.dial(name, wish.number, agent, who, allow_erased=wish.allow_erased)
+            except ConfigurationError as error:
+                raise RequestError(400, "bad_parameter", str(error)) from error
         return reply({"ok": True, "preview": found})
 
     def _name(self, request: web.Request) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from acd.cli import text as say
 from acd.cli.console import cell, emit, emit_table, make_console, make_table
-from acd.cli.context import Options, common_options, options, print_json
+from acd.cli.context import Failure, Options, common_options, options, print_json
 from acd.cli.dialled import Place, audited, made, plain, region_option
 from acd.cli.lazy import LazyGroup
 from acd.cli.progress import progress
@@ -123,6 +123,11 @@ def import_file(
                 place.url, opened, name, me(), client=client, description=description, sealed=place.seal.of,
                 jobs=jobs, tell=tell,
             )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Failure(
+            "the import was cut off: what it has done stays, and the same command goes on where it stopped",
+            as_json=given.json,
+        ) from None
     finally:
         # Also of one that was cut off: what it has done stays
         detail: dict[str, Any] = {"file": say.clean(file.name), "digest": opened.source.digest[:16]}

@@ -16,8 +16,8 @@ from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
-from acd.domain.dialable import Undialable, dialable
-from acd.domain.errors import RefusedError, UnknownNameError
+from acd.domain.dialable import Fault, Undialable, dialable
+from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
 from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
 from acd.engine import Engine
@@ -174,7 +174,10 @@ class DiallingDesk:
     ) -> dict[str, Any]:
         dialling, found = self._need(campaign), dialable(number)
         if isinstance(found, Undialable):
-            raise RefusedError(f"{number[:40]!r} cannot be dialled: {found}; write it with + and the country's code")
+            why = "its country is not known" if found.fault is Fault.UNKNOWN_COUNTRY else str(found)
+            raise ConfigurationError(
+                f"{number[:40]!r} cannot be dialled: {why}; write it with + and the country's code"
+            )
         return await dialling.dial(campaign, found.number, agent, by, allow_erased=allow_erased)
 
     def _or_none(self, agent: str) -> Dialling:
