@@ -15,7 +15,7 @@ from storekit import TABLES, Database
 
 from acd.domain.errors import StoreError
 from acd.domain.states import CallOutcome
-from acd.records import verify
+from acd.records import verify, verify_open
 from acd.records.verify import Verifier
 from acd.records.violation import RULES, Violation
 from acd.store.location import locate
@@ -45,6 +45,8 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("chain", "UPDATE segments SET kind = 'waited' WHERE call = 'c2' AND serial = 0", "c2"),
     ("chain", f"UPDATE segments SET ended_at = {at(49)} WHERE call = 'c4' AND serial = 1", "c4"),
     ("chain", f"UPDATE segments SET started_at = {at(81.5)} WHERE call = 'c5' AND serial = 1", "c5"),
+    ("chain", f"UPDATE segments SET ended_at = {at(83)} WHERE call = 'c5' AND serial = 2", "c5"),
+    ("chain", "DELETE FROM segments WHERE call = 'c5'", "c5"),
     ("length", f"UPDATE segments SET ended_at = {at(50.000001)} WHERE call = 'c2' AND serial = 1", "c2"),
     ("talk", f"UPDATE calls SET answered_at = {at(4.000001)} WHERE call = 'c1'", "c1"),
     ("talk", "UPDATE calls SET answered_at = NULL WHERE call = 'c1'", "c1"),
@@ -132,7 +134,10 @@ async def test_a_lawful_day_is_found_lawful(database: Database, tmp_path: Path) 
     assert wrong(database, since=START + 41, until=START + 71) == []
 
 
-async def test_every_corruption_is_found_by_its_rule(database: Database, tmp_path: Path) -> None:
+async def test_every_corruption_is_found_by_its_rule(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_open, "SETTLES_S", 0.0)
     await write_day(database, tmp_path)
     configure(database, 0, "main")
     whole = database.contents()
@@ -166,6 +171,33 @@ async def test_what_is_under_way_is_wrong_only_where_nothing_may_be(database: Da
         ("ended", "c5", None),
         ("state", "c5", "bob"),
     }
+
+
+async def test_a_call_that_is_half_written_is_looked_at_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look may fall between the batch that ends a stretch and the one that begins the next."""
+    await write_day(database, tmp_path)
+    names = "call, node, channel, linkedid, did, caller_number, caller_name, queue, priority, entered_at"
+    database.execute(
+        f"UPDATE segments SET ended_at = {at(83)} WHERE call = 'c5' AND serial = 2",
+        f"INSERT INTO calls ({names}) VALUES ('c7', 'pbx1', '7', '7', '100', '', '', 'main', 0, {at(95)})",
+    )
+    waits: list[float] = []
+
+    def the_rest_comes(seconds: float) -> None:
+        waits.append(seconds)
+        columns = "(call, serial, kind, queue, agent, offer, started_at)"
+        database.execute(
+            f"INSERT INTO segments {columns} VALUES ('c5', 3, 'held', 'main', 'bob', 'o5', {at(83)})",
+            f"INSERT INTO segments {columns} VALUES ('c7', 0, 'entered', 'main', NULL, NULL, {at(95)})",
+        )
+
+    monkeypatch.setattr(verify_open.time, "sleep", the_rest_comes)
+    assert [one for one in wrong(database) if one.rule == "chain"] == []
+    assert waits == [verify_open.SETTLES_S]
+    assert [one for one in wrong(database) if one.rule == "chain"] == []
+    assert len(waits) == 1, "nothing is half written: nobody waits"
 
 
 async def test_an_end_nobody_saw_contradicts_no_conversation(database: Database, tmp_path: Path) -> None:

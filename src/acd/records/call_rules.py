@@ -107,6 +107,16 @@ def _open_chain(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation
         at = segment.ended_at
 
 
+def open_violations(call: CallRow, segments: Sequence[SegmentRow]) -> Iterator[Violation]:
+    """What is wrong with the end of what there is so far of a call that lasts: its last stretch, and no other, is open."""
+    line = [segment for segment in segments if segment.kind != SegmentKind.WRAPPED]
+    if not line:
+        yield _wrong("chain", call, "lasts, and has no stretches")
+    elif (ended_at := line[-1].ended_at) is not None:
+        last = f"{line[-1].serial} ({line[-1].kind})"
+        yield _wrong("chain", call, f"lasts, and its last stretch {last} ended at {_from(call, ended_at)}")
+
+
 def _talk(call: CallRow, line: Sequence[SegmentRow]) -> Iterator[Violation]:
     talked = next((segment for segment in line if segment.kind == SegmentKind.TALKED), None)
     if talked is None or call.answered_at is None:

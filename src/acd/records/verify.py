@@ -18,7 +18,7 @@ from acd.domain.errors import StoreError
 from acd.domain.outbound import ATTEMPT
 from acd.domain.states import AgentState, CallOutcome, SegmentKind
 from acd.records.agent_rules import AgentCheck
-from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations
+from acd.records.call_rules import CONVERSATION, WITH_AGENT, call_violations, open_violations
 from acd.records.causes import lacks_cause, no_cause
 from acd.records.horizon import Horizon, horizon
 from acd.records.rows import SECOND_US, CallRow, IntervalRow, Micros, SegmentRow, columns
@@ -26,6 +26,7 @@ from acd.records.unreadable_rows import unreadable_rows
 from acd.records.verify_attempts import attempts_wrong, unattempted
 from acd.records.verify_contacts import contacts_wrong
 from acd.records.verify_ledgers import ledgers_wrong
+from acd.records.verify_open import looked_again
 from acd.records.violation import Violation
 from acd.records.word_rules import QueuesNamed, word_violations
 from acd.store.beside import reading
@@ -78,6 +79,8 @@ class Verifier:
         self._progress = progress or (lambda what, done, total: None)
         self.seen = Verified()
         self._queues = QueuesNamed(None)
+        self._half: list[str] = []
+        """Calls that last, as far as they are written."""
 
     def violations(self) -> Iterator[Violation]:
         """Everything that is wrong, as it is found. Raises SchemaError, StoreError."""
@@ -93,7 +96,9 @@ class Verifier:
 
     def _all(self, connection: sa.Connection, known: Horizon) -> Iterator[Violation]:
         self._queues = QueuesNamed(self._configured_since(connection))
+        self._half = []
         yield from self._calls(connection, known)
+        yield from looked_again(connection, self._half)
         yield from self._undefined(connection)
         yield from self._channels(connection)
         yield from self._wraps(connection)
@@ -194,6 +199,8 @@ class Verifier:
         self._queues.note(call, mine)
         yield from call_violations(call, mine, None if gone else explained, finished=self._finished)
         yield from word_violations(call, mine)
+        if call.ended_at is None and any(open_violations(call, mine)):
+            self._half.append(call.call)
 
     def _beside(
         self, table: sa.Table, query: sa.Select[*tuple[Any, ...]], piece: Sequence[CallRow], after: CallRow | None
