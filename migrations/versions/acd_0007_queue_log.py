@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("again_from", _time(), nullable=False),
         sa.Column("again_behind", sa.BigInteger, nullable=False),
         sa.Column("numbers", sa.Text, nullable=False),
+        sa.Column("member", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("place", name=op.f("pk_queue_log_place")),
         sqlite_with_rowid=False,
     )

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from queuelogkit import MEMBERS, Records, T, call, decided, lines_of, log_of
 from storekit import Database
 
-from acd.cli import cli, queuelog_follow
+from acd.cli import cli, queuelog, queuelog_follow
 from acd.domain.errors import ConfigurationError, RefusedError, SchemaError, StoreError
 from acd.domain.numbers import Numbering
 from acd.domain.records import Record
@@ -231,6 +231,21 @@ def test_lines_with_numbers_are_not_gone_on_with_masked_nor_the_other_way_round(
     clear(database.url)
     assert database.rows(queue_log) == database.rows(queue_log_place) == []
     assert begun(database, masked=not masked).append([line(1)], T + 1, 0.0) == 1
+
+
+def test_agents_are_called_as_when_it_began(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    day(Records(database.url), 4)
+    assert filled(database) > 0
+    before = database.rows(queue_log)
+    command = ["queue-log", "table", "--once", "--url", database.url, "--member", "PJSIP/{number}"]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert "calls agents '{agent}', and goes on so with --member '{agent}'" in result.stderr
+    assert database.rows(queue_log) == before
+    assert filled(database, "--member", "PJSIP/{number}", "--anew") == len(before)
 
 
 def test_masked_it_holds_no_number(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,12 +465,12 @@ def test_what_was_filled_long_ago_is_not_looked_at_again(database: Database, mon
     monkeypatch.setattr(LogTable, "append", interrupted)
     assert 0 < filled(database) < 18
     monkeypatch.undo()
-    upto = LogTable(database.url).upto
+    upto = LogTable(database.url, member=queuelog.MEMBER).upto
     assert upto is not None
     assert upto > T - 6 * DAY_S, "nor what was filled before it was interrupted"
     assert filled(database) > 0
     assert filled(database) == 0
-    upto = LogTable(database.url).upto
+    upto = LogTable(database.url, member=queuelog.MEMBER).upto
     assert upto is not None
     assert T - 4.5 * DAY_S < upto < T - DAY_S
     assert len(set(ids(database))) == 6

@@ -52,7 +52,7 @@ NO_NUMBER = {
     "campaign_states": {"campaign", "state", "statistics"},
     "campaign_ledgers": {"campaign", "window", "detail"},
     "queue_log": {"callid", "queuename", "agent", "event"},
-    "queue_log_place": {"writer", "numbers"},
+    "queue_log_place": {"writer", "numbers", "member"},
 }  # fmt: skip
 """Table -> columns with ids, names from the configuration, words of ours and figures. A new column belongs here, or where a
 number is looked for."""

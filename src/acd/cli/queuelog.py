@@ -150,7 +150,7 @@ def table(
     with closing(source), suppress(KeyboardInterrupt):
         while True:
             try:
-                course.run(LogTable(where, masked=mask))
+                course.run(LogTable(where, masked=mask, member=member))
             except SupersededError:
                 # A person was erased meanwhile: what has been read of him is not to be written
                 continue

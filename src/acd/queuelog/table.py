@@ -49,13 +49,13 @@ class _Batch:
 
 class LogTable:
     """The table ``queue_log`` of a database, whose only writer this becomes. ``upto`` is the time to go on from, None for a
-    log that begins: then `begin` says it. ``masked``: its lines have numbers masked.
+    log that begins: then `begin` says it. ``masked``: its lines have numbers masked; ``member``: how agents are called.
 
     Raises ConfigurationError if those that are there are otherwise, SchemaError, StoreError.
     """
 
-    def __init__(self, url: str, hold_s: float = HOLD_S, *, masked: bool = False) -> None:
-        self._url, self._hold_s = url, hold_s
+    def __init__(self, url: str, hold_s: float = HOLD_S, *, masked: bool = False, member: str = "") -> None:
+        self._url, self._hold_s, self._member = url, hold_s, member
         self.holds_back = True
         self._numbers = "masked" if masked else "plain"
         self._me, self._count = secrets.token_hex(8), 0
@@ -81,6 +81,11 @@ class LogTable:
                 f"the table queue_log has been written with callers' numbers {how}, and goes on so with {option}: to change "
                 "that, have it made anew with --anew"
             )
+        if row.member != self._member:
+            raise ConfigurationError(
+                f"the table queue_log calls agents {row.member!r}, and goes on so with --member {row.member!r}: to change "
+                "that, have it made anew with --anew"
+            )
         again = _Place(row.again_from, row.again_behind)
         self.upto, self._trail, self._last = row.again_from, Trail(again, self._hold_s), _Place(row.upto, row.last_id)
         behind = sa.select(queue_log).where(queue_log.c.id > row.again_behind)
@@ -91,7 +96,8 @@ class LogTable:
     def begin(self, upto: float) -> None:
         """The log begins: all up to that time is no part of it. Raises StoreError, RefusedError if it has begun already."""
         here = self._last = _Place(upto, 0)
-        row = {"place": _ONLY, "writer": self._writer, "numbers": self._numbers, **_values(here, here)}
+        row = {"place": _ONLY, "writer": self._writer, "numbers": self._numbers, "member": self._member}
+        row |= _values(here, here)
         with writing(self._url) as connection, connection.begin():
             if connection.execute(sa.select(queue_log_place)).first() is not None:
                 raise RefusedError("another program has begun to write the table queue_log")

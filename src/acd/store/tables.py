@@ -242,10 +242,12 @@ queue_log_place = Table(
     Column("again_from", UtcTime, nullable=False),
     Column("again_behind", BigInteger, nullable=False),
     Column("numbers", Text, nullable=False),
+    Column("member", Text, nullable=False),
     **_CLUSTERED,
 )
-"""How far the lines go (one row, 1, or none), the time and line to take them up from, and whether their numbers are
-``plain`` or ``masked``. ``writer`` is changed by every transaction: who finds another than its own is the writer no more."""
+"""How far the lines go (one row, 1, or none), the time and line to take them up from, whether their numbers are ``plain``
+or ``masked``, and how agents are called in them. ``writer`` is changed by every transaction: who finds another than its own
+is the writer no more."""
 
 
 def is_made(index: Index, dialect: str) -> bool:
