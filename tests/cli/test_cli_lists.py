@@ -323,6 +323,23 @@ def test_a_callback_is_promised_replaced_and_taken_back(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+def test_a_promise_that_nobody_would_keep_is_refused(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    ahead = desk.acd("contact", "callback", "1", "--at", "9999d", code=2).stderr
+    assert "is more than 366 days ahead" in ahead
+    outbound = """
+trunks: {out: {dial: "PJSIP/{number}@out"}}
+caller_ids: {own: {numbers: ["+4930555100"], verified: 2026-03-01}}
+campaigns: {win: {mode: preview, queue: main, trunk: out, caller_ids: own, lists: [spring], time_zone: Europe/Berlin}}
+"""
+    eve = "agents:\n  eve: {number: 102, phones: [PJSIP/102]}\n"
+    (desk.folder / "floor.yaml").write_text(FLOOR.replace("agents:\n", eve) + outbound)
+    refused = desk.acd("contact", "callback", "1", "--at", "2h", "--agent", "eve", code=5).stderr
+    assert "agent eve does not serve win, which dials list spring: ann would" in refused
+    assert desk.json("contact", "show", "1")["state"] == "new"
+    assert desk.json("contact", "callback", "1", "--at", "2h", "--agent", "ann")["agent"] == "ann"
+
+
 def test_who_opts_out_to_an_agent_is_called_at_no_number(desk: Desk) -> None:
     path = desk.file("name,phone,mobile\nAnn,030 1234567,0171 1234567\nBob,030 1234568,\n")
     desk.acd("list", "import", path, "--list", "spring", "--client", "acme")

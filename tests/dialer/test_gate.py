@@ -42,7 +42,7 @@ def test_whoever_is_not_to_be_called_is_not() -> None:
     answer = ask(do_not_call=("own", "register"))
     assert refused(answer) == ("do_not_call", None)
     assert isinstance(answer, Refusal)
-    assert "own, register" in answer.detail
+    assert "own and register" in answer.detail
     assert refused(ask(opted_out_s=NOON - 1e8)) == ("opted_out", None)
 
 
@@ -265,6 +265,12 @@ def test_no_number_is_shown_that_is_not_verified() -> None:
     assert refused(ask(replace(by, caller_ids=CallerIds("none", ())))) == ("caller_id", None)
 
 
+def test_whose_do_not_call_list_it_is_is_said() -> None:
+    answer = ask(do_not_call=("all", "client:acme"))
+    assert isinstance(answer, Refusal)
+    assert answer.detail == "the number is on the do-not-call list of all callers and client acme"
+
+
 def test_a_number_that_is_verified_in_the_future_is_not_shown_before() -> None:
     numbers, other = ("+4930555000", "+4989555000"), "+4989123456"
     dates = {"+4930555000": "2026-06-10", "+4989555000": "2026-06-12"}
@@ -275,7 +281,7 @@ def test_a_number_that_is_verified_in_the_future_is_not_shown_before() -> None:
     assert isinstance(found, Permit)
     assert found.caller_id == "+4930555000"
     assert refused(ask(by, caller_id="+4989555000")) == ("caller_id", begins_s)
-    late = replace(by, caller_ids=replace(by.caller_ids, verified={one: "2026-06-12" for one in numbers}))
+    late = replace(by, caller_ids=replace(by.caller_ids, verified=dict.fromkeys(numbers, "2026-06-12")))
     assert refused(ask(late)) == ("caller_id", begins_s)
     assert refused(ask(late, now_s=begins_s - 1.0)) == ("caller_id", begins_s)
     assert isinstance(ask(late, now_s=begins_s), Permit)

@@ -22,6 +22,7 @@ from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
 from acd.store.outbound.contacts import NewNumber, State
 
 TEXT_MAX = 200
+PROMISE_DAYS_MAX = 366
 _TIMES = ("consent_at", "consent_until", "customer_until")
 
 
@@ -309,7 +310,8 @@ def callback(
 
     With --agent it is dialled only while that agent is free to take it, and offered to that agent first. An agent who
     does not take it within half of what the campaign's connect allows loses it to another one: whoever has answered is
-    not left waiting. A promise that was missed ends the contact's work, as --cancel does.
+    not left waiting. One who serves no campaign that dials the list is refused. A promise that was missed ends the
+    contact's work, as --cancel does.
     """
     given = options()
     if cancel == (at is not None) or (at is not None and until is not None and until <= at):
@@ -328,9 +330,14 @@ def callback(
             click.echo(f"contact {contact}: the callback is taken back")
         return
     assert at is not None
+    if at > now + PROMISE_DAYS_MAX * 86_400:
+        message = f"--at {say.moment(at)} is more than {PROMISE_DAYS_MAX} days ahead"
+        raise Failure(message, EXIT_USAGE, kind="usage", as_json=given.json)
     name = known("agent", agent, place.agents()) if agent else None
     with place.change() as connection:
         row = contacts.one(connection, contact)
+        if name is not None:
+            place.check_serves(name, row["list"])
         mine = None if number is None else read_number(number, row["country"] or place.country).number
         made = callbacks.promise(
             connection, contact, at, me(), now, agent=name, number=mine, until=until, note=say.clean(note, TEXT_MAX)

@@ -16,7 +16,7 @@ import click
 
 from acd.cli.databaseurl import loaded_settings, numbering_of
 from acd.domain.dialable import Dialable, Fault, dialable, is_country
-from acd.domain.errors import ConfigurationError, UnknownNameError
+from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
 from acd.domain.records import Audited
 from acd.records.trail import entry, insert, me
 from acd.store.beside import reading, writing
@@ -144,6 +144,22 @@ class Place:
             definition = load_floor(self.settings.floor.file).definition
             return sorted(one for one, campaign in definition.campaigns.items() if name in campaign.lists)
         return []
+
+    def check_serves(self, agent: str, name: str) -> None:
+        """Raises RefusedError if ``agent`` (a name) serves none of the campaigns that dial list ``name``, and there are some."""
+        from acd.config.floor import load_floor
+
+        definition = load_floor(self.settings.floor.file).definition
+        dialled_by = [one for one, campaign in definition.campaigns.items() if name in campaign.lists]
+        if not dialled_by or not set(dialled_by).isdisjoint(definition.agents[agent].queues):
+            return
+        served = sorted(
+            one.name for one in definition.agents.values() if not set(dialled_by).isdisjoint(one.queues)
+        )  # fmt: skip
+        who = f": {', '.join(served[:10])} would" if served else ""
+        raise RefusedError(
+            f"agent {agent} does not serve {' or '.join(sorted(dialled_by))}, which dials list {name}{who}"
+        )
 
 
 def known(what: str, name: str, names: Mapping[str, str]) -> str:

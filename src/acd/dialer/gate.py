@@ -251,12 +251,17 @@ def _state(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
 
 def _person(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
     if facts.do_not_call:
-        return Refusal(Reason.DO_NOT_CALL, None, f"the number stands on {', '.join(facts.do_not_call)}")
+        return Refusal(Reason.DO_NOT_CALL, None, f"the number is on the do-not-call list of {_whose(facts)}")
     if facts.opted_out_s is not None:
         return Refusal(Reason.OPTED_OUT, None, f"asked not to be called at {_said(facts.opted_out_s)}")
     if terms.rules.consent and not _may_be_called(facts.contact, terms.rules, now_s):
         return Refusal(Reason.CONSENT, None, _no_consent(facts.contact, terms.rules, now_s))
     return None
+
+
+def _whose(facts: Facts) -> str:
+    """``all``, ``client acme``..."""
+    return " and ".join("all callers" if one == "all" else one.replace(":", " ", 1) for one in facts.do_not_call)
 
 
 def _spent(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:

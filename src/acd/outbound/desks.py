@@ -122,7 +122,7 @@ class Desks:
         if desk is None or desk.step is not Step.ASKED:
             return
         if not event.ok:
-            self._close(desk, now, event.why)
+            self._close(desk, now, f"agent {desk.agent} is not free: {event.why}")
         elif desk.manual:
             self._turn(desk, Step.ACCEPTED, now, PHONE_S)
         else:
