@@ -287,6 +287,47 @@ async def test_a_person_a_machine_a_fax(tmp_path):
         assert asked[attempts["2"]].verdict is out.Verdict.MACHINE
 
 
+CLASSIFIERS = {
+    "1": ("MACHINE", out.Verdict.MACHINE, "BEEP-2"),
+    "2": ("HUMAN", out.Verdict.PERSON, "BEEP-2"),
+    "3": ("FAX", out.Verdict.FAX, "BEEP-2"),
+    "4": ("WHATEVER", out.Verdict.UNSURE, "BEEP-2"),
+    "5": ("", out.Verdict.UNSURE, ""),
+}
+OWN = (
+    "".join(
+        f"[says-{name}]\ninclude => acd-classifier\nexten => s,1,MSet(AMDSTATUS={said},AMDCAUSE={cause})\n"
+        " same => n,Return()\n"
+        for name, (said, _, cause) in CLASSIFIERS.items()
+    )
+    + "[says-6]\ninclude => acd-classifier\nexten => s,1,Set(AMDSTATUS=MACHINE)\n same => n,Wait(60)\n same => n,Return()\n"
+    "[says-7]\nexten => s,1,Set(AMDSTATUS=MACHINE)\n same => n,Return()\n"
+)
+
+
+async def test_a_classifier_of_the_operator_s_own_tells_who_answered(tmp_path):
+    """One that takes too long, does not include what it must, or is not there at all hangs up nobody."""
+    expected = {number: (verdict, cause) for number, (_, verdict, cause) in CLASSIFIERS.items()} | {
+        "6": (out.Verdict.UNSURE, "TOOLONG"),
+        "7": (out.Verdict.UNSURE, out.NO_CLASSIFIER),
+        "8": (out.Verdict.UNSURE, out.NO_CLASSIFIER),
+    }
+    async with station(tmp_path, mix="answer+hello", dialplan=OWN) as at:
+        placed = {
+            at.place(number, amd=True, amd_s=1.0, classifier=f"says-{number}", connect_s=1.0): number
+            for number in expected
+        }
+        for attempt in placed:
+            assert (await at.sink.over(attempt)).answered
+        verdicts = {placed[one.attempt]: (one.verdict, one.detail) for one in at.sink.all(out.AttemptClassified)}
+        assert verdicts == expected
+        assert {placed[one.attempt]: one.verdict for one in at.sink.questions} == {
+            number: verdict for number, (verdict, _) in expected.items()
+        }
+        fax = next(attempt for attempt, number in placed.items() if number == "3")
+        assert (await at.sink.over(fax)).outcome is AttemptOutcome.FAX
+
+
 async def test_a_message_and_a_key_to_opt_out(tmp_path):
     key = "*"
     numbers = {"1": f"answer+press:,,{key}", "2": "answer+press:5", "3": "answer+talk:0.5"}

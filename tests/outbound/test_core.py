@@ -273,11 +273,24 @@ def test_an_endpoint_that_asterisk_does_not_have_costs_nobody_an_attempt() -> No
 
 
 def test_a_line_is_dialled_by_its_campaign_s_terms() -> None:
-    own = campaign(mode=Mode.PROGRESSIVE, opt_out_key="*", message="custom/who", connect_s=1.5)
+    own = campaign(
+        mode=Mode.PROGRESSIVE,
+        opt_out_key="*",
+        message="custom/who",
+        connect_s=1.5,
+        amd=True,
+        amd_s=1.2,
+        classifier="mine",
+    )
     world = World(terms(own), agents=1, answers=0.0)
     world.run(0.9)
     (command,) = world.lines.values()
     assert (command.opt_out_key, command.message, command.connect_s) == ("*", "custom/who", 1.5)
+    assert (command.amd, command.amd_s, command.classifier) == (True, 1.2, "mine")
+    for _ in range(2):
+        unsure = wire.AttemptClassified(world.now.utc, NODE, command.attempt, wire.Verdict.UNSURE, wire.NO_CLASSIFIER)
+        world.tell(unsure, look=False)
+    assert world.alarms == ["classifier_missing"]
     world.stop()
 
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from acd.domain.campaigns import CLASSIFIER
 from acd.domain.devices import proper_device
 from acd.domain.errors import MisuseError
 from acd.domain.outbound import ATTEMPT, CONNECT_MARGIN_S, LEG, CallAgent, PlaceAttempt
@@ -101,7 +102,11 @@ def variables_of(command: PlaceAttempt) -> dict[str, str]:
         "acd_message": command.message,
         "acd_key": command.opt_out_key,
     }
-    if command.amd:
+    if command.amd and command.classifier:
+        if not CLASSIFIER.fullmatch(command.classifier) or not 0.1 <= command.amd_s <= 20.0:
+            raise MisuseError(f"{command.classifier!r:.80} is no context that says who answered, in 0.1 to 20 s")
+        values |= {"acd_classifier": command.classifier, "acd_amd_s": f"{command.amd_s:g}"}
+    elif command.amd:
         values["acd_amd"] = amd_arguments(command.amd_s)
         values["acd_amd_s"] = f"{command.amd_s + 1.0:g}"
     values |= _own(command.variables)

@@ -32,6 +32,7 @@ _VERDICTS = {
     "": out.Verdict.PERSON,
     "HUMAN": out.Verdict.PERSON,
     "MACHINE": out.Verdict.MACHINE,
+    "FAX": out.Verdict.FAX,
     "NOTSURE": out.Verdict.UNSURE,
     "HANGUP": out.Verdict.UNSURE,
 }

@@ -240,8 +240,8 @@ class CampaignReader:
         return OPT_OUT_KEY
 
     def _amd(self, section: Section) -> tuple[float | None, str]:
-        """How long it may take to tell machines from people, ``None``: nobody does; and the context of the dialplan that does
-        it instead of Asterisk's AMD, or nothing."""
+        """How long it may take to tell machines from people, ``None``: nobody does; and the context of the dialplan that
+        does it instead of Asterisk's AMD, or nothing."""
         node = section.get("amd")
         if node is None:
             return None, ""

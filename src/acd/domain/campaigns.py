@@ -184,8 +184,8 @@ class Campaign:
 
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
     abandoned; ``message``: what that person hears then (a sound as Playback names it); ``opt_out_key``: opts out while
-    it is heard; ``amd``: machines are told from
-    people by Asterisk's AMD, within ``amd_s``. ``attempts``: at a contact, ``number_attempts``: at one number, in this
+    it is heard; ``amd``: machines are told from people, within ``amd_s``, by Asterisk's AMD or by the context
+    ``classifier`` of the dialplan. ``attempts``: at a contact, ``number_attempts``: at one number, in this
     campaign. ``priority``: before campaigns of a lower one; ``weight``: the share among those of the same. ``preview``
     belongs to mode preview.
     """

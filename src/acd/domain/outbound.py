@@ -25,6 +25,8 @@ ATTEMPT: Final = re.compile(r"[0-9]{14}", re.ASCII)
 """Of fixed length, because Asterisk takes an id for used while it is the beginning of a living channel's."""
 LEG: Final = re.compile(r"[0-9]{6}9[0-9]{7}", re.ASCII)
 """Those of agents' own lines, of which every life has ten million."""
+NO_CLASSIFIER: Final = "NOCLASSIFIER"
+"""The detail of a verdict where the operator's own classifier is not in the dialplan as it must be."""
 CONNECT_MARGIN_S: Final = 2.0
 """Asterisk itself lets a person who was not put through hear the message so long after ``connect_s`` at the latest,
 should nobody here be left to say so."""
@@ -72,7 +74,8 @@ class PlaceAttempt(OutboundCommand):
 
     ``ring_s``: when it is given up; ``connect_s``: how long a person may wait for an agent. ``message``: the sound that
     a person hears who is not put through, also when nobody is left here to say so; empty: the line is hung up.
-    ``opt_out_key``: the key that opts out while it is heard. ``amd``: machines are told from people, within ``amd_s``.
+    ``opt_out_key``: the key that opts out while it is heard. ``amd``: machines are told from people, within ``amd_s``,
+    by Asterisk's AMD or by the context ``classifier`` of the dialplan.
     ``variables``: further ones for the operator's own dialplan.
     """
 
@@ -85,6 +88,7 @@ class PlaceAttempt(OutboundCommand):
     connect_s: float = 2.0
     amd: bool = False
     amd_s: float = 5.0
+    classifier: str = ""
     message: str = ""
     opt_out_key: str = "9"
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -58,7 +58,7 @@ class Aloft:
         self._progress: dict[str, dict[str, float | str]] = {}
         self._actions: list[say.Action] = []
         self._said_missing: dict[str, float] = {}
-        """sound that could not be played -> when that was said last (mono)"""
+        """what is missing in Asterisk -> when that was said last (mono)"""
 
     # -- keeping track ---------------------------------------------------------------------------------------------------
 
@@ -144,8 +144,21 @@ class Aloft:
 
     def _classified(self, event: wire.AttemptClassified, now: Instant) -> None:
         flight = self.flights.get(event.attempt)
-        if flight is not None:
-            self._person_or_not(flight, event.verdict, event.at, now)
+        if flight is None:
+            return
+        if event.detail == wire.NO_CLASSIFIER:
+            self._classifier_missing(flight, event.node, now)
+        self._person_or_not(flight, event.verdict, event.at, now)
+
+    def _classifier_missing(self, flight: Flight, node: str, now: Instant) -> None:
+        name = self.runners[flight.campaign].campaign.classifier
+        if self._said_lately(f"classifier {name}", now):
+            return
+        detail = (
+            f"the dialplan of {node} has no context {name} with an extension s that includes acd-classifier: nobody tells "
+            f"machines from people for campaign {flight.campaign}"
+        )
+        self._actions.append(say.Alarm("classifier_missing", detail))
 
     def _person_or_not(self, flight: Flight, verdict: wire.Verdict, at: float, now: Instant) -> None:
         if flight.verdict is not None or flight.over_s is not None:
@@ -182,15 +195,21 @@ class Aloft:
 
     def _message_missing(self, event: wire.AttemptMessage, now: Instant) -> None:
         """Say so, of each sound once a minute."""
-        self._said_missing = {s: at for s, at in self._said_missing.items() if now.mono - at < SAY_AGAIN_S}
-        if event.missing in self._said_missing or len(self._said_missing) >= _MISSING_MOST:
+        if self._said_lately(f"sound {event.missing}", now):
             return
-        self._said_missing[event.missing] = now.mono
         detail = (
             f"{event.node} cannot play the sound {event.missing}: who was not put through heard no message; put it under "
             "Asterisk's sounds, where its user can read it, or name another one"
         )
         self._actions.append(say.Alarm("message_missing", detail))
+
+    def _said_lately(self, what: str, now: Instant) -> bool:
+        """Whether that is missing was said within the last minute; from now on it was."""
+        self._said_missing = {one: at for one, at in self._said_missing.items() if now.mono - at < SAY_AGAIN_S}
+        if what in self._said_missing or len(self._said_missing) >= _MISSING_MOST:
+            return True
+        self._said_missing[what] = now.mono
+        return False
 
     def _opted_out(self, event: wire.AttemptOptedOut, now: Instant) -> None:
         flight = self.flights.get(event.attempt)

@@ -400,6 +400,7 @@ class Dialler(Aloft):
                 connect_s=campaign.connect_s,
                 amd=campaign.amd and flight.desk is None,
                 amd_s=campaign.amd_s,
+                classifier=campaign.classifier,
                 message=campaign.message or "",
                 opt_out_key=campaign.opt_out_key,
             )
