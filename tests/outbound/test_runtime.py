@@ -217,6 +217,62 @@ async def test_what_may_not_have_become_durable_is_never_dialled(stand: Stand, l
     assert not {attempt for attempt, _ in doubtful} & {command.attempt for command in stand.sent}
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_stop_that_cannot_be_made_durable_is_in_force_and_becomes_so(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    """Whether whoever asked for it waits for the answer, or leaves before."""
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    written, gone, tried = stand.shelf.set_state, asyncio.Event(), 0
+
+    async def set_state(*what: Any) -> None:
+        nonlocal tried
+        tried += 1
+        if leaves and tried == 1:
+            gone.set()
+            await asyncio.sleep(0.05)
+        if tried < 4:
+            raise StoreError("database is locked")
+        await written(*what)
+
+    monkeypatch.setattr(stand.shelf, "set_state", set_state)
+    stops = asyncio.create_task(stand.dialling.set_state("win", CampaignState.STOPPED, "bob", "enough"))
+    if leaves:
+        await gone.wait()
+        stops.cancel()
+    else:
+        with pytest.raises(StoreError, match=r"campaign win is stopped. That is not durable yet.*database is locked"):
+            await stops
+    assert stand.dialling.campaign("win")["state"] == "stopped"
+    assert stand.rows("SELECT state FROM campaign_states") == [("running",)]
+    await stand.until(lambda: stand.rows("SELECT state, by FROM campaign_states") == [("stopped", "bob")])
+    assert tried == 4
+
+
+async def test_a_stop_that_is_not_durable_yet_does_not_come_after_a_later_start(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    written, away = stand.shelf.set_state, True
+
+    async def set_state(*what: Any) -> None:
+        if away and what[1] is CampaignState.PAUSED:
+            raise StoreError("database is locked")
+        await written(*what)
+
+    monkeypatch.setattr(stand.shelf, "set_state", set_state)
+    with pytest.raises(StoreError, match="campaign win is paused"):
+        await stand.dialling.set_state("win", CampaignState.PAUSED, "bob", "")
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "carla", "")
+    away = False
+    keeping = [task for task in asyncio.all_tasks() if task.get_name() == "outbound-state"]
+    await asyncio.wait_for(asyncio.gather(*keeping), 10)
+    assert stand.rows("SELECT state, by FROM campaign_states") == [("running", "carla")]
+
+
 @pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("a defect")])
 async def test_contacts_of_a_claim_whose_answer_is_lost_are_claimed_again(stand: Stand, error: Exception) -> None:
     await stand.up()

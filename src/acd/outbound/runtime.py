@@ -577,9 +577,40 @@ class Dialling:
             else:
                 # In force at once: whoever stops it does not wait for a database
                 self._handle(say.StateSet(campaign, state, by, reason, hang_up))
-                await self._shelf.set_state(campaign, state, by, reason, now_s)
+        if state is not CampaignState.RUNNING:
+            kept: asyncio.Future[None] = self._loop.create_future()
+            self._spawn(self._keep_state(campaign, state, by, reason, now_s, kept), "outbound-state")
+            try:
+                await kept
+            except StoreError as error:
+                raise StoreError(
+                    f"campaign {campaign} is {state}. That is not durable yet: a restart now would have it run on; it will "
+                    f"be as soon as the database can be used ({error})"
+                ) from error
         self._wake()
         return self.campaign(campaign)
+
+    async def _keep_state(
+        self, campaign: str, state: CampaignState, by: str, reason: str, now_s: float, kept: asyncio.Future[None]
+    ) -> None:
+        """Make durable that a campaign is to rest, whoever asked for it waits or not, unless it is to run again.
+        ``kept``: told how the first try ended."""
+        tries = 0
+        while True:
+            async with self._states:
+                runner = self.core.runners.get(campaign)
+                rests = runner is not None and runner.state is state
+                try:
+                    if rests:
+                        await self._shelf.set_state(campaign, state, by, reason, now_s)
+                    if not kept.done():
+                        kept.set_result(None)
+                    return
+                except StoreError as error:
+                    if not kept.done():
+                        kept.set_exception(error)
+            await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            tries += 1
 
     def campaigns(self) -> list[dict[str, Any]]:
         """Every campaign as it is now. Raises StoreError."""
