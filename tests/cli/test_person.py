@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 import stat
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,28 @@ def test_what_a_dead_service_left_in_its_spill_is_erased_too(service: Service) -
     assert result.exit_code == 1, result.output
     assert "c9 have not ended" in result.stdout
     assert held(service.folder, *PRIVATE, "171-1234567") == []
+
+
+def test_without_a_service_erasing_is_no_start_of_one(service: Service) -> None:
+    """Neither in the database, from which queue_log tells starts, nor beside it."""
+    state = service.folder / "state"
+
+    def lives() -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(state / "acd.sqlite3")) as connection:
+            return connection.execute("SELECT * FROM epochs").fetchall()
+
+    result = service.acd("person", "erase", "--yes", NUMBER)
+    assert result.exit_code == 0, result.output
+    assert lives() == []
+    assert {path.name.split("-")[0] for path in state.iterdir()} == {"acd.sqlite3", "number.key"}
+    asyncio.run(fill(service))
+    before = {path: path.read_bytes() for path in state.iterdir() if path.suffix == ".json" or path.name == "epoch"}
+    known = lives()
+    result = service.acd("person", "erase", "--yes", NUMBER)
+    assert result.exit_code == 0, result.output
+    assert known
+    assert lives() == known
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_who_opted_out_in_a_dead_life_stays_so_without_the_number(service: Service) -> None:

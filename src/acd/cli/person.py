@@ -209,8 +209,10 @@ async def _drain(work: _Work) -> None:
     from acd.store.outbound.outbound import Outbound
 
     store = Store(work.url, work.state_dir, spill_dir=work.spill)
-    await store.open()
-    await store.close()
+    try:
+        await store.drain()
+    finally:
+        await store.close()
     outbound = Outbound(work.url, work.seal.of, hashed=work.hashed)
     try:
         await drain(work.spill, outbound, time.time())

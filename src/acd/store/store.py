@@ -105,6 +105,22 @@ class Store:
         self._writer = writer
         return remembered
 
+    async def drain(self) -> None:
+        """Bring into the database what a life that is over left in the spill, and begin none: nothing else is written, in
+        the database or beside it. Raises SchemaError, and StoreError if the database is away or the spill directory
+        belongs to another process."""
+        if self._writer is not None:
+            raise MisuseError("the store is open already")
+        if not self._spill_dir.is_dir():
+            return
+        await self._check()
+        writer = self._new_writer()
+        try:
+            await writer.prepare()
+            await asyncio.to_thread(self._lives.clear)
+        finally:
+            await writer.close()
+
     def _new_writer(self, prefix: str = "") -> Writer:
         backend = SettlingBackend(self._location.backend(), self._lives, self._location, self._check)
         spill = Spill(self._spill_dir, self._options.spill_limit_bytes)
