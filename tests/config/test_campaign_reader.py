@@ -349,6 +349,8 @@ def test_how_contacts_are_shown_to_agents() -> None:
     found = previewed("{for: 45s, then: skip, again: 2h, script: 'Ask for Ann'}").definition.campaigns["plain"]
     assert (found.mode, found.preview) == (Mode.PREVIEW, PreviewTerms(45.0, Lapse.SKIP, 7_200.0, "Ask for Ann"))
     assert load().definition.campaigns["plain"].preview == PreviewTerms()
+    spoken = load(TEXT.replace("    client: acme\n", "    client: acme\n    script: Say who calls\n"))
+    assert spoken.definition.campaigns["spring"].script == "Say who calls"
 
 
 @pytest.mark.parametrize(

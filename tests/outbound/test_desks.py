@@ -147,6 +147,12 @@ def test_whom_agents_accept_is_dialled_and_nobody_waits_for_an_agent(seed: int) 
     assert world.charged() == (world.truth["answered"], 0.0)
 
 
+def test_the_campaigns_script_is_shown_where_there_is_no_other() -> None:
+    world = preview_world(preview=replace(PREVIEW, script=""), changes={"script": "Say who calls"})
+    world.run(2.0)
+    assert world.shown()["script"] == views.status(world.core, "win", world.now)["script"] == "Say who calls"
+
+
 def test_what_an_agent_is_shown() -> None:
     world = preview_world()
     world.run(2.0)

@@ -159,7 +159,7 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("state", f"{body['state']} since {say.moment(body['since'])}{by}{reason}"),
         ("mode", body["mode"]),
-        ("agents of", f"queue {body['queue']}"),
+        ("agents of", _whose(body)),
         ("dials over", f"trunk {body['trunk']}"),
         ("lists", ", ".join(body["lists"]) or "none: callbacks only"),
         ("rules", f"profile {body['profile']}"),
@@ -182,7 +182,16 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("skipped", _counts(body["skipped"]) or "none"))
     if body["because_detail"]:
         rows.append(("why not more", body["because_detail"]))
+    rows += [("" if n else "script", line) for n, line in enumerate(body.get("script", "").splitlines())]
     return rows
+
+
+def _whose(body: dict[str, Any]) -> str:
+    """Whose agents serve it."""
+    named = ", ".join(body.get("named", ()))
+    if not body["queue"]:
+        return f"its own: {named}"
+    return f"queue {body['queue']}" + (f", only {named}" if named else "")
 
 
 def _queue_told(one: dict[str, Any]) -> str:

@@ -69,6 +69,7 @@ CAMPAIGN_KEYS = (
     "retry",
     "ring",
     "rules",
+    "script",
     "time_zone",
     "trunk",
     "weight",
@@ -134,6 +135,8 @@ class CampaignReader:
         ratio = section.number("ratio", 1, 20)
         if ratio is not None and mode is not Mode.POWER:
             self._warn(section, "ratio", f"ratio of {section.label} is never used: it needs mode: power")
+        if section.get("ratio") is None and mode is Mode.POWER:
+            self._warn(section, "mode", f"{section.label} has no ratio: it places {RATIO:g} lines for an idle agent")
         weight = section.number("weight", 0.001, 1_000)
         campaign = Campaign(
             name=key.text,
@@ -164,6 +167,7 @@ class CampaignReader:
             weight=1.0 if weight is None else weight,
             preview=self._preview(section, mode),
             agents=agents,
+            script=self._script(section),
             need=None if need is None else context.expression(section, need, "need"),
         )
         if context.problems.errors == errors:
@@ -352,7 +356,11 @@ class CampaignReader:
         part = Section(section.problems, node, f"mix of {section.label}", MIX_KEYS)
         usual = Mix()
         weights = {key: part.number(key, 0, 10_000) for key in MIX_KEYS}
-        return Mix(**{key: getattr(usual, key) if value is None else value for key, value in weights.items()})
+        mix = Mix(**{key: getattr(usual, key) if value is None else value for key, value in weights.items()})
+        if not any(getattr(mix, key) for key in MIX_KEYS):
+            said = f"{part.label} gives nothing a share: callbacks, retries and new contacts take turns"
+            section.problems.warning(node.line, node.column, said)
+        return mix
 
     # -- what fits together --------------------------------------------------------------------------------------------
 

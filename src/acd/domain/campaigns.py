@@ -178,9 +178,10 @@ class PreviewTerms:
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """What is dialled, how, and by whose rules. ``queue``: whose agents serve it (empty: those of no queue); ``agents``:
-    only these of them, or these; ``need``: what is asked of their skills, instead of what the queue asks. ``trunk``,
-    ``caller_ids``, ``hours``: names of the floor's, ``hours=None``: whenever the rules allow. ``lists``: names of contact
-    lists. ``profile``: whose ``rules`` these are; ``changed``: the figures that the operator changed.
+    only these of them, or these; ``need``: what is asked of their skills, instead of what the queue asks; ``script``: what
+    they read. ``trunk``, ``caller_ids``, ``hours``: names of the floor's, ``hours=None``: whenever the rules allow.
+    ``lists``: names of contact lists. ``profile``: whose ``rules`` these are; ``changed``: the figures that the operator
+    changed.
 
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
     abandoned; ``message``: what that person hears then (a sound as Playback names it); ``opt_out_key``: opts out while
@@ -219,6 +220,7 @@ class Campaign:
     preview: PreviewTerms = PreviewTerms()
     agents: tuple[str, ...] = ()
     need: Expression | None = None
+    script: str = ""
 
 
 NumberKind = Literal["mobile", "landline", "voip", "work", "other"]

@@ -160,7 +160,7 @@ def desk(dialler: Dialler, one: Desk, now: Instant) -> dict[str, Any]:
         "manual": one.manual,
         "left_s": round(max(0.0, one.until_mono - now.mono), 1) if one.step is Step.SHOWN else None,
         "then": campaign.preview.then.value if one.step is Step.SHOWN else None,
-        "script": campaign.preview.script,
+        "script": campaign.preview.script or campaign.script,
         "number": ready.piece.number,
         "kind": ready.piece.kind.value,
         "contact": {
@@ -197,9 +197,11 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
         "by": runner.by,
         "reason": runner.reason,
         "queue": campaign.queue,
+        "named": list(campaign.agents),
         "trunk": campaign.trunk,
         "lists": list(campaign.lists),
         "profile": campaign.profile,
+        "script": campaign.preview.script or campaign.script,
         "priority": campaign.priority,
         "weight": campaign.weight,
         "agents": {
