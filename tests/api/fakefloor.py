@@ -360,8 +360,11 @@ class FakeRecords:
                                            wait_s=12.0, talk_s=None, length_s=12.0, ended_at=NOW - 88.0)]  # fmt: skip
         self.asked: list[dict[str, Any]] = []
         self.away = False
+        self.hang: asyncio.Event | None = None
 
     async def calls(self, **filters: Any) -> list[dict[str, Any]]:
+        if self.hang is not None:
+            await self.hang.wait()
         if self.away:
             raise StoreError("the database does not answer: is its disk full?")
         self.asked.append(filters)

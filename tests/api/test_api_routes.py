@@ -380,6 +380,21 @@ async def test_a_floor_that_does_not_answer_is_504(
     assert (status, body["error"]["kind"]) == (504, "no_answer")
 
 
+async def test_a_read_that_is_not_answered_has_changed_nothing(
+    http: aiohttp.ClientSession, floor: FakeFloor, records: FakeRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acd.api.app.ANSWER_TIMEOUT_S", 0.05)
+    floor.hang, records.hang = asyncio.Event(), asyncio.Event()
+    said = {
+        (await ask(http, path, method))[1]["error"]["message"].partition("; ")[2]
+        for path, method in (("/v1/calls", "GET"), ("/v1/agents/bert/pause", "POST"))
+    }
+    assert said == {
+        "nothing was changed: ask again later",
+        "what was asked for may still take effect, so look before you ask again",
+    }
+
+
 async def test_health_says_so_by_its_status(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
     status, body = await ask(http, "/health")
     assert (status, body["ok"], body["database"]) == (200, True, "ok")

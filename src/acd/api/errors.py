@@ -48,6 +48,7 @@ _HTTP_KINDS = {
     413: "too_large",
     415: "unsupported_media",
 }
+_READS = ("GET", "HEAD")
 
 
 class RequestError(Exception):
@@ -65,7 +66,7 @@ class RequestError(Exception):
         self.status, self.kind, self.message, self.problems, self.nearest = status, kind, message, problems, nearest
 
 
-def _described(error: Exception) -> web.Response | None:
+def _described(error: Exception, method: str) -> web.Response | None:
     """The answer to a foreseen failure, ``None`` for any other."""
     if isinstance(error, RequestError):
         more: dict[str, Any] = {} if error.problems is None else {"problems": error.problems}
@@ -82,6 +83,8 @@ def _described(error: Exception) -> web.Response | None:
     if isinstance(error, TimeoutError):
         log.warning("no answer in time")
         message = "no answer in time; what was asked for may still take effect, so look before you ask again"
+        if method in _READS:
+            message = "no answer in time; nothing was changed: ask again later"
         return reply(error_body("no_answer", message), 504)
     return None
 
@@ -113,7 +116,7 @@ def errors_middleware(observe: Observer) -> Any:
         except web.HTTPException as error:
             response = _of_http(request, error)
         except Exception as error:
-            described = _described(error)
+            described = _described(error, request.method)
             if described is None:
                 ident = secrets.token_hex(4)
                 log.exception("request %s failed: %s %r", ident, request.method, request.path)

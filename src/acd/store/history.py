@@ -6,21 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from acd.domain.errors import MisuseError, StoreError
-from acd.store.location import first_line
+from acd.domain.errors import MisuseError
+from acd.store.looks import Looks
 from acd.store.tables import audit, revisions
 
 LIMIT_MAX = 10_000
 
 
 class History:
-    """Every method raises StoreError when the database is away or slow. ``fresh`` as the Reader's."""
+    """Every method raises StoreError when the database is away or slow. ``fresh`` as of Looks."""
 
     def __init__(self, engine: AsyncEngine, name: str, fresh: Callable[[], Awaitable[object]]) -> None:
-        self._engine, self._name, self._fresh = engine, name, fresh
+        self._looks = Looks(engine, name, fresh)
 
     async def audit(
         self,
@@ -49,12 +48,10 @@ class History:
         return found[0] if found else None
 
     async def _rows(self, query: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
-        await self._fresh()
-        try:
-            async with self._engine.connect() as connection:
-                return [dict(row._mapping) for row in await connection.execute(query)]
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the records in {self._name} cannot be read now: {first_line(error)}") from error
+        async def found(connection: AsyncConnection) -> list[dict[str, Any]]:
+            return [dict(row._mapping) for row in await connection.execute(query)]
+
+        return await self._looks.look(found)
 
 
 def entries(

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from acd.domain.direction import Direction
-from acd.domain.errors import MisuseError, StoreError
+from acd.domain.errors import MisuseError
 from acd.domain.states import SegmentKind
-from acd.store.location import first_line
+from acd.store.looks import Looks
 from acd.store.outbound.tables import attempts
 from acd.store.tables import calls, decisions, segments
 
@@ -76,8 +75,7 @@ def _segment(row: Any) -> dict[str, Any]:
 class Reader:
     """RecordsPort on an engine that cannot write. Every method raises StoreError when the database is away or slow.
 
-    ``fresh`` is awaited before each query: it brings into the database what is on the way there, as far as it can.
-    ``sealed`` makes of a number what is kept in its place.
+    ``fresh`` as of Looks. ``sealed`` makes of a number what is kept in its place.
     """
 
     def __init__(
@@ -87,7 +85,8 @@ class Reader:
         fresh: Callable[[], Awaitable[object]] | None = None,
         sealed: Callable[[str], str] | None = None,
     ) -> None:
-        self._engine, self._name, self._fresh, self._sealed = engine, name, fresh, sealed
+        self._engine, self._sealed = engine, sealed
+        self._looks = Looks(engine, name, fresh)
 
     async def calls(
         self,
@@ -114,51 +113,41 @@ class Reader:
         if number is not None:
             kept = [number] if self._sealed is None else [number, self._sealed(number)]
             wanted.append(calls.c.caller_number.in_(kept))
-        await self._refresh()
         newest = select(calls).where(*wanted).order_by(calls.c.entered_at.desc(), calls.c.call.desc()).limit(limit)
-        try:
-            async with self._engine.connect() as connection:
-                rows = list(await connection.execute(newest))
-                of = await _segments(connection, [row.call for row in rows])
-                dialled = await _campaigns(connection, [row.channel for row in rows])
-        except (SQLAlchemyError, OSError) as error:
-            raise self._away(error) from error
-        return [_call(row, of[row.call], dialled) for row in rows]
+
+        async def found(connection: AsyncConnection) -> list[dict[str, Any]]:
+            rows = list(await connection.execute(newest))
+            of = await _segments(connection, [row.call for row in rows])
+            dialled = await _campaigns(connection, [row.channel for row in rows])
+            return [_call(row, of[row.call], dialled) for row in rows]
+
+        return await self._looks.look(found)
 
     async def call(self, call: str) -> dict[str, Any] | None:
         """One call with its segments, or None."""
-        await self._refresh()
-        try:
-            async with self._engine.connect() as connection:
-                row = (await connection.execute(select(calls).where(calls.c.call == call))).first()
-                of = await _segments(connection, [call])
-                dialled = await _campaigns(connection, [] if row is None else [row.channel])
-        except (SQLAlchemyError, OSError) as error:
-            raise self._away(error) from error
-        if row is None:
-            return None
-        return {**_call(row, of[call], dialled), "segments": [_segment(segment) for segment in of[call]]}
+
+        async def found(connection: AsyncConnection) -> dict[str, Any] | None:
+            row = (await connection.execute(select(calls).where(calls.c.call == call))).first()
+            of = await _segments(connection, [call])
+            dialled = await _campaigns(connection, [] if row is None else [row.channel])
+            if row is None:
+                return None
+            return {**_call(row, of[call], dialled), "segments": [_segment(segment) for segment in of[call]]}
+
+        return await self._looks.look(found)
 
     async def decisions(self, call: str) -> list[dict[str, Any]]:
         """What was decided on a call, in order."""
-        await self._refresh()
         query = select(*(c for c in decisions.c if c.name != "call")).where(decisions.c.call == call)
-        try:
-            async with self._engine.connect() as connection:
-                return [dict(row._mapping) for row in await connection.execute(query.order_by(decisions.c.serial))]
-        except (SQLAlchemyError, OSError) as error:
-            raise self._away(error) from error
 
-    async def _refresh(self) -> None:
-        if self._fresh is not None:
-            await self._fresh()
+        async def found(connection: AsyncConnection) -> list[dict[str, Any]]:
+            return [dict(row._mapping) for row in await connection.execute(query.order_by(decisions.c.serial))]
+
+        return await self._looks.look(found)
 
     async def close(self) -> None:
         """Let the connections go."""
         await self._engine.dispose()
-
-    def _away(self, error: BaseException) -> StoreError:
-        return StoreError(f"the records in {self._name} cannot be read now: {first_line(error)}")
 
 
 async def _segments(connection: AsyncConnection, of: Sequence[str]) -> dict[str, list[Any]]:
