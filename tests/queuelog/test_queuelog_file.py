@@ -141,6 +141,26 @@ def test_where_what_was_written_is_gone_the_log_goes_on_behind_it(tmp_path: Path
     assert contents(path) == ["u3"]
 
 
+@pytest.mark.parametrize(("lost", "whole"), [(0, 9), (3, 8), (15, 8), (60, 7)])
+def test_what_a_file_has_lost_of_its_end_is_written_again(tmp_path: Path, lost: int, whole: int) -> None:
+    path = tmp_path / "queue_log"
+    log = begun(path, hold_s=1.0)
+    lines = [line(n) for n in range(1, 10)]
+    for n, one in enumerate(lines, 1):
+        log.append([one], T + n, 10.0 * n)
+    log.close()
+    assert json.loads((tmp_path / "queue_log.position").read_text())["since"]["size"] > 100
+    before = path.read_text()
+    os.truncate(path, len(before) - lost)
+    assert path.read_text().count("\n") == whole
+    again = LogFile(path, hold_s=1.0)
+    assert again.upto is not None
+    coming = [one for one in lines if one.at > again.upto]
+    assert again.append([*coming, line(10)], T + 10, 0.0) == 10 - whole
+    again.close()
+    assert path.read_text() == f"{before}{line(10)}\n"
+
+
 def test_a_record_that_becomes_durable_late_is_not_missed(tmp_path: Path) -> None:
     """The log is stopped; what was in the spill comes into the database behind what the log has told, and changes places."""
     records, path = Records(tmp_path), tmp_path / "queue_log"

@@ -123,8 +123,8 @@ class LogFile:
         assert self._last is not None
         found = [(named[inode], kept.size if n == 0 else 0) for n, inode in enumerate(files)]
         sizes = [path.stat().st_size for path, _ in found]
-        if sizes[0] < kept.size or sizes[-1] < self._last[1]:
-            # Cut off, not moved away
+        if sizes[0] < kept.size or (sizes[-1] == 0 < self._last[1]):
+            # Emptied, not moved away: what stood in it is elsewhere. What lost its end alone gets it again
             return None
         if now is not None and now.st_ino not in files:
             found.append((self.path, 0))
