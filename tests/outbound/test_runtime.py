@@ -128,6 +128,7 @@ class Stand:
         self.sent: list[wire.OutboundCommand] = []
         self.rung: list[wire.OutboundCommand] = []
         self.alarms: list[str] = []
+        self.refuses = ""
         self.changed = asyncio.Event()
         self.dialling = Dialling(
             floor, epoch, shelf=shelf, hall=self.hall, send=self._send, alarm=lambda kind, _: self.alarms.append(kind),  # type: ignore[arg-type]
@@ -135,6 +136,8 @@ class Stand:
         )  # fmt: skip
 
     async def _engage(self, agent: str, what: str | None) -> Answer:
+        if what is not None and self.refuses:
+            return Answer(False, self.refuses, {})
         (self.hall.kept_free.discard if what is None else self.hall.kept_free.add)(agent)
         return Answer(True, what or "is free", {})
 
@@ -496,6 +499,41 @@ async def test_a_number_is_dialled_for_an_agent_or_it_is_said_why_not(stand: Sta
     await Outbound(f"sqlite:///{stand.path}", str).ask(lambda connection: connection.exec_driver_sql(blocked))
     with pytest.raises(RefusedError, match="acd contact show 5"):
         await dial("win", "+49301000004", "a2", "anna")
+
+
+async def test_a_dial_that_is_refused_leaves_nothing(stand: Stand) -> None:
+    stand.dialling.follow(definition(mode=Mode.MANUAL))
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    # Nobody knows where it is
+    with pytest.raises(RefusedError, match="time zone"):
+        await stand.dialling.dial("win", "+80012345678", "a0", "anna")
+    stand.refuses = "PAUSED (pause)"
+    with pytest.raises(RefusedError, match=r"agent a0 is not free: PAUSED \(pause\)"):
+        await stand.dialling.dial("win", "+12125550100", "a0", "anna")
+    with pytest.raises(RefusedError, match="agent a0 is not free"):
+        await stand.dialling.dial("win", "+49301000001", "a0", "anna")
+    await stand.until(lambda: stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)])
+    assert stand.rows("SELECT count(*) FROM contacts WHERE list = 'dialled-win'") == [(0,)]
+    numbers = "SELECT count(*) FROM contact_numbers WHERE number IN ('+80012345678', '+12125550100')"
+    assert stand.rows(numbers) == [(0,)]
+    known = "SELECT c.state FROM contacts c JOIN contact_numbers n USING (contact) WHERE number = '+49301000001'"
+    assert stand.rows(known) == [("new",)]
+
+
+async def test_who_is_claimed_ahead_is_dialled_for_an_agent_who_asks(stand: Stand) -> None:
+    stand.hall.idle = 1
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 1)
+    dialled = stand.sent[0].device
+    runner = stand.dialling.core.runners["win"]
+    ahead = next(one for one in runner.ready.values() if one.piece.number not in dialled)
+    found = await stand.dialling.dial("win", ahead.piece.number, "a5", "anna")
+    assert (found["contact"]["contact"], found["manual"]) == (ahead.contact.contact, True)
+    assert ahead.contact.contact not in runner.ready
+    with pytest.raises(RefusedError, match="is being dialled, or about to be"):
+        await stand.dialling.dial("win", ahead.piece.number, "a6", "anna")
 
 
 async def test_a_stop_holds_though_it_could_not_be_written(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ class Place:
         return []
 
     def check_serves(self, agent: str, name: str) -> None:
-        """Raises RefusedError if ``agent`` (a name) serves none of the campaigns that dial list ``name``, and there are some."""
+        """Raises RefusedError if ``agent`` (a name) serves none of the campaigns that dial list ``name``, if any do."""
         from acd.config.floor import load_floor
 
         definition = load_floor(self.settings.floor.file).definition

@@ -28,7 +28,7 @@ from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
 from acd.outbound.flight import Flight, Phase
-from acd.outbound.runner import Chosen
+from acd.outbound.runner import Chosen, Runner
 
 if TYPE_CHECKING:
     from acd.outbound.core import Dialler
@@ -101,12 +101,12 @@ class Desks:
         runner = self._of.runners[event.campaign]
         if event.agent in self.by_agent:
             self._refuse(event.agent, "has a contact already")
-            runner.give_back(event.ready, None, now)
+            self._return(event.ready, runner, None, now)
             return
         said, _ = self._gate(Desk(event.agent, event.campaign, event.ready, manual=True), now)
         if isinstance(said, Refusal):
             self._refuse(event.agent, said.detail)
-            runner.give_back(event.ready, None, now)
+            self._return(event.ready, runner, None, now)
             return
         self._open(Desk(event.agent, event.campaign, event.ready, manual=True), now)
 
@@ -308,6 +308,8 @@ class Desks:
         """The service ends: what nobody has been dialled for goes back."""
         for desk in list(self.by_agent.values()):
             if desk.attempt is None:
+                # What is taken away takes a transaction of its own, for which there is no time
+                desk.ready = replace(desk.ready, made=False)
                 self._close(desk, now, "the service ends")
 
     # -- the end ---------------------------------------------------------------------------------------------------------
@@ -325,6 +327,15 @@ class Desks:
             del self.by_agent[desk.agent]
         self._legs.pop(desk.leg, None)
 
+    def _return(
+        self, ready: say.Ready, runner: Runner, said: Refusal | None, now: Instant, until_s: float | None = None
+    ) -> None:
+        """A contact was not dialled."""
+        if ready.made:
+            self._of.do(say.Forget(ready.contact.contact))
+        else:
+            runner.give_back(ready, said, now, until_s)
+
     def _close(
         self, desk: Desk, now: Instant, why: str, said: Refusal | None = None, until_s: float | None = None
     ) -> None:
@@ -335,7 +346,7 @@ class Desks:
         flight = self._of.flights.get(desk.attempt or "")
         node = self._of.node_of(runner) if runner is not None else None
         if desk.attempt is None and runner is not None:
-            runner.give_back(desk.ready, None if desk.manual else said, now, until_s)
+            self._return(desk.ready, runner, None if desk.manual else said, now, until_s)
         if flight is not None and flight.phase in (Phase.DIALLED, Phase.RINGING):
             flight.given_up = True
             self._of.do(say.Do(wire.EndAttempt(flight.node, flight.attempt)))

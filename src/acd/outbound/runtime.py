@@ -30,6 +30,7 @@ from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler, Told
 from acd.outbound.hall import Hall
+from acd.outbound.runner import Runner
 from acd.outbound.storing import Shelf, blends_of, terms_of
 
 log = logging.getLogger(__name__)
@@ -327,6 +328,8 @@ class Dialling:
                     self._spawn(self._ask_pause(agent), "outbound-pause")
                 case say.RingAgent():
                     self._ring(action)
+                case say.Forget(contact):
+                    self._spawn(self._forget(contact), "outbound-forget")
 
     # -- agents who dial themselves ----------------------------------------------------------------------------------------
 
@@ -418,7 +421,15 @@ class Dialling:
         try:
             terms = self.core.runners[campaign].terms
             now_s = self._clock().utc
-            ready = await self._shelf.pick(number, terms, by, self._epoch, now_s, allow_erased=allow_erased)
+            ahead = self._let_go_of(number)
+            try:
+                ready = await self._shelf.pick(
+                    number, terms, by, self._epoch, now_s, ours=ahead.keys(), allow_erased=allow_erased
+                )
+                ahead.pop(ready.contact.contact, None)
+            finally:
+                for runner, one in ahead.values():
+                    runner.give_back(one, None, self._clock())
             await self._prepare_days(say.Claimed(campaign, (ready,)))
             self._handle(say.Wished(agent, campaign, ready))
         except RefusedError:
@@ -430,6 +441,23 @@ class Dialling:
             self._amid.discard(task)
             self._wake()
         return ready
+
+    def _let_go_of(self, number: str) -> dict[int, tuple[Runner, say.Ready]]:
+        """Contacts with this number that are claimed ahead, which nobody dials by himself from now on."""
+        found = {}
+        for runner in self.core.runners.values():
+            for contact, one in list(runner.ready.items()):
+                if any(own.number == number for own in one.contact.numbers):
+                    runner.drop(contact)
+                    found[contact] = runner, one
+        return found
+
+    async def _forget(self, contact: int) -> None:
+        try:
+            await self._shelf.forget(contact, self._epoch)
+        except StoreError as error:
+            log.warning("contact %d, who was made for nothing, is kept: %s", contact, error)
+            self._doubtful = True
 
     # -- the store -------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from acd.outbound.asidefile import AsideFile
 from acd.outbound.optouts import FILE, OptOutFile, OptOuts
 from acd.outbound.piecewise import Pieces
 from acd.store.backend import UnstorableError
-from acd.store.outbound.asked import claim_number
+from acd.store.outbound.asked import claim_number, forget
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import State, contact_of
@@ -154,19 +154,31 @@ class Shelf:
         return say.Claimed(campaign.name, found, most == 0, calls, short, counted_s, later.due_at, later.missing)
 
     async def pick(
-        self, number: str, terms: Terms, by: str, epoch: int, now_s: float, *, allow_erased: bool = False
+        self,
+        number: str,
+        terms: Terms,
+        by: str,
+        epoch: int,
+        now_s: float,
+        *,
+        ours: Collection[int] = (),
+        allow_erased: bool = False,
     ) -> say.Ready:
-        """Claim the contact that has ``number`` (E.164), or one made for it, and learn what the gate asks. Raises
-        RefusedError for who may not be dialled by his state, or was erased."""
+        """Claim the contact that has ``number`` (E.164), or one made for it, and learn what the gate asks. ``ours``: those
+        that were claimed ahead may be taken. Raises RefusedError for who may not be dialled by his state, or was erased."""
         campaign = terms.campaign
         own = f"dialled-{campaign.name}"
         whom = (number, campaign.lists, own, by, now_s, epoch, self.sealed)
-        one = await self._store.ask(claim_number, *whom, allow_erased=allow_erased)
+        one, made = await self._store.ask(claim_number, *whom, ours=ours, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         histories = await self._store.histories(pairs, 0.0)
         people = [(number, [own.number for own in one.contact.numbers])]
         (barred,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
-        return self._ready(one, campaign.name, histories[pairs[0]], barred, now_s)
+        return replace(self._ready(one, campaign.name, histories[pairs[0]], barred, now_s), made=made)
+
+    async def forget(self, contact: int, epoch: int) -> None:
+        """Take away who was made for a dial that came to nothing."""
+        await self._store.ask(forget, contact, epoch)
 
     async def give_back(self, epoch: int, held: Collection[int]) -> int:
         """Give back contacts claimed by this life that are none of ``held``; how many."""

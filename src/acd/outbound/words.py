@@ -41,7 +41,8 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A contact that this life has claimed, with what the gate asks of the past, as it was at ``read_s``. Fields as those
-    of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number; ``note``: what a callback is for."""
+    of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number; ``note``: what a callback is for;
+    ``made``: for this very dial, nobody knew of him before."""
 
     piece: Piece
     read_s: float
@@ -56,6 +57,7 @@ class Ready:
     callback: int | None = None
     latest_s: float | None = None
     note: str = ""
+    made: bool = False
 
     @property
     def contact(self) -> Contact:
@@ -323,7 +325,14 @@ class RingAgent:
     name: str
 
 
-Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Take a contact away that was made for a dial which came to nothing."""
+
+    contact: int
+
+
+Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent | Forget
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ KINDS: Final = {Kind.MOBILE: "mobile", Kind.FIXED: "landline", Kind.VOIP: "voip"
 """A number's kind as contacts have it, by what sort of line its digits tell; else ``other``."""
 
 
+CLAIMED: Final = "is being dialled, or about to be: pause its campaign, or try again in a minute"
+"""Of a contact that a campaign has at hand."""
+
+
 class NewNumber(NamedTuple):
     """``number``: E.164; ``kind``: as ContactNumber's; ``zone``: None where several are possible."""
 
@@ -236,7 +240,7 @@ def set_numbers(connection: sa.Connection, contact: int, numbers: Sequence[NewNu
     if state is None:
         raise UnknownNameError("contact", str(contact))
     if state == State.IN_FLIGHT:
-        raise RefusedError(f"contact {contact} is being dialled: try again in a minute")
+        raise RefusedError(f"contact {contact} {CLAIMED}")
     connection.execute(sa.delete(contact_numbers).where(contact_numbers.c.contact == contact))
     insert_many(connection, contact_numbers, _NUMBER_COLUMNS, ((contact, *row) for row in _number_rows(numbers)))
     connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(changed_at=now, position=None))
@@ -249,7 +253,7 @@ def set_state(connection: sa.Connection, contact: int, state: State, now: float,
     if was is None:
         raise UnknownNameError("contact", str(contact))
     if was == State.IN_FLIGHT:
-        raise RefusedError(f"contact {contact} is being dialled: try again in a minute")
+        raise RefusedError(f"contact {contact} {CLAIMED}")
     mine = callbacks.c.contact == contact, callbacks.c.ended_at.is_(None)
     connection.execute(sa.update(callbacks).where(*mine).values(ended_at=now, outcome="cancelled"))
     values = {"state": state, "due_at": due_at, "callback": None, "callback_agent": None, "changed_at": now}
