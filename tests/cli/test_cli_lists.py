@@ -353,6 +353,7 @@ def test_who_opts_out_to_an_agent_is_called_at_no_number(desk: Desk) -> None:
     assert (entry["reason"], entry["source"]) == ("never again", "contact:1")
     desk.set_state(2, "in_flight")
     assert "goes on" in desk.acd("contact", "opt-out", "2").stderr
+    assert desk.json("contact", "show", "2")["state"] == "blocked"
     desk.acd("dnc", "check", "030 1234568", "--client", "acme", code=1)
     desk.acd("contact", "opt-out", "3", code=4)
     assert [action for action, _ in desk.audit()[2:]] == ["contact_opted_out"] * 2

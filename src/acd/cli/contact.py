@@ -18,7 +18,7 @@ from acd.cli.lazy import LazyGroup
 from acd.domain.dialable import NOWHERE
 from acd.domain.errors import RefusedError
 from acd.records.trail import me
-from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, optouts
 from acd.store.outbound.contacts import NewNumber, State
 
 TEXT_MAX = 200
@@ -369,8 +369,7 @@ def opt_out(contact: int, reason: str) -> None:
         numbers = [one["number"] for one in row["numbers"]]
         what = (scope, f"contact:{contact}", say.clean(reason, TEXT_MAX), now, me())
         donotcall.add(connection, [donotcall.Entry(place.kept(number), *what) for number in numbers], place.seal.of)
-        if row["state"] != State.IN_FLIGHT:
-            contacts.set_state(connection, contact, State.BLOCKED, now)
+        optouts.block(connection, [contact], now)
         audited(connection, "contact_opted_out", str(contact), {"scope": scope, "numbers": len(numbers)})
     busy = row["state"] == State.IN_FLIGHT
     if given.json:
