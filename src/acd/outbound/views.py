@@ -30,7 +30,7 @@ _PACER: Final[Mapping[str, str]] = {
     "risk": "one more line would too likely reach a person for whom no agent is free",
     "ledger": "the abandonments that the law allows are used up: a line only for an idle agent",
     "lines": "as many as the trunk, Asterisk and the contacts at hand allow",
-    "nothing": "no agent is idle and no line may be placed ahead",
+    "nothing": "no idle agent is left without a line, and none may be placed ahead",
 }
 
 
