@@ -328,6 +328,27 @@ async def test_a_classifier_of_the_operator_s_own_tells_who_answered(tmp_path):
         assert (await at.sink.over(fax)).outcome is AttemptOutcome.FAX
 
 
+async def test_a_message_is_left_on_a_machine_once_its_greeting_is_over(tmp_path):
+    """Also when nobody says what becomes of the line; without a message for machines it is hung up."""
+    sounds = {"1": MESSAGE, "2": MESSAGE, "3": "", "4": "custom/nosuch"}
+    async with station(tmp_path, mix="answer+machine") as at:
+        placed = {
+            at.place(number, amd=True, amd_s=2.5, machine_message=sound, message=LONG): number
+            for number, sound in sounds.items()
+        }
+        at.sink.decide = lambda question: out.LeaveMessage() if placed[question.attempt] in "14" else None
+        for attempt in placed:
+            await at.sink.over(attempt)
+        await at.sink.until(lambda: len(at.sink.all(out.AttemptMessage)) == 3)
+        told = {placed[one.attempt]: (one.played, one.missing) for one in at.sink.all(out.AttemptMessage)}
+        assert told == {"1": (True, ""), "2": (True, ""), "4": (False, "custom/nosuch")}
+        await at.customers.until(lambda: all(call.ended_at for call in at.customers.calls))
+    for number in "12":
+        call = seen_by(at.customers, number)
+        assert call.heard_at - call.answered_at > 5.5, "before the greeting and its beep were over"
+    assert [seen_by(at.customers, number).heard_at for number in "34"] == [None, None]
+
+
 async def test_a_message_and_a_key_to_opt_out(tmp_path):
     key = "*"
     numbers = {"1": f"answer+press:,,{key}", "2": "answer+press:5", "3": "answer+talk:0.5"}

@@ -325,6 +325,7 @@ def test_made_up_events_do_nothing() -> None:
         (channel(A, "Up", "acd-offer", Application="Dial"), out.SeenState.WAITING),
         (channel(A, "Up", "acd-offer", Application="Dial", BridgeId="b"), out.SeenState.TALKING),
         (channel(A, "Up", "acd-message", Application="BackGround"), out.SeenState.MESSAGE),
+        (channel(A, "Up", "acd-machine", Application="WaitForSilence"), out.SeenState.MACHINE),
         (channel(A, "Up", "survey", Application="Playback"), out.SeenState.ELSEWHERE),
     ],
 )

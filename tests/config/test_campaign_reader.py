@@ -155,6 +155,20 @@ def test_a_classifier_of_one_s_own() -> None:
     assert load().definition.campaigns["spring"].classifier == ""
 
 
+def test_a_message_for_machines_needs_somebody_who_knows_them() -> None:
+    machine = load(TEXT.replace("opt_out_key: 8", "machine_message: custom/call-us"))
+    assert machine.definition.campaigns["spring"].machine_message == "custom/call-us"
+    assert not [one for one in machine.warnings if "machine_message" in one.message]
+    (warning,) = [
+        one.message
+        for one in load(TEXT.replace("amd: {within: 1.4s}", "machine_message: custom/call-us")).warnings
+        if "machine_message" in one.message
+    ]
+    assert "machine_message of campaign 'spring' is never used" in warning
+    with pytest.raises(ProblemsError, match=r"machine_message of campaign 'spring': 'a b' is no sound"):
+        load(TEXT.replace("opt_out_key: 8", "machine_message: a b"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -202,6 +202,8 @@ class World:
         self.waiting: list[tuple[str, str]] = []
         self.told: set[str] = set()
         """lines that hear the message"""
+        self.machines_told: set[str] = set()
+        """lines on which one is left"""
         self.alarms: list[str] = []
         self.writing = False
         self.write_s = 0.004
@@ -249,6 +251,8 @@ class World:
             return wire.SeenState.TALKING
         if any(attempt == one for one, _ in self.waiting):
             return wire.SeenState.WAITING
+        if attempt in self.machines_told:
+            return wire.SeenState.MACHINE
         if attempt in self.told:
             return wire.SeenState.MESSAGE
         return wire.SeenState.RINGING

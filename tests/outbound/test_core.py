@@ -294,6 +294,30 @@ def test_a_line_is_dialled_by_its_campaign_s_terms() -> None:
     world.stop()
 
 
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_machine_that_a_message_is_left_on_holds_no_agent_and_charges_nobody(crashes: bool) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE, amd=True, machine_message="custom/m")), agents=1, answers=0.0)
+    world.run(0.9)
+    ((attempt, command),) = world.lines.items()
+    assert command.machine_message == "custom/m"
+    machine, now = wire.Verdict.MACHINE, world.now.utc
+    asked = wire.AttemptAsked(now, NODE, attempt, attempt, "PJSIP/1", attempt, machine)
+    assert world.core.asked(asked, world.now) == wire.LeaveMessage()
+    assert not world.core.flights[attempt].may_need_agent
+    if crashes:
+        world.crash()
+        world.machines_told = {attempt}
+        world.begin()
+        assert world.core.flights[attempt].verdict is machine
+    world.tell(wire.AttemptMessage(now, NODE, attempt, True), look=False)
+    assert world.core.flights[attempt].message == "played"
+    world._gone(attempt, None, 16, answered=True)
+    world.run(3.0)
+    assert world.kept.outcomes[attempt] is AttemptOutcome.MACHINE
+    assert world.charged() == (0.0, 0.0)
+    world.stop()
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -89,6 +89,8 @@ def seen_attempt(channel: Message, at: float) -> out.SeenAttempt | None:
         state = out.SeenState.RINGING if rings else out.SeenState.DIALLING
     elif channel.get("BridgeId"):
         state = out.SeenState.TALKING
+    elif context == "acd-machine":
+        state = out.SeenState.MACHINE
     elif context in ("acd-message", "acd-leave"):
         state = out.SeenState.MESSAGE
     elif context in _HELD or context == "acd-offer":

@@ -94,6 +94,8 @@ def variables_of(command: PlaceAttempt) -> dict[str, str]:
     """The channel variables of an attempt: those of acd-out, then the campaign's own. Raises MisuseError."""
     if command.message and not _SOUND.fullmatch(command.message):
         raise MisuseError(f"{command.message!r:.80} is no sound: letters, digits and _./&:- only, up to 200")
+    if command.machine_message and not _SOUND.fullmatch(command.machine_message):
+        raise MisuseError(f"{command.machine_message!r:.80} is no sound: letters, digits and _./&:- only, up to 200")
     if command.opt_out_key and not _KEY.fullmatch(command.opt_out_key):
         raise MisuseError(f"{command.opt_out_key!r:.20} is no key to opt out with: one of 0-9 * #")
     values = {
@@ -109,6 +111,8 @@ def variables_of(command: PlaceAttempt) -> dict[str, str]:
     elif command.amd:
         values["acd_amd"] = amd_arguments(command.amd_s)
         values["acd_amd_s"] = f"{command.amd_s + 1.0:g}"
+    if command.amd:
+        values["acd_machine"] = command.machine_message
     values |= _own(command.variables)
     return {name: value for name, value in values.items() if value}
 

@@ -220,6 +220,8 @@ class OutboundQuestions:
                 return self._registration.admit(request, node, arrived)
             case out.PlayMessage(sound):
                 await self._answer(request, {"acd_sound": sound, "acd_next": "acd-message,s,1"})
+            case out.LeaveMessage():
+                await self._answer(request, {"acd_next": "acd-machine,s,1"})
             case out.HangUpLine():
                 await self._answer(request, {"acd_goto": "", "acd_sound": "", "acd_next": "acd-leave,s,1"})
             case None:

@@ -55,6 +55,7 @@ CAMPAIGN_KEYS = (
     "connect",
     "hours",
     "lists",
+    "machine_message",
     "message",
     "mix",
     "mode",
@@ -154,7 +155,8 @@ class CampaignReader:
             ratio=RATIO if ratio is None else ratio,
             ring_s=section.duration("ring", max(_RING_S, rules.ring_s), 1, 120),
             connect_s=section.duration("connect", rules.connect_s, 0, 30),
-            message=self._message(section),
+            message=self._message(section, "message"),
+            machine_message=self._machine_message(section, amd_s is not None),
             opt_out_key=self._opt_out_key(section),
             amd=amd_s is not None,
             amd_s=_AMD_S if amd_s is None else amd_s,
@@ -210,16 +212,23 @@ class CampaignReader:
     def _lists(self, section: Section) -> tuple[str, ...]:
         return tuple(item.text for item in section.items_of("lists") if section.name_ok(item, "list"))
 
-    def _message(self, section: Section) -> str | None:
-        node = section.get("message")
-        text = section.text_of(node, "message") if node is not None else None
+    def _machine_message(self, section: Section, amd: bool) -> str | None:
+        found = self._message(section, "machine_message")
+        if found is not None and not amd:
+            detail = f"machine_message of {section.label} is never used: nobody tells machines from people without amd"
+            self._warn(section, "machine_message", detail)
+        return found
+
+    def _message(self, section: Section, key: str) -> str | None:
+        node = section.get(key)
+        text = section.text_of(node, key) if node is not None else None
         if node is None or text is None:
             return None
         if SOUND.fullmatch(text) and ".." not in text and len(text) <= MAX_TEXT_CHARS:
             return text
         section.wrong(
             node,
-            f"message of {section.label}: {show(text)} is no sound; write its name as Playback takes it, without the "
+            f"{key} of {section.label}: {show(text)} is no sound; write its name as Playback takes it, without the "
             "ending, for example custom/who-called",
         )
         return None

@@ -43,9 +43,9 @@ class Verdict(StrEnum):
 
 class SeenState(StrEnum):
     """Where a look found an attempt's line. ``dialling``: no ringing was heard yet, though there may have been early media;
-    ``asking``: answered, AMD listens or nobody has said yet what becomes of it;
-    ``waiting``: it waits for an agent, or one rings; ``talking``; ``message``: it hears one; ``elsewhere``: in the
-    operator's dialplan."""
+    ``asking``: answered, AMD listens or nobody has said yet what becomes of it; ``waiting``: it waits for an agent, or one
+    rings; ``talking``; ``message``: it hears one; ``machine``: one is left on a machine; ``elsewhere``: in the operator's
+    dialplan."""
 
     DIALLING = "dialling"
     RINGING = "ringing"
@@ -53,6 +53,7 @@ class SeenState(StrEnum):
     WAITING = "waiting"
     TALKING = "talking"
     MESSAGE = "message"
+    MACHINE = "machine"
     ELSEWHERE = "elsewhere"
 
 
@@ -75,7 +76,7 @@ class PlaceAttempt(OutboundCommand):
     ``ring_s``: when it is given up; ``connect_s``: how long a person may wait for an agent. ``message``: the sound that
     a person hears who is not put through, also when nobody is left here to say so; empty: the line is hung up.
     ``opt_out_key``: the key that opts out while it is heard. ``amd``: machines are told from people, within ``amd_s``,
-    by Asterisk's AMD or by the context ``classifier`` of the dialplan.
+    by Asterisk's AMD or by the context ``classifier`` of the dialplan; ``machine_message``: the sound that is left on one.
     ``variables``: further ones for the operator's own dialplan.
     """
 
@@ -89,6 +90,7 @@ class PlaceAttempt(OutboundCommand):
     amd: bool = False
     amd_s: float = 5.0
     classifier: str = ""
+    machine_message: str = ""
     message: str = ""
     opt_out_key: str = "9"
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -263,11 +265,16 @@ class PlayMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveMessage:
+    """It is a machine: once its greeting is over, the attempt's ``machine_message`` is left on it."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpLine:
     """It is hung up."""
 
 
-OutboundReply = Connect | PlayMessage | HangUpLine
+OutboundReply = Connect | PlayMessage | LeaveMessage | HangUpLine
 
 
 class OutboundSink(Protocol):

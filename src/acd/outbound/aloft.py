@@ -329,6 +329,9 @@ class Aloft:
                 flight.phase, flight.verdict = Phase.CONNECTED, wire.Verdict.PERSON
                 flight.answered_s = flight.connected_s = flight.answered_s or now.utc
                 self._unwatched(flight, now)
+            case state.MACHINE:
+                flight.phase, flight.verdict = Phase.ANSWERED, wire.Verdict.MACHINE
+                flight.answered_s = flight.answered_s or now.utc
             case state.MESSAGE | state.ELSEWHERE:
                 flight.phase, flight.verdict = Phase.WAITING, wire.Verdict.UNSURE
                 flight.answered_s = flight.person_s = flight.answered_s or now.utc

@@ -124,6 +124,8 @@ class Dialler(Aloft):
         if flight is None:
             return None
         self._person_or_not(flight, question.verdict, question.at, now)
+        if flight.verdict is wire.Verdict.MACHINE and self.runners[flight.campaign].campaign.machine_message:
+            return wire.LeaveMessage()
         if flight.verdict in (wire.Verdict.MACHINE, wire.Verdict.FAX):
             return wire.HangUpLine()
         more = {"list": flight.segment, "contact": str(flight.contact_id), "attempt": flight.attempt}
@@ -401,6 +403,7 @@ class Dialler(Aloft):
                 amd=campaign.amd and flight.desk is None,
                 amd_s=campaign.amd_s,
                 classifier=campaign.classifier,
+                machine_message=campaign.machine_message or "",
                 message=campaign.message or "",
                 opt_out_key=campaign.opt_out_key,
             )

@@ -81,7 +81,8 @@ class Flight:
     @property
     def may_need_agent(self) -> bool:
         """Whether an agent may yet be wanted for it."""
-        return self.over_s is None and (self.phase in RINGS or self.phase is Phase.WAITING)
+        rings = self.phase in RINGS and self.verdict not in (Verdict.MACHINE, Verdict.FAX)
+        return self.over_s is None and (rings or self.phase is Phase.WAITING)
 
     @property
     def ring_s(self) -> float:
