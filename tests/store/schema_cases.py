@@ -16,9 +16,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from storekit import Database, new_store, write_all
 
-from acd.domain.errors import SchemaError, StoreError
+from acd.domain.errors import RefusedError, SchemaError, StoreError
 from acd.reports.stays import AMID
-from acd.store import current, downgrade, head, schema, upgrade
+from acd.store import current, downgrade, head, occupied, schema, upgrade
 from acd.store.generated import Traffic
 from acd.store.location import locate
 from acd.store.outbound import tables as outbound
@@ -130,6 +130,25 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     assert current(database.url) == head()
 
 
+async def test_what_a_service_has_open_is_not_taken_back(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    await write_all(store, Traffic().call())
+    with monkeypatch.context() as patched:
+        patched.setattr(occupied, "LINGERS_S", 0.0)
+        with pytest.raises(RefusedError, match="is in use: stop the service first; nothing was changed"):
+            downgrade(database.url, "acd_0006")
+    assert current(database.url) == head()
+    await write_all(store, Traffic(prefix="later").call())
+    await store.close()
+    downgrade(database.url, "acd_0006")
+    assert current(database.url) == "acd_0006"
+    upgrade(database.url)
+    assert len(database.contents()["calls"]) == 2
+
+
 def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Database) -> None:
     with pytest.raises(SchemaError, match="nothing to take back"):
         downgrade(empty_database.url, "base")
@@ -139,6 +158,7 @@ async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "REVISION", "acd_0008")
+    assert schema.advice("acd_0007") == "needed: acd_0008; run `acd db upgrade`"
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
     assert str(caught.value) == ("the database's schema is at acd_0007, this acd needs acd_0008: run `acd db upgrade`")
@@ -159,6 +179,8 @@ async def test_a_newer_or_foreign_schema_is_refused_and_untouched(
     with pytest.raises(SchemaError, match=said):
         downgrade(database.url, "base")
     assert current(database.url) == revision
+    assert said.removeprefix("made by ").removeprefix("belongs to ") in schema.advice(revision)
+    assert "upgrade" not in schema.advice(revision)
     assert "calls" in tables_of(database)
 
 

@@ -79,7 +79,10 @@ def upgrade(revision: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("revision")
 def downgrade(revision: str, yes: bool) -> None:
-    """Take the schema back to REVISION ("base" drops every table). Records go with what is dropped."""
+    """Take the schema back to REVISION ("base" drops every table). Records go with what is dropped.
+
+    Refused while a service has the database open.
+    """
     from acd.store import downgrade
 
     if not revision.strip():
@@ -97,11 +100,13 @@ def downgrade(revision: str, yes: bool) -> None:
 def current() -> None:
     """The schema's revision, and the one this acd needs. Exit code 1 if they differ."""
     from acd.store import current, head
+    from acd.store.schema import advice
 
     found, needed = current(_url()), head()
     if options().json:
         print_json({"revision": found, "head": needed})
     else:
-        click.echo(f"{found or 'empty'}" + ("" if found == needed else f" (needed: {needed}; run `acd db upgrade`)"))
+        told = advice(found)
+        click.echo(say.clean(found or "empty") + (f" ({told})" if told else ""))
     if found != needed:
         raise click.exceptions.Exit(EXIT_FAILED)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import acd
 from acd.domain.errors import SchemaError, StoreError
 from acd.store.location import Location, first_line, locate
+from acd.store.occupied import refuse_occupied
 from acd.store.tables import REVISION
 
 if TYPE_CHECKING:
@@ -138,6 +139,17 @@ def _unknown(location: Location, revision: str) -> str:
     )
 
 
+def advice(found: str | None) -> str:
+    """What to do about a database at revision ``found`` (None: empty); nothing where it is as this acd needs it."""
+    if found == head():
+        return ""
+    if found is None or _known(found):
+        return f"needed: {head()}; run `acd db upgrade`"
+    if found.startswith(_OURS):
+        return f"of a newer acd; this one knows up to {head()}: install that acd, or restore a backup"
+    return "of another program: give acd a database of its own"
+
+
 def current(url: str) -> str | None:
     """The database's revision; None for an empty database or a missing SQLite file. Raises SchemaError, StoreError."""
     location = locate(url)
@@ -164,11 +176,15 @@ def upgrade(
 
 
 def downgrade(url: str, revision: str, on_step: OnStep | None = None) -> None:
-    """Bring the schema back to ``revision`` ("base" drops every table, with all records). Raises as ``upgrade``."""
+    """Bring the schema back to ``revision`` ("base" drops every table, with all records). Raises as ``upgrade``, and
+    RefusedError while a service has the database open."""
     from alembic import command
 
-    if current(url) is None:
+    found = current(url)
+    if found is None:
         raise SchemaError("the database is empty: there is nothing to take back")
+    if _known(found):
+        refuse_occupied(locate(url))
     _migrate(url, on_step, lambda config: command.downgrade(config, revision))
 
 
