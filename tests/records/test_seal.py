@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import threading
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from acd.domain.errors import ConfigurationError
 from acd.domain.numbers import Numbering
-from acd.records.seal import KEY_FILE, Seal, load_seal
+from acd.records.seal import KEY_FILE, Seal, found_seal, load_seal
 from acd.store.sealing import is_sealed
 
 HERE = Numbering("49", "0")
@@ -26,6 +28,30 @@ def test_all_spellings_have_one_hash_and_other_keys_another() -> None:
     assert Seal(b"K" * 32, HERE).of("+49171123") != sealed
     assert seal.of("") == ""
     assert is_sealed(seal.of("a\ud800\0b"))
+
+
+@pytest.mark.parametrize("word", ["", "anonymous", "Anonymous", "<unknown>", "restricted"])
+def test_a_withheld_number_stays_one(word: str) -> None:
+    assert Seal(b"k" * 32, HERE).of(word) == word
+
+
+def test_what_withheld_numbers_were_before_is_known() -> None:
+    seal = Seal(b"k" * 32, HERE)
+    before = hmac.new(b"k" * 32, b"anonymous", hashlib.sha256).hexdigest()[:32]
+    assert f"hmac:{before}" in seal.withheld()
+    assert seal.of("+49171123") not in seal.withheld()
+
+
+def test_whoever_only_reads_makes_no_key(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert found_seal(state, HERE) is None
+    assert not state.exists()
+    made = load_seal(state, HERE)
+    found = found_seal(state, HERE)
+    assert found is not None
+    assert found.of("1") == made.of("1")
+    (state / KEY_FILE).chmod(0o644)
+    assert found_seal(state, HERE) is None
 
 
 def test_a_caller_who_calls_himself_a_hash_is_hashed() -> None:

@@ -13,6 +13,9 @@ HIDDEN = "•••"
 _HEAD_MAX, _TAIL_MAX, _HIDDEN_MIN = 6, 4, 3
 _NUMBER = re.compile(r"\+?[0-9][0-9\s().,/-]*", re.ASCII)
 
+WITHHELD = ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
+"""What stands in place of a number that is not known, in lower case."""
+
 DIGITS_MIN = 6
 """Fewer digits in a text are no telephone number."""
 _SEALED = re.compile(r"hmac:[0-9a-f]{32}", re.ASCII)
@@ -46,6 +49,11 @@ class Numbering:
         written = re.sub(r"[\s().,/\\-]+", "", number)
         national = self.country_code and prefix and written.startswith(prefix) and not written.startswith(("+", "00"))
         return self.country_code + bare.removeprefix(prefix) if national else bare
+
+
+def is_withheld(number: str) -> bool:
+    """Whether this says that a number is not known."""
+    return number.lower() in WITHHELD
 
 
 def mask_number(number: str) -> str:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from acd.domain.errors import ConfigurationError
-from acd.domain.numbers import Numbering
+from acd.domain.numbers import WITHHELD, Numbering, is_withheld
 from acd.store.sealing import PREFIX
 
 KEY_FILE = "number.key"
@@ -27,9 +27,14 @@ class Seal:
         self._key, self.numbering = key, numbering
 
     def of(self, number: str) -> str:
-        """``hmac:`` and 32 hex digits; nothing for no number."""
-        if not number:
-            return ""
+        """``hmac:`` and 32 hex digits. A word for a withheld number stays: all who withhold theirs would be one caller."""
+        return number if is_withheld(number) else self._hashed(number)
+
+    def withheld(self) -> frozenset[str]:
+        """What older records, which hashed these words like numbers, have in their place."""
+        return frozenset(self._hashed(word) for word in WITHHELD if word)
+
+    def _hashed(self, number: str) -> str:
         text = self.numbering.canonical(number).encode("utf-8", "surrogatepass")
         return f"{PREFIX}{hmac.new(self._key, text, sha256).hexdigest()[:32]}"
 
@@ -46,6 +51,15 @@ def load_seal(state_dir: Path, numbering: Numbering) -> Seal:
     except ValueError as error:
         raise ConfigurationError(f"the key of hashed numbers, {path}, {error}") from error
     return Seal(key, numbering)
+
+
+def found_seal(state_dir: Path, numbering: Numbering) -> Seal | None:
+    """As `load_seal`, for whoever only reads: None if there is no key, or none that he may read."""
+    try:
+        key = _read(state_dir / KEY_FILE)
+    except (OSError, ValueError):
+        return None
+    return None if key is None else Seal(key, numbering)
 
 
 def _read(path: Path) -> bytes | None:

@@ -59,6 +59,7 @@ class Ask:
 
     ``thresholds_s``: each queue's service level, by name; other queues have ``threshold_s``. An abandoned call that waited
     less than ``short_s`` is a short one. ``within_days``: how far apart two calls of a number are a repetition.
+    ``withheld``: what else stands for a number that is not known, besides the words for it.
     """
 
     period: Period
@@ -71,6 +72,7 @@ class Ask:
     threshold_s: float = SERVICE_LEVEL_S
     short_s: float = SHORT_S
     within_days: int = WITHIN_DAYS
+    withheld: frozenset[str] = frozenset()
 
     @property
     def units(self) -> tuple[str, ...]:

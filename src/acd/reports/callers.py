@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from acd.domain.numbers import WITHHELD
 from acd.domain.states import CallOutcome, SegmentKind
 from acd.reports import keys
 from acd.reports.ask import Ask
@@ -22,9 +23,6 @@ from acd.reports.sql import lasted, micros
 from acd.reports.stays import TALKING, WAITING
 from acd.store.tables import calls, segments
 from acd.store.times import UtcTime
-
-WITHHELD = ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
-"""What stands in place of a number that is not known; compared without regard to case."""
 
 DAY_US = 86_400_000_000
 
@@ -49,8 +47,8 @@ REACHED = next(n for n, column in enumerate(ABANDONED) if column.name == "reache
 """Where that stands in a row."""
 
 
-def _known_number(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    return sa.func.lower(number).not_in(WITHHELD)
+def _known_number(ask: Ask, number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.func.lower(number).not_in((*WITHHELD, *sorted(ask.withheld)))
 
 
 def _segment(*columns: Any) -> sa.Select[Any]:
@@ -91,7 +89,7 @@ def abandoned(database: Database, ask: Ask) -> list[Row]:
         .correlate(calls)
         .scalar_subquery()
     )
-    known = _known_number(calls.c.caller_number)
+    known = _known_number(ask, calls.c.caller_number)
     talked = calls.c.answered_at.is_not(None)
     one = (
         sa.select(
@@ -163,7 +161,9 @@ def repeat(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row],
         source, part = part_of(database, cuts, source, every.c.entered_at)
         picked.append(part.label("part"))
     gap = micros(every.c.following) - micros(every.c.entered_at)
-    judged = sa.and_(_known_number(every.c.caller_number), every.c.entered_at <= ask.now - ask.within_days * 86_400)
+    judged = sa.and_(
+        _known_number(ask, every.c.caller_number), every.c.entered_at <= ask.now - ask.within_days * 86_400
+    )
     where = [
         *ask.in_period(every.c.entered_at), every.c.answered_at.is_not(None), every.c.ended_at.is_not(None),
         *(every.c[name].in_(values) for name, values in ask.filters.given()),
