@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reportkit import Row, World, us
+from reportkit import SEALED, Row, World, us
 
 MINUTES = {"15min": 15, "30min": 30, "hour": 60}
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -102,6 +102,11 @@ def percentile(values: Sequence[int], percent: int) -> float | None:
     return ordered[math.ceil(percent * len(ordered) / 100) - 1] / 1_000_000 if ordered else None
 
 
+def was_own(world: World, call: Row) -> bool:
+    """Whether it was an agent's own call, in whose place he joined his caller."""
+    return call["outcome"] == "transferred" and line(world, call)[-1]["outcome"] == "joined"
+
+
 def figures(of: Sequence[Row], thresholds_s: dict[str, float], threshold_s: float, short_s: float) -> dict[str, Any]:
     """All measures of some calls."""
     over = [c for c in of if c["ended_at"] is not None]
@@ -111,7 +116,7 @@ def figures(of: Sequence[Row], thresholds_s: dict[str, float], threshold_s: floa
     in_time = [c for c in answered if c["wait_us"] <= us(thresholds_s.get(c["queue"], threshold_s))]
     short = [c for c in abandoned if c["wait_us"] < us(short_s)]
     handled = [c for c in answered if c["wrap_us"] is not None]
-    transferred = [c for c in answered if c["outcome"] == "transferred"]
+    transferred = [c for c in answered if c["outcome"] == "transferred" and c.get("transferred", True)]
     waits = [c["wait_us"] for c in answered]
     n = len
     return {
@@ -158,7 +163,11 @@ def summary(
     if by and list(by) == list(units):
         for key in labels_between(world, units):
             groups[key] = []
-    for call in entered(world, keep) if of is None else filter(keep, of):
+    if of is None:
+        # Whoever answered such a call passed nobody on
+        own = {call["call"] for call in world.calls if call["answered_at"] is not None and was_own(world, call)}
+        of = [call | {"transferred": call["call"] not in own} for call in entered(world)]
+    for call in filter(keep, of):
         for key in keys_of(world, call, by):
             groups[key].append(call)
     if not by:
@@ -198,8 +207,9 @@ def _became(call: Row, stay: list[Row], *, followed: bool, first_talk: bool) -> 
     """How a stay ended."""
     last = stay[-1]["outcome"]
     if any(s["kind"] in TALKING for s in stay):
-        handed_on = any(s["kind"] not in WAITING and s["outcome"] in BY_HAND for s in stay)
-        return "transferred" if handed_on else call["outcome"]
+        handed_on = any(s["kind"] not in WAITING and s["outcome"] in BY_HAND for s in (stay if followed else stay[:-1]))
+        # The last stretch of an agent's own call, whose place his caller took
+        return "transferred" if handed_on else "answered" if last == "joined" else call["outcome"]
     if followed:
         return "transferred" if last in BY_HAND else "overflowed"
     if first_talk or call["outcome"] == "lost_track":
@@ -271,6 +281,7 @@ def agent_figures(
     """The report agents."""
     spent: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     spoke: dict[Any, list[Row]] = defaultdict(list)
+    handed_on: dict[Any, int] = defaultdict(int)
 
     def key(labels: tuple[str, ...], agent: str) -> tuple[str, ...]:
         rest = iter(labels)
@@ -289,10 +300,36 @@ def agent_figures(
         ):
             labels = tuple(label(row["started_at"], unit, world.zone) for unit in units)
             spoke[key(labels, row["agent"])].append(row)
+    for agent, at in handovers(world):
+        if agent in known and (not keep or agent in keep) and world.from_s <= at < world.to_s:
+            handed_on[key(tuple(label(at, unit, world.zone) for unit in units), agent)] += 1
     keys = spent.keys() | spoke.keys()
     if "agent" not in by:
         keys |= labels_between(world, units) if units else set()
-    return {key: _agent(world, spent[key], spoke[key]) for key in keys}
+    return {key: _agent(world, spent[key], spoke[key]) | {"transfers": handed_on[key]} for key in keys}
+
+
+def handovers(world: World) -> list[tuple[str, float]]:
+    """Who passed his caller on, in a conversation that began when."""
+    found = []
+    for call in world.calls:
+        mine = line(world, call)
+        for place, s in enumerate(mine):
+            if s["kind"] in WAITING:
+                continue
+            then = mine[place + 1] if place + 1 < len(mine) else None
+            if then is None:
+                on = call["outcome"] == "transferred" and not was_own(world, call)
+            else:
+                on = s["outcome"] in BY_HAND and (then["kind"] in WAITING or s["outcome"] == "joined")
+            if on:
+                last = s if s["kind"] in TALKING else mine[place - 1]
+                began = next(
+                    t["started_at"] for t in mine
+                    if (t["kind"], t["agent"], t["offer"]) == ("talked", last["agent"], last["offer"])
+                )  # fmt: skip
+                found.append((last["agent"], began))
+    return found
 
 
 def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, Any]:
@@ -331,7 +368,6 @@ def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, 
         **{name: value / talks / 1_000_000 if talks else None for name, value in times.items()},
         "ronas": sum(r["outcome"] == "no_answer" for r in of),
         "declines": sum(r["outcome"] == "declined" for r in of),
-        "transfers": sum(r["outcome"] in ("transfer", "transferred", "escalated") for r in of),
     }
 
 
@@ -360,7 +396,15 @@ def states(world: World, by: Sequence[str], units: Sequence[str]) -> dict[Any, t
 
 
 def withheld(number: str) -> bool:
-    return number.lower() in ("", "anonymous", "unknown", "unavailable", "restricted", "private", "<unknown>")
+    return number == SEALED or number.lower() in (
+        "",
+        "anonymous",
+        "unknown",
+        "unavailable",
+        "restricted",
+        "private",
+        "<unknown>",
+    )
 
 
 def gave_up_us(world: World, call: Row) -> int | None:
@@ -431,16 +475,28 @@ def passed_on(world: World) -> list[Row]:
     within = {
         "escalated": "escalated", "transferred": "transferred to a queue", "joined": "joined", "moved": "queue removed",
     }  # fmt: skip
-    took_the_place = {s["call"] for s in world.segments if s["outcome"] == "joined"}
     found = []
     for c in entered(world):
-        if c["ended_at"] is not None and c["outcome"] in out and (c["target"] or "")[5:] not in took_the_place:
+        if c["ended_at"] is not None and c["outcome"] in out and not was_own(world, c):
             by_hand = (c["outcome"], c["ended_by"]) == ("overflowed", "agent")
+            mine = line(world, c)
+            waits = mine[-1]["kind"] in WAITING
+            how = out[c["outcome"]]
+            if c["outcome"] == "transferred" and c["ended_by"] != "agent" and waits:
+                how = "fallback" if mine[-1]["outcome"] == "fallback" else "by the queue"
             back = [d for d in world.calls if d["from_call"] == c["call"] and d["entered_at"] >= world.from_s]
-            kind = "by the agent" if by_hand else out[c["outcome"]]
+            kind = "by the agent" if by_hand else how
+            agent = None if waits else next((s["agent"] for s in reversed(mine) if s["kind"] in TALKING), None)
             answered = any(d["answered_at"] is not None for d in back)
             found.append(
-                c | {"kind": kind, "back": bool(back), "again": answered, "wait_us": c["wait_us"] + c["rewait_us"]}
+                c
+                | {
+                    "kind": kind,
+                    "agent": agent,
+                    "back": bool(back),
+                    "again": answered,
+                    "wait_us": c["wait_us"] + c["rewait_us"],
+                }
             )
         mine, begins = line(world, c), [stay[0]["serial"] for stay in cut_up(world, c)]
         for place, s in enumerate(mine[:-1]):

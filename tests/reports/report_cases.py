@@ -10,7 +10,7 @@ import brute
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, World, fill, make_world, us
+from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, SEALED, World, fill, make_world, us
 
 from acd.domain.errors import ReportError
 from acd.reports import catalogue
@@ -36,7 +36,8 @@ EVERY = settings(
 
 
 def ask_of(world: World, **more: object) -> Ask:
-    return Ask(Period(world.from_s, world.to_s), world.zone, world.now, **more)  # type: ignore[arg-type]
+    withheld = frozenset({SEALED})
+    return Ask(Period(world.from_s, world.to_s), world.zone, world.now, withheld=withheld, **more)  # type: ignore[arg-type]
 
 
 @EVERY
@@ -220,20 +221,25 @@ def test_all_is_one_row_whatever_is_left_out(report_url: str, seed: int) -> None
 def test_what_lasts_across_the_beginning_or_the_end_begins_no_conversation(
     report_url: str, kinds: Sequence[str]
 ) -> None:
-    world = make_world(3)
+    world = make_world(3, size=200)
+    passed_on = brute.handovers(world)
     talks = {(row["call"], row["serial"]) for row in world.segments if row["kind"] == "talked"}
     held = [
         row for row in world.segments
         if row["kind"] in kinds and (row["call"], row["serial"] + 1) in talks
         and row["ended_at"] - row["started_at"] > 1
+        and any(
+            agent == row["agent"] and (talk["call"], talk["kind"], talk["offer"]) == (row["call"], "talked", row["offer"])
+            and talk["started_at"] == began for agent, began in passed_on for talk in world.segments
+        )
     ]  # fmt: skip
     hold = held[len(held) // 2]
     middle = round((hold["started_at"] + hold["ended_at"]) / 2)
     for begin, end in ((middle, middle + 7_200), (middle - 7_200, middle)):
         world.from_s, world.to_s = float(begin), float(end)
-        report = made(report_url, world, "agents", by=("agent",), columns=("conversations",))
+        report = made(report_url, world, "agents", by=("agent",), columns=("conversations", "transfers"))
         expected = brute.agent_figures(world, ("agent",), (), ())
-        assert by_key(report) == {key: (found["conversations"],) for key, found in expected.items()}
+        assert by_key(report) == {key: (found["conversations"], found["transfers"]) for key, found in expected.items()}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["across a day's border", "across the range's end"])
@@ -346,6 +352,19 @@ def test_where_calls_were_passed_on_to(report_url: str, seed: int) -> None:
     assert by_key(report) == expected
     assert report.total is not None
     assert report.total[len(by)] == sum(found[0] for found in expected.values())
+
+
+@EVERY
+@given(seeds)
+def test_agents_and_transfers_tell_of_the_same(report_url: str, seed: int) -> None:
+    world = make_world(seed)
+    world.from_s, world.to_s = world.from_s - 7 * 86_400, world.to_s + 7 * 86_400
+    known = {row["agent"] for row in world.states}
+    agents = by_key(made(report_url, world, "agents", columns=("transfers",)))
+    passed_on = by_key(made(report_url, world, "transfers", by=("agent",)))
+    assert {agent: row[0] for (agent,), row in agents.items() if row[0]} == {
+        agent: row[0] for (agent,), row in passed_on.items() if agent in known
+    }
 
 
 @EVERY

@@ -32,7 +32,9 @@ QUEUES = ("sales", "support", "billing")
 AGENTS = ("anna", "bob", "carla", "dora")
 CLIENTS = (None, "acme", "globex")
 DIDS = ("4930555100", "4930555200", "")
-NUMBERS = ("+491711", "+491712", "+491713", "anonymous", "")
+SEALED = "hmac:00112233445566778899aabbccddeeff"
+"""What older records have for `anonymous`, where numbers are hashed."""
+NUMBERS = ("+491711", "+491712", "+491713", "hmac:ffeeddccbbaa99887766554433221100", "Anonymous", SEALED, "")
 TAGS = (None, [], ["vip"], ["vip", "complaint"], ["=cmd|' /C calc'!A0"], ["vip", "vip"])
 DISPOSITIONS = (None, "sold", "call back", "", "@SUM(1)")
 REQUIREMENTS = (None, "anyone", "billing >= 60", "billing >= 60 and english >= 50", "german or english >= 80")
@@ -141,6 +143,12 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
     if outcome == "own":
         # An agent's own call, whose place the caller took with whom he joined it (or that caller is nobody we know)
         outcome, by, target = "transferred", "agent", f"call c{chance.randrange(n + 1):04}"
+        if chance.random() < 0.5:
+            # Somebody had answered it
+            whose = {"agent": chance.choice(AGENTS), "offer": f"{call}last"}
+            segment("rang", lasting(5), **whose, outcome="answered")
+            row |= {"answered_at": at / US, "agent": whose["agent"]}
+            segment("talked", lasting(100), **whose)
         mine[-1]["outcome"] = "joined"
     elif outcome in ("answered", "transferred") or (outcome == "lost_track" and chance.random() < 0.5):
         agent, offer = chance.choice(AGENTS), f"{call}last"
@@ -188,7 +196,10 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
             segment("rang", lasting(5), **whose, outcome="answered")
         if ends and not gone:
             transferred = outcome == "transferred"
-            how = chance.choice(("transfer", "escalated", "transferred")) if transferred else "caller"
+            # Records of old did not have every transfer said of the conversation, and some came to nothing
+            how = chance.choice(
+                ("transfer", "transfer", "agent", "caller") if transferred else ("caller",) * 9 + ("transfer",)
+            )
             target = chance.choice(("queue:support", "1002", "+4930=1", "call c0003")) if transferred else None
             segment("talked", lasting(400), **whose, outcome=how, target=target)
             segment("after", lasting(3))
@@ -202,7 +213,7 @@ def _add_call(world: World, chance: random.Random, n: int, at: int) -> None:
         if row["agent"] and chance.random() < 0.8:
             wrapping = chance.random() < 0.1
             segment("wrapped", None if wrapping else lasting(30), agent=row["agent"], offer=f"{call}last")
-        row |= facts(mine)
+        row |= facts(mine, queue)
     world.calls.append(row)
     world.segments += mine
     for serial, text in enumerate(chance.choice(REQUIREMENTS) for _ in range(chance.randrange(3))):
@@ -218,8 +229,9 @@ def us(at: float) -> int:
     return round(at * US)
 
 
-def facts(of: Sequence[Row]) -> Row:
-    """A call's facts, from its segments."""
+def facts(of: Sequence[Row], queue: str) -> Row:
+    """A call's facts, from its segments; ``queue``: where it was last."""
+    on = ("escalated", "transferred", "joined", "overflowed", "moved")
 
     talked = [row["serial"] for row in of if row["kind"] == "talked"]
     first_talk = min(talked) if talked else None
@@ -242,6 +254,7 @@ def facts(of: Sequence[Row]) -> Row:
         "offers": len({row["offer"] for row in of if row["offer"]}),
         "ronas": len({(row["offer"], row["agent"]) for row in of if row["outcome"] == "no_answer"}),
         "talks": len({(row["offer"], row["agent"]) for row in of if row["kind"] == "talked"}),
+        "passages": sum(row["kind"] != "wrapped" and (row["queue"] != queue or row["outcome"] in on) for row in of),
     }
 
 

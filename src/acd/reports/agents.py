@@ -20,6 +20,7 @@ from acd.reports.ask import Ask
 from acd.reports.conversations import is_coarse, of_everybody
 from acd.reports.cuts import UNITS, cut
 from acd.reports.database import Database
+from acd.reports.handovers import handovers
 from acd.reports.intervals import part_of, split
 from acd.reports.model import Column, Kind, Row, mean_s, ratio, seconds
 from acd.reports.sql import earlier, lasted, later
@@ -33,8 +34,6 @@ _STATES = {state: f"{state.value.lower()}_us" for state in AgentState}
 _WORK = tuple(_STATES[state] for state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP))
 _READY = (*_WORK, _STATES[AgentState.AVAILABLE], _STATES[AgentState.RESERVED])
 _PAUSED = _STATES[AgentState.PAUSED]
-PASSED_ON = ("transfer", "transferred", "escalated")
-"""How a stretch with an agent ends when the caller is passed on: by the phone, or through us to a queue."""
 
 AGENT = Column("agent", "AGENT", Kind.TEXT, "who")
 STATE = Column("state", "STATE", Kind.TEXT, "what the agent did")
@@ -158,9 +157,11 @@ class Intervals:
         """Rows with some of _COUNTED, by part and perhaps agent; several of the same keys add up."""
         database, ask = self._database, self._ask
         if database.is_postgres and not ask.filters.agent and is_coarse(ask):
-            found = of_everybody(database, ask, self.cuts, PASSED_ON, by_agent=by_agent)
+            found = of_everybody(database, ask, self.cuts, by_agent=by_agent)
         else:
             found = [self._stretches(by_agent=by_agent), self._resumed(by_agent=by_agent)]
+        passed_on = self._of_agents(handovers(ask), by_agent)
+        found.append(self._grouped(passed_on, sa.func.count().label("transfers")))
         for statement in found:
             yield from database.rows(statement)
 
@@ -186,7 +187,6 @@ class Intervals:
             count(r.kind == SegmentKind.TALKED).label("conversations"),
             count(sa.and_(rang, r.outcome == OfferOutcome.NO_ANSWER)).label("ronas"),
             count(sa.and_(rang, r.outcome == OfferOutcome.DECLINED)).label("declines"),
-            count(sa.and_(~rang, r.outcome.in_(PASSED_ON))).label("transfers"),
         )
 
     def _resumed(self, *, by_agent: bool) -> sa.Select[Any]:

@@ -1,12 +1,11 @@
 """Conversations of all agents at once, on PostgreSQL: from the calls' own sums as far as these tell, else from segments.
 
 A call with one conversation that began and ended within one interval says with its sums all that its segments would, and
-most do. So segments are read for the others, by their calls, and for offers and passings-on, of which only few rows matter.
+most do. So segments are read for the others, by their calls, and for offers, of which only few rows matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,12 +27,10 @@ def is_coarse(ask: Ask) -> bool:
     return not _FINE.intersection(name for name in ask.by if name in UNITS)
 
 
-def of_everybody(
-    database: Database, ask: Ask, cuts: Cuts | None, passed_on: Sequence[str], *, by_agent: bool
-) -> list[sa.Select[Any]]:
+def of_everybody(database: Database, ask: Ask, cuts: Cuts | None, *, by_agent: bool) -> list[sa.Select[Any]]:
     """Statements that give sums by ``part`` and perhaps ``agent``, some of them each; equal keys add up: talk_us, hold_us,
-    wrap_us, conversations; ronas, declines, transfers. ``passed_on``: the outcomes that count as such."""
-    found = (_one_each(database, ask, cuts), _others(database, ask, cuts), _outcomes(database, ask, cuts, passed_on))
+    wrap_us, conversations; ronas, declines."""
+    found = (_one_each(database, ask, cuts), _others(database, ask, cuts), _outcomes(database, ask, cuts))
     return [_known(one.subquery("of_agents"), by_agent=by_agent) for one in found]
 
 
@@ -117,21 +114,20 @@ def _others(database: Database, ask: Ask, cuts: Cuts | None) -> sa.Select[Any]:
     ).group_by(*groups)
 
 
-def _outcomes(database: Database, ask: Ask, cuts: Cuts | None, passed_on: Sequence[str]) -> sa.Select[Any]:
-    """How offers and conversations ended, where that counts."""
+def _outcomes(database: Database, ask: Ask, cuts: Cuts | None) -> sa.Select[Any]:
+    """How offers ended, where that counts."""
     s = segments.c
     rang = s.kind.in_((SegmentKind.OFFERED, SegmentKind.RANG))
     counts = {
         "ronas": sa.and_(rang, s.outcome == OfferOutcome.NO_ANSWER),
         "declines": sa.and_(rang, s.outcome == OfferOutcome.DECLINED),
-        "transfers": sa.and_(~rang, s.outcome.in_(passed_on)),
     }
     part = _part(database, cuts, s.started_at)
     rows = (
         sa.select(s.agent, *part, *(sa.case((sign, 1), else_=0).label(name) for name, sign in counts.items()))
         .where(
             *ask.in_period(s.started_at), s.agent.is_not(None),
-            s.outcome.in_((OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED, *passed_on)),
+            s.outcome.in_((OfferOutcome.NO_ANSWER, OfferOutcome.DECLINED)),
         )
         .subquery("ended")
     ).c  # fmt: skip

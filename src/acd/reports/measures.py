@@ -25,10 +25,12 @@ PERCENTS = (50, 80, 90, 95)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """By which a call is judged: SQL expressions in microseconds."""
+    """By which a call is judged: SQL expressions, in microseconds; ``own``: whether it was an agent's own call, in whose
+    place he joined his caller."""
 
     threshold_us: Expression
     short_us: Expression
+    own: Expression
 
 
 def _ended(c: Any) -> Expression:
@@ -75,7 +77,9 @@ SUMS: dict[str, Callable[[Any, Rules], Expression]] = {
     "fallback": lambda c, rules: _count(_outcome(c, CallOutcome.FALLBACK)),
     "lost_track": lambda c, rules: _count(_outcome(c, CallOutcome.LOST_TRACK)),
     "passed_on": lambda c, rules: _count(_outcome(c, CallOutcome.TRANSFERRED)),
-    "transferred": lambda c, rules: _count(sa.and_(answered(c), c.outcome == CallOutcome.TRANSFERRED.value)),
+    "transferred": lambda c, rules: _count(
+        sa.and_(answered(c), c.outcome == CallOutcome.TRANSFERRED.value, sa.not_(rules.own))
+    ),
     "wait_answered_us": lambda c, rules: _sum(c.wait_us, answered(c)),
     "wait_abandoned_us": lambda c, rules: _sum(c.wait_us, _abandoned(c)),
     "longest_us": lambda c, rules: sa.func.max(c.wait_us),

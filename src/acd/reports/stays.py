@@ -33,22 +33,24 @@ TALKING = (*TALK, *HELD)
 AMID = (*HELD, SegmentKind.CONFERENCED)
 """What interrupts the talk of a conversation, in the order of the index."""
 ESCALATED, TRANSFERRED, JOINED, OVERFLOWED, MOVED = PASSED_ON
-_BY_HAND = (ESCALATED, TRANSFERRED, JOINED)
+BY_HAND = (ESCALATED, TRANSFERRED, JOINED)
+"""How somebody passes a call on within our queues."""
 
 _OWN = ("call", "node", "client", "did", "queue", "agent")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The segments, wrap-ups apart, of calls that were in several queues or waited again. ``rows`` has a row each: call,
-    serial, kind, queue, agent (after a conversation: who had it), started_at, ended_at, outcome. ``stay`` counts the call's
-    stays from 1; ``waits`` and ``begins`` (a stay) are 0 or 1, and so are ``waited`` of the segment before (null: there is
-    none) and ``then_begins`` of the next; ``then_queue`` is the next one's."""
+    """The segments, wrap-ups apart, of calls that were in several queues or waited again. ``rows`` has a row each:
+    call, serial, kind, queue, agent and offer (after a conversation: of whoever had it), started_at, ended_at,
+    outcome. ``stay`` counts the call's stays from 1; ``waits`` and ``begins`` (a stay) are 0 or 1, and so are
+    ``waited`` of the segment before (null: there is none) and ``then_begins`` of the next; ``then_queue`` is the
+    next one's."""
 
     rows: sa.CTE
 
 
-def _reached(ask: Ask) -> list[sa.ColumnElement[bool]]:
+def reached(ask: Ask) -> list[sa.ColumnElement[bool]]:
     """The calls that were there in the period, as far as a database finds them by time."""
     begin = ask.period.from_s
     return [
@@ -62,7 +64,7 @@ def _reached(ask: Ask) -> list[sa.ColumnElement[bool]]:
     ]  # fmt: skip
 
 
-def _moved() -> sa.ColumnElement[int]:
+def moved() -> sa.ColumnElement[int]:
     """Of ``calls``: 0 if the call's sums say that it had one stay, else 1 (null where a sum is missing is no sign of one).
     PostgreSQL expects few rows of a value of what it cannot see through, and many of any other: that is how it is."""
     c = calls.c
@@ -71,7 +73,7 @@ def _moved() -> sa.ColumnElement[int]:
 
 def several(where: list[sa.ColumnElement[bool]]) -> sa.CTE:
     """The ids (``call``) of the calls ``where`` that may have had more than one stay; all others had one."""
-    found = sa.select(calls.c.call).where(*where, _moved() == 1)
+    found = sa.select(calls.c.call).where(*where, moved() == 1)
     return found.cte("several").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
@@ -79,13 +81,16 @@ def line_of(chosen: sa.CTE) -> Line:
     """What happened to the calls of ``several``, cut into stays."""
     s = segments.c
     waits = sa.case((s.kind.in_(WAITING), 1), else_=0)
-    names = ("call", "serial", "kind", "queue", "agent", "started_at", "ended_at", "outcome")
+    names = ("call", "serial", "kind", "queue", "agent", "offer", "started_at", "ended_at", "outcome")
     window: Any = {"partition_by": s.call, "order_by": s.serial}
+
+    def had(name: str) -> sa.ColumnElement[Any]:
+        """A caller may be passed on when the agent was heard leaving before."""
+        return sa.case((s.kind == SegmentKind.AFTER, sa.func.lag(s[name]).over(**window)), else_=s[name]).label(name)
+
     seen = (
         sa.select(
-            *(s[name] for name in names if name != "agent"),
-            # A caller may be passed on when the agent was heard leaving before
-            sa.case((s.kind == SegmentKind.AFTER, sa.func.lag(s.agent).over(**window)), else_=s.agent).label("agent"),
+            *(had(name) if name in ("agent", "offer") else s[name] for name in names),
             waits.label("waits"),
             sa.func.lag(waits).over(**window).label("waited"),
             sa.func.lag(s.queue).over(**window).label("queue_before"),
@@ -109,6 +114,22 @@ def line_of(chosen: sa.CTE) -> Line:
     return Line(counted.cte("line"))
 
 
+def last_of(column: sa.ColumnElement[Any], *kinds: SegmentKind) -> sa.ScalarSelect[Any]:
+    """A column of the last segment, wrap-ups apart, of a row of ``calls``; the last of ``kinds``, if any are given."""
+    s = segments.c
+    which = s.kind.in_(kinds) if kinds else s.kind != SegmentKind.WRAPPED
+    last = sa.select(column).where(s.call == calls.c.call, which).order_by(s.serial.desc()).limit(1)
+    return last.correlate(calls).scalar_subquery()
+
+
+def was_own() -> sa.ColumnElement[bool]:
+    """Of ``calls``: whether it was an agent's own call, in whose place he joined his caller. It ended as transferred."""
+    c = calls.c
+    perhaps = sa.and_(c.outcome == CallOutcome.TRANSFERRED.value, c.target.like("call %"))
+    # Not EXISTS, for which PostgreSQL might read every segment
+    return sa.case((perhaps, sa.func.coalesce(last_of(segments.c.outcome), "") == JOINED), else_=sa.false())
+
+
 def _stays_of(line: Line) -> sa.Subquery:
     """A row a stay: call, stay, queue, agent (who answered), entered_at, answered_at, until, wait_us, last (how its last
     segment ended); 0 or 1: followed (by another), handed_on (in a conversation, within our queues)."""
@@ -130,7 +151,9 @@ def _stays_of(line: Line) -> sa.Subquery:
             ),
             sa.func.max(sa.func.coalesce(of.then_begins, 0)).label("followed"),
             sa.func.max(of.outcome).filter(ends).label("last"),
-            sa.func.max(sa.case((sa.and_(of.waits == 0, of.outcome.in_(_BY_HAND)), 1), else_=0)).label("handed_on"),
+            sa.func.max(
+                sa.case((sa.and_(of.waits == 0, of.then_begins.is_not(None), of.outcome.in_(BY_HAND)), 1), else_=0)
+            ).label("handed_on"),
         )
         .group_by(of.call, of.stay)
         .subquery("stayed")
@@ -147,24 +170,26 @@ def stays(ask: Ask) -> sa.Subquery:
     """The stays that began in the period, with columns as a call has them: call, node, client, did, queue, agent (who
     answered), entered_at, answered_at, ended_at (null: it is not over), wait_us, outcome (a CallOutcome: `transferred` if
     somebody passed the call on, `overflowed` if the queue did)."""
-    chosen = several(_reached(ask))
+    chosen = several(reached(ask))
     single = (
         sa.select(
             *(calls.c[name] for name in _OWN),
             calls.c.entered_at, calls.c.answered_at, calls.c.ended_at, _outcome_of_call().label("outcome"), calls.c.wait_us,
         )
-        .where(*ask.in_period(calls.c.entered_at), _moved() != 1)
+        .where(*ask.in_period(calls.c.entered_at), moved() != 1)
     )  # fmt: skip
     of = _stays_of(line_of(chosen)).c
     over = sa.or_(of.followed == 1, calls.c.ended_at.is_not(None))
     passed_on, sent_on = CallOutcome.TRANSFERRED.value, CallOutcome.OVERFLOWED.value
     outcome = sa.case(
-        (sa.or_(of.handed_on == 1, sa.and_(of.followed == 1, of.last.in_(_BY_HAND))), passed_on),
+        (sa.or_(of.handed_on == 1, sa.and_(of.followed == 1, of.last.in_(BY_HAND))), passed_on),
         (of.followed == 1, sent_on),
+        # An agent's own call, in whose place he joined his caller: nobody here passed anybody on
+        (sa.and_(of.answered_at.is_not(None), of.last == JOINED), CallOutcome.ANSWERED.value),
         (of.answered_at.is_not(None), calls.c.outcome),
         (sa.or_(calls.c.answered_at.is_(None), calls.c.outcome == CallOutcome.LOST_TRACK), _outcome_of_call()),
         # It was answered in a queue before, and its own outcome is about that
-        (of.last.in_(_BY_HAND), passed_on),
+        (of.last.in_(BY_HAND), passed_on),
         (of.last == CallOutcome.FALLBACK, CallOutcome.FALLBACK.value),
         (sa.and_(calls.c.ended_by == "caller", calls.c.outcome == CallOutcome.ANSWERED), CallOutcome.ABANDONED.value),
         else_=sent_on,

@@ -8,7 +8,7 @@ and all of the total where a call has several rows: with two tags it is one call
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +32,7 @@ from acd.reports.measures import (
     rank_columns,
 )
 from acd.reports.model import Column, Row
+from acd.reports.stays import was_own
 from acd.store.tables import calls
 
 Groups = dict[tuple[Any, ...], dict[str, int | None]]
@@ -48,9 +49,11 @@ class Subject:
     rows: sa.FromClause
     keys: Mapping[str, Column]
     measures: Mapping[str, Measure]
+    own: sa.ColumnElement[bool] = field(default_factory=sa.false)
+    """Whether a row is `transferred` though nobody passed anybody on (`was_own`)."""
 
 
-CALLS = Subject(calls, keys.OF_CALLS, MEASURES)
+CALLS = Subject(calls, keys.OF_CALLS, MEASURES, was_own())
 
 
 def tellable(measures: Sequence[str], by: Sequence[str]) -> tuple[str, ...]:
@@ -145,8 +148,8 @@ class Summary:
         """What is counted and added, by these keys; none: in all."""
         rules = self._rules()
         columns = [column for column in self._subject.rows.c if column.name in NEEDED]
-        names, one = self._chosen(by, [*columns, rules.threshold_us.label("threshold_us")])
-        judged = Rules(one.c.threshold_us, rules.short_us)
+        names, one = self._chosen(by, [*columns, rules.threshold_us.label("threshold_us"), rules.own.label("own")])
+        judged = Rules(one.c.threshold_us, rules.short_us, one.c.own)
         figures = [SUMS[name](one.c, judged).label(name) for name in self._sums]
         groups = [one.c[name] for name in names]
         return sa.select(*groups, *figures).group_by(*groups)
@@ -189,7 +192,7 @@ class Summary:
         queue = self._subject.rows.c.queue
         thresholds = [(queue == name, us(given)) for name, given in sorted(self._ask.thresholds_s.items())]
         threshold = sa.case(*thresholds, else_=us(self._ask.threshold_s)) if thresholds else us(self._ask.threshold_s)
-        return Rules(threshold, us(self._ask.short_s))
+        return Rules(threshold, us(self._ask.short_s), self._subject.own)
 
     def _by_skill(self, groups: Groups) -> Groups:
         """From requirements to the skills they name: each counts wherever it is named."""

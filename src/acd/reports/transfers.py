@@ -16,7 +16,20 @@ from acd.reports.database import Database
 from acd.reports.intervals import part_of
 from acd.reports.model import Column, Kind, Row, mean_s
 from acd.reports.sql import lasted
-from acd.reports.stays import ESCALATED, JOINED, MOVED, TALK, TALKING, TRANSFERRED, line_of, several
+from acd.reports.stays import (
+    ESCALATED,
+    JOINED,
+    MOVED,
+    TALK,
+    TALKING,
+    TRANSFERRED,
+    WAITING,
+    last_of,
+    line_of,
+    moved,
+    several,
+    was_own,
+)
 from acd.store.tables import calls, segments
 
 BY_AGENT = "by the agent"
@@ -42,7 +55,7 @@ KEYS = {
     "target": Column("target", "TO", Kind.TEXT, "where to, as far as it was seen"),
     **{name: keys.OF_CALLS[name] for name in ("client", "did")},
     "queue": Column("queue", "QUEUE", Kind.TEXT, "the queue it was in"),
-    "agent": Column("agent", "AGENT", Kind.TEXT, "with whom the caller talked; out of our hands: who answered first"),
+    "agent": Column("agent", "AGENT", Kind.TEXT, "with whom the caller talked; none: he waited"),
 }  # fmt: skip
 FIGURES = (
     Column("transfers", "TIMES", Kind.COUNT, "how often calls were passed on"),
@@ -55,7 +68,7 @@ FIGURES = (
 
 def _out(ask: Ask) -> sa.Select[Any]:
     """The calls that left us. An agent's own call, in whose place he joined his caller, did not."""
-    again, theirs = calls.alias("again"), segments.alias("theirs")
+    again = calls.alias("again")
     # One call of ours continues another's channel at most once, but records may be damaged
     went_on = (
         sa.select(
@@ -66,15 +79,19 @@ def _out(ask: Ask) -> sa.Select[Any]:
         .subquery("went_on")
     )
     by_hand = sa.and_(calls.c.outcome == CallOutcome.OVERFLOWED, calls.c.ended_by == "agent")
-    joined = (
-        sa.exists()
-        .where(theirs.c.call == sa.func.substr(calls.c.target, len("call ") + 1), theirs.c.outcome == JOINED)
-        .correlate(calls)
-    )
+    # Most were in one queue once, and their own row says with whom the caller talked, if with anybody
+    waits = sa.and_(moved() == 1, last_of(segments.c.kind).in_(WAITING))
+    by_queue = sa.and_(calls.c.outcome == CallOutcome.TRANSFERRED, calls.c.ended_by != "agent", waits)
+    fell_back = sa.and_(by_queue, last_of(segments.c.outcome) == CallOutcome.FALLBACK)
+    kind = sa.case(
+        (by_hand, BY_AGENT), (fell_back, OUT[CallOutcome.FALLBACK]), (by_queue, OUT[CallOutcome.OVERFLOWED]),
+        *((calls.c.outcome == name, word) for name, word in OUT.items()),
+    )  # fmt: skip
+    agent = sa.case((moved() == 0, calls.c.agent), (~waits, last_of(segments.c.agent, *TALKING)))
     return (
         sa.select(
-            sa.case((by_hand, BY_AGENT), *((calls.c.outcome == name, word) for name, word in OUT.items())).label("kind"),
-            *(calls.c[name] for name in ("target", "queue", "agent", "client", "did", "entered_at", "talk_us")),
+            kind.label("kind"), agent.label("agent"),
+            *(calls.c[name] for name in ("target", "queue", "client", "did", "entered_at", "talk_us")),
             (calls.c.wait_us + calls.c.rewait_us).label("wait_us"),
             sa.case((went_on.c.from_call.is_not(None), 1), else_=0).label("back"),
             sa.func.coalesce(went_on.c.answered, 0).label("answered"),
@@ -82,7 +99,7 @@ def _out(ask: Ask) -> sa.Select[Any]:
         .outerjoin(went_on, went_on.c.from_call == calls.c.call)
         .where(
             *ask.in_period(calls.c.entered_at), calls.c.ended_at.is_not(None), calls.c.outcome.in_(OUT),
-            sa.or_(calls.c.target.is_(None), calls.c.target.not_like("call %"), ~joined),
+            ~was_own(),
         )
     )  # fmt: skip
 
@@ -109,7 +126,7 @@ def _within(ask: Ask) -> sa.Select[Any]:
     there = sa.and_(answered.call == along.call, answered.stay == along.stay + along.then_begins)
     return (
         sa.select(
-            kind.label("kind"), (sa.literal("queue ") + along.then_queue).label("target"), along.queue, along.agent,
+            kind.label("kind"), along.agent, (sa.literal("queue ") + along.then_queue).label("target"), along.queue,
             calls.c.client, calls.c.did, calls.c.entered_at, along.talk_us, along.wait_us, sa.literal(1).label("back"),
             sa.case((answered.call.is_not(None), 1), else_=0).label("answered"),
         )
