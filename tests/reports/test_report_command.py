@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from reportkit import World, fill, make_world
 
 from acd.cli import cli
 from acd.domain.errors import StoreError
+from acd.domain.numbers import Numbering
+from acd.records.seal import load_seal
 from acd.records.trail import entry, insert
 from acd.reports.catalogue import REPORTS
 from acd.reports.database import open_database
@@ -130,8 +133,8 @@ def test_filters_and_thresholds_count(acd: Acd, during: list[str]) -> None:
     ("arguments", "code", "said"),
     [
         (["servise"], 2, "Did you mean 'service'?"),
-        (["service", "--by", "quue"], 4, "there is no interval or column named 'quue' (nearest: queue)"),
-        (["service", "--columns", "service_levl"], 4, "there is no column named 'service_levl' (nearest: service_level)"),
+        (["service", "--by", "quue"], 2, "there is no interval or column named 'quue' (nearest: queue)"),
+        (["service", "--columns", "service_levl"], 2, "there is no column named 'service_levl' (nearest: service_level)"),
         (["service", "--queue", "sale"], 4, "there is no queue named 'sale' (nearest: sales)"),
         (["service", "--agent", "ana"], 4, "there is no agent named 'ana' (nearest: anna)"),
         (["service", "--client", "acne"], 4, "there is no client named 'acne' (nearest: acme)"),
@@ -150,6 +153,8 @@ def test_filters_and_thresholds_count(acd: Acd, during: list[str]) -> None:
         (["service", "-o", "made.xls"], 2, "made.xls ends in .xls, which says no format"),
         (["service", "-o", "made.jsn"], 2, "(nearest: .json): one of .json, .csv"),
         (["service", "-o", "made"], 2, "made has no ending that says a format"),
+        (["service", "-o", "."], 2, "acd: . is a directory: name a file in it"),
+        (["service", "-o", "..", "--format", "csv"], 2, "acd: .. is a directory: name a file in it"),
         (["service", "--short", "-1s"], 2, "is no duration"),
         (["service", "--format", "xls"], 2, "'table', 'json', 'csv', 'parquet', 'html'"),
         (["service", "-o", "/nowhere/at/all.csv"], 2, "cannot be written: No such file or directory"),
@@ -212,6 +217,59 @@ def test_whoever_reads_may_stop_reading(filled: str, tmp_path: Path) -> None:
 def test_errors_as_json(acd: Acd) -> None:
     result = acd("service", "--queue", "sale", "--json")
     assert json.loads(result.stderr)["error"]["nearest"] == "sales"
+    error = json.loads(acd("service", "--by", "quue", "--json").stderr)["error"]
+    assert (error["kind"], error["nearest"]) == ("usage", "queue")
+
+
+def test_a_grid_says_what_it_is_a_grid_of(acd: Acd, during: list[str]) -> None:
+    def title(*by: str) -> str:
+        return str(json.loads(acd("heatmap", *during, "--json", *by).stdout)["title"])
+
+    assert title() == title("--by", "weekday,hour_of_day") == "Hours of the week"
+    assert title("--by", "queue,hour_of_day") == "Queue by hour of day"
+    assert title("--by", "did,day") == "DID by day"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["service"], True),
+        (["heatmap", "--columns", "service_level_gross"], True),
+        (["service", "--threshold", "sales=10s"], True),
+        (["service", "--threshold", "sales=10s", "--queue", "sales"], False),
+        (["service", "--threshold", "10s"], False),
+        (["service", "--columns", "offered,asa_s"], False),
+        (["outcomes"], False),
+        (["agents"], False),
+        (["abandoned"], False),
+    ],
+)
+def test_floor_yaml_is_missed_only_by_figures_that_need_it(
+    acd: Acd, during: list[str], tmp_path: Path, filled: str, arguments: list[str], said: bool
+) -> None:
+    config = tmp_path / "acd.toml"
+    config.write_text(f'[database]\nurl = "{filled}"\n[floor]\nfile = "{tmp_path}/none.yaml"\n')
+    given = ["report", *arguments, *during, "--config", str(config)]
+    result = CliRunner().invoke(cli, given)
+    assert result.exit_code == 0, result.stderr
+    assert ("floor.yaml cannot be read, so the threshold is 20 s" in result.stderr) is said
+    wrong = CliRunner().invoke(cli, [*given, "--agent", "nobody"])
+    assert "floor.yaml" not in wrong.stderr
+    assert wrong.exit_code == 4
+
+
+def test_a_withheld_number_of_old_is_no_caller(acd: Acd, during: list[str], tmp_path: Path, world: World) -> None:
+    state = tmp_path / "etc" / "state"
+    before = min(load_seal(state, Numbering()).withheld())
+    url = f"sqlite:///{tmp_path}/hashed.db"
+    upgrade(url)
+    fill(url, replace(world, calls=[call | {"caller_number": before} for call in world.calls]))
+    config = tmp_path / "etc" / "acd.toml"
+    config.write_text(f'[database]\nurl = "{url}"\n[service]\nstate_dir = "{state}"\n')
+    body = json.loads(acd("abandoned", *during, "--json", "--config", str(config), url=url).stdout)
+    assert {row["reached"] for row in body["rows"]} == {None}
+    body = json.loads(acd("abandoned", *during, "--json", url=url).stdout)
+    assert None not in {row["reached"] for row in body["rows"]}
 
 
 def test_nothing_is_written_into_the_database(acd: Acd, during: list[str], filled: str) -> None:

@@ -200,7 +200,7 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     link.symlink_to(path)
     with new_file(link) as file:
         file.write(b"by the link")
-    assert (link.is_symlink(), path.read_bytes()) == (True, b"by the link")
+    assert (link.is_symlink(), link.read_bytes(), path.read_text()) == (False, b"by the link", "old")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ReportError, match="is no file"), new_file(tmp_path / "pipe"):
         pass

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ from acd.cli import text as say
 from acd.cli.console import cell, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.cli.masking import mask_parameter, masks
-from acd.domain.errors import ConfigurationError, ReportError
+from acd.domain.errors import ConfigurationError, ReportError, UnknownNameError
 from acd.reports import catalogue
 from acd.reports.ask import SERVICE_LEVEL_S, SHORT_S, WITHIN_DAYS, Ask, Filters, nearest
 from acd.reports.catalogue import REPORTS, Definition
+from acd.reports.measures import MEASURES
 from acd.reports.model import Report
 
 FORMATS = ("table", "json", "csv", "parquet", "html")
@@ -41,11 +42,13 @@ Formulas: docs/reports.md."""
 
 @dataclass(frozen=True)
 class Floor:
-    """What floor.yaml tells reports: names by kind, each queue's service level, and the zone of its opening hours."""
+    """What floor.yaml tells reports: names by kind, each queue's service level, and the zone of its opening hours; or
+    ``problem``, why it cannot be read."""
 
     names: dict[str, frozenset[str]]
     thresholds_s: dict[str, float]
     zone: str | None
+    problem: str | None = None
 
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -255,7 +258,7 @@ def _run(
     shape = _format(kind, output)
     now = time.time()
     mask = masks(mask_numbers, without=url is not None)
-    floor = _floor(url is not None)
+    floor = _floor()
     where = find_zone(zone) if zone is not None else find_zone(floor.zone) if floor.zone else machine_zone()
     thresholds_s, threshold_s = _thresholds(threshold, floor)
     ask = Ask(
@@ -269,13 +272,24 @@ def _run(
         threshold_s=threshold_s,
         short_s=short,
         within_days=within,
+        withheld=_withheld(),
     )
-    catalogue.checked(definition, ask.by, ask.columns)
+    try:
+        shown = catalogue.checked(definition, ask.by, ask.columns)[1]
+    except UnknownNameError as error:
+        raise Failure(str(error), EXIT_USAGE, kind="usage", nearest=error.nearest, as_json=options().json) from error
     with open_database(url or _configured()) as database:
         check_names(database, ask.filters, floor.names)
         judged = [queue for queue, equals, _ in (text.rpartition("=") for text in threshold) if equals]
         check_names(database, Filters(queue=tuple(judged)), floor.names)
         made = catalogue.make(database, definition, ask)
+        if (
+            floor.problem is not None
+            and url is None
+            and _goes_by_floor(definition, shown, threshold, ask.filters.queue)
+        ):
+            said = f"the threshold is {SERVICE_LEVEL_S:g} s where --threshold does not say"
+            click.echo(f"acd: floor.yaml cannot be read, so {said}: {floor.problem}", err=True)
         _write(masked(made) if mask else made, shape, output)
 
 
@@ -284,6 +298,10 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _format(kind: str | None, output: Path | None) -> str:
+    from acd.reports.files import check_place
+
+    if output is not None:
+        check_place(output)
     if kind is not None:
         return kind
     if options().json:
@@ -305,21 +323,15 @@ def _configured() -> str:
     return database_url()
 
 
-def _floor(without: bool) -> Floor:
-    """What floor.yaml says; nothing, and a word about it, where it cannot be read. ``without``: not even a word."""
+def _floor() -> Floor:
+    """What floor.yaml says; nothing but why, where it cannot be read."""
     from acd.cli.databaseurl import loaded_settings
     from acd.config.floor import load_floor
 
     try:
         definition = load_floor(loaded_settings(database=False).settings.floor.file).definition
     except ConfigurationError as error:
-        if not without:
-            first = str(error).splitlines()[0]
-            click.echo(
-                f"acd: floor.yaml cannot be read, so every queue's threshold is {SERVICE_LEVEL_S:g} s: {say.clean(first)}",
-                err=True,
-            )
-        return Floor({}, {}, None)
+        return Floor({}, {}, None, say.clean(str(error).splitlines()[0]))
     zones = {str(hours.time_zone) for hours in definition.hours.values()}
     return Floor(
         {
@@ -330,6 +342,28 @@ def _floor(without: bool) -> Floor:
         {name: queue.service_level_s for name, queue in definition.queues.items()},
         zones.pop() if len(zones) == 1 else None,
     )
+
+
+def _goes_by_floor(definition: Definition, shown: Sequence[str], given: Sequence[str], queues: Sequence[str]) -> bool:
+    """Whether a figure that is shown depends on a queue's threshold in floor.yaml: none was ``given`` for all queues, nor
+    one for each of the only ``queues``."""
+    judged = {queue if equals else "" for queue, equals, _ in (text.rpartition("=") for text in given)}
+    told = "" in judged or (bool(queues) and judged.issuperset(queues))
+    by_threshold = (name in MEASURES and "in_time" in MEASURES[name].needs for name in shown)
+    return "threshold" in definition.options and not told and any(by_threshold)
+
+
+def _withheld() -> frozenset[str]:
+    """What stands for withheld numbers in records that hashed them; nothing where there is no key to know it by."""
+    from acd.cli.databaseurl import loaded_settings, numbering_of
+    from acd.records.seal import found_seal
+
+    try:
+        settings = loaded_settings(database=False).settings
+    except ConfigurationError:
+        return frozenset()
+    seal = found_seal(settings.service.state_dir, numbering_of(settings.records))
+    return frozenset() if seal is None else seal.withheld()
 
 
 def _thresholds(given: tuple[str, ...], floor: Floor) -> tuple[dict[str, float], float]:

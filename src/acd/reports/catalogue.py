@@ -240,7 +240,7 @@ def make(database: Database, definition: Definition, ask: Ask) -> Report:
     notes: list[str] = []
     made, rows, total = definition.make(database, ask, notes)
     heading = Heading(
-        definition.name, definition.title, ask.period.from_s, ask.period.to_s, ask.zone.key, ask.now, by,
+        definition.name, _title(definition, made, by), ask.period.from_s, ask.period.to_s, ask.zone.key, ask.now, by,
         ask.filters.given(), _settings(definition, ask),
     )  # fmt: skip
     taken = _taken(database, definition, ask)
@@ -250,6 +250,14 @@ def make(database: Database, definition: Definition, ask: Ask) -> Report:
         report.expected = callrows.count(database, ask)
     # Lists choose among the columns they have; the others were told which to make
     return _narrowed(report, columns) if columns and not definition.by else report
+
+
+def _title(definition: Definition, columns: Sequence[Column], by: Sequence[str]) -> str:
+    """A grid of other keys than its own says which."""
+    if not definition.grid or tuple(by) == definition.by_default:
+        return definition.title
+    down, across = (column.title if column.title == "DID" else column.title.lower() for column in columns[:2])
+    return f"{down[:1].upper()}{down[1:]} by {across}"
 
 
 _STATES_ONLY = frozenset({"states", "timeline"})

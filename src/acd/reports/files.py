@@ -12,14 +12,25 @@ from typing import BinaryIO
 from acd.domain.errors import ReportError
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of ``path`` (of what it links to) when all went well, and leaves no trace when
-    not. Mode 0600, on the disk before it is named. Raises ReportError, also for what is there and is no file."""
-    path = Path(os.path.realpath(path))
+def check_place(path: Path) -> None:
+    """Raises ReportError for a directory."""
     if path.is_dir():
         raise ReportError(f"{path} is a directory: name a file in it")
-    if path.exists() and not path.is_file():
+
+
+def _of_system(path: Path) -> bool:
+    """Whether it lies where the system's own links are, such as /dev/stdout."""
+    parent = Path(os.path.realpath(path.parent))
+    return any(parent.is_relative_to(place) for place in ("/dev", "/proc"))
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` when all went well, and leaves no trace when not; of a symbolic
+    link's, too, whatever it points to stays. Mode 0600, on the disk before it is named. Raises ReportError, also for what is
+    there and is no file."""
+    check_place(path)
+    if (path.exists() and not path.is_file()) or (path.is_symlink() and _of_system(path)):
         raise ReportError(
             f"{path} is no file, and would be replaced by one; write to standard output and redirect it there"
         )
