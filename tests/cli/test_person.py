@@ -214,11 +214,22 @@ def test_who_was_to_be_called_is_told_and_erased_but_not_while_he_is_dialled(ser
     assert held(service.folder, *PRIVATE) == []
 
 
+def test_only_what_there_is_stands_in_the_table(service: Service) -> None:
+    none = service.acd("person", "erase", "--dry-run", NUMBER).stdout
+    assert "There is nothing of this number." in none
+    assert "do_not_call" not in none
+    asyncio.run(fill(service))
+    told = service.acd("person", "erase", "--dry-run", NUMBER).stdout
+    assert ("calls" in told, "do_not_call" in told, "nothing" in told) == (True, False, False)
+    rows = service.json("person", "erase", "--dry-run", NUMBER)["rows"]
+    assert (rows["do_not_call"], rows["calls"] > 0) == (0, True)
+
+
 def test_hostile_numbers_are_refused_and_leave_nothing_behind(service: Service) -> None:
     for number in ("'; DROP TABLE calls;--", "%%%", "\u202e123", "anonymous"):
-        assert service.acd("person", "erase", "--yes", number).exit_code == 1
+        assert service.acd("person", "erase", "--yes", number).exit_code == 2
         result = service.acd("person", "export", "-o", str(service.folder / "x"), number)
-        assert (result.exit_code, "no telephone number" in result.stderr) == (1, True)
+        assert (result.exit_code, "no telephone number" in " ".join(result.stderr.split())) == (2, True), result.stderr
     assert not (service.folder / "x").exists()
     # Nobody says yes
     assert service.acd("person", "erase", NUMBER).exit_code == 1

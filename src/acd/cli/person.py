@@ -19,7 +19,7 @@ from acd.cli.context import EXIT_FAILED, NotRunningError, Options, common_option
 from acd.cli.databaseurl import loaded_settings, numbering_of
 from acd.cli.progress import progress
 from acd.config.load import LoadedSettings
-from acd.domain.errors import RefusedError
+from acd.domain.errors import ConfigurationError, RefusedError
 
 COVERED = (
     (
@@ -50,6 +50,7 @@ class _Work:
     """What both commands need: the person in the configured database."""
 
     def __init__(self, number: str, loaded: LoadedSettings, tell: Any) -> None:
+        from acd.records.mentions import Mention
         from acd.records.person import Person
         from acd.records.seal import load_seal
 
@@ -64,6 +65,10 @@ class _Work:
         self.journal = None if journal is None else loaded.path.parent / journal
         self.seal = load_seal(self.state_dir, numbering_of(settings.records))
         self.hashed = settings.records.numbers == "hashed"
+        try:
+            Mention(number, self.seal.numbering)
+        except ConfigurationError as error:
+            raise click.BadParameter(str(error), param_hint="NUMBER") from None
         self.person = Person(self.url, number, self.seal, settings.records.recordings, tell)
 
 
@@ -221,10 +226,12 @@ async def _drain(work: _Work) -> None:
 
 
 def _table(title: str, counts: dict[str, int]) -> Any:
+    """What there is some of; JSON has the zeros, too."""
     table = make_table([("WHAT", "left"), (title, "right")])
     for what, count in counts.items():
-        table.add_row(cell(what), str(count))
-    return table
+        if count:
+            table.add_row(cell(what), f"{count:,}")
+    return table if any(counts.values()) else Text("There is nothing of this number.")
 
 
 def _report(given: Options, title: str, counts: dict[str, int], left: list[str], more: dict[str, Any]) -> None:
