@@ -118,6 +118,10 @@ def test_no_alarm_of_yesterday_on_the_screen() -> None:
     assert "! old" not in "\n".join(screen(floor_of(alarms=[alarm]), 80, 24))
     alarm["at"] += 7190
     assert "! old: \\x1b[31m[red]Eve" in "\n".join(screen(floor_of(alarms=[alarm]), 80, 24))
+    # One that is over comes behind those that are not, though it is newer
+    over = alarm | {"kind": "gone", "at": alarm["at"] + 5, "detail": "all", "over_at": fresh.status["now"] - 3}
+    shown = "\n".join(screen(floor_of(alarms=[over, alarm]), 80, 40))
+    assert shown.index("! old:") < shown.index("- gone: all (0:05 ago, over for 0:03)")
 
 
 @pytest.mark.parametrize(

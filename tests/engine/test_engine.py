@@ -220,6 +220,19 @@ async def test_a_full_inbox_drops_and_says_so(bench: Bench, monkeypatch: pytest.
     assert len(bench.floor.calls) == 3
 
 
+async def test_an_alarm_that_is_over_stays_and_says_so_until_the_next(bench: Bench) -> None:
+    kinds = ("records_full", "no_route")
+    for kind in kinds:
+        bench.engine.alarm(RaiseAlarm(kind, "the disk"))
+    bench.engine.over("records_full")
+    bench.engine.over("never_raised")
+    told = bench.engine.alarms
+    assert [told[kind].over_at is not None for kind in kinds] == [True, False]
+    bench.engine.alarm(RaiseAlarm("records_full", "the disk"))
+    assert [(told[kind].over_at, told[kind].count) for kind in kinds] == [(None, 2), (None, 1)]
+    assert set(told) == set(kinds)
+
+
 async def test_who_cannot_be_served_is_sent_away_in_order(bench: Bench) -> None:
     bench.engine.submit(ev.CallArrived(UTC_0, "east", "x", "PJSIP/x", "x", "999"))
     await handled(bench, 1)

@@ -72,6 +72,8 @@ async def test_calls_are_served_and_recorded_although_the_database_is_away_at_th
     assert (await rig.status())["database"]["state"] == "spilling"
     await asyncio.to_thread(server.start)
     await until(rig, "the database to be back", lambda s: s["database"]["state"] == "ok")
+    alone = "started_without_database"
+    await until(rig, "the alarm to be over", lambda s: all(a["over_at"] for a in s["alarms"] if a["kind"] == alone))
     await talking.stop(0)
     await until_idle(rig)
     await finish(await dial(rig, caller(number="5551")))

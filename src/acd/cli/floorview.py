@@ -337,14 +337,18 @@ def _sums(floor: Floor, width: int | None) -> list[Text]:
 
 
 def _alarms(status: dict[str, Any], width: int | None, rows: int | None) -> list[Text]:
-    """The latest alarms, newest first; on a screen of few ``rows`` those of the last hour only."""
+    """The latest alarms, newest first, and those that are over behind the others; on a screen of few ``rows`` those of the
+    last hour only."""
     lines = []
     alarms = [alarm for alarm in status["alarms"] if rows is None or status["now"] - alarm["at"] < ALARM_SHOWN_S]
-    for alarm in sorted(alarms, key=lambda alarm: -alarm["at"])[:rows]:
+    for alarm in sorted(alarms, key=lambda alarm: (alarm.get("over_at") is not None, -alarm["at"]))[:rows]:
         times = f" x{alarm['count']}" if (alarm.get("count") or 1) > 1 else ""
         ago_s = status["now"] - alarm["at"]
-        what = f"! {say.clean(alarm['kind']).replace('_', ' ')}{times}: {say.clean(alarm['detail'])}"
-        line = Text(f"{what} ({say.duration(ago_s)} ago)", "bold red" if ago_s < ALARM_FRESH_S else "red", no_wrap=True)
+        what = f"{say.clean(alarm['kind']).replace('_', ' ')}{times}: {say.clean(alarm['detail'])}"
+        when, style = f"{say.duration(ago_s)} ago", "bold red" if ago_s < ALARM_FRESH_S else "red"
+        if (over_at := alarm.get("over_at")) is not None:
+            when, style = f"{when}, over for {say.duration(status['now'] - over_at)}", "dim"
+        line = Text(f"{'!' if over_at is None else '-'} {what} ({when})", style, no_wrap=True)
         if width is not None:
             line.truncate(width, overflow="ellipsis")
         lines.append(line)

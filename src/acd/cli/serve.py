@@ -62,6 +62,7 @@ from acd.store.outbound.outbound import Outbound
 log = logging.getLogger("acd")
 
 BY_SIGNAL = "signal:SIGHUP"
+STARTED_ALONE = "started_without_database"
 
 
 class JsonLines(logging.Formatter):
@@ -155,7 +156,7 @@ class Service:
             engine.submit(NodeResynced(system_clock().utc, gone, (), {}, restarted=True))
         if store.alone:
             detail = f"what it knew of agents may be some seconds old, calls of before are taken up anew: {store.alone}"
-            engine.alarm(RaiseAlarm("started_without_database", detail))
+            engine.alarm(RaiseAlarm(STARTED_ALONE, detail))
         self.lag.start()
         self._closers.append(self.lag.stop)
         watch = RecordsWatch(
@@ -163,6 +164,7 @@ class Service:
             spill_limit_bytes,
             submit=engine.submit,
             alarm=engine.alarm,
+            over=engine.over,
             clock=lambda: system_clock().utc,
             turn_away=database.when_full == "turn_away",
         )
@@ -223,6 +225,7 @@ class Service:
 
     def _caught_up(self, callers: Callers) -> None:
         """The database is back after a start without it."""
+        self.engine.over(STARTED_ALONE)
         self.engine.submit(MemoryRestored(system_clock().utc, (), (), (), callers))
 
     async def _open_journal(self, floor: Floor) -> Journal | None:

@@ -49,12 +49,14 @@ def system_clock() -> Instant:
 
 @dataclass(slots=True)
 class Alarm:
-    """One kind of thing a person should know, folded: the last detail and how often."""
+    """One kind of thing a person should know, folded: the last detail and how often. ``over_at``: since when it is so no
+    more."""
 
     kind: str
     detail: str
     at: float
     count: int = 1
+    over_at: float | None = None
 
 
 class Engine:
@@ -260,15 +262,23 @@ class Engine:
             self._replies.pop(request, None)
 
     def alarm(self, alarm: RaiseAlarm) -> None:
-        """Note an alarm; the same kind is folded, and logged again only when its detail changes."""
+        """Note an alarm; the same kind is folded, and logged again only when its detail changes or it was over."""
         known = self.alarms.get(alarm.kind)
-        if known is None or known.detail != alarm.detail:
+        if known is None or known.detail != alarm.detail or known.over_at is not None:
             log.error("alarm: %s: %s", alarm.kind, alarm.detail)
         if known is None:
             if len(self.alarms) < MAX_ALARMS:
                 self.alarms[alarm.kind] = Alarm(alarm.kind, alarm.detail, self.clock().utc)
         else:
             known.detail, known.at, known.count = alarm.detail, self.clock().utc, known.count + 1
+            known.over_at = None
+
+    def over(self, kind: str) -> None:
+        """What an alarm of this kind told of, if there was one, is over: it stays, and says so."""
+        known = self.alarms.get(kind)
+        if known is not None and known.over_at is None:
+            log.warning("over: %s", kind)
+            known.over_at = self.clock().utc
 
     def close(self) -> None:
         """Handle nothing more."""

@@ -38,7 +38,8 @@ class LiveFloor:
             **views.status(engine.floor, engine.clock().utc),
             "nodes": self._nodes(),
             "alarms": [
-                {"at": a.at, "kind": a.kind, "detail": a.detail, "count": a.count} for a in engine.alarms.values()
+                {"at": a.at, "kind": a.kind, "detail": a.detail, "count": a.count, "over_at": a.over_at}
+                for a in engine.alarms.values()
             ],
             "drift": dict(engine.drift),
             "database": self._store.state(),
