@@ -384,7 +384,9 @@ def test_a_preview_that_makes_no_sense(text: str, message: str) -> None:
 
 
 def test_a_preview_of_another_mode_and_a_manual_campaign_without_lists() -> None:
-    found = load(TEXT.replace("{mode: progressive,", "{mode: power, ratio: 2, message: x, preview: {for: 5s},")).warnings
+    found = load(
+        TEXT.replace("{mode: progressive,", "{mode: power, ratio: 2, message: x, preview: {for: 5s},")
+    ).warnings
     assert [one.message for one in found] == ["preview of campaign 'plain' is never used: it needs mode: preview"]
     assert load(TEXT.replace("{mode: progressive,", "{mode: manual,").replace("lists: one, ", "")).warnings == ()
 
