@@ -517,7 +517,8 @@ def passed_on(world: World) -> list[Row]:
 def transfers(world: World, by: Sequence[str], keep: Callable[[Row], bool]) -> dict[Any, tuple[Any, ...]]:
     groups: dict[Any, list[Row]] = defaultdict(list)
     for row in filter(keep, passed_on(world)):
-        groups[tuple(row[n] if n in row else label(row["entered_at"], n, world.zone) for n in by)].append(row)
+        for key in keys_of(world, row, by):
+            groups[key].append(row)
     return {
         key: (
             len(of), sum(row["back"] for row in of), sum(row["again"] for row in of),

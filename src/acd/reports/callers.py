@@ -146,7 +146,8 @@ def repeat(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row],
         )
         .label("following")
     )
-    needed = {"entered_at", "answered_at", "ended_at", "caller_number", "queue", "agent", "client", "did", *others}
+    needed = {"call", "entered_at", "answered_at", "ended_at", "caller_number", "queue", "agent", "client", "did"}
+    needed.update(name for name in others if name != "skill")
     every = (
         sa.select(*(calls.c[name] for name in sorted(needed)), following)
         .where(
@@ -156,7 +157,10 @@ def repeat(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row],
         .subquery("every")
     )
     source: sa.FromClause = every
-    picked: list[Any] = [every.c[name].label(f"by_{name}") for name in others]
+    asked: Any = None
+    if "skill" in others:
+        source, asked = keys.with_requirement(source, every, is_postgres=database.is_postgres)
+    picked: list[Any] = [(asked if name == "skill" else every.c[name]).label(f"by_{name}") for name in others]
     if cuts is not None:
         source, part = part_of(database, cuts, source, every.c.entered_at)
         picked.append(part.label("part"))
@@ -188,7 +192,8 @@ def repeat(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row],
         for label in cuts.labels:
             found.setdefault(label, (0, 0, 0, 0))
     total = tuple(map(sum, zip(*found.values(), strict=True))) if found else (0, 0, 0, 0)
-    rows = [(*key, *_repeat_figures(found[key])) for key in sorted(found, key=keys.sort_key(ask.by))]
+    groups_of = keys.by_skills(ask.by, found)
+    rows = [(*key, *_repeat_figures(groups_of[key])) for key in sorted(groups_of, key=keys.sort_key(ask.by))]
     columns = (*(keys.column_of(name) if name in UNITS else keys.OF_CALLS[name] for name in ask.by), *REPEAT)
     return columns, rows, (*(None for _ in ask.by), *_repeat_figures(total))
 

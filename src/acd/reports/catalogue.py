@@ -184,7 +184,8 @@ _DEFINITIONS = (
     ),
     Definition(
         "repeat", "First contact", "Answered calls after which the same number called again within some days.", _repeat,
-        (*UNITS, "queue", "agent", "client", "did", "disposition"), ("queue",), options=frozenset({*_CALLS, "within"}),
+        (*UNITS, "queue", "agent", "client", "did", "disposition", "skill"), ("queue",),
+        options=frozenset({*_CALLS, "within"}),
     ),
     _of_calls(
         "heatmap", "Hours of the week", "A figure by weekday and hour of day (--columns: which).",

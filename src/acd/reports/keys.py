@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,7 +33,7 @@ OF_CALLS: dict[str, Column] = {
 OF_STAYS: dict[str, Column] = {
     "queue": Column("queue", "QUEUE", _TEXT, "the queue that was entered"),
     "agent": Column("agent", "AGENT", _TEXT, "who answered there; none: nobody did"),
-    **{name: OF_CALLS[name] for name in ("client", "did", "node")},
+    **{name: OF_CALLS[name] for name in ("client", "did", "node", "requirement", "skill")},
 }
 
 _INTERVALS = {
@@ -54,16 +54,18 @@ ASKED = ("requirement", "skill")
 """Keys that are told by what was asked for."""
 
 
-def with_requirement(source: sa.FromClause, *, is_postgres: bool) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
-    """``source`` with what was asked of agents for a call, in the first decision that says it; found in the decisions, for
-    the call's own row does not tell."""
+def with_requirement(
+    source: sa.FromClause, rows: sa.FromClause, *, is_postgres: bool
+) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
+    """``source`` with what was asked of agents for the call of each of its ``rows``, in the first decision that says it;
+    found in the decisions, for the call's own row does not tell."""
     text = member(decisions.c.detail, sa.literal_column("'requirement'"))
     first = (
         sa.select(text.label("requirement"))
-        .where(decisions.c.call == calls.c.call, text.is_not(None))
+        .where(decisions.c.call == rows.c.call, text.is_not(None))
         .order_by(decisions.c.serial)
         .limit(1)
-        .correlate(calls)
+        .correlate(rows)
     )
     if not is_postgres:
         return source, first.scalar_subquery()
@@ -97,6 +99,19 @@ def skills_of(requirement: str | None) -> Sequence[str | None]:
         return (requirement,)
     names = {operand.name for operand in operands_of(tree) if isinstance(operand, Skill)}
     return sorted(names) or (ANYONE,)
+
+
+def by_skills(by: Sequence[str], groups: Mapping[tuple[Any, ...], Sequence[int]]) -> dict[tuple[Any, ...], list[int]]:
+    """Sums of groups that are told by requirement, in the place of the skill, as those of the skills that they name: each
+    counts wherever it is named. As they are where nothing is told by skill."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    place = by.index("skill") if "skill" in by else None
+    for key, sums in groups.items():
+        for skill in (None,) if place is None else skills_of(key[place]):
+            told = key if place is None else (*key[:place], skill, *key[place + 1 :])
+            before = found.get(told, [0] * len(sums))
+            found[told] = [one + other for one, other in zip(before, sums, strict=True)]
+    return found
 
 
 class _Any(frozenset[str]):

@@ -179,7 +179,7 @@ class Summary:
         if "tag" in by:
             source, tag = keys.with_tags(source)
         if any(name in keys.ASKED for name in by):
-            source, asked = keys.with_requirement(source, is_postgres=self._database.is_postgres)
+            source, asked = keys.with_requirement(source, rows, is_postgres=self._database.is_postgres)
         picked += [keys.expression_of(name, rows, tag, asked).label(f"by_{name}") for name in by if name not in UNITS]
         names = [column.name for column in picked]
         where = [*self._ask.in_period(rows.c.entered_at), *self._ask.filters.of(rows), *more]

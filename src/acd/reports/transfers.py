@@ -53,7 +53,7 @@ KEYS = {
         f"out of our hands: {', '.join(OUT.values())}; within our queues: {', '.join((*WITHIN.values(), OVERFLOW))}",
     ),
     "target": Column("target", "TO", Kind.TEXT, "where to, as far as it was seen"),
-    **{name: keys.OF_CALLS[name] for name in ("client", "did")},
+    **{name: keys.OF_CALLS[name] for name in ("client", "did", "skill")},
     "queue": Column("queue", "QUEUE", Kind.TEXT, "the queue it was in"),
     "agent": Column("agent", "AGENT", Kind.TEXT, "with whom the caller talked; none: he waited"),
 }  # fmt: skip
@@ -91,7 +91,7 @@ def _out(ask: Ask) -> sa.Select[Any]:
     return (
         sa.select(
             kind.label("kind"), agent.label("agent"),
-            *(calls.c[name] for name in ("target", "queue", "client", "did", "entered_at", "talk_us")),
+            *(calls.c[name] for name in ("target", "queue", "call", "client", "did", "entered_at", "talk_us")),
             (calls.c.wait_us + calls.c.rewait_us).label("wait_us"),
             sa.case((went_on.c.from_call.is_not(None), 1), else_=0).label("back"),
             sa.func.coalesce(went_on.c.answered, 0).label("answered"),
@@ -127,7 +127,8 @@ def _within(ask: Ask) -> sa.Select[Any]:
     return (
         sa.select(
             kind.label("kind"), along.agent, (sa.literal("queue ") + along.then_queue).label("target"), along.queue,
-            calls.c.client, calls.c.did, calls.c.entered_at, along.talk_us, along.wait_us, sa.literal(1).label("back"),
+            calls.c.call, calls.c.client, calls.c.did, calls.c.entered_at, along.talk_us, along.wait_us,
+            sa.literal(1).label("back"),
             sa.case((answered.call.is_not(None), 1), else_=0).label("answered"),
         )
         .join_from(along.call.table, calls, calls.c.call == along.call)
@@ -142,7 +143,10 @@ def transfers(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Ro
     others = [name for name in ask.by if name not in UNITS]
     rows = sa.union_all(_out(ask), _within(ask)).subquery("passed")
     source: sa.FromClause = rows
-    picked: list[Any] = [rows.c[name].label(f"by_{name}") for name in others]
+    asked: Any = None
+    if "skill" in others:
+        source, asked = keys.with_requirement(source, rows, is_postgres=database.is_postgres)
+    picked: list[Any] = [(asked if name == "skill" else rows.c[name]).label(f"by_{name}") for name in others]
     if cuts is not None:
         source, part = part_of(database, cuts, source, rows.c.entered_at)
         picked.append(part.label("part"))
@@ -165,7 +169,8 @@ def transfers(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Ro
         key = keys.in_order(ask, labels, tuple(values[f"by_{name}"] for name in others))
         found[key] = [int(values[name] or 0) for name in ("transfers", "back", "answered", "talk_us", "wait_us")]
     total = [sum(column) for column in zip(*found.values(), strict=True)] or [0] * 5
-    made = [(*key, *_figures(found[key])) for key in sorted(found, key=keys.sort_key(ask.by))]
+    groups_of = keys.by_skills(ask.by, found)
+    made = [(*key, *_figures(groups_of[key])) for key in sorted(groups_of, key=keys.sort_key(ask.by))]
     columns = (*(keys.column_of(name) if name in UNITS else KEYS[name] for name in ask.by), *FIGURES)
     return columns, made, (*(None for _ in ask.by), *_figures(total))
 
