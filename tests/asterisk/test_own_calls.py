@@ -172,7 +172,7 @@ async def test_a_caller_finds_an_agent_who_is_kept_and_who_answers_meanwhile_has
         await here.rig.until(rings, 30, "a line to ring", every_s=0.02)
         on = await dial(here.rig, caller("100"))
         told = await here.rig.acd("campaign", "explain", "win")
-        assert "1 agents are reserved for queue sales: always so many" in told
+        assert "1 agent is reserved for queue sales: always so many" in told
         assert "keeps 1 agent (reserve)" in await here.rig.acd("campaign", "show", "win")
         await here.until_settled(2)
         await here.rig.acd("campaign", "stop", "win")
