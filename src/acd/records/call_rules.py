@@ -66,11 +66,19 @@ def _end(call: CallRow, line: Sequence[SegmentRow], ended_at: int) -> Iterator[V
         yield _wrong("ended", call, f"ended as {call.outcome!r} by {call.ended_by!r}")
     if ended_at < call.entered_at:
         yield _wrong("ended", call, f"ended {_s(call.entered_at - ended_at)} before it entered")
+    if call.outcome == CallOutcome.ANSWERED and call.target is not None and not _is_told(call.target):
+        yield _wrong("target", call, "is answered, which it would not be had it been sent to its target")
     if call.outcome == CallOutcome.ANSWERED and len(line) > 1 and line[-1].kind == SegmentKind.AFTER:
         # Nobody may have seen the end; whoever did knows who hung up first
         left = line[-2].outcome
         if {left, call.ended_by} == {"agent", "caller"}:
             yield _wrong("ended", call, f"ended by the {call.ended_by}, and its last conversation by the {left}")
+
+
+def _is_told(target: str) -> bool:
+    """Whether a queue that could not serve its caller, with whom somebody had talked before, hung up instead of sending
+    him on."""
+    return target == "hangup" or target.startswith("message ")
 
 
 def _chain(call: CallRow, line: Sequence[SegmentRow], ended_at: int) -> Iterator[Violation]:

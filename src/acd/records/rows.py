@@ -80,8 +80,12 @@ def _second_us(text: str) -> int:
     return (datetime.fromisoformat(text + "+00:00") - _EPOCH) // _MICROSECOND
 
 
+NO_TIME = 0
+"""What is read where no time stands, which somebody else's tool may have written into SQLite."""
+
+
 class Micros(TypeDecorator[int]):
-    """A column of times as whole microseconds. For reading, and for comparing with such."""
+    """A column of times as whole microseconds. For reading, and for comparing with such. What is no time is NO_TIME."""
 
     impl = sa.Text
     cache_ok = True
@@ -100,8 +104,11 @@ class Micros(TypeDecorator[int]):
             return None
         if isinstance(value, datetime):
             return (value - _EPOCH) // _MICROSECOND
-        # Fixed width: 2026-11-21T17:58:31.123456Z
-        return _second_us(value[:19]) + int(value[20:26])
+        try:
+            # Fixed width: 2026-11-21T17:58:31.123456Z
+            return _second_us(value[:19]) + int(value[20:26])
+        except (ValueError, TypeError):
+            return NO_TIME
 
 
 def columns(table: sa.Table, row: type[NamedTuple]) -> list[sa.ColumnElement[Any]]:
