@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from acd.domain.commands import Reply
 from acd.domain.events import CallArrived, CallerForgotten, CallMemory, SeenCall
+from acd.domain.numbers import is_withheld
 
 if TYPE_CHECKING:
     from acd.floor.core import Floor
@@ -19,13 +20,13 @@ def _key(floor: Floor, number: str) -> str:
 
 
 def last_agent(floor: Floor, number: str) -> str | None:
-    """Who talked to the caller with this number last."""
-    return floor.last_agents.get(_key(floor, number)) if number else None
+    """Who talked to the caller with this number last; nobody if he withholds it."""
+    return None if is_withheld(number) else floor.last_agents.get(_key(floor, number))
 
 
 def talked(floor: Floor, number: str, agent: str) -> None:
     """Note that ``agent`` talks to the caller with this number."""
-    if not number:
+    if is_withheld(number):
         return
     key, known = _key(floor, number), floor.last_agents
     known.pop(key, None)
