@@ -75,7 +75,8 @@ class Lab:
 
     def __init__(self, folder: Path, program: AsteriskProgram, sipp: Unpacked) -> None:
         self.folder, self.command, self.env = folder, sipp.command("sipp"), sipp.env()
-        ports, self.block = AsteriskPorts.free(), PortBlock(400, low=8_000, high=9_999)
+        # From 8888 on SIPps listen for commands, one port each
+        ports, self.block = AsteriskPorts.free(), PortBlock(400, low=9_000, high=9_999)
         self.ports = iter(range(self.block.first + PHONE_PORTS, self.block.first + 400, CallGenerator.PORTS))
         self.registering = [*make_phones(2, first=2101, registers=True), Phone("2103", registers=True, secret="s")]
         self.registering.append(Phone("2103", Answers(Duration.fixed(0.2)), registers=True, secret="s"))
