@@ -19,7 +19,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import attempts, contacts, donotcall, listed
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -208,6 +208,9 @@ async def test_of_lists_with_nothing_due_is_told_when_something_will_be_and_whic
     again = await claimed(shelf)
     assert (again.found, again.due_s, again.missing) == ((), NOW + 900.0, ())
     assert (await store.outlook(["nolist", "a", "nor this"])).missing == ("nolist", "nor this")
+    # A promise of one agent's is one, too, whoever is there to keep it
+    await store.ask(callbacks.promise, first.found[0].contact.contact, NOW + 300.0, "ann", NOW, agent="ann")
+    assert (await store.outlook(["a"])).due_at == NOW + 300.0
     assert (await store.outlook([])).due_at is None
 
 

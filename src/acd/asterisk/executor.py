@@ -21,8 +21,9 @@ from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
 
 _MAX_VALUE_BYTES = 1_000
-_RING_MIN_S = 0.2
 """Of a line's 1,022 the header's name takes some."""
+_RING_MIN_S = 0.2
+"""For somebody who was dialled and may hardly wait any more. Never 0, which to Dial is for ever."""
 
 CONNECT_CONTEXT = "acd-connect"
 """Where an answered outbound line is sent for its first agent: acd-offer behind a deadline of the dialplan's own."""
@@ -76,7 +77,6 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
         held = not fresh
         ring = f"{max(1.0, command.ring_timeout_s):.0f}"
         if unserved:
-            # Never 0, which to Dial is for ever
             left = "$[${acd_left} - 0${acd_margin}]"
             ring = f"${{IF($[{left} < {_RING_MIN_S}]?{_RING_MIN_S}:${{IF($[{left} < {ring}]?{left}:{ring})}})}}"
         if command.leg:

@@ -92,10 +92,9 @@ _BACKSLASHED = r"\\\1"
 
 def variables_of(command: PlaceAttempt) -> dict[str, str]:
     """The channel variables of an attempt: those of acd-out, then the campaign's own. Raises MisuseError."""
-    if command.message and not _SOUND.fullmatch(command.message):
-        raise MisuseError(f"{command.message!r:.80} is no sound: letters, digits and _./&:- only, up to 200")
-    if command.machine_message and not _SOUND.fullmatch(command.machine_message):
-        raise MisuseError(f"{command.machine_message!r:.80} is no sound: letters, digits and _./&:- only, up to 200")
+    for sound in (command.message, command.machine_message):
+        if sound and not _SOUND.fullmatch(sound):
+            raise MisuseError(f"{sound!r:.80} is no sound: letters, digits and _./&:- only, up to 200")
     if command.opt_out_key and not _KEY.fullmatch(command.opt_out_key):
         raise MisuseError(f"{command.opt_out_key!r:.20} is no key to opt out with: one of 0-9 * #")
     values = {

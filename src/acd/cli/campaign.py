@@ -474,15 +474,8 @@ def _charged(found: dict[str, Any]) -> str:
     """By the ledger, which is what the law counts, where it differs: empty if it does not."""
     windows = found["windows"]
     answered, charged = (sum(one[key] for one in windows) for key in ("answered", "charged"))
-    if (
-        not answered
-        or len({one["window"] for one in windows}) != 1
-        or (answered, charged)
-        == (
-            found["people"],
-            found["abandoned"],
-        )
-    ):
+    same = (answered, charged) == (found["people"], found["abandoned"])
+    if same or not answered or len({one["window"] for one in windows}) != 1:
         return ""
     return (
         f"{charged:g} of {answered:g} ({_rate(charged / answered)}) in the windows below: whom an agent took too late, or "

@@ -24,6 +24,7 @@ from acd.store.beside import reading, writing
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from acd.domain.definition import FloorDefinition
     from acd.records.seal import Seal
     from acd.store.outbound.contacts import NewContact
 
@@ -129,37 +130,32 @@ class Place:
         with writing(self.url) as connection, connection.begin():
             yield connection
 
-    def agents(self) -> Mapping[str, str]:
-        """Every agent of floor.yaml by name and by number: its name."""
+    @cached_property
+    def _floor(self) -> FloorDefinition:
+        """floor.yaml. Raises ConfigurationError."""
         from acd.config.floor import load_floor
 
-        agents = load_floor(self.settings.floor.file).definition.agents
+        return load_floor(self.settings.floor.file).definition
+
+    def agents(self) -> Mapping[str, str]:
+        """Every agent of floor.yaml by name and by number: its name."""
+        agents = self._floor.agents
         return {agent.number: name for name, agent in agents.items() if agent.number} | {name: name for name in agents}
 
     def campaigns_of(self, name: str) -> list[str]:
         """Campaigns of floor.yaml that dial a list; none if that cannot be read."""
-        from acd.config.floor import load_floor
-
         with suppress(ConfigurationError):
-            definition = load_floor(self.settings.floor.file).definition
-            return sorted(one for one, campaign in definition.campaigns.items() if name in campaign.lists)
+            return sorted(one for one, campaign in self._floor.campaigns.items() if name in campaign.lists)
         return []
 
     def check_serves(self, agent: str, name: str) -> None:
         """Raises RefusedError if ``agent`` (a name) serves none of the campaigns that dial list ``name``, if any do."""
-        from acd.config.floor import load_floor
-
-        definition = load_floor(self.settings.floor.file).definition
-        dialled_by = [one for one, campaign in definition.campaigns.items() if name in campaign.lists]
-        if not dialled_by or not set(dialled_by).isdisjoint(definition.agents[agent].queues):
+        dialled_by = self.campaigns_of(name)
+        would = sorted(one.name for one in self._floor.agents.values() if not set(dialled_by).isdisjoint(one.queues))
+        if not dialled_by or agent in would:
             return
-        served = sorted(
-            one.name for one in definition.agents.values() if not set(dialled_by).isdisjoint(one.queues)
-        )  # fmt: skip
-        who = f": {', '.join(served[:10])} would" if served else ""
-        raise RefusedError(
-            f"agent {agent} does not serve {' or '.join(sorted(dialled_by))}, which dials list {name}{who}"
-        )
+        who = f": {', '.join(would[:10])} would" if would else ""
+        raise RefusedError(f"agent {agent} does not serve {' or '.join(dialled_by)}, which dials list {name}{who}")
 
 
 def known(what: str, name: str, names: Mapping[str, str]) -> str:

@@ -122,7 +122,7 @@ def _of_cap(campaign: dict[str, Any]) -> Text:
 
 
 _WHY = {
-    "state": "not started",
+    "state": "not running",
     "database": "database away",
     "refused": "database refuses",
     "clock": "clock went back",
@@ -130,7 +130,7 @@ _WHY = {
     "node": "no Asterisk",
     "trunk_rests": "trunk rests",
     "lines": "all lines in use",
-    "agents": "no agent for it",
+    "agents": "no agent free",
     "agents_choose": "agents choose",
     "contacts": "nobody due",
     "inbound:recall": "agents recalled",

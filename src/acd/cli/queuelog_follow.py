@@ -41,9 +41,6 @@ class Target(Protocol):
     def flush(self) -> int:
         """Write what was held back; how many lines."""
 
-    def close(self) -> None:
-        """Let go of it."""
-
 
 class Printed:
     """Standard output, which remembers nothing."""
@@ -89,6 +86,7 @@ class Course:
             self.written += target.append(lines, upto, upto)
         clock = time.monotonic() - max(log.upto, begin)
         if self.once:
+            # To the second look an hour has gone in which nothing came: all there is counts as certain
             for settles in (0.0, _HOUR_S):
                 lines = log.new(time.monotonic() - clock + settles)
                 self.written += target.append(lines, log.upto, time.monotonic() - clock)

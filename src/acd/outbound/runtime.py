@@ -623,11 +623,13 @@ class Dialling:
     ) -> None:
         """Make durable that a campaign is to rest, whoever asked for it waits or not, unless it is to run again.
         ``kept``: told how the first try ended."""
-        tries = 0
+        tries, task = 0, asyncio.current_task()
+        assert task is not None
         while True:
             async with self._states:
                 runner = self.core.runners.get(campaign)
                 rests = runner is not None and runner.state is state
+                self._amid.add(task)
                 try:
                     if rests:
                         await self._shelf.set_state(campaign, state, by, reason, now_s)
@@ -637,6 +639,8 @@ class Dialling:
                 except StoreError as error:
                     if not kept.done():
                         kept.set_exception(error)
+                finally:
+                    self._amid.discard(task)
             await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
 

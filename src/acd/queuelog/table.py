@@ -148,9 +148,6 @@ class LogTable:
         if writer != batch.new:
             raise RefusedError("another program writes the table queue_log now: nothing was lost, and this one ends")
 
-    def close(self) -> None:
-        """Nothing is held between two calls."""
-
 
 def clear(url: str) -> None:
     """Take all lines away, and how far they went. Raises SchemaError, StoreError."""

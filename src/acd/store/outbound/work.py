@@ -123,7 +123,7 @@ def outlook(connection: sa.Connection, names: Sequence[str]) -> Outlook:
     known = set(connection.execute(sa.select(lists.c.list).where(lists.c.list.in_(names))).scalars())
     due: list[float] = []
     for name in names:
-        for kind in (Kind.RETRY, Kind.QUEUE_CALLBACK):
+        for kind in (Kind.RETRY, Kind.QUEUE_CALLBACK, Kind.CALLBACK):
             query = sa.select(contacts.c.due_at).where(sa.text(_IS[kind]), contacts.c.list == name)
             due += connection.execute(query.order_by(contacts.c.due_at).limit(1)).scalars()
     return Outlook(min(due, default=None), tuple(name for name in names if name not in known))
