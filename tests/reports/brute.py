@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -307,6 +307,33 @@ def agent_figures(
     if "agent" not in by:
         keys |= labels_between(world, units) if units else set()
     return {key: _agent(world, spent[key], spoke[key]) | {"transfers": handed_on[key]} for key in keys}
+
+
+def staffing(
+    world: World,
+    by: Sequence[str],
+    units: Sequence[str],
+    keep: Sequence[str],
+    have: Mapping[str, Mapping[str, Sequence[str]]],
+) -> dict[Any, dict[str, Any]]:
+    """The report staffing: as many rows an agent as there are ways to name one of his queues and one of his skills."""
+    spent: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in world.states:
+        if keep and row["agent"] not in keep:
+            continue
+        queues = have["queue"].get(row["agent"]) or [None] if "queue" in by else ["-"]
+        skills = have["skill"].get(row["agent"]) or [None] if "skill" in by else ["-"]
+        for labels, length in state_time(world, row, units).items():
+            for queue in queues:
+                for skill in skills:
+                    rest = iter(labels)
+                    named = {"queue": queue, "skill": skill}
+                    key = tuple(named[name] if name in named else next(rest) for name in by)
+                    spent[key][row["state"]] += length
+    keys = set(spent)
+    if units and len(units) == len(by):
+        keys |= labels_between(world, units)
+    return {key: _agent(world, spent[key], []) for key in keys}
 
 
 def handovers(world: World) -> list[tuple[str, float]]:

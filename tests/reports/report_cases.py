@@ -14,7 +14,7 @@ from reportkit import AGENTS, CLIENTS, DIDS, QUEUES, SEALED, World, fill, make_w
 
 from acd.domain.errors import ReportError
 from acd.reports import catalogue
-from acd.reports.agents import FIGURES
+from acd.reports.agents import FIGURES, TIMES
 from acd.reports.ask import Ask, Filters
 from acd.reports.cuts import UNITS
 from acd.reports.database import open_database
@@ -176,6 +176,33 @@ def test_time_of_agents_is_cut_where_the_clock_says(report_url: str, seed: int) 
     assert report.total is not None
     if whole is not None:
         assert dict(zip(names, report.total[len(by) :], strict=True)) == whole
+
+
+HAVE = {
+    "queue": {"anna": ("sales", "support"), "bob": ("sales",), "carla": ()},
+    "skill": {"anna": ("billing",), "bob": ("billing", "english", "german"), "dora": ("german",)},
+}
+"""Who has which; of some nobody knows."""
+
+
+@EVERY
+@given(seeds)
+def test_time_of_the_agents_of_queues_and_with_skills(report_url: str, seed: int) -> None:
+    world, chance = make_world(seed, size=25), random.Random(seed)
+    units = some_units(chance)
+    mine = chance.sample(["queue", "skill"], chance.choice((0, 1, 1, 2)))
+    by = tuple(chance.sample([*units, *mine], len(units) + len(mine)))
+    units = [name for name in by if name in UNITS]
+    keep = tuple(chance.sample(AGENTS, 2)) if chance.random() < 0.3 else ()
+    asked = {"columns": TIMES, "filters": Filters(agent=keep), "agents_have": HAVE}
+    report = made(report_url, world, "staffing", by=by or ("all",), **asked)
+    expected = brute.staffing(world, by, units, keep, HAVE)
+    assert by_key(report) == {key: tuple(row[name] for name in TIMES) for key, row in expected.items()}
+    # Whoever has several is one in the total
+    whole = brute.agent_figures(world, (), (), keep).get((), None)
+    assert report.total is not None
+    if whole is not None:
+        assert report.total[len(by) :] == tuple(whole[name] for name in TIMES)
 
 
 ONLY = {"queue": QUEUES[:2], "agent": AGENTS[:2], "client": CLIENTS[1:2], "did": DIDS[1:]}

@@ -23,6 +23,9 @@ from click.testing import CliRunner, Result
 from reportkit import World, fill, make_world
 
 from acd.cli import cli
+from acd.cli.revisiondetail import detail_of
+from acd.config.floor import parse_floor
+from acd.config.problems import Problems
 from acd.domain.errors import StoreError
 from acd.domain.numbers import Numbering
 from acd.records.seal import load_seal
@@ -31,7 +34,7 @@ from acd.reports.catalogue import REPORTS
 from acd.reports.database import open_database
 from acd.store import upgrade
 from acd.store.location import locate
-from acd.store.tables import audit, calls
+from acd.store.tables import audit, calls, revisions
 
 Acd = Callable[..., Result]
 
@@ -331,6 +334,40 @@ def test_calls_without_sums_are_pointed_out(acd: Acd, during: list[str], tmp_pat
     engine.dispose()
     result = acd("service", *during, url=url)
     assert "ended calls have no sums of their segments" in result.stdout
+
+
+def test_whose_agents_are_is_what_was_configured_at_the_end_of_the_time(
+    acd: Acd, during: list[str], tmp_path: Path, world: World
+) -> None:
+    url = f"sqlite:///{tmp_path}/staffed.db"
+    upgrade(url)
+    fill(url, world)
+    assert "neither the database nor floor.yaml says" in acd("staffing", *during, url=url).stdout
+
+    def loaded(at: float, **queues: str) -> None:
+        told = "".join(f"{name}: {{number: {n}, phones: [PJSIP/{n}], queues: [{queue}]}}\n  "
+                       for n, (name, queue) in enumerate(queues.items(), 1))  # fmt: skip
+        text = f"queues: {{sales: {{}}, support: {{}}, billing: {{}}}}\nagents:\n  {told}"
+        definition = parse_floor(text + '\nentry_points: {"1": sales}\n', Problems("f")).definition
+        row = {"revision": f"r{at}", "loaded_at": at, "who": "me", "detail": detail_of(definition, str)}
+        engine = locate(url).engine()
+        with engine.begin() as connection:
+            connection.execute(sa.insert(revisions).values(row))
+        engine.dispose()
+
+    loaded(world.from_s - 60, anna="sales", bob="sales", carla="sales", dora="sales")
+    loaded(world.from_s + 60, anna="support", bob="support", carla="billing", dora="billing")
+    loaded(world.to_s + 60, anna="sales", bob="sales", carla="sales", dora="sales")
+    body = json.loads(acd("staffing", *during, "--json", url=url).stdout)
+    each = json.loads(acd("agents", *during, "--json", "--columns", "logged_in_s", url=url).stdout)
+    spent = {row["agent"]: row["logged_in_s"] for row in each["rows"]}
+    of = {"support": ("anna", "bob"), "billing": ("carla", "dora")}
+    assert {row["queue"]: row["logged_in_s"] for row in body["rows"]} == {
+        queue: pytest.approx(sum(spent.get(name, 0.0) for name in names)) for queue, names in of.items()
+        if any(name in spent for name in names)
+    }  # fmt: skip
+    assert body["total"]["logged_in_s"] == pytest.approx(sum(spent.values()))
+    assert any("as configured at the end of the time" in note for note in body["notes"])
 
 
 def test_list_and_help_name_everything(acd: Acd) -> None:

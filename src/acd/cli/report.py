@@ -11,10 +11,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -22,12 +22,16 @@ from acd.cli import text as say
 from acd.cli.console import cell, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.cli.masking import mask_parameter, masks
-from acd.domain.errors import ConfigurationError, ReportError, UnknownNameError
+from acd.domain.errors import AcdError, ConfigurationError, ReportError, UnknownNameError
 from acd.reports import catalogue
 from acd.reports.ask import SERVICE_LEVEL_S, SHORT_S, WITHIN_DAYS, Ask, Filters, nearest
 from acd.reports.catalogue import REPORTS, Definition
 from acd.reports.measures import MEASURES
 from acd.reports.model import Report
+
+if TYPE_CHECKING:
+    from acd.domain.definition import FloorDefinition
+    from acd.reports.database import Database
 
 FORMATS = ("table", "json", "csv", "parquet", "html")
 SUFFIXES = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".html": "html", ".htm": "html",
@@ -49,6 +53,7 @@ class Floor:
     thresholds_s: dict[str, float]
     zone: str | None
     problem: str | None = None
+    definition: FloorDefinition | None = None
 
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -279,6 +284,8 @@ def _run(
     except UnknownNameError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", nearest=error.nearest, as_json=options().json) from error
     with open_database(url or _configured()) as database:
+        if definition.staffed:
+            ask = replace(ask, agents_have=_agents_have(database, ask.period.to_s, floor))
         check_names(database, ask.filters, floor.names)
         judged = [queue for queue, equals, _ in (text.rpartition("=") for text in threshold) if equals]
         check_names(database, Filters(queue=tuple(judged)), floor.names)
@@ -341,7 +348,26 @@ def _floor() -> Floor:
         },
         {name: queue.service_level_s for name, queue in definition.queues.items()},
         zones.pop() if len(zones) == 1 else None,
+        definition=definition,
     )
+
+
+def _agents_have(database: Database, until: float, floor: Floor) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Which queues and skills each agent had, by the configuration in force at the end; else by floor.yaml, if it can be
+    read."""
+    from acd.cli.revisiondetail import definition_of
+    from acd.store.tables import revisions
+
+    latest = revisions.select().where(revisions.c.loaded_at < until).order_by(revisions.c.loaded_at.desc()).limit(1)
+    found = floor.definition
+    with suppress(AcdError):
+        found = next((definition_of(row.detail) for row in database.rows(latest)), found)
+    if found is None:
+        return {}
+    return {
+        "queue": {agent.name: agent.queues for agent in found.agents.values()},
+        "skill": {agent.name: tuple(sorted(agent.skills)) for agent in found.agents.values()},
+    }
 
 
 def _goes_by_floor(definition: Definition, shown: Sequence[str], given: Sequence[str], queues: Sequence[str]) -> bool:

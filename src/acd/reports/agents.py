@@ -8,8 +8,9 @@ counts up to now.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,11 @@ _PAUSED = _STATES[AgentState.PAUSED]
 AGENT = Column("agent", "AGENT", Kind.TEXT, "who")
 STATE = Column("state", "STATE", Kind.TEXT, "what the agent did")
 REASON = Column("reason", "REASON", Kind.TEXT, "why paused")
+HAVE = {
+    "queue": Column("queue", "QUEUE", Kind.TEXT, "whose agents; who serves several counts for each"),
+    "skill": Column("skill", "SKILL", Kind.TEXT, "who has it; who has several counts for each"),
+}
+"""What agents have, by which their time can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,10 @@ DEFAULT = (
     *("logged_in_s", "occupancy", "shrinkage", "paused_s", "conversations", "aht_s", "talk_s", "hold_s", "wrap_s"),
     *("ronas", "declines", "transfers"),
 )
+
+TIMES = tuple(figure.column.name for figure in _ALL[:9])
+"""Of all figures those that are made of time in states alone."""
+TIMES_DEFAULT = ("logged_in_s", "occupancy", "shrinkage", "available_s", "talking_s", "wrap_up_s", "paused_s")
 
 _COUNTED = ("talk_us", "hold_us", "wrap_us", "conversations", "ronas", "declines", "transfers")
 
@@ -310,7 +320,20 @@ def figures(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[C
     for sums in groups.values():
         for name, value in sums.items():
             total[name] += value
-    if intervals.cuts is not None and not by:
+    return _told(intervals, ask, groups, total, names, {"agent": AGENT})
+
+
+def _told(
+    intervals: Intervals,
+    ask: Ask,
+    groups: dict[tuple[Any, ...], Sums],
+    total: Sums,
+    names: Sequence[str],
+    of: Mapping[str, Column],
+) -> tuple[tuple[Column, ...], list[Row], Row]:
+    """The figures ``names`` of sums by ``ask.by``; ``of``: the columns of keys that are no intervals. Where there are none,
+    intervals in which nothing was have a row, too."""
+    if intervals.cuts is not None and len(ask.units) == len(ask.by):
         for labels in intervals.cuts.labels:
             groups.setdefault(labels, _nothing())
     chosen = [FIGURES[name] for name in names]
@@ -318,8 +341,23 @@ def figures(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[C
         (*found, *(figure.of(groups[found]) for figure in chosen))
         for found in sorted(groups, key=keys.sort_key(ask.by))
     ]
-    columns = (*(keys.column_of(name) if name in UNITS else AGENT for name in ask.by), *(f.column for f in chosen))
+    columns = (*(keys.column_of(name) if name in UNITS else of[name] for name in ask.by), *(f.column for f in chosen))
     return columns, rows, (*(None for _ in ask.by), *(figure.of(total) for figure in chosen))
+
+
+def staffing(database: Database, ask: Ask, names: Sequence[str]) -> tuple[tuple[Column, ...], list[Row], Row]:
+    """(columns, rows, total) by queue, skill and intervals: time in states of the agents who have it. The total counts
+    everybody once."""
+    intervals = Intervals(database, ask)
+    kinds = [name for name in ask.by if name in HAVE]
+    groups: dict[tuple[Any, ...], Sums] = defaultdict(_nothing)
+    total = _nothing()
+    for row in intervals.states("agent"):
+        name, us = _STATES[AgentState(row.state)], int(row.us)
+        total[name] += us
+        for values in product(*(ask.agents_have.get(kind, {}).get(row.agent) or (None,) for kind in kinds)):
+            groups[keys.in_order(ask, intervals.labels(row), values)][name] += us
+    return _told(intervals, ask, groups, total, names, HAVE)
 
 
 def states(database: Database, ask: Ask) -> tuple[tuple[Column, ...], list[Row], Row | None]:

@@ -59,7 +59,8 @@ class Ask:
 
     ``thresholds_s``: each queue's service level, by name; other queues have ``threshold_s``. An abandoned call that waited
     less than ``short_s`` is a short one. ``within_days``: how far apart two calls of a number are a repetition.
-    ``withheld``: what else stands for a number that is not known, besides the words for it.
+    ``withheld``: what else stands for a number that is not known, besides the words for it. ``agents_have``: by ``queue``
+    and ``skill``, which of them each agent has; nothing where no configuration says so.
     """
 
     period: Period
@@ -73,6 +74,7 @@ class Ask:
     short_s: float = SHORT_S
     within_days: int = WITHIN_DAYS
     withheld: frozenset[str] = frozenset()
+    agents_have: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ class Definition:
     grid: bool = False
     """Its rows make a grid: the first key down, the second across."""
     streamed: bool = False
+    staffed: bool = False
+    """It goes by what agents have (``Ask.agents_have``)."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -106,6 +108,14 @@ def _agents(database: Database, ask: Ask, notes: list[str]) -> Made:
     return agents.figures(database, ask, ask.columns)
 
 
+def _staffing(database: Database, ask: Ask, notes: list[str]) -> Made:
+    if ask.agents_have:
+        notes.append("agents' queues and skills: as configured at the end of the time; who has several counts for each")
+    else:
+        notes.append("which queues and skills agents had is not known: neither the database nor floor.yaml says")
+    return agents.staffing(database, ask, ask.columns)
+
+
 def _states(database: Database, ask: Ask, notes: list[str]) -> Made:
     return agents.states(database, ask)
 
@@ -169,6 +179,11 @@ _DEFINITIONS = (
         "agents", "Agents", "Time logged in, occupancy, shrinkage, calls and handling time of agents.", _agents,
         ("agent", *UNITS), ("agent",), tuple(figure.column for figure in agents.FIGURES.values()), agents.DEFAULT,
         frozenset({"agent"}),
+    ),
+    Definition(
+        "staffing", "Staffing", "Time logged in, occupancy and shrinkage of the agents of queues, or with skills.",
+        _staffing, (*agents.HAVE, *UNITS), ("queue",), tuple(agents.FIGURES[name].column for name in agents.TIMES),
+        agents.TIMES_DEFAULT, frozenset({"agent"}), staffed=True,
     ),
     Definition(
         "states", "Agents' states", "Time in each state and for each reason.", _states,
