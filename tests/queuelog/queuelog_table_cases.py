@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from queuelogkit import MEMBERS, Records, T, call, decided, lines_of, log_of
+from queuelogkit import MEMBERS, Records, T, call, decided, ended_in_turn, lines_of, log_of
 from storekit import Database
 
 from acd.cli import cli, queuelog, queuelog_follow
@@ -262,30 +260,10 @@ def test_masked_it_holds_no_number(database: Database, tmp_path: Path, monkeypat
 
 
 def test_filled_and_killed_it_goes_on_where_it_was(database: Database, tmp_path: Path) -> None:
-    records = Records(database.url)
-    begin = time.time() - 60 - T
-    command = [sys.executable, "-m", "acd", "queue-log", "table", "--interval", "0.1", "--url", records.url]
-
-    def live(number: int) -> subprocess.Popen[bytes]:
-        at = begin + number * 10
-        records.write(*call(f"c{number}", ("entered", at, at + 1), ("waited", at + 1, at + 5), ends="abandoned"))
-        return subprocess.Popen([*command, "--from", "10m"], cwd=tmp_path, stdout=subprocess.PIPE)
-
-    def has(count: int) -> None:
-        deadline = time.monotonic() + 30
-        while len(ids(database)) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    for number in range(2):
-        process = live(number)
-        try:
-            has(3 * (number + 1))
-        finally:
-            process.send_signal(signal.SIGKILL if number < 1 else signal.SIGINT)
-            said, _ = process.communicate(timeout=10)
+    records, ends = Records(database.url), (signal.SIGKILL, signal.SIGINT)
+    ended = ended_in_turn(["table", "--from", "10m"], records, lambda: ids(database), ends, tmp_path)
     assert ids(database) == [f"u-c{n}" for n in (0, 0, 0, 1, 1, 1)]
-    assert (process.returncode, said) == (0, b"3 new lines in queue_log\n")
+    assert ended == (0, b"3 new lines in queue_log\n")
 
 
 def test_an_erased_person_is_gone_from_it_and_the_writer_reads_anew(database: Database, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +101,26 @@ def lines_of(log: Log, until: float = 1e6) -> list[str]:
 def shown(lines: Sequence[Any]) -> list[str]:
     """Lines as text, with times after T."""
     return [f"{int(text[0]) - int(T)}|{text[1]}" for text in (str(line).split("|", 1) for line in lines)]
+
+
+def ended_in_turn(
+    arguments: Sequence[str], records: Records, there: Callable[[], Sequence[str]], ends: Sequence[int], folder: Path
+) -> tuple[int, bytes]:
+    """Run ``acd queue-log`` once for each of the signals ``ends``, a call more each time, and end it by that once the call's
+    three lines are ``there``. The last one's exit code and output."""
+    begin, code, said = time.time() - 60 - T, 0, b""
+    for number, how in enumerate(ends):
+        at = begin + number * 10
+        records.write(*call(f"c{number}", ("entered", at, at + 1), ("waited", at + 1, at + 5), ends="abandoned"))
+        command = [sys.executable, "-m", "acd", "queue-log", *arguments, "--interval", "0.1", "--url", records.url]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE)
+        try:
+            deadline = time.monotonic() + 30
+            while len(there()) < 3 * (number + 1):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            process.send_signal(how)
+            said, _ = process.communicate(timeout=10)
+        code = process.returncode
+    return code, said

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from queuelogkit import MEMBERS, Records, T, call, lines_of, log_of
+from queuelogkit import MEMBERS, Records, T, call, ended_in_turn, lines_of, log_of
 
 from acd.cli import cli
 from acd.domain.errors import ConfigurationError
@@ -263,43 +261,14 @@ def test_a_log_taken_up_anywhere_is_the_log_of_all(tmp_path: Path, hold_s: float
 
 def test_followed_and_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     records, path = Records(tmp_path), tmp_path / "queue_log"
-    begin = time.time() - 60 - T
-    command = [
-        sys.executable,
-        "-m",
-        "acd",
-        "queue-log",
-        "export",
-        "--follow",
-        "--interval",
-        "0.1",
-        "--url",
-        records.url,
-    ]
-    command += ["--from", "10m", str(path)]
+    arguments, ends = ["export", "--follow", "--from", "10m", str(path)], (signal.SIGKILL, signal.SIGINT)
 
-    def live(number: int) -> subprocess.Popen[bytes]:
-        at = begin + number * 10
-        records.write(*call(f"c{number}", ("entered", at, at + 1), ("waited", at + 1, at + 5), ends="abandoned"))
-        return subprocess.Popen(command, cwd=tmp_path)
+    def there() -> list[str]:
+        return contents(path) if path.exists() else []
 
-    def has(count: int) -> None:
-        deadline = time.monotonic() + 30
-        while not path.exists() or len(path.read_text().splitlines()) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    for number in range(3):
-        process = live(number)
-        try:
-            has(3 * (number + 1))
-        finally:
-            process.send_signal(signal.SIGKILL if number < 2 else signal.SIGINT)
-            process.wait(10)
-    assert [text.split("|")[1] for text in path.read_text().splitlines()] == [
-        f"u-c{n}" for n in (0, 0, 0, 1, 1, 1, 2, 2, 2)
-    ]
-    assert process.returncode == 0
+    code, _ = ended_in_turn(arguments, records, there, ends, tmp_path)
+    assert code == 0
+    assert contents(path) == [f"u-c{n}" for n in (0, 0, 0, 1, 1, 1)]
 
 
 @pytest.mark.parametrize(
