@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, assert_never
 
 from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome
+from acd.domain.campaigns import AttemptOutcome, Contact, Effect
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
@@ -32,6 +34,22 @@ _MISSING_MOST: Final = 100
 _DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 """What may be a number, or a part of one."""
 _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
+
+
+def _draw(attempt: str) -> float:
+    """A number from 0 to below 1 that has nothing to do with who answers."""
+    return int.from_bytes(blake2b(attempt.encode(), digest_size=6).digest()) / 2**48
+
+
+@dataclass(slots=True)
+class Served:
+    """Somebody who had an agent in time, as the ledger counted him. ``machine``: no longer, for an agent says that it was
+    one."""
+
+    campaign: str
+    at_s: float
+    share: float
+    machine: bool = False
 
 
 class Aloft:
@@ -55,6 +73,9 @@ class Aloft:
         """attempt -> its number and campaign, for what is heard after its end"""
         self._ended: list[say.Ended] = []
         self._opt_outs: list[say.OptOut] = []
+        self._said: list[say.Said] = []
+        self._served: OrderedDict[str, Served] = OrderedDict()
+        """attempt -> how the ledger has counted it"""
         self._progress: dict[str, dict[str, float | str]] = {}
         self._actions: list[say.Action] = []
         self._said_missing: dict[str, float] = {}
@@ -163,6 +184,9 @@ class Aloft:
     def _person_or_not(self, flight: Flight, verdict: wire.Verdict, at: float, now: Instant) -> None:
         if flight.verdict is not None or flight.over_s is not None:
             return
+        if self.runners[flight.campaign].campaign.amd and flight.desk is None:
+            flight.heard = verdict
+            verdict = self._looked_at(flight, verdict)
         flight.verdict = verdict
         if flight.answered_s is None:
             flight.answered_s = at
@@ -174,6 +198,19 @@ class Aloft:
         if flight.phase in RINGS:
             flight.phase = Phase.WAITING
         self._rung(flight, now, person=True)
+
+    def _looked_at(self, flight: Flight, verdict: wire.Verdict) -> wire.Verdict:
+        """Some of the machines are put through, for agents to say how many of them are people: while agents are free, so
+        that nobody is abandoned for it. Which, their ids say."""
+        runner = self.runners[flight.campaign]
+        share = runner.campaign.amd_audit
+        if verdict is not wire.Verdict.MACHINE or _draw(flight.attempt) >= share:
+            return verdict
+        waiting = sum(one.phase is Phase.WAITING for one in runner.flights.values())
+        if len(runner.free) <= waiting:
+            return verdict
+        self.counters["machines_audited"] += 1
+        return wire.Verdict.UNSURE
 
     def _rung(self, flight: Flight, now: Instant, *, person: bool) -> None:
         """It has rung to its end, one way or another: learn from it."""
@@ -216,14 +253,17 @@ class Aloft:
         number, campaign = self._gone.get(event.attempt, ("", ""))
         if flight is not None:
             number, campaign, flight.opted_out = flight.number, flight.campaign, True
-        if any(one.attempt == event.attempt for one in self._opt_outs):
+        self._note_opt_out(event.attempt, number, campaign, min(event.at, now.utc))
+
+    def _note_opt_out(self, attempt: str, number: str, campaign: str, at_s: float) -> None:
+        if any(one.attempt == attempt for one in self._opt_outs):
             return
         # Of an attempt that is known no more, the store has the number
         self.counters["opted_out"] += 1
         runner = self.runners.get(campaign)
         client = runner.campaign.client if runner is not None else None
         scope = f"client:{client}" if client else "all"
-        heard = say.OptOut(number, scope, event.attempt, min(event.at, now.utc))
+        heard = say.OptOut(number, scope, attempt, at_s)
         if number:
             self.recent.opted_out[number, scope] = heard.at_s
         self._opt_outs.append(heard)
@@ -396,6 +436,9 @@ class Aloft:
             self.counters["attempts_abandoned"] += 1
         else:
             runner.book.served(now.utc)
+            self._served[flight.attempt] = Served(flight.campaign, now.utc, runner.book.share)
+            while len(self._served) > _ENDED_KEPT:
+                self._served.popitem(last=False)
         slack = runner.book.slack(now.utc)
         runner.statistics.answered(slack)
         runner.learnt = True
@@ -497,5 +540,71 @@ class Aloft:
                 call=flight.call,
                 agent=flight.agent,
                 message=flight.message,
+                verdict=None if flight.heard is None else flight.heard.value,
             )
         )
+        if flight.said is not None:
+            self._say(runner, flight.attempt, flight.said, flight.contact, flight.number, flight.tried, now)
+
+    # -- what agents say of it -------------------------------------------------------------------------------------------
+
+    def _disposed(self, event: say.Disposed, now: Instant) -> None:
+        flight, past = self.flights.get(event.attempt), event.past
+        name = flight.campaign if flight is not None else past.campaign if past is not None else ""
+        runner = self.runners.get(name)
+        if runner is None:
+            return
+        disposition = runner.campaign.dispositions.get(event.word)
+        if disposition is not None and disposition.effect is Effect.OPT_OUT:
+            number = flight.number if flight is not None else past.number if past is not None else ""
+            self._note_opt_out(event.attempt, number, name, now.utc)
+        if flight is not None:
+            # Said again with its end, when it is known what it came to
+            flight.said = event.word
+        elif past is not None:
+            self._say(runner, event.attempt, event.word, past.contact, past.number, past.tried, now)
+
+    def _say(
+        self,
+        runner: Runner,
+        attempt: str,
+        word: str,
+        contact: Contact | None,
+        number: str,
+        tried: Sequence[say.Tried],
+        now: Instant,
+    ) -> None:
+        """An agent says what an attempt that is over came to."""
+        disposition = runner.campaign.dispositions.get(word)
+        effect = None if disposition is None else disposition.effect
+        outcome = self._revised(runner, attempt, now, machine=effect is Effect.MACHINE)
+        after = None
+        if disposition is not None and contact is not None:
+            after = runner.after_said(contact, number, tried, disposition, now.utc)
+        again = after if isinstance(after, Again) else None
+        self._said.append(
+            say.Said(
+                attempt,
+                word,
+                now.utc,
+                outcome,
+                None if again is None else again.due_s,
+                None if again is None else again.number,
+                done=after is not None and again is None,
+                bad=effect is Effect.WRONG_NUMBER,
+            )
+        )
+        self.counters["attempts_disposed"] += 1
+
+    def _revised(self, runner: Runner, attempt: str, now: Instant, *, machine: bool) -> AttemptOutcome | None:
+        """What somebody who was served was after all, if that is to be changed. While its windows last: what is evidence
+        of those that are over is not rewritten."""
+        served = self._served.get(attempt)
+        if served is None or served.machine is machine or not runner.book.holds(served.at_s):
+            return None
+        served.machine = machine
+        runner.book.revise(now.utc, served.share, person=not machine)
+        runner.outcomes[AttemptOutcome.MACHINE.value] += 1 if machine else -1
+        runner.outcomes[AttemptOutcome.ANSWERED.value] += -1 if machine else 1
+        self.counters["machines_served"] += 1 if machine else -1
+        return AttemptOutcome.MACHINE if machine else AttemptOutcome.ANSWERED

@@ -94,6 +94,7 @@ class Dialler(Aloft):
             say.Engaged: self.desks.engaged,
             say.Chose: self.desks.chose,
             say.Wished: self.desks.wish,
+            say.Disposed: self._disposed,
             wire.AttemptPlaced: self._placed,
             wire.AttemptRefused: self._attempt_refused,
             wire.AttemptRang: self._rang,
@@ -178,9 +179,10 @@ class Dialler(Aloft):
             tuple(blocks),
             tuple(self._made),
             ledgers,
+            tuple(self._said),
             self.withheld.charged_by(ledgers),
         )
-        self._progress, self._opt_outs, self._ended, self._made = {}, [], [], []
+        self._progress, self._opt_outs, self._ended, self._made, self._said = {}, [], [], [], []
         return None if found == say.Batch() else found
 
     def statistics(self) -> dict[str, dict[str, Any]]:
@@ -322,6 +324,8 @@ class Dialler(Aloft):
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
         runner.counted_s = event.counted_s
         runner.due_s, runner.missing = event.due_s, event.missing
+        runner.detected = event.detected
+        runner.book.measure(None if event.detected is None else event.detected.upper)
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------
@@ -361,6 +365,7 @@ class Dialler(Aloft):
                 self._untrack(flight, now)
                 self.desks.over(flight, now, "the database is away")
         self._ended[:0] = (*batch.ended, *undone)
+        self._said[:0] = batch.said
         # Those of which nothing was recorded are still claimed
         doubtful = [(made.contact, None) for made in batch.made]
         runner = next(iter(self.runners.values()), None)

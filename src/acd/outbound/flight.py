@@ -77,6 +77,10 @@ class Flight:
     told: AttemptOutcome | None = None
     given_up: bool = False
     desk: str | None = None
+    heard: Verdict | None = None
+    """what machine detection said, whatever was made of it"""
+    said: str | None = None
+    """what an agent says that it came to"""
 
     @property
     def may_need_agent(self) -> bool:

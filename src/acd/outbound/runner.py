@@ -7,7 +7,7 @@ lines are placed, `core` decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, Final
@@ -18,12 +18,13 @@ from acd.dialer.ledger import Slack
 from acd.dialer.pacing import Decision, Forecaster, Pacer, Power, Preview, Progressive
 from acd.dialer.predictive import Predictive
 from acd.dialer.publicdays import public_holidays
-from acd.dialer.retry import Again, Over, decide
+from acd.dialer.retry import Again, Over, decide, once_more
 from acd.dialer.retry import Tried as NumberTried
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
 from acd.dialer.work import KINDS, Kind, Work
-from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Mode
+from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Disposition, Effect, Mode
+from acd.domain.detection import Detected
 from acd.domain.instant import Instant
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
@@ -114,6 +115,7 @@ class Runner:
         self.shut_in_row = 0
         self.calls_today = self.short_today = 0
         self.counted_s = float("inf")
+        self.detected: Detected | None = None
         self.segment = ""
         self.refusals: Counter[str] = Counter()
         self.last_refusal: dict[str, Refusal] = {}
@@ -488,13 +490,41 @@ class Runner:
         """When its contact is tried again."""
         if flight.contact is None:
             return Over.DONE
-        earlier = [*flight.tried, Tried(flight.number, outcome)]
-        tried: dict[str, NumberTried] = {}
-        for one in earlier:
-            known = tried.get(one.number, NumberTried())
-            tried[one.number] = NumberTried(known.attempts + 1, one.outcome)
+        return self._decide(flight.contact, flight.number, flight.tried, outcome, ended_s)
+
+    def after_said(
+        self, contact: Contact, number: str, tried: Sequence[Tried], said: Disposition, now_s: float
+    ) -> Again | Over | None:
+        """When it is tried again now that an agent says what the attempt at ``number`` came to; None: nothing follows.
+        ``tried``: before it."""
+        match said.effect:
+            case Effect.MACHINE:
+                return self._decide(contact, number, tried, AttemptOutcome.MACHINE, now_s)
+            case Effect.WRONG_NUMBER:
+                return self._decide(contact, number, tried, AttemptOutcome.INVALID, now_s)
+            case Effect.AGAIN:
+                earlier = [*tried, Tried(number, AttemptOutcome.ANSWERED)]
+                return once_more(self.campaign, contact, _by_number(earlier), number, now_s + said.after_s)
+            case Effect.DONE:
+                return Over.DONE
+            case Effect.OPT_OUT:
+                # Blocked by what was heard
+                return None
+
+    def _decide(
+        self, contact: Contact, number: str, tried: Sequence[Tried], outcome: AttemptOutcome, ended_s: float
+    ) -> Again | Over:
+        earlier = [*tried, Tried(number, outcome)]
         seen = sum(one.outcome is outcome for one in earlier)
-        return decide(self.campaign, flight.contact, tried, flight.number, outcome, seen, ended_s)
+        return decide(self.campaign, contact, _by_number(earlier), number, outcome, seen, ended_s)
+
+
+def _by_number(tried: Sequence[Tried]) -> dict[str, NumberTried]:
+    found: dict[str, NumberTried] = {}
+    for one in tried:
+        known = found.get(one.number, NumberTried())
+        found[one.number] = NumberTried(known.attempts + 1, one.outcome)
+    return found
 
 
 def _busy(seats: list[Seat], stage: str) -> tuple[Busy, ...]:

@@ -42,6 +42,8 @@ RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 SAVE_S: Final = 30.0
 INBOX_MOST: Final = 100_000
 CLOSE_S: Final = 5.0
+SAID_S: Final = 2.0
+"""So long somebody waits for what he says to be durable."""
 PLACES_MOST: Final = 2_000
 """Places whose holidays are known to have been worked out."""
 
@@ -451,6 +453,27 @@ class Dialling:
                     runner.drop(contact)
                     found[contact] = runner, one
         return found
+
+    async def disposed(self, attempt: str, word: str) -> str | None:
+        """An agent says what the call of an attempt came to (empty: nothing): what follows by his campaign's rules, if
+        anything. Durable, if the database can be used; else as soon as it can. Raises StoreError."""
+        self._must_be_ready()
+        past = None
+        if attempt not in self.core.flights:
+            past = await self._shelf.past(attempt)
+        flight = self.core.flights.get(attempt)
+        name = flight.campaign if flight is not None else past.campaign if past is not None else ""
+        runner = self.core.runners.get(name)
+        if runner is None:
+            return None
+        self._handle(say.Disposed(attempt, word, past))
+        # The transaction under way, if any, and the one that has this
+        for _ in range(2):
+            self._write()
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=SAID_S)
+        found = runner.campaign.dispositions.get(word)
+        return None if found is None else found.effect.value
 
     async def _forget(self, contact: int) -> None:
         try:

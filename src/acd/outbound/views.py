@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from acd.dialer.blending import Level
 from acd.dialer.gate import Refusal
 from acd.domain.campaigns import CampaignState, Mode
+from acd.domain.detection import Detected
 from acd.domain.instant import Instant
 from acd.outbound.desks import Desk, Step
 from acd.outbound.flight import RINGS, Phase
@@ -182,6 +183,15 @@ def desk(dialler: Dialler, one: Desk, now: Instant) -> dict[str, Any]:
     }
 
 
+def _detection(runner: Runner) -> dict[str, Any] | None:
+    """What machine detection is taken to do to people, and what agents have found out; None where there is none."""
+    if not runner.campaign.amd:
+        return None
+    found = runner.detected
+    counted = {"audit": runner.campaign.amd_audit, "charged": round(runner.book.share, 5)}
+    return {**counted, "measured": found is not None and found.upper is not None, **(found or Detected()).as_json()}
+
+
 def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
     """A campaign as it is now, JSON-able."""
     runner = dialler.runners[name]
@@ -216,6 +226,7 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
         "waiting": phases[Phase.WAITING],
         "connected": phases[Phase.CONNECTED],
         "ready": len(runner.ready),
+        "detection": _detection(runner),
         "outcomes": dict(runner.outcomes),
         "settled": sum(runner.outcomes.values()),
         "refusals": dict(runner.refusals),

@@ -5,7 +5,7 @@ Functions within the caller's transaction; they read only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,13 +13,19 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.store.outbound.bulk import seconds_between
+from acd.store.outbound.detection import detected
 from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states
 
 _DAYS_30_S = 30 * 86_400.0
 
 
 def evidence(
-    connection: sa.Connection, campaign: str, since: float, until: float, least_ring_s: float = 15.0
+    connection: sa.Connection,
+    campaign: str,
+    since: float,
+    until: float,
+    least_ring_s: float = 15.0,
+    machine_words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
 
@@ -27,10 +33,11 @@ def evidence(
          answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
          "opted_out", "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n given up before
          ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key", "label",
-         "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n}}
+         "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n},
+         "dispositions": {word: n}, "detection": as `Detected.as_json`}
 
     ``windows``: those of the ledger that reach into the stretch, with all that was charged in them, also what was connected
-    too late. ``refusals``: of the days (the campaign's) that lie in it.
+    too late. ``machine_words``: what agents call a machine. ``refusals``: of the days (the campaign's) that lie in it.
     """
     mine = attempts.c.campaign == campaign, attempts.c.committed_at >= since, attempts.c.committed_at < until
     outcomes = _by(connection, attempts.c.outcome, mine)
@@ -63,6 +70,8 @@ def evidence(
         "trunks": _by(connection, attempts.c.trunk, mine),
         "windows": _windows(connection, campaign, since, until, began if isinstance(began, int | float) else None),
         "refusals": _refusals(learnt.get("refusals", {}), since, until),
+        "dispositions": {word: many for word, many in _by(connection, attempts.c.said, mine).items() if word},
+        "detection": detected(connection, campaign, since, until, machine_words).as_json(),
     }
 
 
