@@ -272,6 +272,7 @@ class Dialler(Aloft):
         )  # fmt: skip
         flight.phase, flight.sent_s, flight.sent_mono = Phase.LEFT, event.committed_s, now.mono
         flight.tried, flight.taken = event.tried, True
+        flight.agent_held = runner.campaign.mode is Mode.PROGRESSIVE
         flight.answered_s, flight.agent = event.answered_s, event.agent
         if event.agent is not None:
             # Noted with the ledger that has counted it
@@ -449,7 +450,7 @@ class Dialler(Aloft):
         for name, runner in self.runners.items():
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
         self.seats = tuple(seats)
-        shares = self.sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
+        shares = self.sharing.among(seats, [runner.part(self._offered) for runner in self.runners.values()], busy)
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
             runner.kept = self.blending.kept_from(name, event.seats)
@@ -610,7 +611,7 @@ class Dialler(Aloft):
             runner.terms.trunk.name, mode or campaign.mode, chosen.permit.caller_id, now.utc, desk=desk,
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
-        flight.note = ready.note
+        flight.note, flight.agent_held = ready.note, agent_held
         flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
         self._track(flight, runner)
         self.trunks[flight.trunk].began(flight.attempt, now.mono)

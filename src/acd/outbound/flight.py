@@ -57,6 +57,8 @@ class Flight:
     facts: Facts | None = None
     """what the gate permitted it on, until it is dialled"""
     needs_agent: bool = False
+    agent_held: bool = False
+    """an idle agent there was counted for it"""
     sent_s: float | None = None
     sent_mono: float = 0.0
     taken: bool = False

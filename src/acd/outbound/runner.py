@@ -279,11 +279,14 @@ class Runner:
 
     # -- the supply ------------------------------------------------------------------------------------------------------
 
-    def part(self) -> Part:
-        """What it asks of shared agents."""
+    def part(self, offered: Mapping[str, str]) -> Part:
+        """What it asks of shared agents. ``offered``: agent -> call that is on its way to him."""
+        bound = set(offered.values())
         wants = self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
-        in_flight = sum(flight.may_need_agent and flight.desk is None for flight in self.flights.values())
-        return Part(self.name, self.campaign.priority, self.campaign.weight, wants, in_flight)
+        lines = [one for one in self.flights.values() if one.may_need_agent and one.desk is None]
+        open_ = [one for one in lines if one.call is None or one.call not in bound]
+        held = sum(one.agent_held for one in open_)
+        return Part(self.name, self.campaign.priority, self.campaign.weight, wants, len(open_), held)
 
     def supply_of(self, shared: Shared, offered: Mapping[str, str], most: int, now_s: float) -> Supply:
         """What the pacer sees. ``offered``: agent -> call that is on its way to him."""
