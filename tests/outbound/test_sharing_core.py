@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from acd.dialer.gate import Terms
 from acd.dialer.rules import PROFILES
 from acd.domain.campaigns import Mode
 from acd.outbound.sharing import Part, Sharing
@@ -68,3 +70,22 @@ def test_nobody_is_taken_from_a_line_to_be_given_to_another() -> None:
     sharing.among(seats("a", "b", lines=("y",)), parts, {})
     found = of(sharing.among([*seats("a", "b"), *seats("c", lines=("x",))], parts, {}))
     assert found == {"x": ["c"], "y": ["a", "b"]}
+
+
+def test_a_campaign_whose_trunk_rests_keeps_no_agents_from_others() -> None:
+    """Though it comes first."""
+    first, other = campaign("win", mode=Mode.PROGRESSIVE, priority=9), campaign("keep", mode=Mode.PROGRESSIVE)
+    dead = terms(first)
+    dead = Terms(dead.campaign, replace(dead.trunk, name="dead"), dead.caller_ids, None)
+    world = World(dead, terms(other), agents=4, answers=0.5, others=("busy",))
+    use = world.core.trunks["dead"]
+    use.rests_until_s, use.rests = world.now.mono + 300.0, 6
+    world.run(120.0)
+    made = [world.kept.attempts[attempt].campaign for attempt in world.placed]
+    assert made.count("keep") > 8
+    # It is given its agents back when its trunk has rested
+    use.rests_until_s, use.rests = world.now.mono, 0
+    before = len(world.placed)
+    world.run(240.0)
+    made = [world.kept.attempts[attempt].campaign for attempt in list(world.placed)[before:]]
+    assert made.count("win") > made.count("keep")

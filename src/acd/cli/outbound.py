@@ -154,16 +154,16 @@ class DiallingDesk:
     def preview(self, agent: str) -> dict[str, Any] | None:
         return None if self._dialling is None else self._dialling.preview(agent)
 
-    def accept_preview(self, agent: str) -> dict[str, Any]:
-        return self._or_none(agent).accept(agent)
+    async def accept_preview(self, agent: str) -> dict[str, Any]:
+        return await self._or_none(agent).accept(agent)
 
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
         return self._or_none(agent).skip(agent, reason)
 
-    def chosen_by_phone(self, agent: str, accepts: bool) -> Answer:
+    async def chosen_by_phone(self, agent: str, accepts: bool) -> Answer:
         """What an agent's dial code about the contact he is shown has come to. Raises StoreError."""
         try:
-            found = self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
+            found = await self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
         except RefusedError:
             # Why, he can ask elsewhere: it may hold a number, and this is logged
             return Answer(False, "has no contact that may be dialled", {})

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from acd.dialer.gate import Refusal, TrunkState
+from acd.dialer.gate import Reason, Refusal, TrunkState
 from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.attributes import MAX_VALUE_CHARS
@@ -343,6 +343,11 @@ class Dialler(Aloft):
             flight = self.flights.get(attempt)
             if flight is not None:
                 self._send(flight, now)
+        for attempt in event.refused:
+            flight = self.flights.get(attempt)
+            if flight is not None:
+                detail = "the number is on the do-not-call list since it was looked at"
+                self.runners[flight.campaign].refuse(Refusal(Reason.DO_NOT_CALL, None, detail), now)
         for attempt in never:
             flight = self.flights.get(attempt)
             if flight is not None:
@@ -450,7 +455,8 @@ class Dialler(Aloft):
         for name, runner in self.runners.items():
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
         self.seats = tuple(seats)
-        shares = self.sharing.among(seats, [runner.part(self._offered) for runner in self.runners.values()], busy)
+        parts = [runner.part(self._offered, able=self._is_able(runner, now)) for runner in self.runners.values()]
+        shares = self.sharing.among(seats, parts, busy)
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
             runner.kept = self.blending.kept_from(name, event.seats)
@@ -539,6 +545,12 @@ class Dialler(Aloft):
             )
             if chosen is not None:
                 self.desks.show(agent, runner.name, chosen.ready, now)
+
+    def _is_able(self, runner: Runner, now: Instant) -> bool:
+        """Whether it has a way out, or will in a moment: agents do not wait for a trunk that rests, or has no line free."""
+        use, trunk = self.trunks[runner.terms.trunk.name], runner.terms.trunk
+        rests = use.rests_until_s is not None and now.mono < use.rests_until_s
+        return not rests and use.lines < trunk.lines and self.node_of(runner) is not None
 
     def room(self, runner: Runner, now: Instant) -> int:
         """Lines that the way out has now."""

@@ -147,6 +147,8 @@ class Desks:
         if desk is None or desk.step is not Step.SHOWN:
             return
         if event.accepts:
+            if event.do_not_call:
+                desk.ready = replace(desk.ready, do_not_call=event.do_not_call)
             self._accept(desk, now)
         else:
             self._skip(desk, now, event.reason)

@@ -279,10 +279,11 @@ class Runner:
 
     # -- the supply ------------------------------------------------------------------------------------------------------
 
-    def part(self, offered: Mapping[str, str]) -> Part:
-        """What it asks of shared agents. ``offered``: agent -> call that is on its way to him."""
+    def part(self, offered: Mapping[str, str], *, able: bool) -> Part:
+        """What it asks of shared agents. ``offered``: agent -> call that is on its way to him; ``able``: it has a way
+        out."""
         bound = set(offered.values())
-        wants = self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
+        wants = able and self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
         lines = [one for one in self.flights.values() if one.may_need_agent and one.desk is None]
         open_ = [one for one in lines if one.call is None or one.call not in bound]
         held = sum(one.agent_held for one in open_)
@@ -345,14 +346,14 @@ class Runner:
             if isinstance(said, Permit) and said.needs_agent and not agent_held:
                 detail = "whoever was abandoned before is called with an agent held for it only, and none is free"
                 said = Refusal(Reason.LEDGER, now.utc + 1.0, detail)
-                self._refused(said, now)
+                self.refuse(said, now)
                 self._releases.append((piece.contact.contact, now.utc + BUSY_S))
                 continue
             if isinstance(said, Permit):
                 self.shut_in_row = 0
                 self.segment = piece.segment
                 return Chosen(ready, said, facts)
-            self._refused(said, now)
+            self.refuse(said, now)
             if said.reason in OF_CAMPAIGN:
                 self._keep(ready)
                 if said.reason in _LASTING and said.until_s is not None:
@@ -373,7 +374,7 @@ class Runner:
         holidays = public_holidays(ready.contact.country, ready.contact.region)
         said = permit(facts, self.terms, holidays, now.utc)
         if isinstance(said, Refusal):
-            self._refused(said, now)
+            self.refuse(said, now)
         return said, facts
 
     def give_back(self, ready: Ready, said: Refusal | None, now: Instant, until_s: float | None = None) -> None:
@@ -427,7 +428,8 @@ class Runner:
             self.shut_in_row += 1
             self._releases.append((contact, said.until_s))
 
-    def _refused(self, said: Refusal, now: Instant) -> None:
+    def refuse(self, said: Refusal, now: Instant) -> None:
+        """Count a refusal of the gate."""
         reason = said.reason.value
         self.refusals[reason] += 1
         self.last_refusal[reason] = said

@@ -368,9 +368,15 @@ class Dialling:
         desk = self.core.desks.by_agent.get(agent)
         return None if desk is None else views.desk(self.core, desk, self._clock())
 
-    def accept(self, agent: str) -> dict[str, Any]:
+    async def accept(self, agent: str) -> dict[str, Any]:
         """Have the contact dialled that an agent is shown. Raises RefusedError: he is shown none, or the gate forbids it."""
-        return self._choose(agent, say.Chose(agent, accepts=True))
+        self._must_be_ready()
+        desk = self.core.desks.must_be_shown(agent)
+        barred: tuple[str, ...] = ()
+        # Without an answer nobody is dialled either: the transaction that commits the attempt looks again
+        with suppress(StoreError):
+            barred = await self._shelf.barred(desk.ready, self._runner(desk.campaign).campaign, self._clock().utc)
+        return self._choose(agent, say.Chose(agent, accepts=True, do_not_call=barred))
 
     def skip(self, agent: str, reason: str) -> dict[str, Any]:
         """Not this one. Raises RefusedError."""

@@ -180,9 +180,8 @@ class Shelf:
         one, made = await self._store.ask(claim_number, *whom, ours=ours, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         histories = await self._store.histories(pairs, 0.0)
-        people = [(number, [own.number for own in one.contact.numbers])]
-        (barred,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
-        return replace(self._ready(one, campaign.name, histories[pairs[0]], barred, now_s), made=made)
+        ready = replace(self._ready(one, campaign.name, histories[pairs[0]], (), now_s), made=made)
+        return replace(ready, do_not_call=await self.barred(ready, campaign, now_s))
 
     async def past(self, attempt: str) -> say.Past | None:
         """What is known of an attempt that is over; None if there is none."""
@@ -194,6 +193,12 @@ class Shelf:
         history = (await self._store.histories([(one.contact, number)], 0.0))[one.contact, number]
         earlier = [seen for seen in history.of_contact if seen.attempt != attempt]
         return say.Past(one.campaign, contact, number, self._tried(one.campaign, contact, earlier))
+
+    async def barred(self, ready: say.Ready, campaign: Campaign, now_s: float) -> tuple[str, ...]:
+        """What keeps a contact from being called now."""
+        people = [(ready.piece.number, [own.number for own in ready.contact.numbers])]
+        (found,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
+        return found
 
     async def forget(self, contact: int, epoch: int) -> None:
         """Take away who was made for a dial that came to nothing."""

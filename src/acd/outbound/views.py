@@ -105,7 +105,12 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     there = [seat for seat in dialler.seats if name in seat.lines]
     away = any(one["kept"] for one in inbound.values()) or dialler.desks.of_campaign(name)
     if not there and not away:
-        found.append(("agents", f"no agent who serves {name} is there: logged in, and not paused"))
+        found.append(
+            (
+                "agents",
+                f"no agent who serves {name} is there: logged in, not paused, and with a phone that can be called",
+            )
+        )
     elif campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
         found.append(("contacts", _contacts(runner)))
     elif not away:

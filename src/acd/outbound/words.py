@@ -241,11 +241,13 @@ class Engaged(Told):
 
 @dataclass(frozen=True, slots=True)
 class Chose(Told):
-    """An agent has the contact he was shown dialled, or skips it."""
+    """An agent has the contact he was shown dialled, or skips it. ``do_not_call``: what keeps it from being called by
+    now."""
 
     agent: str
     accepts: bool
     reason: str = ""
+    do_not_call: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
