@@ -505,6 +505,19 @@ async def test_who_is_found_not_to_be_called_as_the_attempt_is_recorded_is_count
     assert refused == {"do_not_call": 1}
 
 
+async def test_nobody_dials_himself_while_a_line_that_he_is_held_for_rings(stand: Stand) -> None:
+    stand.hall.idle = 1
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 1)
+    with pytest.raises(
+        RefusedError, match="agent a0 is held for a line of campaign win that rings: try again in a moment"
+    ):
+        await stand.dialling.dial("win", "+49301999999", "a0", "anna")
+    assert stand.rows("SELECT count(*) FROM contact_numbers WHERE number = '+49301999999'") == [(0,)]
+    assert stand.dialling.core.holds("a7") is None
+
+
 async def test_a_number_is_dialled_for_an_agent_or_it_is_said_why_not(stand: Stand) -> None:
     stand.dialling.follow(definition(mode=Mode.MANUAL))
     await stand.up()

@@ -32,6 +32,15 @@ def test_with_no_room_for_abandonments_campaigns_that_share_agents_abandon_nobod
     assert PROFILES["us"].rules.cap * 30 < 1
 
 
+def test_reading_contacts_anew_gives_no_agent_away() -> None:
+    """Once a minute a campaign has no contact at hand for a moment; one that comes after it is not dialled for meanwhile."""
+    first, later = campaign("win", mode=Mode.PROGRESSIVE, priority=9), campaign("keep", mode=Mode.PROGRESSIVE)
+    world = World(terms(first), terms(later), agents=3, answers=0.0, others=("nobody",), contacts=2_000)
+    world.run(400.0)
+    assert {world.kept.attempts[attempt].campaign for attempt in world.placed} == {"win"}
+    assert len(world.placed) > 40
+
+
 def seats(*names: str, stage: Any = "idle", lines: tuple[str, ...] = ("x", "y")) -> list[Seat]:
     return [Seat(name, lines, stage, 0.0) for name in names]
 

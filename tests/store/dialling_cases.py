@@ -342,6 +342,7 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         "abandoned": 1,
         "abandonment": 0.5,
         "messages": {"played": 1, "cut": 0, "none": 0},
+        "on_machines": {"played": 0, "cut": 0},
         "opted_out": 0,
         "rings": {"unanswered": 2, "mean_s": 15.0, "least_s": 14.0, "early": 1},
         "caller_ids": {"+4930555100": 6},

@@ -8,7 +8,7 @@ Originate has failed and no channel was heard of. What is not heard within ``PAT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.fates import Line, judge_line, seen_attempt
@@ -150,6 +150,16 @@ class Lines:
             self._tell(out.AttemptOptedOut(at, self.node, attempt, message.get("Key", "")[:1]))
         elif line is not None:
             self.classified(attempt, at, out.Verdict.FAX, "")
+
+    def opted_out(self, kept: Mapping[str, str]) -> None:
+        """What the dialplan has kept of who opted out: attempt -> when (UTC s). Some of it was told when it happened."""
+        for attempt, text in kept.items():
+            if out.ATTEMPT.fullmatch(attempt):
+                try:
+                    at = min(float(text), self._clock())
+                except ValueError:
+                    at = self._clock()
+                self._tell(out.AttemptOptedOut(at, self.node, attempt, ""))
 
     # -- the question ------------------------------------------------------------------------------------------------
 

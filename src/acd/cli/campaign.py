@@ -441,6 +441,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         ("people", _people(found)),
         *([("charged", told)] if (told := _charged(found)) else []),
         ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
+        *([("on machines", _on_machines(found["on_machines"]))] if any(found["on_machines"].values()) else []),
         ("opted out", str(found["opted_out"])),
         *([("detection", told)] if (told := detection_words(found["detection"])) else []),
     ]
@@ -491,6 +492,10 @@ def _people(found: dict[str, Any]) -> str:
     return f"{found['people']} answered: {served} put through, {found['abandoned']} abandoned ({share}){rest}"
 
 
+def _on_machines(found: dict[str, int]) -> str:
+    return f"{say.counted(found['played'], 'message')} left, {found['cut']} cut short"
+
+
 def detection_words(found: dict[str, Any]) -> str:
     """What machine detection did to people; empty if there was none."""
     if not found["hung_up"] and not found["audited"]:
@@ -522,7 +527,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
     name, rows = found["campaign"], []
     plain = ("since", "until", "attempts", "dialled", "unsettled", "people", "abandoned", "abandonment", "opted_out")
     rows += [(name, "all", "", key, found[key]) for key in plain]
-    for group in ("outcomes", "messages", "rings", "refusals", "trunks", "detection"):
+    for group in ("outcomes", "messages", "on_machines", "rings", "refusals", "trunks", "detection"):
         rows += [(name, group, "", key, value) for key, value in found[group].items()]
     # A number must not be taken for a formula, nor a word
     rows += [(name, "dispositions", "", f"'{key}", value) for key, value in found["dispositions"].items()]

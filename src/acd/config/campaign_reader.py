@@ -18,7 +18,7 @@ from acd.config.places import SOUND
 from acd.config.problems import nearest, show
 from acd.config.rules_reader import read_rules
 from acd.config.trunk_reader import read_caller_ids, read_trunk
-from acd.config.yaml_lines import Mapping, Node, Scalar
+from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.dialer.windows import both
 from acd.domain.annotations import disposition_fault
 from acd.domain.campaignlines import serves
@@ -214,7 +214,11 @@ class CampaignReader:
         return str(read_zone(section))
 
     def _agents(self, section: Section) -> tuple[str, ...]:
-        known = self._context.agents
+        known, node = self._context.agents, section.get("agents")
+        if isinstance(node, Sequence) and not node.items:
+            section.wrong(
+                node, f"agents of {section.label} is empty: name them, or leave the key out for all of the queue's"
+            )
         return tuple(item.text for item in section.items_of("agents") if section.known(item, "agent", known, "agents"))
 
     def _lists(self, section: Section) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ class Aloft:
         """attempt -> its number and campaign, for what is heard after its end"""
         self._ended: list[say.Ended] = []
         self._opt_outs: list[say.OptOut] = []
+        self._noted: OrderedDict[str, None] = OrderedDict()
+        """attempts whose opt-out was noted in this life"""
         self._said: list[say.Said] = []
         self._served: OrderedDict[str, Served] = OrderedDict()
         """attempt -> how the ledger has counted it"""
@@ -229,6 +231,9 @@ class Aloft:
         self.counters["messages_played" if event.played else "messages_cut"] += 1
         if flight is not None:
             flight.message = "played" if event.played else "cut"
+            if flight.verdict is not wire.Verdict.MACHINE and flight.connected_s is None:
+                # Whoever hears it has no agent, whatever else was seen of him
+                self._judge(flight, now, abandoned=True)
 
     def _message_missing(self, event: wire.AttemptMessage, now: Instant) -> None:
         """Say so, of each sound once a minute."""
@@ -253,11 +258,16 @@ class Aloft:
         number, campaign = self._gone.get(event.attempt, ("", ""))
         if flight is not None:
             number, campaign, flight.opted_out = flight.number, flight.campaign, True
+            # Of one of an earlier life that may be all that is known
+            flight.answered_s = event.at if flight.answered_s is None else flight.answered_s
         self._note_opt_out(event.attempt, number, campaign, min(event.at, now.utc))
 
     def _note_opt_out(self, attempt: str, number: str, campaign: str, at_s: float) -> None:
-        if any(one.attempt == attempt for one in self._opt_outs):
+        if attempt in self._noted:
             return
+        self._noted[attempt] = None
+        while len(self._noted) > _ENDED_KEPT:
+            self._noted.popitem(last=False)
         # Of an attempt that is known no more, the store has the number
         self.counters["opted_out"] += 1
         runner = self.runners.get(campaign)
@@ -496,7 +506,7 @@ class Aloft:
             self._unwatched(flight, now)
             self.recent.abandoned[flight.number] = now.utc
         outcome = AttemptOutcome.ANSWERED if flight.connected_s is not None else AttemptOutcome.UNKNOWN
-        self._settle(flight, outcome, now)
+        self._settle(flight, AttemptOutcome.OPTED_OUT if flight.opted_out else outcome, now)
 
     def _end(self, flight: Flight, now: Instant) -> None:
         """The line is gone, and all that will be known of it is known."""

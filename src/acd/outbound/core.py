@@ -546,6 +546,15 @@ class Dialler(Aloft):
             if chosen is not None:
                 self.desks.show(agent, runner.name, chosen.ready, now)
 
+    def holds(self, agent: str) -> str | None:
+        """The campaign whose lines in flight need this idle agent: as many have one held as it has agents idle."""
+        name = self.sharing.owner(agent)
+        runner = self.runners.get(name or "")
+        if runner is None:
+            return None
+        idle = [seat.agent for seat in self.seats if seat.stage == "idle" and self.sharing.owner(seat.agent) == name]
+        return name if agent in idle and runner.part(self._offered, able=True).held >= len(idle) else None
+
     def _is_able(self, runner: Runner, now: Instant) -> bool:
         """Whether it has a way out, or will in a moment: agents do not wait for a trunk that rests, or has no line free."""
         use, trunk = self.trunks[runner.terms.trunk.name], runner.terms.trunk

@@ -104,6 +104,8 @@ class Runner:
         self.flights: dict[str, Flight] = {}
         self.removed = False
         self.claiming = False
+        self.renews = False
+        """contacts were given back to be read anew: there is work, though none is at hand for a moment"""
         self.beyond_cap = False
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
@@ -199,6 +201,7 @@ class Runner:
         """What was claimed. What does not fit any more is given back."""
         if self._asks_all:
             self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
+        self.renews = False
         some = any(one.piece.agent is not None for one in found)
         self.callbacks_mono = now.mono + (CLAIM_EVERY_S if some else EMPTY_S)
         if self.state is not CampaignState.RUNNING or self.removed:
@@ -257,6 +260,9 @@ class Runner:
             if one.read_s < older_than_s:
                 self.drop(number)
                 self._releases.append((number, None))
+                self.renews = True
+        if older_than_s == float("inf"):
+            self.renews = False
 
     def drop(self, contact: int) -> None:
         """No longer ready."""
@@ -283,7 +289,8 @@ class Runner:
         """What it asks of shared agents. ``offered``: agent -> call that is on its way to him; ``able``: it has a way
         out."""
         bound = set(offered.values())
-        wants = able and self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
+        work = self.dialable > 0 or self.renews
+        wants = able and self.state is CampaignState.RUNNING and not self.removed and work
         lines = [one for one in self.flights.values() if one.may_need_agent and one.desk is None]
         open_ = [one for one in lines if one.call is None or one.call not in bound]
         held = sum(one.agent_held for one in open_)

@@ -409,6 +409,9 @@ class Dialling:
             raise RefusedError(f"agent {agent} does not serve campaign {campaign}")
         if agent in self.core.desks.by_agent:
             raise RefusedError(f"agent {agent} has a contact already")
+        held = self.core.holds(agent)
+        if held is not None:
+            raise RefusedError(f"agent {agent} is held for a line of campaign {held} that rings: try again in a moment")
         # To its end, even if nobody waits for the answer any more
         wish = self._wish(campaign, number, agent, by, allow_erased=allow_erased)
         ready = await asyncio.shield(self._loop.create_task(wish))

@@ -88,6 +88,8 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     if use.rests_until_s is not None and now.mono < use.rests_until_s:
         rest_s = use.rests_until_s - now.mono
         found.append(("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more"))
+    elif use.rests and use.probe is not None:
+        found.append(("trunk_tried", f"trunk {campaign.trunk} failed, and is tried with one line before any other"))
     elif use.lines >= runner.terms.trunk.lines:
         found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
     waits: Refusal | None = runner.waits_for
@@ -111,7 +113,7 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
                 f"no agent who serves {name} is there: logged in, not paused, and with a phone that can be called",
             )
         )
-    elif campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
+    elif there and campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
         found.append(("contacts", _contacts(runner)))
     elif not away:
         found += _agents(dialler, runner, there)

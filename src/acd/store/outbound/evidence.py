@@ -31,6 +31,7 @@ def evidence(
 
         {"campaign", "since", "until", "attempts", "dialled", "unsettled", "outcomes": {outcome: n}, "people": n who
          answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
+         "on_machines": {"played", "cut"} of those left there,
          "opted_out", "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n given up before
          ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key", "label",
          "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n},
@@ -49,6 +50,7 @@ def evidence(
     dialled = sa.select(sa.func.count()).where(*mine, attempts.c.dialled_at.is_not(None))
     left_alone = (*mine, attempts.c.outcome == AttemptOutcome.ABANDONED.value)
     messages = _by(connection, attempts.c.message, left_alone)
+    on_machines = _by(connection, attempts.c.message, (*mine, attempts.c.outcome == AttemptOutcome.MACHINE.value))
     state = connection.execute(sa.select(campaign_states).where(campaign_states.c.campaign == campaign)).first()
     learnt: Mapping[str, Any] = {} if state is None else state.statistics
     began = learnt.get("began_s")
@@ -64,6 +66,7 @@ def evidence(
         "abandoned": abandoned,
         "abandonment": round(abandoned / people, 5) if people else None,
         "messages": {"played": messages.get("played", 0), "cut": messages.get("cut", 0), "none": messages.get("", 0)},
+        "on_machines": {"played": on_machines.get("played", 0), "cut": on_machines.get("cut", 0)},
         "opted_out": outcomes.get(AttemptOutcome.OPTED_OUT.value, 0),
         "rings": _rings(connection, mine, least_ring_s),
         "caller_ids": _by(connection, attempts.c.caller_id, mine),
