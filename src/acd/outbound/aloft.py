@@ -414,17 +414,19 @@ class Aloft:
         flight = self._calls.get(event.call)
         if flight is None or flight.connected_s is not None:
             return
-        flight.connected_s, flight.agent = event.at_s, event.agent
+        # An agent whose state was dated by a clock that was ahead did not come hours late
+        at_s = min(event.at_s, now.utc)
+        flight.connected_s, flight.agent = at_s, event.agent
         if flight.over_s is None:
             flight.phase = Phase.CONNECTED
         since_s = flight.person_s if flight.person_s is not None else flight.answered_s
         if since_s is None:
-            since_s = flight.answered_s = event.at_s
-        late = event.at_s - since_s > self.runners[flight.campaign].campaign.connect_s
+            since_s = flight.answered_s = at_s
+        late = at_s - since_s > self.runners[flight.campaign].campaign.connect_s
         self._judge(flight, now, abandoned=late)
         if late:
             self.counters["connected_late"] += 1
-        self.recent.served[flight.number] = event.at_s
+        self.recent.served[flight.number] = at_s
         known: dict[str, float | str] = {"call": event.call, "agent": event.agent}
         times = {"dialled_at": flight.sent_s, "rang_at": flight.rang_s, "answered_at": flight.answered_s}
         self._progress[flight.attempt] = known | {name: at for name, at in times.items() if at is not None}
