@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, assert_never
 
+from acd.dialer.gate import Reason, Refusal
 from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
@@ -30,6 +31,10 @@ SAY_AGAIN_S: Final = 60.0
 """What is said of one thing again and again is said so often."""
 CAP_PASSED: Final = 3.0
 """An alarm is raised when a campaign has abandoned so many people more than it may, and twice as many as it may."""
+UNMET: Final = 5
+"""So many people in a row who met no agent, if not more agents are there, and a campaign rests."""
+UNMET_S: Final = 30.0
+UNMET_MOST_S: Final = 600.0
 _MISSING_MOST: Final = 100
 _DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 """What may be a number, or a part of one."""
@@ -446,8 +451,10 @@ class Aloft:
             runner.book.abandoned(now.utc)
             self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
+            self._watch_agents(runner, now)
         else:
             runner.book.served(now.utc)
+            runner.unmet = runner.rests = 0
             self._served[flight.attempt] = Served(flight.campaign, now.utc, runner.book.share)
             while len(self._served) > _ENDED_KEPT:
                 self._served.popitem(last=False)
@@ -468,6 +475,21 @@ class Aloft:
                 f"{slack.span}, its cap is {slack.cap:.1%}: do its agents' phones answer? `acd campaign pause {runner.name}`"
             )
             self._actions.append(say.Alarm("campaign_beyond_cap", detail))
+
+    def _watch_agents(self, runner: Runner, now: Instant) -> None:
+        """Person after person meets nobody, as many as there are agents: their phones are dead, or slow. The campaign rests,
+        longer each time, and goes on with one line until somebody is served."""
+        runner.unmet += 1
+        if runner.unmet < max(UNMET, runner.present) and not runner.rests:
+            return
+        rest_s = min(UNMET_MOST_S, UNMET_S * 2.0**runner.rests)
+        runner.rests = min(runner.rests + 1, 16)
+        self.counters["campaign_rests"] += 1
+        detail = f"the last {runner.unmet} people who answered met no agent in time: do the agents' phones answer?"
+        runner.wait(Refusal(Reason.LEDGER, now.utc + rest_s, detail), now.utc + rest_s)
+        self._actions.append(
+            say.Alarm("agents_unreachable", f"campaign {runner.name} dials nobody for {rest_s:.0f} s: {detail}")
+        )
 
     def _unwatched(self, flight: Flight, now: Instant) -> None:
         """A person may have answered while nobody looked, and nobody knows whether an agent was or will be there in time."""

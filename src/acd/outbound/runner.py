@@ -107,6 +107,8 @@ class Runner:
         self.renews = False
         """contacts were given back to be read anew: there is work, though none is at hand for a moment"""
         self.beyond_cap = False
+        self.unmet = self.rests = self.present = 0
+        """people in a row who met no agent, and how often the campaign has rested for that; agents who are there"""
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
