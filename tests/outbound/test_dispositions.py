@@ -202,7 +202,9 @@ async def test_a_word_that_means_nothing_and_an_unknown_attempt(talks: Talks) ->
     attempt, contact = await talks.talked()
     before = talks.stand.rows(CONTACT, contact)
     assert await talks.stand.dialling.disposed(attempt, "nice weather") is None
-    assert talks.stand.rows("SELECT said FROM attempts WHERE attempt = ?", attempt) == [("nice weather",)]
+    assert talks.stand.rows("SELECT said FROM attempts WHERE attempt = ?", attempt) == [(None,)]
+    assert await talks.stand.dialling.disposed(attempt, "sold") == "done"
+    assert talks.stand.rows("SELECT said FROM attempts WHERE attempt = ?", attempt) == [("sold",)]
     assert await talks.stand.dialling.disposed(attempt, "") is None
     assert talks.stand.rows("SELECT said FROM attempts WHERE attempt = ?", attempt) == [(None,)]
     assert await talks.stand.dialling.disposed("00000100000999", "sold") is None

@@ -619,7 +619,8 @@ class Aloft:
         self._said.append(
             say.Said(
                 attempt,
-                word,
+                # Free words may hold anything: they stay with the call
+                word if disposition is not None else "",
                 now.utc,
                 outcome,
                 None if again is None else again.due_s,
