@@ -61,6 +61,9 @@ def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> Non
                 # It may have been dated by a clock that was ahead
                 agent.until_mono = min(until_mono, now.mono + longest_s)
                 floor.timer(agent.until_mono, "wrap_up", agent.name)
+            elif agent.state is AgentState.PREVIEW:
+                # Whoever showed him a contact gives it back at a start
+                floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now, keep_idle=True)
     for wrap in event.wraps:
         owner = floor.roster.agents.get(wrap.agent or "")
         if owner is not None and owner.state is AgentState.WRAP_UP and owner.name not in floor.wraps:

@@ -73,7 +73,7 @@ class Desk:
     @property
     def what(self) -> str:
         """What the floor is told that he does."""
-        return "preview" if self.step in (Step.ASKED, Step.SHOWN) and not self.manual else "dialling"
+        return "shown" if self.step in (Step.ASKED, Step.SHOWN) and not self.manual else "dialling"
 
 
 class Desks:
@@ -210,8 +210,9 @@ class Desks:
             self._absent(desk, now, "the phone cannot be reached")
 
     def _absent(self, desk: Desk, now: Instant, why: str) -> None:
-        self._close(desk, now, why)
+        # First: who is freed may be offered a call
         self._of.do(say.Pause(desk.agent))
+        self._close(desk, now, why)
 
     # -- his line --------------------------------------------------------------------------------------------------------
 
@@ -303,7 +304,11 @@ class Desks:
         his = flight is not None and flight.call is not None and flight.call == event.call
         if his and event.state is AgentState.TALKING:
             self._forget(desk)
-        elif not his and not (event.state is AgentState.AVAILABLE and desk.step is Step.ASKED):
+        elif (
+            not his
+            and event.state is not AgentState.PREVIEW
+            and not (event.state is AgentState.AVAILABLE and desk.step is Step.ASKED)
+        ):
             self._close(desk, now, f"the agent is {event.state}")
 
     def end(self, now: Instant) -> None:

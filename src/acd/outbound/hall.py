@@ -54,7 +54,7 @@ class Hall:
         """Agents who are kept free of calls, because they look at a contact or dial."""
         found = []
         for agent in self._floor.roster.agents.values():
-            if agent.engaged is not None:
+            if agent.state is AgentState.PREVIEW:
                 stage: Stage = "engaged" if agent.phone_state is PhoneState.IDLE else "talking"
                 lines, queues = self._lines_of(agent)
                 found.append(Seat(agent.name, lines, stage, agent.since, queues))

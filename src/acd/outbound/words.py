@@ -326,7 +326,8 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Engage:
-    """Keep an agent free of calls while he does ``what``; ``None``: no longer. Answered by Engaged, unless that is over."""
+    """Keep an agent free of calls while he does ``what`` (``shown``, ``dialling``); ``None``: no longer. Answered by
+    Engaged, unless that is over."""
 
     agent: str
     what: str | None

@@ -28,8 +28,7 @@ COOL_DOWN = "cool-down"
 class Agent:
     """One agent as he is now. ``since``/``idle_since`` UTC s; ``until_mono``/``cool_until_mono`` monotonic s.
 
-    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open. ``engaged``:
-    what he does before a call that he makes himself, during which nothing is offered; a change of state ends it.
+    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open.
     """
 
     definition: AgentDefinition
@@ -46,7 +45,6 @@ class Agent:
     cool_until_mono: float | None = None
     phones: dict[str, PhoneState] = field(default_factory=dict)
     cut_off: str | None = None
-    engaged: str | None = None
     counts: AgentCounts = field(default_factory=AgentCounts)
 
     @property
@@ -72,8 +70,6 @@ class Agent:
         """Why no call may be offered now, or None if one may."""
         if self.state is not AgentState.AVAILABLE:
             return self.state if self.reason is None else f"{self.state} ({self.reason})"
-        if self.engaged is not None:
-            return self.engaged
         if self.phone_state is not PhoneState.IDLE:
             return f"phone {self.phone_state}"
         if self.cool_until_mono is not None:
@@ -186,14 +182,14 @@ class Roster:
         keep_idle: bool = False,
         until_mono: float | None = None,
     ) -> None:
-        """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault)."""
+        """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault, a
+        contact that was not dialled)."""
         check_agent_transition(agent.name, agent.state, state)
         at = max(at, agent.since)
         agent.counts.spend(agent.state, at - agent.since, at)
         self._count(agent, state)
         agent.state, agent.reason, agent.since = state, reason, at
         agent.call, agent.offer, agent.until_mono = call, offer, until_mono
-        agent.engaged = None
         agent.serial += 1
         if (state is AgentState.AVAILABLE and not keep_idle) or not agent.idle_since:
             agent.idle_since = at
