@@ -431,3 +431,45 @@ async def test_what_machine_detection_did_is_counted(store: Outbound) -> None:
 
 def _attempts(connection: sa.Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in connection.execute(sa.select(tables.attempts))]
+
+
+async def test_the_evidence_counts_every_opt_out_by_key_whatever_the_attempt_came_to(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found or ()
+    attempts = tuple(made(f"0000010000000{n}", one) for n, one in enumerate(found, 1))
+    await shelf.take(say.Batch(made=attempts), 1, NOW)
+    # Of one the number came onto the list in between, by a file; another is on it by an agent's word
+    first, second, third, fourth, *_ = (one.piece.number for one in found)
+    kept_as = sealed if store._hashed else str
+    listed_meanwhile = donotcall.Entry(kept_as(second), "all", "register.csv", "", NOW + 0.5, "bob")
+    told_to_an_agent = donotcall.Entry(kept_as(fourth), "all", "contact:4", "told ann", NOW + 0.5, "ann")
+    await store.ask(donotcall.add, [listed_meanwhile, told_to_an_agent], sealed)
+    pressed = tuple(
+        say.OptOut(number, "all", f"0000010000000{n}", NOW + 1) for n, number in enumerate((first, second, third), 1)
+    )
+    outcome = AttemptOutcome
+    came_to = (outcome.OPTED_OUT, outcome.UNKNOWN, outcome.ABANDONED, outcome.UNKNOWN, outcome.ANSWERED, outcome.BUSY)
+    over = tuple(ended(one.attempt, word, NOW + 9) for one, word in zip(attempts, came_to, strict=True))
+    await shelf.take(say.Batch(opt_outs=pressed, ended=over), 1, NOW + 9)
+    told = await store.ask(evidence, "win", NOW - 60, NOW + 60)
+    assert (told["opted_out"], told["outcomes"]["opted_out"], told["people"]) == (3, 1, 3)
+    assert (await store.ask(evidence, "win", NOW + 1, NOW + 60))["opted_out"] == 0
+    assert (await store.ask(evidence, "other", NOW - 60, NOW + 60))["opted_out"] == 0
+    # What a person said is kept as that, whoever had listed the number before, and since when it holds
+    (entry,) = await store.ask(donotcall.held, second, sealed)
+    assert (entry.source, entry.reason, entry.added_by) == ("attempt:00000100000002", "opted out", "service")
+    assert (entry.added_at, entry.until) == (NOW + 0.5, None)
+    # Nobody's word takes the place of another's, nor a file's that of a person's
+    again = [replace(listed_meanwhile, number=kept_as(number)) for number in (first, fourth)]
+    again.append(replace(told_to_an_agent, number=kept_as(third)))
+    assert await store.ask(donotcall.add, again, sealed) == 0
+    kept = [(await store.ask(donotcall.held, number, sealed))[0].source for number in (first, third, fourth)]
+    assert kept == ["attempt:00000100000001", "attempt:00000100000003", "contact:4"]
+    # Over what was to end later: it does not any more
+    await store.ask(donotcall.add, [donotcall.Entry("+491", "all", "x", "", NOW, "bob", until=NOW + 9)], sealed)
+    later = donotcall.Entry("+491", "all", "attempt:00000100000009", "opted out", NOW + 5, "service")
+    assert await store.ask(donotcall.add, [later], sealed) == 1
+    assert await store.ask(donotcall.held, "+491", sealed) == [replace(later, added_at=NOW)]
+    # Taken off the list by hand, the outcome tells it yet
+    assert await store.ask(donotcall.remove, first, None, sealed) == 1
+    assert (await store.ask(evidence, "win", NOW - 60, NOW + 60))["opted_out"] == 3

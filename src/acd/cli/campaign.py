@@ -487,7 +487,8 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
 def _people(found: dict[str, Any]) -> str:
     """By what became of attempts."""
     served = found["outcomes"].get("answered", 0)
-    rest = f", {found['opted_out']} opted out" if found["opted_out"] else ""
+    out = found["outcomes"].get("opted_out", 0)
+    rest = f", {out} opted out" if out else ""
     share = _rate(found["abandonment"])
     return f"{found['people']} answered: {served} put through, {found['abandoned']} abandoned ({share}){rest}"
 
