@@ -32,6 +32,19 @@ def test_after_as_many_people_as_agents_it_rests_and_then_tries_with_one_line(ag
     assert world.core.counters["campaign_rests"] >= 4
 
 
+def test_whom_a_crash_has_left_alone_says_nothing_of_the_agents_phones() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=200, agents=12, answers=1.0, connect_delay_s=5.0)
+    while len(world.waiting) + len(world.talking) < 8:
+        world.run(world.s + 0.1)
+    world.crash()
+    world.run(world.s + 2.5)
+    world.begin()
+    world.run(world.s + 1.0)
+    runner = world.core.runners["win"]
+    assert runner.unmet < 5
+    assert runner.rests == 0
+
+
 def test_who_is_served_ends_it() -> None:
     world = dead(3)
     world.run(400.0)

@@ -451,7 +451,8 @@ class Aloft:
             runner.book.abandoned(now.utc)
             self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
-            self._watch_agents(runner, now)
+            if not flight.left:
+                self._watch_agents(runner, now)
         else:
             runner.book.served(now.utc)
             runner.unmet = runner.rests = 0

@@ -271,7 +271,7 @@ class Dialler(Aloft):
             runner.campaign.mode, "", event.committed_s,
         )  # fmt: skip
         flight.phase, flight.sent_s, flight.sent_mono = Phase.LEFT, event.committed_s, now.mono
-        flight.tried, flight.taken = event.tried, True
+        flight.tried, flight.taken, flight.left = event.tried, True, True
         flight.agent_held = runner.campaign.mode is Mode.PROGRESSIVE
         flight.answered_s, flight.agent = event.answered_s, event.agent
         if event.agent is not None:

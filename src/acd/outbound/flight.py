@@ -79,6 +79,8 @@ class Flight:
     told: AttemptOutcome | None = None
     given_up: bool = False
     desk: str | None = None
+    left: bool = False
+    """an earlier life has dialled it"""
     heard: Verdict | None = None
     """what machine detection said, whatever was made of it"""
     said: str | None = None
