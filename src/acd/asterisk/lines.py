@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from acd.asterisk.agi.request import entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.fates import Line, judge_line, seen_attempt
 from acd.domain import outbound as out
@@ -145,7 +146,10 @@ class Lines:
         if name == "AcdMessage":
             missing = message.get("Missing", "")[:200]
             played = message.get("Played") == "yes" and not missing
-            self._tell(out.AttemptMessage(at, self.node, attempt, played, missing))
+            asked_at = entered_at(message.get("Asked", ""), at)
+            self._tell(
+                out.AttemptMessage(at, self.node, attempt, played, missing, None if asked_at == at else asked_at)
+            )
         elif name == "AcdOptOut":
             self._tell(out.AttemptOptedOut(at, self.node, attempt, message.get("Key", "")[:1]))
         elif line is not None:

@@ -236,6 +236,9 @@ class Aloft:
         self.counters["messages_played" if event.played else "messages_cut"] += 1
         if flight is not None:
             flight.message = "played" if event.played else "cut"
+            if flight.left and event.asked_at is not None and event.asked_at >= flight.committed_s:
+                # A look had told that he had answered, and not when
+                flight.answered_s = flight.person_s = event.asked_at
             if flight.verdict is not wire.Verdict.MACHINE and flight.connected_s is None:
                 # Whoever hears it has no agent, whatever else was seen of him
                 self._judge(flight, now, abandoned=True)
