@@ -35,10 +35,10 @@ def test_with_no_room_for_abandonments_campaigns_that_share_agents_abandon_nobod
 def test_reading_contacts_anew_gives_no_agent_away() -> None:
     """Once a minute a campaign has no contact at hand for a moment; one that comes after it is not dialled for meanwhile."""
     first, later = campaign("win", mode=Mode.PROGRESSIVE, priority=9), campaign("keep", mode=Mode.PROGRESSIVE)
-    world = World(terms(first), terms(later), agents=3, answers=0.0, others=("nobody",), contacts=2_000)
-    world.run(400.0)
+    world = World(terms(first), terms(later), agents=3, answers=0.0, others=("busy",), contacts=4_000)
+    world.run(200.0)
     assert {world.kept.attempts[attempt].campaign for attempt in world.placed} == {"win"}
-    assert len(world.placed) > 40
+    assert len(world.placed) > 200
 
 
 def seats(*names: str, stage: Any = "idle", lines: tuple[str, ...] = ("x", "y")) -> list[Seat]:
@@ -57,6 +57,25 @@ def test_who_talks_is_no_agent_for_a_line_in_flight() -> None:
     parts = [Part("x", 0, 1.0, True, 3, 3), Part("y", 0, 1.0, True, 0)]
     there = [*seats("a", stage="talking"), *seats("b", "c", "d")]
     assert of(sharing.among(there, parts, {"a": "x"})) == {"x": ["a", "b", "c", "d"], "y": []}
+
+
+def test_nor_for_a_line_that_none_is_held_for() -> None:
+    """Lines that are dialled ahead may need the idle agents there are."""
+    sharing = Sharing()
+    sharing.among(seats("a", "b", "c", "d"), [Part("x", 0, 1.0, True, 6), Part("y", 0, 1.0, False, 0)], {})
+    parts = [Part("x", 0, 1.0, True, 3), Part("y", 0, 1.0, True, 0)]
+    there = [*seats("a", stage="talking"), *seats("b", "c", "d")]
+    assert of(sharing.among(there, parts, {"a": "x"})) == {"x": ["a", "b", "c", "d"], "y": []}
+
+
+def test_who_has_no_line_gives_an_agent_for_the_one_he_took_whatever_their_shares() -> None:
+    sharing = Sharing()
+    sharing.among(seats("a", "b"), [Part("x", 0, 1.0, True, 0), Part("y", 0, 9.0, False, 0)], {})
+    sharing.among(seats("a", "b", "c"), [Part("x", 0, 1.0, True, 2, 2), Part("y", 0, 9.0, True, 0)], {})
+    assert [sharing.owner(name) for name in "abc"] == ["x", "x", "y"]
+    parts = [Part("x", 0, 1.0, True, 2, 2), Part("y", 0, 9.0, True, 0)]
+    found = of(sharing.among(seats("a", "b", "c"), parts, {"a": "y"}))
+    assert found == {"x": ["b", "c"], "y": ["a"]}
 
 
 def test_an_agent_who_was_held_for_another_s_line_is_replaced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState, Mode
 from acd.outbound import views
 from acd.outbound import words as say
@@ -33,16 +34,15 @@ def test_after_as_many_people_as_agents_it_rests_and_then_tries_with_one_line(ag
 
 
 def test_whom_a_crash_has_left_alone_says_nothing_of_the_agents_phones() -> None:
-    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=200, agents=12, answers=1.0, connect_delay_s=5.0)
-    while len(world.waiting) + len(world.talking) < 8:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=200, agents=12, answers=0.0, others=("nobody",))
+    while len(world.lines) < 12:
         world.run(world.s + 0.1)
     world.crash()
-    world.run(world.s + 2.5)
+    world._state_of = lambda attempt: wire.SeenState.MESSAGE  # type: ignore[method-assign]
     world.begin()
-    world.run(world.s + 1.0)
     runner = world.core.runners["win"]
-    assert runner.unmet < 5
-    assert runner.rests == 0
+    assert runner.book.ledger.counts[0].abandoned == 12.0
+    assert (runner.unmet, runner.rests) == (0, 0)
 
 
 def test_who_is_served_ends_it() -> None:

@@ -473,3 +473,24 @@ async def test_the_evidence_counts_every_opt_out_by_key_whatever_the_attempt_cam
     # Taken off the list by hand, the outcome tells it yet
     assert await store.ask(donotcall.remove, first, None, sealed) == 1
     assert (await store.ask(evidence, "win", NOW - 60, NOW + 60))["opted_out"] == 3
+
+
+async def test_what_is_said_of_an_earlier_attempt_changes_nothing_of_a_contact_tried_since(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    one = ((await claimed(shelf)).found or ())[0]
+    first, second = "00000100000001", "00000100000002"
+    await shelf.take(say.Batch(made=(made(first, one),)), 1, NOW)
+    again = ended(first, AttemptOutcome.ANSWERED, NOW + 60, due_s=NOW + 90, number=one.piece.number)
+    await shelf.take(say.Batch(ended=(again,)), 1, NOW + 60)
+    found = [two for two in (await claimed(shelf, at=NOW + 100)).found or () if two.contact == one.contact]
+    await shelf.take(say.Batch(made=(made(second, found[0]),)), 1, NOW + 100)
+    said = say.Batch(said=(say.Said(first, "robot", NOW + 101, AttemptOutcome.MACHINE, NOW + 900, one.piece.number),))
+    # Amid the second, and after it
+    await shelf.take(said, 1, NOW + 101)
+    assert (await store.ask(contacts.one, one.contact.contact))["state"] == "in_flight"
+    await shelf.take(say.Batch(ended=(ended(second, AttemptOutcome.ANSWERED, NOW + 130),)), 1, NOW + 130)
+    await shelf.take(said, 1, NOW + 131)
+    row = await store.ask(contacts.one, one.contact.contact)
+    assert (row["state"], row["due_at"], row["last_outcome"]) == ("done", None, "answered")
+    kept = {made_of["attempt"]: made_of["outcome"] for made_of in await store.ask(_attempts)}
+    assert kept == {first: "machine", second: "answered"}
