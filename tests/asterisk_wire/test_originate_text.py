@@ -37,7 +37,16 @@ def test_the_headers() -> None:
         ("Variable", "acd_margin=2"),
         ("Variable", "acd_message=sorry"),
         ("Variable", "acd_key=9"),
+        ("Variable", "EXITCONTEXT=acd-key-9"),
     ]
+
+
+def test_dial_is_never_left_without_a_context_for_keys() -> None:
+    """It would take a key for an extension of acd-offer, and end the ringing of an agent's phone."""
+    assert ("Variable", "EXITCONTEXT=acd-key-") in originate_fields(replace(USUAL, opt_out_key=""))
+    for name in ("EXITCONTEXT", "__exitcontext"):
+        with pytest.raises(MisuseError, match="cannot be a variable of a campaign"):
+            originate_fields(replace(USUAL, variables={name: "mine"}))
 
 
 def test_amd_is_asked_for_only_where_it_is_wanted() -> None:

@@ -229,9 +229,13 @@ async def test_the_deadline_of_the_dialplan_holds_until_the_first_agent(node: Fa
 
 async def test_who_waits_in_silence_goes_on_in_silence_while_an_agent_is_rung(node: FakeNode) -> None:
     node.outbound.lines.asks(A, "PJSIP/carrier-1", 5.0)
-    for hold, options in (("silence", "g"), ("jazz", "gm(jazz)"), (None, "gr")):
+    for hold, options in (("silence", ""), ("jazz", "m(jazz)"), (None, "r")):
         node.executor.execute(replace(offer(A), hold=hold))
-        assert sent_to(node)[2]["acd_dial"].rsplit(",", 1)[1] == options
+        assert sent_to(node)[2]["acd_dial"].rsplit(",", 1)[1] == f"gd{options}"
+    # Whoever has talked to an agent, or called us, ends no ringing by a key
+    node.outbound.lines.unserved.clear()
+    node.executor.execute(offer(A))
+    assert sent_to(node)[2]["acd_dial"].rsplit(",", 1)[1] == "gm(default)"
 
 
 async def test_callers_know_of_no_deadline(node: FakeNode) -> None:

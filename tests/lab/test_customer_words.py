@@ -42,6 +42,7 @@ NOW = Duration.fixed(0)
         ("answer+machine:a/b.wav", {"says": "machine", "file": Path("a/b.wav")}),
         ("early+answer+fax", {"early": True, "says": "fax"}),
         ("tone+answer+press:1,2#", {"says": "tone", "keys": "1,2#"}),
+        ("answer+press-unheard:,9", {"keys": ",9", "unheard": True}),
     ],
 )
 def test_words(text: str, expected: dict[str, object]) -> None:
@@ -61,6 +62,7 @@ def test_words(text: str, expected: dict[str, object]) -> None:
         ("answer+talk:x", "no duration"),
         ("answer+press:", "press"),
         ("answer+press:x", "press"),
+        ("answer+press:1+press-unheard:2", "second time"),
         ("answer+hello:loud", "hello:loud"),
         ("busy+talk:3", "busy"),
         ("busy+cause:128", "from 1 to 127"),

@@ -82,14 +82,16 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
         if command.leg:
             # Nothing is rung: the agent's own line waits for him in acd-desk
             values["acd_leg"] = command.leg_name
-        values["acd_dial"] = f"{dial_string(tuple(command.phones))},{ring},{dial_options(command, held=held)}"
+        values["acd_dial"] = (
+            f"{dial_string(tuple(command.phones))},{ring},{dial_options(command, held=held, unserved=unserved)}"
+        )
     return values
 
 
-def dial_options(command: OfferCall, *, held: bool) -> str:
+def dial_options(command: OfferCall, *, held: bool, unserved: bool = False) -> str:
     """``g``: an agent who hangs up first leaves us the caller. A held caller's music, ringback or silence goes on
-    meanwhile."""
-    options = "g"
+    meanwhile. ``d``: who was dialled may yet opt out by the key for which the line's EXITCONTEXT stands."""
+    options = "gd" if unserved else "g"
     if command.auto_answer:
         options += "b(acd-auto-answer^s^1)"
     if held and command.hold != SILENCE:

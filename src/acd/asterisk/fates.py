@@ -91,7 +91,7 @@ def seen_attempt(channel: Message, at: float) -> out.SeenAttempt | None:
         state = out.SeenState.TALKING
     elif context == "acd-machine":
         state = out.SeenState.MACHINE
-    elif context in ("acd-message", "acd-leave"):
+    elif context in ("acd-message", "acd-leave", "acd-pressed"):
         state = out.SeenState.MESSAGE
     elif context in _HELD or context == "acd-offer":
         state = out.SeenState.WAITING

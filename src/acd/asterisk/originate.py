@@ -102,6 +102,8 @@ def variables_of(command: PlaceAttempt) -> dict[str, str]:
         "acd_margin": f"{CONNECT_MARGIN_S:g}",
         "acd_message": command.message,
         "acd_key": command.opt_out_key,
+        # Never empty: Dial would take a key for an extension of the context it is run in
+        "EXITCONTEXT": f"acd-key-{command.opt_out_key}",
     }
     if command.amd and command.classifier:
         if not CLASSIFIER.fullmatch(command.classifier) or not 0.1 <= command.amd_s <= 20.0:
@@ -121,8 +123,10 @@ def _own(variables: Mapping[str, str]) -> dict[str, str]:
         raise MisuseError(f"{len(variables)} variables; the most is {MAX_VARIABLES}")
     for name, value in variables.items():
         bare = name.lstrip("_")
-        if not _VARIABLE.fullmatch(name) or bare.lower().startswith("acd_"):
-            raise MisuseError(f"{name!r:.60} cannot be a variable of a campaign: a plain name, not one of acd_*")
+        if not _VARIABLE.fullmatch(name) or bare.lower().startswith("acd_") or bare.upper() == "EXITCONTEXT":
+            raise MisuseError(
+                f"{name!r:.60} cannot be a variable of a campaign: a plain name, not acd_* or EXITCONTEXT"
+            )
         if _UNPRINTABLE.search(value):
             raise MisuseError(f"the variable {name} holds a CR, LF or NUL")
     return dict(variables)

@@ -17,7 +17,7 @@ from acd.domain.place import Place
 _HELD_CONTEXTS = frozenset(
     {"acd-hold", "acd-register", "acd-arrive", "acd-inbound", "acd-out", "acd-wait", "acd-connect"}
 )
-_OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback", "acd-message"}
+_OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback", "acd-pressed", "acd-message"}
 
 
 _DIALLING = frozenset({"Dial", "Queue"})

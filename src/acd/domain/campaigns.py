@@ -210,7 +210,7 @@ class Campaign:
 
     ``ratio`` of mode power; ``ring_s``: when a line is given up; ``connect_s``: when a person who has answered is
     abandoned; ``message``: what that person hears then (a sound as Playback names it); ``opt_out_key``: opts out while
-    it is heard; ``amd``: machines are told from people, within ``amd_s``, by Asterisk's AMD or by the context
+    it is heard, and before; ``amd``: machines are told from people, within ``amd_s``, by Asterisk's AMD or by the context
     ``classifier`` of the dialplan; ``machine_message``: what is left on a machine. ``attempts``: at a contact,
     ``number_attempts``: at one number, in this campaign. ``priority``: before campaigns of a lower one; ``weight``: the
     share among those of the same. ``preview`` belongs to mode preview. ``dispositions``: words for what a call came to, and

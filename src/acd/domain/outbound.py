@@ -75,8 +75,9 @@ class PlaceAttempt(OutboundCommand):
 
     ``ring_s``: when it is given up; ``connect_s``: how long a person may wait for an agent. ``message``: the sound that
     a person hears who is not put through, also when nobody is left here to say so; empty: the line is hung up.
-    ``opt_out_key``: the key that opts out while it is heard. ``amd``: machines are told from people, within ``amd_s``,
-    by Asterisk's AMD or by the context ``classifier`` of the dialplan; ``machine_message``: the sound that is left on one.
+    ``opt_out_key``: the key that opts out until he talks to an agent. ``amd``: machines are told from people, within
+    ``amd_s``, by Asterisk's AMD or by the context ``classifier`` of the dialplan; ``machine_message``: the sound that is
+    left on one.
     ``variables``: further ones for the operator's own dialplan.
     """
 

@@ -5,7 +5,8 @@ Items are joined by ``+``, durations are as in `behaviours` (``20``, ``exp(20)``
 - ``answer``, ``answer-after:S``; ``early`` (183 and music before), and once he has answered ``hello`` (says it and
   listens), ``tone`` (a tone as long as the call lasts), ``machine`` or ``machine:FILE.wav`` (a greeting, a beep, and it
   listens until the far end hangs up), ``fax`` (a calling fax's tone), ``press:9`` (a key, once something is heard, each
-  0.2 s apart; a comma is half a second), ``talk:S`` (hangs up so long after the answer; ``talk:0``: at once);
+  0.2 s apart; a comma is half a second), ``press-unheard:9`` (the same from the answer on), ``talk:S`` (hangs up so long
+  after the answer; ``talk:0``: at once);
 - ``busy`` (486), ``congestion`` (503), ``invalid`` (404), ``decline`` (603), ``unavailable`` (480), ``refuse:CODE``, each
   also with ``-after:S``, ``cause:N`` (the Q.850 cause in a Reason header) and ``early``, as carriers announce what is wrong
   with a number; ``never`` (rings until the far end gives up; or ``early``), ``silent`` (says no word).
@@ -29,16 +30,16 @@ _REFUSAL = re.compile(
 _CAUSE = re.compile(r"cause:([0-9]{1,3})")
 _KEYS = re.compile(r"[0-9*#A-D,]{1,64}")
 _KNOWN = (
-    "answer, answer-after:S, early, hello, tone, machine, machine:FILE.wav, fax, press:KEYS, talk:S; busy, congestion, "
-    "invalid, decline, unavailable, refuse:CODE (each also with -after:S, cause:N, early); never, silent"
+    "answer, answer-after:S, early, hello, tone, machine, machine:FILE.wav, fax, press:KEYS, press-unheard:KEYS, talk:S; "
+    "busy, congestion, invalid, decline, unavailable, refuse:CODE (each also with -after:S, cause:N, early); never, silent"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerBehaviour:
     """``code``: the refusal he gives; ``rings_for_ever``, ``silent``: neither that nor an answer. ``says``: nothing, hello,
-    tone, machine or fax; ``file``: what the machine plays instead of a greeting of ours. ``cause``: of Q.850, said with a
-    refusal. ``text`` as it was read."""
+    tone, machine or fax; ``file``: what the machine plays instead of a greeting of ours. ``keys``: pressed once he hears
+    something, or if ``unheard`` once he has answered. ``cause``: of Q.850, said with a refusal. ``text`` as it was read."""
 
     text: str
     after: Duration = NOW
@@ -49,6 +50,7 @@ class CustomerBehaviour:
     says: str = ""
     file: Path | None = None
     keys: str = ""
+    unheard: bool = False
     talk: Duration | None = None
     cause: int | None = None
 
@@ -92,7 +94,7 @@ def _answering(whole: str) -> CustomerBehaviour:
         field = {"answer-after": "after", "press": "keys", "hello": "says", "tone": "says", "fax": "says"}.get(
             name, name
         )
-        field = "says" if name == "machine" else field
+        field = {"machine": "says", "press-unheard": "keys"}.get(name, field)
         if field in given or (name in ("answer", "answer-after") and answers):
             raise ConfigurationError(f"{whole!r}: {item!r} says the same a second time")
         match name:
@@ -108,8 +110,8 @@ def _answering(whole: str) -> CustomerBehaviour:
             case "machine":
                 given[field] = name
                 given["file"] = Path(value) if value else None
-            case "press" if _KEYS.fullmatch(value):
-                given[field] = value
+            case "press" | "press-unheard" if _KEYS.fullmatch(value):
+                given[field], given["unheard"] = value, name != "press"
             case _:
                 raise ConfigurationError(f"{whole!r} is no customer's behaviour (at {item!r}); known: {_KNOWN}")
     if not answers:

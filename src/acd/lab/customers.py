@@ -262,6 +262,8 @@ class Customers(asyncio.DatagramProtocol):
         dialog.script, dialog.loops = _script(dialog.reaction.behaviour)
         dialog.position = 0
         self._talk(dialog)
+        if dialog.reaction.behaviour.unheard:
+            self._press_all(dialog)
         if dialog.reaction.talk_s is not None:
             self._in(dialog, dialog.reaction.talk_s, lambda: self._hang_up(dialog))
         self._changed.set()
@@ -414,18 +416,23 @@ class Customers(asyncio.DatagramProtocol):
         dialog.call.heard_at = time.time()
         # What else comes is of no interest; not reading it is the cheapest
         self._loop.remove_reader(dialog.audio.fileno())
+        if not dialog.reaction.behaviour.unheard:
+            self._press_all(dialog)
+        self._changed.set()
+
+    def _press_all(self, dialog: _Dialog) -> None:
         gap_s = 0.0
         for key in dialog.reaction.behaviour.keys:
             gap_s += _COMMA_S if key == "," else _KEY_GAP_S
             if key != ",":
                 self._in(dialog, gap_s, lambda key=key: self._press(dialog, key))  # type: ignore[misc]
-        self._changed.set()
 
     def _press(self, dialog: _Dialog, key: str) -> None:
         """A key as RFC 4733 sends it: the event in frames that grow, the last thrice."""
         if dialog.over:
             return
         dialog.call.pressed += key
+        self._changed.set()
         event = "0123456789*#ABCD".index(key)
         begun = dialog.stamp
         for frame in range(_KEY_FRAMES + 2):
