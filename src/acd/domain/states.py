@@ -6,9 +6,10 @@ Theory of operation. An **agent** is LOGGED_OUT until somebody logs in. AVAILABL
 offered also depends on the phone, whose state is tracked apart. A match makes the agent RESERVED (the offer is on its
 way to Asterisk), RINGING once the phone is known to ring, TALKING once both legs are in one bridge, WRAP_UP until the
 queue's wrap-up time is over, then AVAILABLE again. Whatever was asked for in mid-call (pause, log-out) takes effect
-after it. A **call** WAITs, is OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From
-TALKING it is back to WAITING when it is passed on to another queue: one call, with a conversation more; from AFTER too,
-where the agent was heard leaving before it was heard why.
+after it. Who is to have a lasting line and has none is PAUSED (no_line) in the place of AVAILABLE. A **call** WAITs, is
+OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From TALKING it is back to WAITING
+when it is passed on to another queue: one call, with a conversation more; from AFTER too, where the agent was heard
+leaving before it was heard why.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ class PhoneState(StrEnum):
     IDLE = "IDLE"
     RINGING = "RINGING"
     BUSY = "BUSY"
+
+
+class LineStage(StrEnum):
+    """Of an agent's lasting line. ``down``: there is none. ``due``: it is to be called for. ``stays``: the call on which the
+    agent asked is to become it. ``called``: his phone rings. ``up``."""
+
+    DOWN = "down"
+    DUE = "due"
+    STAYS = "stays"
+    CALLED = "called"
+    UP = "up"
 
 
 class CallState(StrEnum):
@@ -110,8 +122,9 @@ class SegmentKind(StrEnum):
 
 PAUSE_RONA = "rona"
 PAUSE_DECLINED = "declined"
+PAUSE_NO_LINE = "no_line"
 PAUSE_DEFAULT = "pause"
-SYSTEM_PAUSE_REASONS = frozenset({PAUSE_RONA, PAUSE_DECLINED})
+SYSTEM_PAUSE_REASONS = frozenset({PAUSE_RONA, PAUSE_DECLINED, PAUSE_NO_LINE})
 
 _A = AgentState
 AGENT_TRANSITIONS: dict[AgentState, frozenset[AgentState]] = {
