@@ -26,6 +26,7 @@ from callkit import (
     until_agent,
     until_idle,
 )
+from campaignkit import campaign_rig
 from celkit import check_talks
 
 LOG_IN = """
@@ -39,17 +40,19 @@ exten => 77,1,MSet(acd_action=login,acd_number=2002,acd_pin=73519)
 async def a_rig(make_rig):
     """Anna, who is to have a lasting line, and her phone."""
     annas, who = phone("1001", "absent"), agents({"anna": "1001"}, lasting_line="music:default")
-    rig = await make_rig(plan([annas], floor(who), options=AsteriskOptions(cel=True)))
+    two = floor(who, queues={"main": {}, "second": {}})
+    rig = await make_rig(plan([annas], two, options=AsteriskOptions(cel=True)))
     return rig, await SipPhone.open("1001", rig.bank.port_of(annas), rig.ports.sip)
 
 
-async def until_line(rig, stage, name="anna", **also):
+async def until_line(rig, stage, name="anna", *, on_hold=False, **also):
     """Wait until an agent's line is as told."""
 
     async def there():
         row = await rig.api(f"agents/{name}")
-        line = row["line"]
-        return line["state"] == stage and all(row[key] == value for key, value in also.items()) and line
+        found = {**row, "stage": row["line"]["state"], "on_hold": row["line"]["on_hold"]}
+        wanted = {**also, "stage": stage, "on_hold": on_hold}
+        return all(found[key] == value for key, value in wanted.items())
 
     return await rig.until(there, PATIENT_S, f"the line of {name} to be {stage} {also}")
 
@@ -86,7 +89,20 @@ async def test_three_calls_in_turn_over_one_line_and_the_agent_hangs_up_in_the_f
 
             await rig.until(talks, PATIENT_S, f"{number} to talk to her")
             await until_line(rig, "in use")
+            if number == "5551":
+                await sip.hold(line)
+                await until_line(rig, "in use", on_hold=True)
+            elif number == "5553":
+                (call,) = [one["call"] for one in await live(rig)]
+                await rig.acd("call", "transfer", call, "--queue", "second")
+                await until_line(rig, "waits", state="AVAILABLE")
             await hang_up(rig, number)
+            if number == "5551":
+                # Who is on hold cannot be talked to: the next has to wait until she is back
+                await until_line(rig, "waits", state="AVAILABLE", on_hold=True)
+                assert "holds the lasting line" in await rig.acd("agent", "explain", "anna")
+                assert [one["state"] for one in await live(rig)] == ["WAITING", "WAITING"]
+                await sip.hold(line, on=False)
         await finish(callers)
         await until_line(rig, "waits", state="AVAILABLE", phone_state="BUSY")
         assert not line.over.is_set()
@@ -218,3 +234,38 @@ async def test_who_logs_in_by_the_dial_code_stays_on_that_very_call_and_ends_a_t
     ]
     await until_idle(rig)
     assert (await rig.status())["drift"] == {}
+
+
+async def test_a_campaign_dials_for_lasting_lines_that_a_reload_brings_and_an_agent_dials_on_his(tmp_path):
+    campaign = {"mode": "progressive", "ring": "15s", "rules": {"hours": {"mon-sun": "00:00-24:00"}}}
+    customers = {"answer-after:0.3+talk:0.5": 1.0}
+    async with campaign_rig(tmp_path, 2, {"win": campaign}, customers, phones="answer") as here:
+        rig = here.rig
+        await until_agent(rig, "a1", "AVAILABLE", line=None)
+        changed = dict(rig.plan.floor)
+        changed["agents"] = {name: {**agent, "lasting_line": True} for name, agent in changed["agents"].items()}
+        rig.write_floor(changed)
+        assert "lasting line: none -> silence" in await rig.acd("floor", "diff")
+        await rig.acd("floor", "reload")
+        for name in ("a1", "a2"):
+            await until_line(rig, "waits", name, state="AVAILABLE")
+        lines = {row["name"] for row in channels(rig)}
+        here.add_contacts(6)
+        await rig.acd("campaign", "start", "win")
+        await here.until_settled(6)
+        assert here.outcomes() == {"answered": 6}
+        for name in ("a1", "a2"):
+            await until_line(rig, "waits", name, state="AVAILABLE")
+        assert "is dialled" in await rig.acd("campaign", "dial", "win", "+49309876543", "--agent", "a1")
+        await here.until_settled(7)
+        await until_line(rig, "waits", "a1", state="AVAILABLE")
+        assert {row["name"] for row in channels(rig)} == lines, "no phone was called"
+        last = here.attempts()[-1]
+        assert (last["mode"], last["outcome"], last["agent"]) == ("manual", "answered", "a1")
+
+        async def recorded():
+            return rig.rows("SELECT count(*) AS n FROM calls WHERE outcome = 'answered'")[0]["n"] == 7
+
+        await rig.until(recorded, PATIENT_S, "all calls to be recorded")
+        assert {row["agent"] for row in rig.rows("SELECT agent FROM calls")} <= {"a1", "a2"}
+        assert not rig.rows("SELECT * FROM segments WHERE kind = 'rang'")

@@ -109,7 +109,8 @@ class DialCodes:
             await request.set_variables({"acd_say": SOUND_WRONG})
             return
         try:
-            answer = await self._answer(name, action, device, reason, request.uniqueid)
+            channel = request.uniqueid if name in self._lines and action in _STAYS_AFTER else ""
+            answer = await self._answer(name, action, device, reason, channel)
         except (AcdError, TimeoutError) as error:
             log.warning("dial code %s of %s: %s", action, device, error)
             await request.set_variables({"acd_say": SOUND_REFUSED})
@@ -136,7 +137,7 @@ class DialCodes:
             action,
             reason=why if action is AgentAction.PAUSE else None,
             phone=device if action is AgentAction.LOGIN else None,
-            channel=channel if name in self._lines and action in _STAYS_AFTER else "",
+            channel=channel,
         )
 
     async def _login_name(self, request: AgiRequest, device: str) -> str | None:

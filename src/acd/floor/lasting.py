@@ -216,8 +216,10 @@ def missed(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
             agent.line.tries = 1
             _wait(floor, agent, agent.line, LineStage.DUE, AGAIN_S[0] + index * GAP_S, now)
     if gone:
-        names = ", ".join(agent.name for agent in gone[:SHOWN]) + ("..." if len(gone) > SHOWN else "")
-        what = f"{event.node}: {len(gone)} lasting lines are gone and are called for again ({names})"
+        names = ", ".join(agent.name for agent in gone[:SHOWN]) + (
+            f" and {more} more" if (more := len(gone) - SHOWN) > 0 else ""
+        )
+        what = f"{event.node}: the lasting lines of {names} are gone; who is at work is called again"
         floor.command(do.RaiseAlarm("lines_lost", what))
 
 
