@@ -72,10 +72,8 @@ class AgentReader:
 
     def _lasting_line(self, section: Section) -> str | None:
         """``true``, ``false``, or what is heard on it between calls."""
-        node = section.get("lasting_line")
-        if not isinstance(node, Scalar) or not node.text.startswith("music:"):
-            return SILENCE if section.flag("lasting_line", False) else None
-        return section.hold("lasting_line", None)
+        found = section.music_or_flag("lasting_line")
+        return found if isinstance(found, str) else SILENCE if found else None
 
     # -- skills --------------------------------------------------------------------------------------------------------
 
