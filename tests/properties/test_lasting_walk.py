@@ -45,11 +45,13 @@ FLOOR = define(
 
 @dataclass
 class Line:
-    """One agent's channel in acd-line. ``offer``: whom it is meant for; ``talks``: the caller in its bridge."""
+    """One agent's channel in acd-line. ``offer``: whom it is meant for; ``talks``: the caller in its bridge; ``away``: it
+    has left one, and is not back in its waiting place."""
 
     agent: str
     offer: str = ""
     talks: str | None = None
+    away: bool = False
     held: bool = False
 
 
@@ -84,6 +86,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.r = random.Random(seed)
+        self.faults = self.r.choice([0.0, 0.3, 1.0])
         self.clock = Clock()
         self.pbx = Asterisk()
         self.wire: list[do.Command] = []
@@ -122,10 +125,19 @@ class World:
         caller = self.pbx.callers[name]
         line = self.pbx.lines[caller.line]
         line.talks, caller.talks = None, False
-        told: list[ev.Event] = [ev.TalkEnded(self.utc, caller.offer or "", by)]
-        self.say(*told, self.waits(caller.line) if line_stays else ev.LineEnded(self.utc, NODE, caller.line))
+        over = ev.TalkEnded(self.utc, caller.offer or "", by)
         if not line_stays:
             del self.pbx.lines[caller.line]
+            self.say(over, ev.LineEnded(self.utc, NODE, caller.line))
+        elif self.r.random() < 0.5:
+            self.say(over, self.waits(caller.line))
+        else:
+            self.pbx.said.append(over)
+            line.away = True
+
+    def returns(self, channel: str) -> None:
+        self.pbx.lines[channel].away = False
+        self.pbx.said.append(self.waits(channel))
 
     def caller_gone(self, name: str) -> None:
         if self.pbx.callers[name].talks:
@@ -149,8 +161,11 @@ class World:
     def goes_on(self, name: str) -> None:
         """The dialplan of acd-offer, from the look at the line on."""
         caller, line = self.pbx.callers[name], self.pbx.lines.get(self.pbx.callers[name].line)
-        caller.joining = False
         assert caller.offer is not None
+        if line is not None and line.offer == caller.offer and line.away:
+            self.counts["early"] += 1
+            return  # it looks again
+        caller.joining = False
         if line is not None and line.offer == caller.offer and line.talks is None:
             line.talks, caller.talks = name, True
             self.pbx.said.append(ev.AgentAnswered(self.utc, caller.offer, caller.line, ""))
@@ -220,6 +235,9 @@ class World:
                 (2, lambda: self.line_gone(r.choice(list(pbx.lines)))),
                 (2, lambda: self.hold(r.choice(list(pbx.lines)))),
             ]
+        away = [name for name, line in pbx.lines.items() if line.away]
+        if away:
+            found.append((8, lambda: self.returns(r.choice(away))))
         talks = [line.talks for line in pbx.lines.values() if line.talks is not None]
         if talks:
             found.append((6, lambda: self.key(r.choice(talks))))
@@ -275,6 +293,9 @@ class World:
             self.execute(self.wire.pop(0))
 
     def pass_time(self, seconds: float) -> None:
+        """Nothing is under way for seconds, unless that is a fault."""
+        if not self.faults and seconds > 0.1:
+            self.settle()
         until = self.clock.now.mono + seconds
         while (deadline := self.floor.next_deadline()) is not None and deadline <= until:
             self.clock.reach(deadline)
@@ -332,11 +353,15 @@ class World:
     def settle(self) -> None:
         """Whatever is under way arrives."""
         for _ in range(200):
-            if not self.pbx.said and not self.wire and not any(caller.joining for caller in self.pbx.callers.values()):
+            under_way = any(caller.joining for caller in self.pbx.callers.values())
+            under_way |= any(line.away for line in self.pbx.lines.values())
+            if not self.pbx.said and not self.wire and not under_way:
                 if not (unheard := [name for name, caller in self.pbx.callers.items() if caller.call is None]):
                     return
                 self.question(unheard[0])
             self.carry_out(len(self.wire))
+            for name in [name for name, line in self.pbx.lines.items() if line.away]:
+                self.returns(name)
             for name in [name for name, caller in self.pbx.callers.items() if caller.joining]:
                 self.goes_on(name)
             self.deliver(len(self.pbx.said))
@@ -366,12 +391,12 @@ class World:
 def walk(seed: int) -> Counter[str]:
     """One life of the world."""
     world = World(seed)
-    faults = world.r.choice([0.0, 0.3, 1.0])
     for _ in range(world.r.choice([60, 200])):
-        weights, acts = zip(*world.moves(faults), strict=True)
+        weights, acts = zip(*world.moves(world.faults), strict=True)
         world.r.choices(acts, weights)[0]()
     world.settle()
     world.check_truth()
+    assert world.faults or not world.counts["early"], "put through on a line that was not back yet"
     return world.counts
 
 

@@ -340,7 +340,7 @@ class Floor:
         agents = lasting.alone(agents)
         own = None if leg else lasting.own_line(agents[0], call)
         if own is not None:
-            leg, leg_name, own.waits = own.channel, own.channel_name, False
+            leg, leg_name = own.channel, own.channel_name
         at = max(at, call.segment_at, line.stage_began_at(call), *(agent.since for agent in agents))
         detail = explain_offer(self, call, agents, at, trigger)
         if own is not None:
@@ -557,8 +557,6 @@ class Floor:
         alone = not offer.others and not offer.lasting  # over a lasting line nothing is learnt of the way to his phone
         excused = self.reach.failed(self, agent, told, rang=offer.rang, alone=alone, at=at, now=now)
         excused = excused or hurried
-        if offer.lasting:
-            lasting.released(agent)
         if outcome is OfferOutcome.NO_ANSWER and not excused:
             agent.counts.rona += 1
         pause = {OfferOutcome.NO_ANSWER: PAUSE_RONA, OfferOutcome.DECLINED: PAUSE_DECLINED}.get(outcome)

@@ -163,12 +163,6 @@ def own_line(agent: Agent, call: Call) -> LastingLine | None:
     return line if line is not None and line.is_up and line.node == call.node else None
 
 
-def released(agent: Agent) -> None:
-    """An offer to ``agent`` has come to nothing: his line is where it was."""
-    if agent.line is not None and agent.line.is_up:
-        agent.line.waits = True
-
-
 # -- looks -------------------------------------------------------------------------------------------------------------
 
 
