@@ -133,6 +133,22 @@ def test_a_line_that_a_reload_takes_away_amid_a_talk_is_hung_up_after_it() -> No
     assert world.waits("ann", "L1") == (do.EndLine("pbx", "L1"),)
 
 
+def test_a_second_line_amid_an_offer_is_one_too_many_and_the_first_goes_on() -> None:
+    world = World()
+    world.works("ann", "L1")
+    offer = world.calls("c1")
+    assert world.waits("ann", "L2") == (do.EndLine("pbx", "L2"),)
+    world.tell(ev.AgentAnswered(0.0, offer.offer, "L1", "PJSIP/101"))
+    line = world.floor.roster.agents["ann"].line
+    assert (line.channel, line.waits) == ("L1", False)
+    assert world.waits("ann", "L2") == (do.EndLine("pbx", "L2"),)
+    world.tell(ev.TalkEnded(0.0, offer.offer, "caller"))
+    world.waits("ann", "L1")
+    # An idle one is replaced by that of the phone at which she is now
+    assert world.waits("ann", "L3") == (do.EndLine("pbx", "L1"),)
+    assert world.calls("c2").leg == "L3"
+
+
 def test_who_is_defined_no_more_leaves_no_line_behind() -> None:
     world = World()
     world.works("ann", "L1")

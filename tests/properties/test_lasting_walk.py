@@ -294,12 +294,15 @@ class World:
 
     def pass_time(self, seconds: float) -> None:
         """Nothing is under way for seconds, unless that is a fault."""
-        if not self.faults and seconds > 0.1:
+        prompt = not self.faults and seconds > 0.1
+        if prompt:
             self.settle()
         until = self.clock.now.mono + seconds
         while (deadline := self.floor.next_deadline()) is not None and deadline <= until:
             self.clock.reach(deadline)
             self.handle(ev.DeadlinePassed(self.utc))
+            if prompt:
+                self.settle()
         self.clock.reach(until)
 
     def killed(self) -> None:

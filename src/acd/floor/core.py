@@ -473,8 +473,7 @@ class Floor:
         at = self.ledger.turn(call, SegmentKind.TALKED, at, OfferOutcome.ANSWERED)
         self.roster.enter(agent, AgentState.TALKING, at, now, call=call.call, offer=offer.offer)
         agent.counts.calls_taken += 1
-        if (own := lasting.own_line(agent, call)) is not None:
-            own.waits = False
+        lasting.answered(agent, call, offer.leg)
         self.reach.reached(self, agent, now)
         self.forecast.entered(call, offer.made_at)
         self.talks(call, agent, at)

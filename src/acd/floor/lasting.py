@@ -97,7 +97,7 @@ def waits(floor: Floor, event: ev.LineWaits, now: Instant) -> None:
         floor.command(do.EndLine(event.node, event.channel))
         return
     if not _is(line, event.node, event.channel):
-        if line.is_up and not line.waits:
+        if line.is_up and (not line.waits or agent.offer in floor.offers):
             floor.command(do.EndLine(event.node, event.channel))
             return
         _give_up(floor, line, but=event.channel)
@@ -161,6 +161,13 @@ def own_line(agent: Agent, call: Call) -> LastingLine | None:
     """The line on which ``call`` can be put through to ``agent``: one of the same node."""
     line = agent.line
     return line if line is not None and line.is_up and line.node == call.node else None
+
+
+def answered(agent: Agent, call: Call, leg: str) -> None:
+    """``agent`` talks, on the channel ``leg``, if that is known: his line is not in its waiting place."""
+    line = own_line(agent, call)
+    if line is not None and leg in ("", line.channel):
+        line.waits = False
 
 
 # -- looks -------------------------------------------------------------------------------------------------------------
