@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from sipphone import SipPhone
 
@@ -247,6 +248,37 @@ async def test_who_logs_in_by_the_dial_code_stays_on_that_very_call_and_ends_a_t
     ]
     await until_idle(rig)
     assert (await rig.status())["drift"] == {}
+
+
+async def test_a_manager_user_who_may_not_call_phones_is_told_and_others_serve_meanwhile(make_rig):
+    who = agents({"anna": "1001", "bob": "1002"})
+    who["anna"]["lasting_line"] = True
+    rig = await make_rig(plan([phone("1001"), phone("1002")], floor(who)), serve=False)
+    conf = rig.asterisk.tree.etc / "manager.conf"
+    right = conf.read_text()
+    conf.write_text(re.sub(r"(?m)^write ?=.*originate.*$", "write = call", right))
+    rig.asterisk.cli("manager reload")
+    await rig.start_serve()
+    (alarm,) = (await rig.status())["alarms"]
+    assert alarm["kind"] == "cannot_call_lines"
+    assert "may not do Originate: add originate to its write=" in alarm["detail"]
+    await rig.agent("anna", "login")
+    await until_line(rig, "down", state="PAUSED", reason="no_line")
+    assert "needs originate in the line write=" in await rig.acd("agent", "explain", "anna")
+    await rig.agent("bob", "login")
+    await finish(await dial(rig, caller(number="5551", behaviour="talk:0.2")))
+    assert (await record(rig, "5551"))["agent"] == "bob"
+    conf.write_text(right)
+    rig.asterisk.cli("manager reload")
+    for row in rig.asterisk.cli("manager show connected").splitlines():
+        if row.startswith("  acd-"):
+            rig.asterisk.cli(f"manager kick session {row.split()[4]}")
+
+    async def may():
+        await rig.agent("anna", "resume")
+        return (await rig.api("agents/anna"))["line"]["state"] == "waits"
+
+    await rig.until(may, PATIENT_S, "anna to have a line", every_s=0.2)
 
 
 async def test_a_campaign_dials_for_lasting_lines_that_a_reload_brings_and_an_agent_dials_on_his(tmp_path):
