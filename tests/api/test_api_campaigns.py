@@ -82,7 +82,7 @@ class FakeCampaigns:
     def preview(self, agent: str) -> dict[str, Any] | None:
         return PREVIEW if agent == "anna" else None
 
-    def accept_preview(self, agent: str) -> dict[str, Any]:
+    async def accept_preview(self, agent: str) -> dict[str, Any]:
         if agent == "bob":
             raise RefusedError("agent bob is shown no contact")
         return {**PREVIEW, "step": "accepted", "left_s": None}

@@ -45,7 +45,8 @@ async def test_an_agent_accepts_one_contact_skips_another_and_talks_to_who_answe
         first = await until_shown(here, NUMBERS[0])
         assert (first["contact"]["name"], first["script"], first["attempts"]) == ("Person 1", "Ask how it went", [])
         assert not here.attempts(), "nobody is dialled whom no agent has accepted"
-        assert (await here.rig.api("agents/a1/explain"))["why_not"] == "preview"
+        assert (await here.rig.api("agents/a1/explain"))["why_not"] == "PREVIEW (shown)"
+        assert (await here.rig.api("status"))["agents"]["PREVIEW"] == 1
         assert "accepted" in await here.rig.acd("agent", "preview", "a1", "--accept")
         await until_shown(here, NUMBERS[1])
         (row,) = here.attempts()

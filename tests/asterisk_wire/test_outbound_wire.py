@@ -21,7 +21,7 @@ from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import outbound as out
 from acd.domain.definition import HangUp, ToDialplan, ToMessage
-from acd.domain.errors import AmiDisconnectedError, AmiTimeoutError
+from acd.domain.errors import AmiDisconnectedError, AmiTimeoutError, AsteriskError
 
 A = "00000700000001"
 PLACE = out.PlaceAttempt("pbx", A, "sales", "PJSIP/49301@carrier", "+49301", "+49302")
@@ -362,3 +362,51 @@ async def test_a_question_of_long_ago_is_asked_only_if_somebody_still_waits(port
     assert "acd-leave" in await variables(call)
     assert len(sink.questions) == 1
     await call.ended()
+
+
+class Looking:
+    """The session that may look: gives these rows of Asterisk's database, or fails."""
+
+    def __init__(self, **rows: str) -> None:
+        self.rows: dict[str, str] | Exception = rows
+        self.asked: list[tuple[str, Any]] = []
+
+    async def list_action(self, action: str, fields: Any = ()) -> list[dict[str, str]]:
+        self.asked.append((action, dict(fields)))
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return [{"Key": f"/acd-optouts/{key}", "Val": value} for key, value in self.rows.items()]
+
+
+async def test_who_opted_out_unheard_is_told_at_a_look_and_taken_away_after_the_next(
+    node: FakeNode, sink: Sink
+) -> None:
+    looking: Any = Looking(**{A: "4.250000", "00000700000002": "never", "anybody": "3"})
+    await node.outbound.read_opt_outs(looking)
+    assert looking.asked == [("DBGetTree", {"Family": "acd-optouts"})]
+    assert sink.told == [
+        out.AttemptOptedOut(4.25, "pbx", A, ""), out.AttemptOptedOut(5.0, "pbx", "00000700000002", ""),
+    ]  # fmt: skip
+    assert node.calls.sent == []
+    del looking.rows["00000700000002"]
+    await node.outbound.read_opt_outs(looking)
+    assert node.calls.sent == [("Setvar", {"Variable": f"DB_DELETE(acd-optouts/{A})", "Value": "1"})]
+    await answered(node.calls.futures[0], AmiDisconnectedError("away"))
+    # What is still there is taken away at the next one; an empty family is no fault
+    await node.outbound.read_opt_outs(looking)
+    assert len(node.calls.sent) == 2
+    looking.rows = AsteriskError("Database entry not found")
+    sink.told.clear()
+    await node.outbound.read_opt_outs(looking)
+    assert sink.told == []
+
+
+async def test_a_time_that_has_not_come_is_none(node: FakeNode, sink: Sink) -> None:
+    await node.outbound.read_opt_outs(Looking(**{A: "99999999999"}))  # type: ignore[arg-type]
+    assert [one.at for one in sink.told if isinstance(one, out.AttemptOptedOut)] == [5.0]
+
+
+async def test_nobody_who_dials_nothing_asks(sink: Sink) -> None:
+    looking: Any = Looking()
+    await FakeNode(None).outbound.read_opt_outs(looking)
+    assert looking.asked == []

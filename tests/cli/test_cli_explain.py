@@ -189,6 +189,18 @@ CUT_OFF = "behind address 10.0.0.7, which cannot be reached"
     [
         ({"state": "LOGGED_OUT"}, "anna is logged out, and is offered no call before logging in."),
         ({"state": "PAUSED", "reason": "lunch"}, "anna is paused (lunch), and is offered no call before resuming."),
+        (
+            {"state": "PREVIEW", "reason": "shown"},
+            "anna is shown a contact, and is offered no call before that is over.",
+        ),
+        (
+            {"state": "PREVIEW", "reason": "dialling"},
+            "anna is having somebody dialled, and is offered no call before that is over.",
+        ),
+        (
+            {"state": "PREVIEW", "reason": "odd"},
+            "anna is at a preview (odd), and is offered no call before that is over.",
+        ),
         ({"state": "PAUSED"}, "anna is paused, and is offered no call before resuming."),
         ({"state": "WRAP_UP"}, "anna is in wrap-up after a call, and is offered the next one when that is over."),
         (

@@ -16,7 +16,8 @@ def window(answered: float, charged: float, kind: str = "day") -> dict[str, Any]
 def told(people: int, abandoned: int, opted_out: int, *windows: dict[str, Any]) -> tuple[str, str]:
     found = {
         "people": people, "abandoned": abandoned, "abandonment": abandoned / people if people else None,
-        "opted_out": opted_out, "outcomes": {"answered": people - abandoned - opted_out}, "windows": list(windows),
+        "opted_out": opted_out + 1, "outcomes": {"answered": people - abandoned - opted_out, "opted_out": opted_out},
+        "windows": list(windows),
     }  # fmt: skip
     return _people(found), _charged(found)
 

@@ -23,7 +23,19 @@ from acd.config.problems import Problems, ProblemsError
 from acd.dialer.rules import PROFILES
 from acd.domain.blending import Blend, Limits
 from acd.domain.campaignlines import without_lines
-from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, Lapse, Mix, Mode, PreviewTerms, Retry, Trunk
+from acd.domain.campaigns import (
+    USUAL_RETRIES,
+    AttemptOutcome,
+    Disposition,
+    Effect,
+    Lapse,
+    Mix,
+    Mode,
+    PreviewTerms,
+    Retry,
+    Trunk,
+    machine_words_of,
+)
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialrules import Rule, ShortCalls
 from acd.engine.codec import decode, encode
@@ -394,3 +406,56 @@ def test_a_preview_of_another_mode_and_a_manual_campaign_without_lists() -> None
 def test_a_blend_without_a_campaign_is_odd() -> None:
     text = TEXT.replace("queues: {sales: {}}", "queues: {sales: {}, other: {blend: {reserve: {agents: 1}}}}")
     assert any("blend of queue 'other' is never used" in one.message for one in load(text).warnings)
+
+
+def disposed(text: str, amd: str = "{within: 1.4s}") -> LoadedFloor:
+    return load(TEXT.replace("amd: {within: 1.4s}", f"amd: {amd}\n    dispositions: {text}"))
+
+
+def test_dispositions_say_what_follows() -> None:
+    text = "{sold: done, call later: {again: 2h}, wrong number: wrong_number, never: opt_out, robot: machine}"
+    floor = disposed(text).definition
+    assert dict(floor.campaigns["spring"].dispositions) == {
+        "sold": Disposition(Effect.DONE),
+        "call later": Disposition(Effect.AGAIN, 7_200.0),
+        "wrong number": Disposition(Effect.WRONG_NUMBER),
+        "never": Disposition(Effect.OPT_OUT),
+        "robot": Disposition(Effect.MACHINE),
+    }
+    assert machine_words_of(floor.campaigns["spring"].dispositions) == {"robot"}
+    assert floor.dispositions_of("spring") == ("sold", "call later", "wrong number", "never", "robot")
+    assert decode(FloorDefinition, json.loads(encode(floor))) == floor
+    assert load().definition.dispositions_of("spring") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{sold: doen}", "disposition 'sold' of campaign 'spring': there is no 'doen' (nearest right name: done)"),
+        ("{later: again}", "disposition 'later' of campaign 'spring' must say when: {again: 2h}"),
+        ("{later: {after: 2h}}", "unknown key 'after' in disposition 'later' of campaign 'spring'"),
+        ("{later: {}}", "disposition 'later' of campaign 'spring' must say what follows, such as {again: 2h}"),
+        (
+            "{later: {again: 5s}}",
+            "again of disposition 'later' of campaign 'spring' must be from 60 to 7776000 seconds",
+        ),
+        ("{later: {again: soon}}", "again of disposition 'later' of campaign 'spring' must be a duration"),
+        ("{' ': done}", "disposition ' ' of campaign 'spring' is empty"),
+        ("{sold: [done]}", "disposition 'sold' of campaign 'spring' must be a text"),
+        ("[sold]", "dispositions of campaign 'spring' must be a map of names and values"),
+    ],
+)
+def test_dispositions_that_make_no_sense(text: str, message: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        disposed(text)
+    assert message in str(caught.value)
+
+
+def test_a_share_of_the_machines_is_looked_at_by_agents_who_have_a_word_for_them() -> None:
+    found = disposed("{robot: machine}", "{within: 1.4s, audit: 0.05}")
+    assert found.definition.campaigns["spring"].amd_audit == 0.05
+    assert not [one for one in found.warnings if "audited" in one.message]
+    (told,) = [one for one in load(TEXT.replace("1.4s}", "1.4s, audit: 0.05}")).warnings if "audited" in one.message]
+    assert "agents have no word for a machine: write dispositions: {answering machine: machine}" in told.message
+    with pytest.raises(ProblemsError, match="audit of amd of campaign 'spring' must be a number from 0 to"):
+        disposed("{robot: machine}", "{within: 1.4s, audit: 0.6}")

@@ -40,12 +40,12 @@ def test_counts_add_up() -> None:
 
 def test_an_agents_seconds() -> None:
     counts = AgentCounts()
-    for state, seconds in zip(AgentState, (1000, 100, 5, 10, 200, 30, 500), strict=True):
+    for state, seconds in zip(AgentState, (1000, 100, 7, 5, 10, 200, 30, 500), strict=True):
         counts.spend(state, seconds, 50.0)
     counts.spend(AgentState.TALKING, 50, 90_000.0)
     counts.spend(AgentState.TALKING, -7, 90_000.0)
-    assert counts.work_s() == 10 + 250 + 30
-    assert counts.present_s() == 100 + 5 + 10 + 250 + 30
+    assert counts.work_s() == 7 + 10 + 250 + 30
+    assert counts.present_s() == 100 + 7 + 5 + 10 + 250 + 30
 
 
 FLOOR = define(

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from importing_cases import brought, rows_in
 
 from acd.domain.campaigns import AttemptOutcome
+from acd.domain.errors import RefusedError
 from acd.lists.importing import How
 from acd.store.beside import writing
 from acd.store.outbound import attempts as tried
@@ -151,3 +152,14 @@ def test_who_is_moved_here_from_another_list_stays(of: List, tmp_path: Path) -> 
     report = of.read("phone\n030 7654321\n", How(country="DE", replace=True, across="move"))
     assert (report.moved, report.removed) == (1, 0)
     assert of.now("state") == [("new",)]
+
+
+@pytest.mark.parametrize("text", ["phone\n", "phone\nnobody\n12\n", "phone\n=1+1\n"])
+def test_a_file_without_a_contact_replaces_nobody(of: List, text: str) -> None:
+    of.read(f"phone\n{BERLIN}\n")
+    with pytest.raises(RefusedError, match=r"holds no contact, so none of list again[0-9]+ was taken away"):
+        of.read(text)
+    assert of.numbers() == [(BERLIN, "ok")]
+    # The same people once more are contacts of it, though none is new
+    of.read(f"phone\n{BERLIN}\n")
+    assert of.numbers() == [(BERLIN, "ok")]

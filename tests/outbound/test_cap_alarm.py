@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from acd.domain.campaigns import Mode
 from acd.domain.dialrules import Rule
+from acd.outbound import aloft
 from outbound.dialkit import World, campaign, terms
 
 
-def test_an_alarm_is_raised_once_until_it_is_within_its_cap_again() -> None:
+def test_an_alarm_is_raised_once_until_it_is_within_its_cap_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nor does it rest for that before
+    monkeypatch.setattr(aloft, "UNMET", 10_000)
     rules = replace(campaign().rules, caps=(Rule("campaign", 0.2),))
     world = World(terms(campaign(mode=Mode.PROGRESSIVE, rules=rules)), contacts=2_000, answers=1.0, connect_delay_s=5.0)
     said = 0

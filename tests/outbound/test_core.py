@@ -318,6 +318,34 @@ def test_a_machine_that_a_message_is_left_on_holds_no_agent_and_charges_nobody(c
     world.stop()
 
 
+@pytest.mark.parametrize("state", [wire.SeenState.MESSAGE, wire.SeenState.ASKING])
+def test_who_heard_the_message_while_the_service_was_dead_was_abandoned_when_he_answered(state: wire.SeenState) -> None:
+    """The dialplan tells when that was; a look after the start does not."""
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=1, answers=0.0, others=("nobody",))
+    world.run(3.0)
+    (attempt,) = world.lines
+    world.crash()
+    world.run(12.0)
+    world._state_of = lambda one: state  # type: ignore[method-assign]
+    world.begin()
+    at = world.now.utc - 6.0
+    assert world.core.flights[attempt].answered_s == world.now.utc
+    world.run(12.5)
+    world.tell(wire.AttemptMessage(world.now.utc, NODE, attempt, True, "", at), look=False)
+    (ended,) = _settled(world, attempt)
+    assert (ended.outcome, ended.message, ended.answered_s) == (AttemptOutcome.ABANDONED, "played", at)
+    assert world.core.runners["win"].book.ledger.counts[0].abandoned == 1.0
+
+
+def _settled(world: World, attempt: str) -> list[say.Ended]:
+    world.core.handle(wire.AttemptOver(world.now.utc, NODE, attempt, None, 16, "", True), world.now)
+    world.s += 1.0
+    world.core.handle(say.Look(world.seats(), 0.0, {}), world.now)
+    batch = world.core.batch(world.now)
+    assert batch is not None
+    return [one for one in batch.ended if one.attempt == attempt]
+
+
 def test_a_trunk_that_fails_is_left_alone_and_tried_again() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("congestion",))
     world.run(60.0)

@@ -66,10 +66,12 @@ class DeskWorld(World):
 
     def _engage(self, agent: str, what: str | None) -> None:
         ok = what is not None and self.agents[agent][0] is AgentState.AVAILABLE and not self.refuses
+        before = self.engaged.pop(agent, None)
         if ok and what is not None:
             self.engaged[agent] = what
-        else:
-            self.engaged.pop(agent, None)
+        if before != self.engaged.get(agent):
+            state = AgentState.PREVIEW if agent in self.engaged else AgentState.AVAILABLE
+            self.tell(say.AgentTurned(agent, UTC_0 + self.s, state, None), look=False)
         if what is not None:
             self.tell(say.Engaged(agent, ok, "" if ok else "phone BUSY"))
 

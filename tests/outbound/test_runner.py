@@ -46,13 +46,13 @@ def test_promises_of_agents_who_talk_keep_nobody_else_from_being_claimed() -> No
     assert claim.wanted == {**dict.fromkeys(OTHERS, READY_LEAST), Kind.CALLBACK: 2}
     one.take_in(tuple(ready(number, "anna") for number in range(READY_LEAST)), True, at(0.0))
     one.free = frozenset({"bob"})
-    assert (one.dialable, one.part().wants) == (0, False)
+    assert (one.dialable, one.part({}, able=True).wants) == (0, False)
     claim = one.wants(6, at(1.0))
     assert claim is not None
     assert claim.agents == ("bob",)
     assert claim.wanted == {**dict.fromkeys(OTHERS, READY_LEAST), Kind.CALLBACK: 1}
     one.take_in((ready(100), ready(101, "bob")), True, at(1.0))
-    assert (one.dialable, one.part().wants) == (2, True)
+    assert (one.dialable, one.part({}, able=True).wants) == (2, True)
     picked = chosen(one, 1.0)
     assert picked is not None
     assert picked.ready.piece.agent == "bob"

@@ -28,8 +28,9 @@ from acd.outbound import words as say
 from acd.outbound.runtime import Dialling
 from acd.outbound.storing import Shelf
 from acd.store import upgrade
-from acd.store.outbound import contacts, listed
+from acd.store.outbound import contacts, donotcall, listed
 from acd.store.outbound.contacts import NewContact, NewNumber
+from acd.store.outbound.donotcall import Entry
 from acd.store.outbound.outbound import Outbound
 from outbound.dialkit import NODE, campaign, terms
 
@@ -453,10 +454,10 @@ async def test_a_contact_that_an_agent_accepts_is_dialled_after_his_phone_was_an
     await stand.up()
     assert stand.dialling.preview("a0") is None
     with pytest.raises(RefusedError, match="is shown no contact"):
-        stand.dialling.accept("a0")
+        await stand.dialling.accept("a0")
     await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
     await stand.until(lambda: (stand.dialling.preview("a0") or {}).get("step") == "shown")
-    shown = stand.dialling.accept("a0")
+    shown = await stand.dialling.accept("a0")
     assert shown["step"] == "accepted"
     await stand.until(lambda: stand.rung)
     (call,) = stand.rung
@@ -473,6 +474,48 @@ async def test_a_contact_that_an_agent_accepts_is_dialled_after_his_phone_was_an
     assert (other["step"], other["agent"]) == ("skipped", "a1")
     await stand.dialling.close()
     assert stand.rows("SELECT count(*) FROM contacts WHERE state = 'in_flight'") == [(0,)]
+
+
+async def test_whoever_is_not_to_be_called_by_now_is_refused_to_the_agent_who_accepts_and_counted(stand: Stand) -> None:
+    stand.dialling.follow(definition(mode=Mode.PREVIEW))
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: (stand.dialling.preview("a0") or {}).get("step") == "shown")
+    shown = stand.dialling.preview("a0")
+    assert shown is not None
+    entry = Entry(shown["number"], "all", "test", "asked us", clock().utc, "anna")
+    await stand.shelf._store.ask(donotcall.add, [entry], lambda number: f"hmac:{number}")
+    with pytest.raises(RefusedError, match="do-not-call"):
+        await stand.dialling.accept("a0")
+    assert stand.dialling.explain("win")["refusals"] == {"do_not_call": 1}
+    assert stand.rung == []
+
+
+async def test_who_is_found_not_to_be_called_as_the_attempt_is_recorded_is_counted_as_refused(stand: Stand) -> None:
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 3)
+    claimed = next(iter(stand.dialling.core.runners["win"].ready.values()))
+    entry = Entry(claimed.piece.number, "all", "test", "asked us", clock().utc, "anna")
+    await stand.shelf._store.ask(donotcall.add, [entry], lambda number: f"hmac:{number}")
+    while not (refused := stand.dialling.explain("win")["refusals"]):
+        await stand.until(lambda: stand.sent)
+        stand.over(stand.sent.pop(0))
+        await asyncio.sleep(0)
+    assert refused == {"do_not_call": 1}
+
+
+async def test_nobody_dials_himself_while_a_line_that_he_is_held_for_rings(stand: Stand) -> None:
+    stand.hall.idle = 1
+    await stand.up()
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
+    await stand.until(lambda: len(stand.sent) == 1)
+    with pytest.raises(
+        RefusedError, match="agent a0 is held for a line of campaign win that rings: try again in a moment"
+    ):
+        await stand.dialling.dial("win", "+49301999999", "a0", "anna")
+    assert stand.rows("SELECT count(*) FROM contact_numbers WHERE number = '+49301999999'") == [(0,)]
+    assert stand.dialling.core.holds("a7") is None
 
 
 async def test_a_number_is_dialled_for_an_agent_or_it_is_said_why_not(stand: Stand) -> None:

@@ -61,7 +61,10 @@ def test_agents_of_a_campaign_of_higher_priority_are_told() -> None:
 def test_of_a_campaign_that_does_not_run_nothing_else_is_told() -> None:
     world = World(terms(campaign()), contacts=5, agents=0)
     world.run(5.0)
-    assert why(world) == ("agents", "no agent who serves win is there: logged in, and not paused")
+    assert why(world) == (
+        "agents",
+        "no agent who serves win is there: logged in, not paused, and with a phone that can be called",
+    )
     world.tell(say.StateSet("win", CampaignState.STOPPED, "me", ""))
     told = views.explain(world.core, "win", world.now)["why"]
     assert [one["what"] for one in told] == ["state"]

@@ -153,6 +153,10 @@ class FloorMachine(RuleBasedStateMachine):
     def agent_asks(self, agent: str, action: AgentAction, reason: str | None, phone: str | None, named: bool) -> None:
         self.world.agent_asks(agent, action, reason, phone, named)
 
+    @rule(agent=st.sampled_from(["ann", "bob", "cid"]), what=st.sampled_from(["shown", "dialling", None]))
+    def agent_previews(self, agent: str, what: str | None) -> None:
+        self.world.agent_previews(agent, what)
+
     @rule()
     def all_log_in(self) -> None:
         self.world.all_log_in()

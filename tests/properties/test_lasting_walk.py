@@ -107,7 +107,8 @@ class World:
         offers = [offer.leg for offer in self.floor.offers.values() if offer.leg]
         assert len(offers) == len(set(offers)), "one line in two offers"
         for agent in self.floor.roster.agents.values():
-            assert agent.state is not AgentState.AVAILABLE or not self.up or agent.line.is_up, agent
+            idle = agent.state in (AgentState.AVAILABLE, AgentState.PREVIEW)
+            assert not idle or not self.up or agent.line.is_up, agent
 
     # -- what happens in Asterisk ----------------------------------------------------------------------------------------
 
@@ -216,6 +217,7 @@ class World:
         found: list[tuple[float, Callable[[], None]]] = [
             (8, self.arrive),
             (8, self.ask),
+            (2, lambda: self.engage(r.choice(AGENTS), r.choice(["dialling", None]))),
             (10, lambda: self.deliver(r.randint(1, 4))),
             (10, lambda: self.carry_out(r.randint(1, 4))),
             (8, lambda: self.pass_time(r.choice([0.001, 0.5, 3.0, 11.0, 45.0]))),
@@ -266,6 +268,10 @@ class World:
         self.handle(ev.AgentRequested(self.utc, agent, action, reason, None, None, channel))
         if self.floor.roster.agents[agent].line.stage == "stays" and channel and self.r.random() < 0.8:
             self.line_comes(channel, agent)
+
+    def engage(self, agent: str, what: str | None) -> None:
+        """The dialler has an agent for a contact of his own, or gives him back."""
+        self.handle(ev.AgentEngaged(self.utc, agent, what))
 
     def phone_answered(self, line: str) -> None:
         self.line_comes(line, self.pbx.ringing.pop(line))

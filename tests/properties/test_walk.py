@@ -33,6 +33,7 @@ def moves(world: World, r: random.Random, faults: float, edits: float | None = N
         (10, lambda: world.arrive(node(), r.choice("112349"), r.randint(1, 2))),
         (5, lambda: request(world, r)),
         (3, world.all_log_in),
+        (2, lambda: world.agent_previews(r.choice(["ann", "bob", "cid"]), r.choice(["shown", "dialling", None]))),
         (3, lambda: world.phone_changes(node(), r.choice(PHONES), r.choice([PhoneState.IDLE, *PhoneState]))),
         (6, world.everything_arrives),
         (12, lambda: world.deliver(node(), r.randint(1, 8))),

@@ -284,6 +284,11 @@ class World:
         request = f"r{self.requests}" if named else None
         self.handle(ev.AgentRequested(self.utc, agent, action, reason, phone, request))
 
+    def agent_previews(self, agent: str, what: str | None) -> None:
+        """The dialler shows an agent a contact, has it dialled, or that is over."""
+        self.requests += 1
+        self.handle(ev.AgentEngaged(self.utc, agent, what, f"r{self.requests}"))
+
     def all_log_in(self) -> None:
         for name in self.definition.agents:
             self.handle(ev.AgentRequested(self.utc, name, AgentAction.LOGIN))

@@ -94,6 +94,7 @@ BROKEN: list[tuple[str, str, str | None]] = [
     ("state", "DELETE FROM agents WHERE agent = 'anna'", None),
     ("state", "DELETE FROM agent_states WHERE agent = 'anna'", None),
     ("reason", "UPDATE agent_states SET reason = NULL WHERE state = 'PAUSED'", None),
+    ("reason", "UPDATE agent_states SET state = 'PREVIEW' WHERE agent = 'bob' AND state = 'AVAILABLE'", None),
     ("reason", "UPDATE agent_states SET call = NULL WHERE agent = 'anna' AND serial = 1", None),
     ("overlap", f"UPDATE segments SET ended_at = {at(60.5)} WHERE call = 'c3' AND serial = 1", "c3"),
     ("overlap", "UPDATE segments SET ended_at = NULL WHERE call = 'c3' AND serial = 1", "c3"),

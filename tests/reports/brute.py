@@ -373,7 +373,7 @@ def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, 
         )
 
     talks = sum(1 for r in of if r["kind"] == "talked" and first(r))
-    work = spent["RINGING"] + spent["TALKING"] + spent["WRAP_UP"]
+    work = spent["PREVIEW"] + spent["RINGING"] + spent["TALKING"] + spent["WRAP_UP"]
     ready = work + spent["AVAILABLE"] + spent["RESERVED"]
     times = {
         "talk_s": length("talked", "conferenced"),
@@ -383,6 +383,7 @@ def _agent(world: World, spent: dict[str, int], of: Sequence[Row]) -> dict[str, 
     return {
         "logged_in_s": (ready + spent["PAUSED"]) / 1_000_000,
         "available_s": spent["AVAILABLE"] / 1_000_000,
+        "preview_s": spent["PREVIEW"] / 1_000_000,
         "reserved_s": spent["RESERVED"] / 1_000_000,
         "ringing_s": spent["RINGING"] / 1_000_000,
         "talking_s": spent["TALKING"] / 1_000_000,

@@ -38,7 +38,7 @@ NUMBERS = ("+491711", "+491712", "+491713", "hmac:ffeeddccbbaa998877665544332211
 TAGS = (None, [], ["vip"], ["vip", "complaint"], ["=cmd|' /C calc'!A0"], ["vip", "vip"])
 DISPOSITIONS = (None, "sold", "call back", "", "@SUM(1)")
 REQUIREMENTS = (None, "anyone", "billing >= 60", "billing >= 60 and english >= 50", "german or english >= 80")
-STATES = ("LOGGED_OUT", "AVAILABLE", "RESERVED", "RINGING", "TALKING", "WRAP_UP", "PAUSED")
+STATES = ("LOGGED_OUT", "AVAILABLE", "PREVIEW", "RESERVED", "RINGING", "TALKING", "WRAP_UP", "PAUSED")
 US = 1_000_000
 
 
@@ -263,7 +263,8 @@ def _add_states(world: World, chance: random.Random, agent: str, spread: tuple[i
     borders = sorted(_interesting(chance, *spread, marks) for _ in range(chance.randrange(30)))
     for serial, begin in enumerate(borders):
         state = chance.choice(STATES)
-        reason = chance.choice(("lunch", "rona", "break", "=2+2")) if state == "PAUSED" else None
+        reasons = {"PAUSED": ("lunch", "rona", "break", "=2+2"), "PREVIEW": ("shown", "dialling")}
+        reason = chance.choice(reasons[state]) if state in reasons else None
         end = borders[serial + 1] / US if serial + 1 < len(borders) else None
         world.states.append(
             {"agent": agent, "serial": serial, "started_at": begin / US, "ended_at": end, "state": state,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from storekit import Database
 
@@ -15,11 +17,12 @@ from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind
 from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Mode, Trunk
 from acd.domain.definition import FloorDefinition
+from acd.domain.detection import Detected
 from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, tables
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -339,11 +342,14 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         "abandoned": 1,
         "abandonment": 0.5,
         "messages": {"played": 1, "cut": 0, "none": 0},
+        "on_machines": {"played": 0, "cut": 0},
         "opted_out": 0,
         "rings": {"unanswered": 2, "mean_s": 15.0, "least_s": 14.0, "early": 1},
         "caller_ids": {"+4930555100": 6},
         "trunks": {"out": 6},
         "refusals": {"hours": 7},
+        "dispositions": {},
+        "detection": Detected().as_json(),
     }
     assert [(one["window"], one["label"], one["charged"], one["share"]) for one in windows] == [
         ("campaign", "whole campaign", 3.0, 0.6),
@@ -357,3 +363,113 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
     )
     assert await store.ask(names) == ["win"]
     assert label_of("month", 2024 * 12 + 12) == "2024-12"
+
+
+async def test_what_agents_say_of_attempts_is_kept_and_followed(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    ids = [f"0000010000000{n}" for n in range(1, 7)]
+    batch = say.Batch(made=tuple(made(attempt, one) for attempt, one in zip(ids, found, strict=True)))
+    await shelf.take(batch, 1, NOW)
+    talk: dict[str, Any] = {"answered_s": NOW + 9, "agent": "ann"}
+    answered = (ended(one, AttemptOutcome.ANSWERED, NOW + 60, call=f"c{one}", **talk) for one in ids)
+    said = (
+        say.Said(ids[0], "robot", NOW + 61, AttemptOutcome.MACHINE, NOW + 7200, found[0].contact.numbers[1].number),
+        say.Said(ids[1], "later", NOW + 61, None, NOW + 3600, found[1].piece.number),
+        say.Said(ids[2], "wrong", NOW + 61, None, NOW + 61, found[2].contact.numbers[1].number, bad=True),
+        say.Said(ids[3], "sold", NOW + 61, done=True),
+        say.Said("00000100009999", "sold", NOW + 61, done=True),
+    )
+    # Also of attempts that are settled in the same transaction
+    await shelf.take(say.Batch(ended=tuple(answered), said=said), 1, NOW + 61)
+    await shelf.take(say.Batch(said=said), 1, NOW + 61)
+    kept = {one["attempt"]: (one["outcome"], one["said"]) for one in await store.ask(_attempts)}
+    words = ("later", "wrong", "sold", None, None)
+    assert [kept[one] for one in ids] == [("machine", "robot"), *(("answered", word) for word in words)]
+    rows = {one.contact.contact: one for one in found}
+    states = {}
+    for contact in rows:
+        one = await store.ask(contacts.one, contact)
+        states[contact] = (one["state"], one["due_at"], one["position"], one["last_outcome"])
+        first = "bad" if contact == found[2].contact.contact else "ok"
+        assert [number["state"] for number in one["numbers"]] == [first, "ok"]
+    assert list(states.values()) == [
+        ("due", NOW + 7200, 1, "machine"), ("due", NOW + 3600, 0, "answered"), ("due", NOW + 61, 1, "answered"),
+        ("done", None, None, "answered"), ("done", None, None, "answered"), ("done", None, None, "answered"),
+    ]  # fmt: skip
+    past = await shelf.past(ids[0])
+    assert past is not None
+    assert (past.campaign, past.number, past.tried) == ("win", found[0].piece.number, ())
+    assert past.contact == found[0].contact
+    assert await shelf.past("00000100009999") is None
+
+
+async def test_what_machine_detection_did_is_counted(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found
+    assert found is not None
+    ids = [f"0000010000000{n}" for n in range(1, 7)]
+    await shelf.take(say.Batch(made=tuple(made(a, one) for a, one in zip(ids, found, strict=True))), 1, NOW)
+    outcomes = [AttemptOutcome.MACHINE, *[AttemptOutcome.ANSWERED] * 3, AttemptOutcome.ABANDONED, AttemptOutcome.BUSY]
+    verdicts = ["machine", "machine", "machine", "unsure", "person", None]
+    calls = [None, "c2", "c3", "c4", "c5", None]
+    batch = say.Batch(
+        ended=tuple(
+            ended(attempt, outcome, NOW + 60, answered_s=NOW + 9, call=call, verdict=verdict)
+            for attempt, outcome, verdict, call in zip(ids, outcomes, verdicts, calls, strict=True)
+        ),
+        said=(say.Said(ids[1], "robot", NOW + 61, AttemptOutcome.MACHINE), say.Said(ids[2], "sold", NOW + 61)),
+    )
+    await shelf.take(batch, 1, NOW + 61)
+    assert await store.detected("win", NOW - 1, NOW + 1, ()) == Detected(1, 2, 2, 1, 2)
+    # One whose outcome could not be changed any more is told by the word
+    assert await store.detected("win", NOW - 1, NOW + 1, ("sold",)) == Detected(1, 2, 2, 0, 2)
+    assert await store.detected("win", NOW + 1, NOW + 2, ()) == Detected()
+    assert await store.detected("lose", NOW - 1, NOW + 1, ()) == Detected()
+
+
+def _attempts(connection: sa.Connection) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection.execute(sa.select(tables.attempts))]
+
+
+async def test_the_evidence_counts_every_opt_out_by_key_whatever_the_attempt_came_to(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    found = (await claimed(shelf)).found or ()
+    attempts = tuple(made(f"0000010000000{n}", one) for n, one in enumerate(found, 1))
+    await shelf.take(say.Batch(made=attempts), 1, NOW)
+    # Of one the number came onto the list in between, by a file; another is on it by an agent's word
+    first, second, third, fourth, *_ = (one.piece.number for one in found)
+    kept_as = sealed if store._hashed else str
+    listed_meanwhile = donotcall.Entry(kept_as(second), "all", "register.csv", "", NOW + 0.5, "bob")
+    told_to_an_agent = donotcall.Entry(kept_as(fourth), "all", "contact:4", "told ann", NOW + 0.5, "ann")
+    await store.ask(donotcall.add, [listed_meanwhile, told_to_an_agent], sealed)
+    pressed = tuple(
+        say.OptOut(number, "all", f"0000010000000{n}", NOW + 1) for n, number in enumerate((first, second, third), 1)
+    )
+    outcome = AttemptOutcome
+    came_to = (outcome.OPTED_OUT, outcome.UNKNOWN, outcome.ABANDONED, outcome.UNKNOWN, outcome.ANSWERED, outcome.BUSY)
+    over = tuple(ended(one.attempt, word, NOW + 9) for one, word in zip(attempts, came_to, strict=True))
+    await shelf.take(say.Batch(opt_outs=pressed, ended=over), 1, NOW + 9)
+    told = await store.ask(evidence, "win", NOW - 60, NOW + 60)
+    assert (told["opted_out"], told["outcomes"]["opted_out"], told["people"]) == (3, 1, 3)
+    assert (await store.ask(evidence, "win", NOW + 1, NOW + 60))["opted_out"] == 0
+    assert (await store.ask(evidence, "other", NOW - 60, NOW + 60))["opted_out"] == 0
+    # What a person said is kept as that, whoever had listed the number before, and since when it holds
+    (entry,) = await store.ask(donotcall.held, second, sealed)
+    assert (entry.source, entry.reason, entry.added_by) == ("attempt:00000100000002", "opted out", "service")
+    assert (entry.added_at, entry.until) == (NOW + 0.5, None)
+    # Nobody's word takes the place of another's, nor a file's that of a person's
+    again = [replace(listed_meanwhile, number=kept_as(number)) for number in (first, fourth)]
+    again.append(replace(told_to_an_agent, number=kept_as(third)))
+    assert await store.ask(donotcall.add, again, sealed) == 0
+    kept = [(await store.ask(donotcall.held, number, sealed))[0].source for number in (first, third, fourth)]
+    assert kept == ["attempt:00000100000001", "attempt:00000100000003", "contact:4"]
+    # Over what was to end later: it does not any more
+    await store.ask(donotcall.add, [donotcall.Entry("+491", "all", "x", "", NOW, "bob", until=NOW + 9)], sealed)
+    later = donotcall.Entry("+491", "all", "attempt:00000100000009", "opted out", NOW + 5, "service")
+    assert await store.ask(donotcall.add, [later], sealed) == 1
+    assert await store.ask(donotcall.held, "+491", sealed) == [replace(later, added_at=NOW)]
+    # Taken off the list by hand, the outcome tells it yet
+    assert await store.ask(donotcall.remove, first, None, sealed) == 1
+    assert (await store.ask(evidence, "win", NOW - 60, NOW + 60))["opted_out"] == 3

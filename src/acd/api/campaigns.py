@@ -60,7 +60,7 @@ class CampaignsPort(Protocol):
         [{"number", "kind"}], "fields"}, "attempts": [{"number", "outcome"}] (in this campaign), "last_attempt",
         "attempt"}``."""
 
-    def accept_preview(self, agent: str) -> dict[str, Any]:
+    async def accept_preview(self, agent: str) -> dict[str, Any]:
         """Have it dialled, as `preview`. Raises RefusedError: none is shown, or the gate forbids it."""
 
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class CampaignHandlers:
         query(request, Nothing)
         await body(request, Nothing)
         agent = self._port.agent_of(request.match_info["name"])
-        return reply({"ok": True, "preview": self._port.accept_preview(agent)})
+        return reply({"ok": True, "preview": await self._port.accept_preview(agent)})
 
     async def skip(self, request: web.Request) -> web.Response:
         """``{"ok": true, "preview": preview}``: the contact that is not dialled."""

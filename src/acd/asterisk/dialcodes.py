@@ -73,7 +73,7 @@ class DialCodes:
         agent_at: Callable[[str], str | None],
         verify_pin: Callable[[str, str], bool],
         noted: Callable[[str, str, AgentAction | Choice, Answer], None] | None = None,
-        choose: Callable[[str, bool], Answer] | None = None,
+        choose: Callable[[str, bool], Awaitable[Answer]] | None = None,
     ) -> None:
         self._lines = {name: agent.lasting_line for name, agent in agents.items() if agent.lasting_line is not None}
         self._by_number = {agent.number: agent for agent in agents.values() if agent.number}
@@ -128,7 +128,7 @@ class DialCodes:
         if isinstance(action, Choice):
             if self._choose is None:
                 return Answer(False, "there are no contacts to be shown", {})
-            return self._choose(name, action is Choice.ACCEPT)
+            return await self._choose(name, action is Choice.ACCEPT)
         why = self._pause_reason(reason)
         if action is AgentAction.PAUSE and reason and why is None:
             return Answer(False, f"there is no pause reason {reason[:8]!r}", {})

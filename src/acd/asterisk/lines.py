@@ -8,8 +8,9 @@ Originate has failed and no channel was heard of. What is not heard within ``PAT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from acd.asterisk.agi.request import entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.fates import Line, judge_line, seen_attempt
 from acd.domain import outbound as out
@@ -145,11 +146,24 @@ class Lines:
         if name == "AcdMessage":
             missing = message.get("Missing", "")[:200]
             played = message.get("Played") == "yes" and not missing
-            self._tell(out.AttemptMessage(at, self.node, attempt, played, missing))
+            asked_at = entered_at(message.get("Asked", ""), at)
+            self._tell(
+                out.AttemptMessage(at, self.node, attempt, played, missing, None if asked_at == at else asked_at)
+            )
         elif name == "AcdOptOut":
             self._tell(out.AttemptOptedOut(at, self.node, attempt, message.get("Key", "")[:1]))
         elif line is not None:
             self.classified(attempt, at, out.Verdict.FAX, "")
+
+    def opted_out(self, kept: Mapping[str, str]) -> None:
+        """What the dialplan has kept of who opted out: attempt -> when (UTC s). Some of it was told when it happened."""
+        for attempt, text in kept.items():
+            if out.ATTEMPT.fullmatch(attempt):
+                try:
+                    at = min(float(text), self._clock())
+                except ValueError:
+                    at = self._clock()
+                self._tell(out.AttemptOptedOut(at, self.node, attempt, ""))
 
     # -- the question ------------------------------------------------------------------------------------------------
 

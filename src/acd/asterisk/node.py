@@ -337,6 +337,8 @@ class Node:
         devices = await session.list_action("DeviceStateList")
         phones = await self._phone_states(session, devices)
         hosts = await self._hosts(session)
+        # Before what they came to is known: an attempt that is over has come to that
+        await self.outbound.read_opt_outs(session)
         if first and (self._buffer is not buffer or self._buffer is None or not self.calls.up):
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
         if first:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
+from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.lines import MAX_LINES, Lines
 from acd.asterisk.originate import agent_fields, originate_fields
 from acd.domain import outbound as out
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OPT_OUTS = "acd-optouts"
+"""The family of Asterisk's database in which the dialplan keeps who opted out: attempt -> when."""
 LATE_S = 2.5
 """After this time the dialplan has given up, or is about to."""
 _VERDICTS = {
@@ -57,6 +60,8 @@ class NodeOutbound:
         self._sender = sender
         self._clock = clock
         self._ready = False
+        self._opted_out: set[str] = set()
+        """attempts that Asterisk had as opted out at the last look"""
         self._quiet = QuietLog(log)
         self.lines = Lines(node, self._told, clock=clock, later=_later)
 
@@ -66,6 +71,29 @@ class NodeOutbound:
         """Take one event of the node's."""
         if self.lines.lines or message.get("Event") == "UserEvent":
             self.lines.feed(message)
+
+    async def read_opt_outs(self, session: AmiSession) -> None:
+        """Hear of who opted out while nobody listened. ``session``: one that may look. What was heard at an earlier look is
+        on the disk by now, and taken away."""
+        if self.sink is None:
+            return
+        try:
+            rows = await session.list_action("DBGetTree", (("Family", OPT_OUTS),))
+        except AsteriskError as error:
+            # It says the same of an empty family
+            log.debug("%s: %s", self.node, error)
+            rows = []
+        prefix = f"/{OPT_OUTS}/"
+        kept = {row.get("Key", "").removeprefix(prefix): row.get("Val", "") for row in rows}
+        self.lines.opted_out(kept)
+        heard, self._opted_out = self._opted_out & kept.keys(), set(kept)
+        for attempt in sorted(heard):
+            if out.ATTEMPT.fullmatch(attempt):
+                fields = (("Variable", f"DB_DELETE({OPT_OUTS}/{attempt})"), ("Value", "1"))
+                try:
+                    self._sender.send("Setvar", fields).add_done_callback(_ignore)
+                except AcdError as error:
+                    log.debug("%s: %s", self.node, error)
 
     def look(self, at: float, channels: Sequence[Message], *, first: bool, margin_s: float) -> None:
         """Take a look at all channels."""
@@ -233,6 +261,12 @@ class OutboundQuestions:
             await request.set_variables(values)
         except AsteriskError as error:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
+
+
+def _ignore(future: asyncio.Future[Message]) -> None:
+    """What is not taken away now is at a later look."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:

@@ -14,6 +14,13 @@ from acd.cli.client import connect, segment
 from acd.cli.context import common_options, options, print_json
 
 NOTES_READ_MAX = 100_000
+_FOLLOWS = {
+    "done": "the contact is done",
+    "again": "the contact is called again later",
+    "wrong_number": "the contact is not called at that number any more",
+    "opt_out": "the contact is not called any more",
+    "machine": "it counts as a machine",
+}
 _MINUS = "\0-"
 """Stands for the minus of a tag, so that it is not taken for that of an option."""
 
@@ -28,6 +35,8 @@ def _send(ident: str, wish: dict[str, Any]) -> None:
     lines = list(said_of(answer))
     for line in lines or [Text("  nothing is said of it")]:
         click.echo(f"{say.clean(ident)}: {line.plain.strip()}")
+    if answer.get("effect"):
+        click.echo(f"{say.clean(ident)}: {_FOLLOWS[answer['effect']]}")
 
 
 @click.command()
@@ -48,7 +57,11 @@ def note(ident: str, text: str, append: bool) -> None:
 @click.argument("ident", metavar="ID")
 @click.argument("word")
 def disposition(ident: str, word: str) -> None:
-    """Say what a call came to, in one of the words that floor.yaml has for its queue. An empty WORD takes it away."""
+    """Say what a call came to, in one of the words that floor.yaml has for its queue. An empty WORD takes it away.
+
+    What a campaign's word means for whom was called follows at once: the contact is done, called again later, at its next
+    number, or never; or it was a machine.
+    """
     _send(ident, {"disposition": word})
 
 

@@ -21,6 +21,7 @@ from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
 from acd.cli.floorview import Column, fitted, plain, why
 from acd.cli.lazy import LazyGroup
+from acd.domain.detection import LEAST
 
 WATCH_S = 1.0
 STATE_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim"}
@@ -174,6 +175,7 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
             f"ledger ({ledger['window']})",
             f"{ledger['charged']:g} of {ledger['answered']:g} answered ({rate} of {cap}), {ledger['slack']:g} left",
         ),
+        *_detection(body.get("detection")),
         ("answer rate", say.percent(body["answer_rate"])),
         ("talk, wrap-up", f"{say.average(body['talk_s'])}, {say.average(body['wrap_s'])} on average"),
     ]
@@ -184,6 +186,16 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("why not more", body["because_detail"]))
     rows += [("" if n else "script", line) for n, line in enumerate(body.get("script", "").splitlines())]
     return rows
+
+
+def _detection(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What machine detection is taken to do to people."""
+    if found is None:
+        return []
+    how = "measured" if found["measured"] else f"until agents have looked at {LEAST} machines"
+    charged = f"{_rate(found['charged'])} of people are taken to be lost to it, {how}"
+    told = detection_words(found)
+    return [("detection", f"{charged}; {told}" if told else charged)]
 
 
 def _whose(body: dict[str, Any]) -> str:
@@ -379,6 +391,7 @@ def evidence(
 def _account(name: str, since: str | None, until: str | None, zone: str | None) -> dict[str, Any]:
     from acd.cli.databaseurl import loaded_settings
     from acd.config.floor import load_floor
+    from acd.domain.campaigns import machine_words_of
     from acd.domain.errors import ConfigurationError, ReportError, StoreError, UnknownNameError
     from acd.reports.moments import find_zone, machine_zone, period
     from acd.store.location import first_line, locate
@@ -390,11 +403,12 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
         when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
     except ReportError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
-    least_s = 15.0
+    least_s, words = 15.0, frozenset[str]()
     try:
         definition = load_floor(loaded.floor.file).definition
         if name in definition.campaigns:
             least_s = definition.campaigns[name].rules.ring_s
+            words = machine_words_of(definition.campaigns[name].dispositions)
         known = set(definition.campaigns)
     except ConfigurationError:
         known = set()
@@ -411,7 +425,7 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
 
                 near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
                 raise UnknownNameError("campaign", name, near[0] if near else None)
-            return ask(connection, name, when.from_s, when.to_s, least_s)
+            return ask(connection, name, when.from_s, when.to_s, least_s, words)
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"{location} cannot be asked: {first_line(error)}") from error
     finally:
@@ -427,7 +441,9 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         ("people", _people(found)),
         *([("charged", told)] if (told := _charged(found)) else []),
         ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
+        *([("on machines", _on_machines(found["on_machines"]))] if any(found["on_machines"].values()) else []),
         ("opted out", str(found["opted_out"])),
+        *([("detection", told)] if (told := detection_words(found["detection"])) else []),
     ]
     if rings["unanswered"]:
         early = f", {rings['early']} given up too early" if rings["early"] else ", none given up too early"
@@ -456,6 +472,12 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         table.add_row(cell(outcome.replace("_", " ")), str(many))
     emit_table(console, table, "nobody was dialled")
     emit(console, "")
+    if found["dispositions"]:
+        table = make_table([("AGENTS SAY", "left"), ("ATTEMPTS", "right")])
+        for word, many in found["dispositions"].items():
+            table.add_row(cell(word), str(many))
+        emit_table(console, table, "")
+        emit(console, "")
     table = make_table([("REFUSED BY THE GATE", "left"), ("TIMES", "right")])
     for reason, many in found["refusals"].items():
         table.add_row(cell(reason.replace("_", " ")), str(many))
@@ -465,9 +487,27 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
 def _people(found: dict[str, Any]) -> str:
     """By what became of attempts."""
     served = found["outcomes"].get("answered", 0)
-    rest = f", {found['opted_out']} opted out" if found["opted_out"] else ""
+    out = found["outcomes"].get("opted_out", 0)
+    rest = f", {out} opted out" if out else ""
     share = _rate(found["abandonment"])
     return f"{found['people']} answered: {served} put through, {found['abandoned']} abandoned ({share}){rest}"
+
+
+def _on_machines(found: dict[str, int]) -> str:
+    return f"{say.counted(found['played'], 'message')} left, {found['cut']} cut short"
+
+
+def detection_words(found: dict[str, Any]) -> str:
+    """What machine detection did to people; empty if there was none."""
+    if not found["hung_up"] and not found["audited"]:
+        return ""
+    counts = f"{say.counted(found['hung_up'], 'machine')} hung up on"
+    if not found["said"]:
+        return f"{counts}, nobody has looked how many of them were people"
+    looked = f"of {found['said']} more that agents looked at, {found['people']} were people"
+    return (
+        f"{counts}; {looked}: {_rate(found['share'])} of people lost ({_rate(found['low'])} to {_rate(found['high'])})"
+    )
 
 
 def _charged(found: dict[str, Any]) -> str:
@@ -488,9 +528,10 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
     name, rows = found["campaign"], []
     plain = ("since", "until", "attempts", "dialled", "unsettled", "people", "abandoned", "abandonment", "opted_out")
     rows += [(name, "all", "", key, found[key]) for key in plain]
-    for group in ("outcomes", "messages", "rings", "refusals", "trunks"):
+    for group in ("outcomes", "messages", "on_machines", "rings", "refusals", "trunks", "detection"):
         rows += [(name, group, "", key, value) for key, value in found[group].items()]
-    # A number must not be taken for a formula
+    # A number must not be taken for a formula, nor a word
+    rows += [(name, "dispositions", "", f"'{key}", value) for key, value in found["dispositions"].items()]
     rows += [(name, "caller_ids", "", f"'{key}", value) for key, value in found["caller_ids"].items()]
     for one in found["windows"]:
         label = f"{one['window']} {one['label']}"

@@ -26,6 +26,7 @@ STATES: tuple[tuple[AgentState, str, str, str], ...] = (
     (AgentState.RINGING, "ringing", "cyan", "%"),
     (AgentState.RESERVED, "reserved", "blue", "&"),
     (AgentState.WRAP_UP, "wrap-up", "yellow", "+"),
+    (AgentState.PREVIEW, "preview", "bright_cyan", "~"),
     (AgentState.AVAILABLE, "available", "bright_white", "="),
     (AgentState.PAUSED, "paused", "magenta", "-"),
     (AgentState.LOGGED_OUT, "logged out", "bright_black", "."),

@@ -77,12 +77,12 @@ def show(contact: int, most: int) -> None:
     emit_table(console, table, "no numbers")
     table = make_table(
         [("ATTEMPT", "left"), ("CAMPAIGN", "left"), ("NUMBER", "left"), ("AT", "left"), ("OUTCOME", "left"),
-         ("AGENT", "left")]
+         ("AGENT", "left"), ("SAYS", "left")]
     )  # fmt: skip
     for one in made:
         table.add_row(
             cell(one["attempt"]), cell(one["campaign"]), cell(one["number"]), cell(say.moment(one["committed_at"])),
-            cell((one["outcome"] or "under way").replace("_", " ")), cell(one["agent"]),
+            cell((one["outcome"] or "under way").replace("_", " ")), cell(one["agent"]), cell(one["said"]),
         )  # fmt: skip
     emit_table(console, table, "never dialled")
     if promised:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from acd.cli.masking import is_member
@@ -72,6 +72,8 @@ class Desk:
         self._tickets = Tickets(store)
         self._one_at_a_time = asyncio.Lock()
         self._noting: set[asyncio.Task[None]] = set()
+        self.disposed: Callable[[str, str], Awaitable[str | None]] | None = None
+        """told what agents say of the call of an attempt; what follows"""
 
     def is_operator(self, uid: int, groups: Collection[int]) -> bool:
         """``DeskPort.is_operator``."""
@@ -88,8 +90,8 @@ class Desk:
                 if live is None:
                     raise UnknownNameError("call", call)
                 raise RefusedError(f"call {call} is not in the database yet: try again when it has caught up")
-            queue = row["queue"] if live is None else live.queue.name
-            words = self._engine.floor.definition.dispositions_of(queue)
+            queue, definition = row["queue"] if live is None else live.queue.name, self._engine.floor.definition
+            words = definition.dispositions_of(queue)
             disposition = None if said.disposition is None else checked_disposition(said.disposition, words)
             notes = None
             if said.notes is not None:
@@ -98,8 +100,12 @@ class Desk:
             if said.add_tags or said.remove_tags:
                 tags = changed_tags(row["tags"] or (), said.add_tags, said.remove_tags)
             await self._tickets.written([CallAnnotated(call, disposition, notes, tags)])
+            effect = None
+            if disposition is not None and queue in definition.campaigns and self.disposed is not None:
+                effect = await self.disposed(row["channel"], disposition)
         return {
             "call": call,
+            "effect": effect,
             "disposition": (row["disposition"] if disposition is None else disposition) or None,
             "notes": (row["notes"] if notes is None else notes) or None,
             "tags": list(row["tags"] or () if tags is None else tags),

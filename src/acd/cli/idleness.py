@@ -20,8 +20,10 @@ from acd.domain.states import PAUSE_NO_LINE, AgentState, LineStage, PhoneState
 _AWAY = {
     AgentState.LOGGED_OUT: "is logged out, and is offered no call before logging in",
     AgentState.PAUSED: "is paused{reason}, and is offered no call before resuming",
+    AgentState.PREVIEW: "is {preview}, and is offered no call before that is over",
     AgentState.WRAP_UP: "is in wrap-up after a call, and is offered the next one when that is over",
 }
+_PREVIEW = {"shown": "shown a contact", "dialling": "having somebody dialled"}
 _BUSY = {
     AgentState.RESERVED: "is being offered a call",
     AgentState.RINGING: "is being offered a call: the phone rings",
@@ -104,7 +106,8 @@ def _sentence(body: Mapping[str, Any], prospects: list[Mapping[str, Any]]) -> st
                 "is logged out" if pending == "logout" else f"is paused ({say.clean(str(pending).partition(':')[2])})"
             )
             return f"{name} is in wrap-up after a call, and {then} when that is over."
-        return f"{name} {_AWAY[state].format(reason='' if reason is None else f' ({say.clean(reason)})')}."
+        told = "" if reason is None else f" ({say.clean(reason)})"
+        return f"{name} {_AWAY[state].format(reason=told, preview=_PREVIEW.get(str(reason), f'at a preview{told}'))}."
     if state != AgentState.AVAILABLE:
         return f"{name} is {words(state).lower()}."
     phone = body.get("phone")

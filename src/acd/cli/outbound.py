@@ -13,7 +13,7 @@ from acd.asterisk.node import Node
 from acd.asterisk.outbound import OutboundNodes, OutboundQuestions
 from acd.asterisk.registration import Registration
 from acd.domain import outbound as wire
-from acd.domain.campaigns import CampaignState
+from acd.domain.campaigns import CampaignState, machine_words_of
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import Fault, Undialable, dialable
@@ -154,16 +154,16 @@ class DiallingDesk:
     def preview(self, agent: str) -> dict[str, Any] | None:
         return None if self._dialling is None else self._dialling.preview(agent)
 
-    def accept_preview(self, agent: str) -> dict[str, Any]:
-        return self._or_none(agent).accept(agent)
+    async def accept_preview(self, agent: str) -> dict[str, Any]:
+        return await self._or_none(agent).accept(agent)
 
     def skip_preview(self, agent: str, reason: str) -> dict[str, Any]:
         return self._or_none(agent).skip(agent, reason)
 
-    def chosen_by_phone(self, agent: str, accepts: bool) -> Answer:
+    async def chosen_by_phone(self, agent: str, accepts: bool) -> Answer:
         """What an agent's dial code about the contact he is shown has come to. Raises StoreError."""
         try:
-            found = self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
+            found = await self.accept_preview(agent) if accepts else self.skip_preview(agent, "by phone")
         except RefusedError:
             # Why, he can ask elsewhere: it may hold a number, and this is logged
             return Answer(False, "has no contact that may be dialled", {})
@@ -180,6 +180,10 @@ class DiallingDesk:
             )
         return await dialling.dial(campaign, found.number, agent, by, allow_erased=allow_erased)
 
+    async def disposed(self, attempt: str, word: str) -> str | None:
+        """What follows of an agent's word for the call of an attempt. Raises StoreError."""
+        return None if self._dialling is None else await self._dialling.disposed(attempt, word)
+
     def _or_none(self, agent: str) -> Dialling:
         if self._dialling is None:
             raise RefusedError(f"agent {agent} is shown no contact: there are no campaigns")
@@ -191,7 +195,10 @@ class DiallingDesk:
             raise UnknownNameError("campaign", name)
         store = self._make_store()
         try:
-            return await store.look(evidence, name, since, until, definition.campaigns[name].rules.ring_s)
+            campaign = definition.campaigns[name]
+            return await store.look(
+                evidence, name, since, until, campaign.rules.ring_s, machine_words_of(campaign.dispositions)
+            )
         finally:
             await store.close()
 

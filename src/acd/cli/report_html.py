@@ -34,7 +34,7 @@ _TILES = (
 )
 _WORDS = {"ASA", "AHT", "ATA", "RONA", "DID", "P50", "P80", "P90", "P95"}
 _STATES = {
-    "AVAILABLE": ("available", "h"), "RESERVED": ("reserved", "c"), "RINGING": ("ringing", "f"),
+    "AVAILABLE": ("available", "h"), "PREVIEW": ("preview", "i"), "RESERVED": ("reserved", "c"), "RINGING": ("ringing", "f"),
     "TALKING": ("talking", "a"), "WRAP_UP": ("wrap-up", "d"), "PAUSED": ("paused", "b"),
     "LOGGED_OUT": ("logged out", "g"), "not recorded": ("not recorded", "e"),
 }  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 SHEET = """
 :root{color-scheme:light dark;--bg:#fff;--panel:#f6f8fa;--ink:#17202a;--muted:#566270;--line:#dfe5eb;--grid:#e6ebf0;
 --a:#2f6fb2;--b:#c4561a;--c:#8a94a0;--d:#23807a;--e:#8559a5;--f:#b98a12;--good:#1a7f4b;--fair:#8f6400;--bad:#b3261e;
---heat:47,111,178;--heat-ink:#17202a;--bar:#d5e4f3;--out:#eceff2;--ready:#a6c7e8}
+--heat:47,111,178;--heat-ink:#17202a;--bar:#d5e4f3;--out:#eceff2;--ready:#a6c7e8;--i:#6b8e23}
 @media (prefers-color-scheme:dark){:root{--bg:#11161b;--panel:#1a2129;--ink:#e7ecf1;--muted:#9fabb8;--line:#2b343e;
 --grid:#28313a;--a:#5a9fe0;--b:#e88a4f;--c:#76828e;--d:#4bb5ac;--e:#b48ad2;--f:#d9b04a;--good:#5ccf92;--fair:#e0b455;
---bad:#ff8a80;--heat:47,111,178;--heat-ink:#e7ecf1;--bar:#24405c;--out:#232b33;--ready:#2f5f8d}}
+--bad:#ff8a80;--heat:47,111,178;--heat-ink:#e7ecf1;--bar:#24405c;--out:#232b33;--ready:#2f5f8d;--i:#a3c65c}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,
 "DejaVu Sans",sans-serif}
@@ -29,9 +29,9 @@ color:var(--muted)}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px;background:currentColor}
 .grid{stroke:var(--grid);stroke-width:1}.tick{fill:var(--muted);font-size:11.5px;font-variant-numeric:tabular-nums}
 rect.a,circle.a{fill:var(--a)}rect.b{fill:var(--b)}rect.c{fill:var(--c)}rect.d{fill:var(--d)}rect.e{fill:var(--e)}
-rect.f{fill:var(--f)}rect.g{fill:var(--out)}rect.h{fill:var(--ready)}circle.d{fill:var(--d)}
+rect.f{fill:var(--f)}rect.g{fill:var(--out)}rect.h{fill:var(--ready)}rect.i{fill:var(--i)}circle.d{fill:var(--d)}
 .swatch.a{color:var(--a)}.swatch.b{color:var(--b)}.swatch.c{color:var(--c)}.swatch.d{color:var(--d)}
-.swatch.e{color:var(--e)}.swatch.f{color:var(--f)}.swatch.g{color:var(--out)}.swatch.h{color:var(--ready)}
+.swatch.e{color:var(--e)}.swatch.f{color:var(--f)}.swatch.g{color:var(--out)}.swatch.h{color:var(--ready)}.swatch.i{color:var(--i)}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.line.a{stroke:var(--a)}.line.d{stroke:var(--d)}
 .scroll{overflow-x:auto;margin-top:8px}
 table{border-collapse:collapse;width:100%;font-size:13.5px}
@@ -64,7 +64,7 @@ footer{margin-top:28px;color:var(--muted);font-size:12px}
 @page{size:A4 landscape;margin:12mm}
 @media print{:root{--bg:#fff;--panel:#fff;--ink:#000;--muted:#444;--line:#bbb;--grid:#ddd;--a:#2f6fb2;--b:#c4561a;
 --c:#8a94a0;--d:#23807a;--e:#8559a5;--f:#b98a12;--good:#1a7f4b;--fair:#8f6400;--bad:#b3261e;--heat:47,111,178;--heat-ink:#000;--bar:#d5e4f3;
---out:#eceff2;--ready:#a6c7e8}
+--out:#eceff2;--ready:#a6c7e8;--i:#6b8e23}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}thead th{position:static}
 .scroll{overflow:visible}tr,figure,.tiles li{break-inside:avoid}thead{display:table-header-group}table{font-size:10.5px}
 th,td{padding:3px 6px}.heat{min-width:0}}

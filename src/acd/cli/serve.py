@@ -177,6 +177,7 @@ class Service:
         self._dialling = DiallingDesk(
             engine, self.nodes, lambda: Outbound(url, seal.of, hashed=hashed), seal.of, opt_outs, hashed=hashed
         )
+        self._desk.disposed = self._dialling.disposed
         self._closers.append(self._dialling.close)
         self._counters.append(self._dialling.counters)
         port = await self._answer_agi()

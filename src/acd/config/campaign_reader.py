@@ -18,8 +18,9 @@ from acd.config.places import SOUND
 from acd.config.problems import nearest, show
 from acd.config.rules_reader import read_rules
 from acd.config.trunk_reader import read_caller_ids, read_trunk
-from acd.config.yaml_lines import Mapping, Node, Scalar
+from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
 from acd.dialer.windows import both
+from acd.domain.annotations import disposition_fault
 from acd.domain.campaignlines import serves
 from acd.domain.campaigns import (
     ATTEMPTS,
@@ -32,6 +33,8 @@ from acd.domain.campaigns import (
     AttemptOutcome,
     CallerIds,
     Campaign,
+    Disposition,
+    Effect,
     Lapse,
     Mix,
     Mode,
@@ -53,6 +56,7 @@ CAMPAIGN_KEYS = (
     "cap",
     "client",
     "connect",
+    "dispositions",
     "hours",
     "lists",
     "machine_message",
@@ -77,7 +81,8 @@ CAMPAIGN_KEYS = (
 )
 RETRY_KEYS = ("after", "backoff", "longest", "most", "number")
 MIX_KEYS = ("callbacks", "queue_callbacks", "retries", "new")
-AMD_KEYS = ("context", "within")
+AMD_KEYS = ("audit", "context", "within")
+DISPOSITION_KEYS = ("again",)
 PREVIEW_KEYS = ("for", "then", "again", "script")
 _SCRIPT_MAX = 4_000
 #: Nobody is called again after these.
@@ -87,6 +92,7 @@ _OVER_DIAL = (Mode.POWER, Mode.PREDICTIVE)
 _RING_S, _AMD_S, _AMD_LEAST_S = 25.0, 5.0, 1.0
 _NUMBERS = ("same", "next")
 _RETRY_MAX_S = 90 * DAY_S
+_AUDIT_MOST = 0.5
 
 
 class CampaignReader:
@@ -132,7 +138,7 @@ class CampaignReader:
         )
         profile, rules, changed = read_rules(section)
         hours = self._hours_of(section)
-        amd_s, classifier = self._amd(section)
+        amd_s, classifier, audit = self._amd(section)
         ratio = section.number("ratio", 1, 20)
         if ratio is not None and mode is not Mode.POWER:
             self._warn(section, "ratio", f"ratio of {section.label} is never used: it needs mode: power")
@@ -171,6 +177,8 @@ class CampaignReader:
             agents=agents,
             script=self._script(section),
             need=None if need is None else context.expression(section, need, "need"),
+            dispositions=self._dispositions(section, audit),
+            amd_audit=audit,
         )
         if context.problems.errors == errors:
             self._check_figures(section, campaign)
@@ -206,7 +214,11 @@ class CampaignReader:
         return str(read_zone(section))
 
     def _agents(self, section: Section) -> tuple[str, ...]:
-        known = self._context.agents
+        known, node = self._context.agents, section.get("agents")
+        if isinstance(node, Sequence) and not node.items:
+            section.wrong(
+                node, f"agents of {section.label} is empty: name them, or leave the key out for all of the queue's"
+            )
         return tuple(item.text for item in section.items_of("agents") if section.known(item, "agent", known, "agents"))
 
     def _lists(self, section: Section) -> tuple[str, ...]:
@@ -252,17 +264,59 @@ class CampaignReader:
         )
         return OPT_OUT_KEY
 
-    def _amd(self, section: Section) -> tuple[float | None, str]:
-        """How long it may take to tell machines from people, ``None``: nobody does; and the context of the dialplan that
-        does it instead of Asterisk's AMD, or nothing."""
+    def _amd(self, section: Section) -> tuple[float | None, str, float]:
+        """How long it may take to tell machines from people, ``None``: nobody does; the context of the dialplan that
+        does it instead of Asterisk's AMD, or nothing; the share of machines that agents look at."""
         node = section.get("amd")
         if node is None:
-            return None, ""
+            return None, "", 0.0
         if isinstance(node, Mapping):
             part = Section(section.problems, node, f"amd of {section.label}", AMD_KEYS)
             classifier = self._classifier(part)
-            return part.duration("within", _AMD_S, 0.1 if classifier else _AMD_LEAST_S, 10), classifier
-        return (_AMD_S if section.flag("amd", False) else None), ""
+            within_s = part.duration("within", _AMD_S, 0.1 if classifier else _AMD_LEAST_S, 10)
+            return within_s, classifier, part.number("audit", 0, _AUDIT_MOST) or 0.0
+        return (_AMD_S if section.flag("amd", False) else None), "", 0.0
+
+    def _dispositions(self, section: Section, audit: float) -> Mapping_[str, Disposition]:
+        """Words for what a call came to, each with what follows."""
+        found: dict[str, Disposition] = {}
+        for key, node in section.entries_of("dispositions"):
+            fault = disposition_fault(key.text)
+            if fault:
+                section.wrong(key, f"disposition {show(key.text)} of {section.label} {fault}")
+                continue
+            said = self._disposition(section, key, node)
+            if said is not None:
+                found[key.text] = said
+        if audit and not any(one.effect is Effect.MACHINE for one in found.values()):
+            self._warn(
+                section,
+                "amd",
+                f"amd of {section.label} is audited, and agents have no word for a machine: write dispositions: "
+                "{answering machine: machine}",
+            )
+        return MappingProxyType(found)
+
+    def _disposition(self, section: Section, key: Scalar, node: Node) -> Disposition | None:
+        """What follows one of them; None after noting what is wrong."""
+        label = f"disposition {show(key.text)} of {section.label}"
+        if isinstance(node, Mapping):
+            part = Section(section.problems, node, label, DISPOSITION_KEYS)
+            after_s = part.optional_duration("again", 60, _RETRY_MAX_S)
+            if part.get("again") is None:
+                section.wrong(node, f"{label} must say what follows, such as {{again: 2h}}")
+            return None if after_s is None else Disposition(Effect.AGAIN, after_s)
+        words = tuple(one.value for one in Effect)
+        text = section.text_of(node, f"disposition {show(key.text)}")
+        if text is None:
+            return None
+        if text == Effect.AGAIN:
+            section.wrong(node, f"{label} must say when: {{again: 2h}}")
+            return None
+        if text not in words:
+            section.wrong(node, f"{label}: there is no {show(text)}{section.hint(text, words)}")
+            return None
+        return Disposition(Effect(text))
 
     def _classifier(self, part: Section) -> str:
         node = part.get("context")

@@ -198,7 +198,8 @@ class Section:
             )
         elif not least <= value <= most:
             self.wrong(
-                node, f"{what} of {self.label} must be from {least:g} to {most:g} seconds, not {described(node)}"
+                node,
+                f"{what} of {self.label} must be from {least:.15g} to {most:.15g} seconds, not {described(node)}",
             )
         else:
             return value

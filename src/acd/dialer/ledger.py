@@ -113,13 +113,27 @@ class Ledger:
         for count in self.counts:
             count.abandoned += 1.0
 
-    def machine_after_all(self, at_s: float) -> None:
-        """An agent was connected to what turned out a machine: it does not count as answered by a person."""
+    def holds(self, at_s: float) -> bool:
+        """Whether every present window is the one in which something of this moment was counted."""
+        keys = self._keys(at_s)
+        return all(keys[rule.span] == count.key for rule, count in zip(self.rules, self.counts, strict=True))
+
+    def machine_after_all(self, at_s: float, false_positive: float | None = None) -> None:
+        """An agent was connected to what turned out a machine: it does not count as answered by a person.
+        ``false_positive``: as it was then."""
+        self._revise(at_s, -1.0, false_positive)
+
+    def person_after_all(self, at_s: float, false_positive: float | None = None) -> None:
+        """It was a person: `machine_after_all` is taken back."""
+        self._revise(at_s, 1.0, false_positive)
+
+    def _revise(self, at_s: float, people: float, false_positive: float | None) -> None:
         self._roll(at_s)
-        share = self.false_positive / (1.0 - self.false_positive)
+        missed = self.false_positive if false_positive is None else false_positive
+        share = missed / (1.0 - missed)
         for count in self.counts:
-            count.answered = max(0.0, count.answered - 1.0 - share)
-            count.misjudged = max(0.0, count.misjudged - share)
+            count.answered = max(0.0, count.answered + people * (1.0 + share))
+            count.misjudged = max(0.0, count.misjudged + people * share)
 
     def lost_track(self, at_s: float) -> int:
         """After a crash: what was in flight is unknown, and charged. Returns how many lines that are."""
@@ -162,19 +176,22 @@ class Ledger:
         """Begin the windows that ``at_s`` lies in. A time before the present window belongs to it: nothing is reopened."""
         if self._from_s <= at_s < self._until_s:
             return
-        day = datetime.fromtimestamp(at_s, self.zone)
-        keys = {
-            "day": day.toordinal(),
-            "days30": int(max(0.0, at_s - self.began_s) // _DAYS_30_S),
-            "month": day.year * 12 + day.month,
-            "campaign": 0,
-        }
+        keys = self._keys(at_s)
         for index, rule in enumerate(self.rules):
             if keys[rule.span] > self.counts[index].key:
                 self.counts[index] = Count(keys[rule.span])
         # Days change on whole minutes everywhere, and successive 30 days at the campaign's own second
         self._from_s = at_s
         self._until_s = min(60.0 * (at_s // 60.0 + 1), self.began_s + (keys["days30"] + 1) * _DAYS_30_S)
+
+    def _keys(self, at_s: float) -> dict[Span, int]:
+        day = datetime.fromtimestamp(at_s, self.zone)
+        return {
+            "day": day.toordinal(),
+            "days30": int(max(0.0, at_s - self.began_s) // _DAYS_30_S),
+            "month": day.year * 12 + day.month,
+            "campaign": 0,
+        }
 
     def as_json(self) -> dict[str, Any]:
         """The counts, as `restored` takes them."""

@@ -74,6 +74,16 @@ def decide(
     return Again(ended_s + wait_s(retry, seen), found)
 
 
+def once_more(
+    campaign: Campaign, contact: Contact, tried: Mapping[str, Tried], number: str, due_s: float
+) -> Again | Over:
+    """Because somebody wants it, at ``due_s``, if the campaign makes more attempts; at ``number`` if it may be tried."""
+    if sum(one.attempts for one in tried.values()) >= campaign.attempts:
+        return Over.ATTEMPTS
+    found = next_number(campaign, contact, tried, after=None, same=number)
+    return Over.NUMBERS if found is None else Again(due_s, found)
+
+
 def wait_s(retry: Retry, seen: int) -> float:
     """How long to wait after the ``seen``-th time, 1 or more."""
     longest_s = max(retry.after_s, retry.longest_s)

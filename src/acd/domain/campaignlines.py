@@ -57,7 +57,7 @@ def line_of(campaign: Campaign, queue: QueueDefinition | None) -> QueueDefinitio
         weight=HEAVIEST,
         cost=HEAVIEST,
         client=campaign.client or queue.client,
-        dispositions=queue.dispositions,
+        dispositions=tuple(campaign.dispositions) or queue.dispositions,
     )
 
 

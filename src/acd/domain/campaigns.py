@@ -156,6 +156,31 @@ class Mix:
     new: float = 1.0
 
 
+class Effect(StrEnum):
+    """What an agent's word for a call means for whom was called. ``done``: nothing more; ``again``: a call some time later;
+    ``wrong_number``: that number is not this person's; ``opt_out``: no call any more; ``machine``: it was no person, but
+    a machine."""
+
+    DONE = "done"
+    AGAIN = "again"
+    WRONG_NUMBER = "wrong_number"
+    OPT_OUT = "opt_out"
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What follows when a call is said to have come to this. ``after_s`` of ``again``."""
+
+    effect: Effect
+    after_s: float = 0.0
+
+
+def machine_words_of(dispositions: Mapping[str, Disposition]) -> frozenset[str]:
+    """What agents call a machine."""
+    return frozenset(word for word, one in dispositions.items() if one.effect is Effect.MACHINE)
+
+
 class Lapse(StrEnum):
     """What follows when an agent does nothing about a contact he was shown."""
 
@@ -188,7 +213,9 @@ class Campaign:
     it is heard; ``amd``: machines are told from people, within ``amd_s``, by Asterisk's AMD or by the context
     ``classifier`` of the dialplan; ``machine_message``: what is left on a machine. ``attempts``: at a contact,
     ``number_attempts``: at one number, in this campaign. ``priority``: before campaigns of a lower one; ``weight``: the
-    share among those of the same. ``preview`` belongs to mode preview.
+    share among those of the same. ``preview`` belongs to mode preview. ``dispositions``: words for what a call came to, and
+    what follows; ``amd_audit``: the share of lines found to be machines' that is put through all the same, to learn how
+    many of them are people.
     """
 
     name: str
@@ -222,6 +249,8 @@ class Campaign:
     agents: tuple[str, ...] = ()
     need: Expression | None = None
     script: str = ""
+    dispositions: Mapping[str, Disposition] = field(default_factory=lambda: MappingProxyType({}))
+    amd_audit: float = 0.0
 
 
 NumberKind = Literal["mobile", "landline", "voip", "work", "other"]

@@ -241,8 +241,9 @@ class LineFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class AgentEngaged(Event):
-    """An agent is to be offered nothing, for he looks at a contact or dials: ``what`` says which, ``None``: that is over.
-    Refused for whoever can be offered nothing anyway. ``request`` as in AgentRequested."""
+    """An agent is to be offered nothing, for he looks at a contact or has one dialled: ``what`` says which (the reason of
+    his PREVIEW), ``None``: that is over. Refused for whoever can be offered nothing anyway. ``request`` as in
+    AgentRequested."""
 
     agent: str
     what: str | None

@@ -173,10 +173,12 @@ class AttemptClassified(AttemptEvent):
 @dataclass(frozen=True, slots=True)
 class AttemptMessage(AttemptEvent):
     """A message was begun; ``played``: it was heard to its end, or until a key opted out. ``missing``: the sound that
-    Asterisk could not play, so that it was not heard, or not all of it."""
+    Asterisk could not play, so that it was not heard, or not all of it. ``asked_at``: when the line was answered and, with
+    AMD, AMD was done, where the dialplan tells."""
 
     played: bool
     missing: str = ""
+    asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Each machine is one table. ``check_*`` raises on anything else, before anything is changed.
 
 Theory of operation. An **agent** is LOGGED_OUT until somebody logs in. AVAILABLE means "wants calls"; whether one is
-offered also depends on the phone, whose state is tracked apart. A match makes the agent RESERVED (the offer is on its
+offered also depends on the phone, whose state is tracked apart. PREVIEW is what comes before a call that the agent makes:
+he looks at a contact, or has somebody dialled, and is offered nothing. A match makes the agent RESERVED (the offer is on its
 way to Asterisk), RINGING once the phone is known to ring, TALKING once both legs are in one bridge, WRAP_UP until the
 queue's wrap-up time is over, then AVAILABLE again. Whatever was asked for in mid-call (pause, log-out) takes effect
 after it. Who is to have a lasting line and has none is PAUSED (no_line) in the place of AVAILABLE. A **call** WAITs, is
@@ -25,6 +26,7 @@ class AgentState(StrEnum):
 
     LOGGED_OUT = "LOGGED_OUT"
     AVAILABLE = "AVAILABLE"
+    PREVIEW = "PREVIEW"
     RESERVED = "RESERVED"
     RINGING = "RINGING"
     TALKING = "TALKING"
@@ -126,10 +128,14 @@ PAUSE_NO_LINE = "no_line"
 PAUSE_DEFAULT = "pause"
 SYSTEM_PAUSE_REASONS = frozenset({PAUSE_RONA, PAUSE_DECLINED, PAUSE_NO_LINE})
 
+AT_WORK = (AgentState.PREVIEW, AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP)
+"""What occupies an agent: occupancy is the time in these states / the time logged in and not paused."""
+
 _A = AgentState
 AGENT_TRANSITIONS: dict[AgentState, frozenset[AgentState]] = {
     _A.LOGGED_OUT: frozenset({_A.AVAILABLE, _A.PAUSED, _A.RESERVED, _A.TALKING, _A.WRAP_UP}),
-    _A.AVAILABLE: frozenset({_A.RESERVED, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
+    _A.AVAILABLE: frozenset({_A.PREVIEW, _A.RESERVED, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
+    _A.PREVIEW: frozenset({_A.AVAILABLE, _A.PREVIEW, _A.RESERVED, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
     _A.RESERVED: frozenset({_A.RINGING, _A.TALKING, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT}),
     _A.RINGING: frozenset({_A.TALKING, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT}),
     _A.TALKING: frozenset({_A.WRAP_UP, _A.AVAILABLE, _A.PAUSED, _A.LOGGED_OUT, _A.TALKING}),
@@ -137,7 +143,8 @@ AGENT_TRANSITIONS: dict[AgentState, frozenset[AgentState]] = {
     _A.PAUSED: frozenset({_A.AVAILABLE, _A.LOGGED_OUT, _A.PAUSED, _A.RESERVED, _A.TALKING}),
 }
 """LOGGED_OUT, WRAP_UP and PAUSED to RESERVED or TALKING happen only when a resync finds an agent on a call; TALKING to
-TALKING when another caller takes the place of the one he talks with."""
+TALKING when another caller takes the place of the one he talks with; PREVIEW to PREVIEW when a contact that was shown is
+dialled, and to TALKING when a resync finds him on a call."""
 
 _C = CallState
 CALL_TRANSITIONS: dict[CallState, frozenset[CallState]] = {

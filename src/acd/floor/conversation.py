@@ -58,7 +58,8 @@ def _agent_done(floor: Floor, call: Call, offer: Offer, queue: QueueDefinition, 
     call.next_segment += 1
     floor.wraps[agent.name] = (call.call, serial, at, queue.name)
     floor.emit(rec.SegmentOpened(call.call, serial, SegmentKind.WRAPPED, at, queue.name, agent.name, offer.offer))
-    until = now.mono_of(at + queue.wrap_up_s)
+    # Not longer than from now on, whatever a clock that was ahead has dated it
+    until = min(now.mono_of(at + queue.wrap_up_s), now.mono + queue.wrap_up_s)
     floor.roster.enter(agent, AgentState.WRAP_UP, at, now, call=call.call, until_mono=until)
     floor.timer(until, "wrap_up", agent.name)
 

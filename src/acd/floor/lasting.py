@@ -32,6 +32,7 @@ AGAIN_S: Final = (2.0, 5.0, 15.0, 45.0, 120.0)
 GAP_S: Final = 0.05
 """Of many that were lost together each is called for so much later than the one before."""
 LATER_S: Final = 5.0
+_WITHOUT_A_CALL: Final = (AgentState.AVAILABLE, AgentState.PREVIEW)
 SHOWN: Final = 5
 """An alarm names so many agents."""
 
@@ -79,7 +80,7 @@ def follow(floor: Floor, agent: Agent, before: LastingLine | None, at: float, no
         if agent.state is AgentState.PAUSED and agent.reason == PAUSE_NO_LINE:
             floor.roster.enter(agent, AgentState.AVAILABLE, at, now)
     elif before is None and agent.line is not None:
-        if agent.state is AgentState.AVAILABLE:
+        if agent.state in _WITHOUT_A_CALL:
             floor.roster.enter(agent, AgentState.PAUSED, at, now, reason=PAUSE_NO_LINE)
             _call(floor, agent, agent.line, now)
         elif agent.state not in (AgentState.LOGGED_OUT, AgentState.PAUSED):
@@ -208,9 +209,10 @@ def missed(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 gone.append(agent)
         elif line.is_up:
             _ready(floor, agent, event.at, now)
-        elif line.stage is LineStage.DOWN and not line.detail and agent.state is not AgentState.PAUSED:
-            line.detail = "it was lost"  # while nobody was here
-            gone.append(agent)
+        elif line.stage is LineStage.DOWN and not line.detail:
+            if agent.state is not AgentState.PAUSED or line.tries is not None:
+                line.detail = "it was lost"  # while nobody was here
+                gone.append(agent)
     for index, agent in enumerate(gone):
         _without(floor, agent, event.at, now)
         if agent.line is not None and (agent.state is not AgentState.PAUSED or _lacks_only_that(agent)):
@@ -280,7 +282,7 @@ def _ready(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
 
 def _without(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
     """``agent`` has no line any more. Whatever he is in comes to its own end."""
-    if agent.state is AgentState.AVAILABLE:
+    if agent.state in _WITHOUT_A_CALL:
         floor.roster.enter(agent, AgentState.PAUSED, at, now, reason=PAUSE_NO_LINE)
     else:
         floor.roster.review(agent)

@@ -144,7 +144,9 @@ class Reach:
         """How many agents of ``queue`` are at work but cannot be reached because of the breaker."""
         agents = (floor.roster.agents.get(name) for name in self._cut_off)
         return sum(
-            agent is not None and agent.state is AgentState.AVAILABLE and queue in agent.definition.queues
+            agent is not None
+            and agent.state in (AgentState.AVAILABLE, AgentState.PREVIEW)
+            and queue in agent.definition.queues
             for agent in agents
         )
 

@@ -53,22 +53,20 @@ def engage(floor: Floor, event: AgentEngaged, now: Instant) -> None:
     ok, message = False, f"there is no agent {event.agent!r}"
     if agent is not None and event.what is None:
         ok, message = True, "is free"
-        if agent.engaged is not None:
+        if agent.state is AgentState.PREVIEW:
             _disengage(floor, agent, event.at, now, "agent_free")
     elif agent is not None:
-        why = None if agent.engaged is not None and agent.state is AgentState.AVAILABLE else agent.why_not
+        why = None if agent.state is AgentState.PREVIEW else agent.why_not
         ok, message = why is None, why or event.what or ""
-        if why is None:
-            agent.engaged = event.what
-            floor.roster.review(agent)
+        if why is None and (agent.state, agent.reason) != (AgentState.PREVIEW, event.what):
+            floor.roster.enter(agent, AgentState.PREVIEW, event.at, now, reason=event.what)
     if event.request is not None:
         data = {} if agent is None else {"agent": agent.name, "state": str(agent.state)}
         floor.command(Reply(event.request, ok, message, data))
 
 
 def _disengage(floor: Floor, agent: Agent, at: float, now: Instant, trigger: str) -> None:
-    agent.engaged = None
-    floor.roster.review(agent)
+    floor.roster.enter(agent, AgentState.AVAILABLE, at, now, keep_idle=True)
     floor.agent_freed(agent, at, now, trigger)
 
 
@@ -160,7 +158,7 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
         floor.finish_wrap_up(agent, event.at, now)
         wanted = _comes(floor, agent, event, now, "agent_resumed")
         return True, "has no line" + wanted if wanted else "available"
-    if agent.engaged is not None:
+    if agent.state is AgentState.PREVIEW:
         _disengage(floor, agent, event.at, now, "agent_resumed")
         return True, "available"
     return True, "nothing to resume"

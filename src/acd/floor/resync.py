@@ -56,8 +56,16 @@ def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> Non
         elif known.offer is None:
             agent = floor.roster.restore(memory, now)
             if agent.state is AgentState.WRAP_UP:
-                agent.until_mono = agent.until_mono if agent.until_mono is not None else now.mono
+                longest_s = max((queue.wrap_up_s for queue in floor.definition.queues.values()), default=0.0)
+                until_mono = agent.until_mono if agent.until_mono is not None else now.mono
+                # It may have been dated by a clock that was ahead
+                agent.until_mono = min(until_mono, now.mono + longest_s)
                 floor.timer(agent.until_mono, "wrap_up", agent.name)
+            elif agent.state is AgentState.PREVIEW:
+                # Whoever showed him a contact gives it back at a start
+                floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now, keep_idle=True)
+                if agent.line is not None:
+                    agent.line.tries = 0  # he was at work: if his line is gone, it is called for again
     for wrap in event.wraps:
         owner = floor.roster.agents.get(wrap.agent or "")
         if owner is not None and owner.state is AgentState.WRAP_UP and owner.name not in floor.wraps:

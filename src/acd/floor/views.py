@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from acd.domain.instant import Instant
-from acd.domain.states import AgentState, CallState, SegmentKind
+from acd.domain.states import AT_WORK, AgentState, CallState, SegmentKind
 from acd.floor import exclusion, lasting
 from acd.floor.calls import Call
 from acd.floor.core import Floor
@@ -74,13 +74,10 @@ def _counts(counts: QueueCounts) -> dict[str, Any]:
     }
 
 
-_WORK = (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP)
-
-
 def _current_s(agent: Agent, now: float, *, work: bool) -> float:
     """The running interval's share of work (or of presence)."""
     absent = agent.state in (AgentState.LOGGED_OUT, AgentState.PAUSED)
-    counts = agent.state in _WORK if work else not absent
+    counts = agent.state in AT_WORK if work else not absent
     return max(0.0, now - agent.since) if counts else 0.0
 
 

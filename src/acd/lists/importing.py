@@ -24,7 +24,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from acd.domain.cells import as_it_was
-from acd.domain.errors import AcdError, ConfigurationError
+from acd.domain.errors import AcdError, ConfigurationError, RefusedError
 from acd.lists.columns import OURS, Columns, columns_of
 from acd.lists.prepare import Reject, Terms, kept, prepared
 from acd.lists.rows import Row, Rows, delimiter_of
@@ -188,7 +188,7 @@ def run(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Import a file into a list, which is made if there is none. ``sealed`` tells people who were erased. Raises
-    SchemaError, StoreError, ConfigurationError."""
+    SchemaError, StoreError, ConfigurationError, and RefusedError of a list that would be replaced by nothing."""
     check_name(name)
     with writing(url) as connection, _little_garbage():
         expect_many(connection)
@@ -208,11 +208,16 @@ def run(
                 began = time.monotonic()
                 target.take(rows, piece)
                 sleep(min((time.monotonic() - began) / 4, REST_MAX_S))
-        if opened.how.replace:
+        nobody = opened.how.replace and not listed.holds(connection, name, report.imported_as)
+        if opened.how.replace and not nobody:
             _empty(connection, name, report, clock, sleep)
         with connection.begin():
             listed.end(connection, report.imported_as, clock())
             report.reasons = listed.reasons(connection, report.imported_as)
+    if nobody:
+        raise RefusedError(
+            f"{source} holds no contact, so none of list {name} was taken away; `acd list delete {name}` takes away all"
+        )
     return report
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, assert_never
 
+from acd.dialer.gate import Reason, Refusal
 from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome
+from acd.domain.campaigns import AttemptOutcome, Contact, Effect
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
@@ -28,10 +31,30 @@ SAY_AGAIN_S: Final = 60.0
 """What is said of one thing again and again is said so often."""
 CAP_PASSED: Final = 3.0
 """An alarm is raised when a campaign has abandoned so many people more than it may, and twice as many as it may."""
+UNMET: Final = 5
+"""So many people in a row who met no agent, if not more agents are there, and a campaign rests."""
+UNMET_S: Final = 30.0
+UNMET_MOST_S: Final = 600.0
 _MISSING_MOST: Final = 100
 _DIGITS: Final = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 """What may be a number, or a part of one."""
 _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING})
+
+
+def _draw(attempt: str) -> float:
+    """A number from 0 to below 1 that has nothing to do with who answers."""
+    return int.from_bytes(blake2b(attempt.encode(), digest_size=6).digest()) / 2**48
+
+
+@dataclass(slots=True)
+class Served:
+    """Somebody who had an agent in time, as the ledger counted him. ``machine``: no longer, for an agent says that it was
+    one."""
+
+    campaign: str
+    at_s: float
+    share: float
+    machine: bool = False
 
 
 class Aloft:
@@ -55,6 +78,11 @@ class Aloft:
         """attempt -> its number and campaign, for what is heard after its end"""
         self._ended: list[say.Ended] = []
         self._opt_outs: list[say.OptOut] = []
+        self._noted: OrderedDict[str, None] = OrderedDict()
+        """attempts whose opt-out was noted in this life"""
+        self._said: list[say.Said] = []
+        self._served: OrderedDict[str, Served] = OrderedDict()
+        """attempt -> how the ledger has counted it"""
         self._progress: dict[str, dict[str, float | str]] = {}
         self._actions: list[say.Action] = []
         self._said_missing: dict[str, float] = {}
@@ -163,6 +191,9 @@ class Aloft:
     def _person_or_not(self, flight: Flight, verdict: wire.Verdict, at: float, now: Instant) -> None:
         if flight.verdict is not None or flight.over_s is not None:
             return
+        if self.runners[flight.campaign].campaign.amd and flight.desk is None:
+            flight.heard = verdict
+            verdict = self._looked_at(flight, verdict)
         flight.verdict = verdict
         if flight.answered_s is None:
             flight.answered_s = at
@@ -174,6 +205,19 @@ class Aloft:
         if flight.phase in RINGS:
             flight.phase = Phase.WAITING
         self._rung(flight, now, person=True)
+
+    def _looked_at(self, flight: Flight, verdict: wire.Verdict) -> wire.Verdict:
+        """Some of the machines are put through, for agents to say how many of them are people: while agents are free, so
+        that nobody is abandoned for it. Which, their ids say."""
+        runner = self.runners[flight.campaign]
+        share = runner.campaign.amd_audit
+        if verdict is not wire.Verdict.MACHINE or _draw(flight.attempt) >= share:
+            return verdict
+        waiting = sum(one.phase is Phase.WAITING for one in runner.flights.values())
+        if len(runner.free) <= waiting:
+            return verdict
+        self.counters["machines_audited"] += 1
+        return wire.Verdict.UNSURE
 
     def _rung(self, flight: Flight, now: Instant, *, person: bool) -> None:
         """It has rung to its end, one way or another: learn from it."""
@@ -192,6 +236,12 @@ class Aloft:
         self.counters["messages_played" if event.played else "messages_cut"] += 1
         if flight is not None:
             flight.message = "played" if event.played else "cut"
+            if flight.left and event.asked_at is not None and event.asked_at >= flight.committed_s:
+                # A look had told that he had answered, and not when
+                flight.answered_s = flight.person_s = event.asked_at
+            if flight.verdict is not wire.Verdict.MACHINE and flight.connected_s is None:
+                # Whoever hears it has no agent, whatever else was seen of him
+                self._judge(flight, now, abandoned=True)
 
     def _message_missing(self, event: wire.AttemptMessage, now: Instant) -> None:
         """Say so, of each sound once a minute."""
@@ -216,14 +266,22 @@ class Aloft:
         number, campaign = self._gone.get(event.attempt, ("", ""))
         if flight is not None:
             number, campaign, flight.opted_out = flight.number, flight.campaign, True
-        if any(one.attempt == event.attempt for one in self._opt_outs):
+            # Of one of an earlier life that may be all that is known
+            flight.answered_s = event.at if flight.answered_s is None else flight.answered_s
+        self._note_opt_out(event.attempt, number, campaign, min(event.at, now.utc))
+
+    def _note_opt_out(self, attempt: str, number: str, campaign: str, at_s: float) -> None:
+        if attempt in self._noted:
             return
+        self._noted[attempt] = None
+        while len(self._noted) > _ENDED_KEPT:
+            self._noted.popitem(last=False)
         # Of an attempt that is known no more, the store has the number
         self.counters["opted_out"] += 1
         runner = self.runners.get(campaign)
         client = runner.campaign.client if runner is not None else None
         scope = f"client:{client}" if client else "all"
-        heard = say.OptOut(number, scope, event.attempt, min(event.at, now.utc))
+        heard = say.OptOut(number, scope, attempt, at_s)
         if number:
             self.recent.opted_out[number, scope] = heard.at_s
         self._opt_outs.append(heard)
@@ -364,17 +422,19 @@ class Aloft:
         flight = self._calls.get(event.call)
         if flight is None or flight.connected_s is not None:
             return
-        flight.connected_s, flight.agent = event.at_s, event.agent
+        # An agent whose state was dated by a clock that was ahead did not come hours late
+        at_s = min(event.at_s, now.utc)
+        flight.connected_s, flight.agent = at_s, event.agent
         if flight.over_s is None:
             flight.phase = Phase.CONNECTED
         since_s = flight.person_s if flight.person_s is not None else flight.answered_s
         if since_s is None:
-            since_s = flight.answered_s = event.at_s
-        late = event.at_s - since_s > self.runners[flight.campaign].campaign.connect_s
+            since_s = flight.answered_s = at_s
+        late = at_s - since_s > self.runners[flight.campaign].campaign.connect_s
         self._judge(flight, now, abandoned=late)
         if late:
             self.counters["connected_late"] += 1
-        self.recent.served[flight.number] = event.at_s
+        self.recent.served[flight.number] = at_s
         known: dict[str, float | str] = {"call": event.call, "agent": event.agent}
         times = {"dialled_at": flight.sent_s, "rang_at": flight.rang_s, "answered_at": flight.answered_s}
         self._progress[flight.attempt] = known | {name: at for name, at in times.items() if at is not None}
@@ -394,8 +454,14 @@ class Aloft:
             runner.book.abandoned(now.utc)
             self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
+            if not flight.left:
+                self._watch_agents(runner, now)
         else:
             runner.book.served(now.utc)
+            runner.unmet = runner.rests = 0
+            self._served[flight.attempt] = Served(flight.campaign, now.utc, runner.book.share)
+            while len(self._served) > _ENDED_KEPT:
+                self._served.popitem(last=False)
         slack = runner.book.slack(now.utc)
         runner.statistics.answered(slack)
         runner.learnt = True
@@ -413,6 +479,21 @@ class Aloft:
                 f"{slack.span}, its cap is {slack.cap:.1%}: do its agents' phones answer? `acd campaign pause {runner.name}`"
             )
             self._actions.append(say.Alarm("campaign_beyond_cap", detail))
+
+    def _watch_agents(self, runner: Runner, now: Instant) -> None:
+        """Person after person meets nobody, as many as there are agents: their phones are dead, or slow. The campaign rests,
+        longer each time, and goes on with one line until somebody is served."""
+        runner.unmet += 1
+        if runner.unmet < max(UNMET, runner.present) and not runner.rests:
+            return
+        rest_s = min(UNMET_MOST_S, UNMET_S * 2.0**runner.rests)
+        runner.rests = min(runner.rests + 1, 16)
+        self.counters["campaign_rests"] += 1
+        detail = f"the last {runner.unmet} people who answered met no agent in time: do the agents' phones answer?"
+        runner.wait(Refusal(Reason.LEDGER, now.utc + rest_s, detail), now.utc + rest_s)
+        self._actions.append(
+            say.Alarm("agents_unreachable", f"campaign {runner.name} dials nobody for {rest_s:.0f} s: {detail}")
+        )
 
     def _unwatched(self, flight: Flight, now: Instant) -> None:
         """A person may have answered while nobody looked, and nobody knows whether an agent was or will be there in time."""
@@ -453,7 +534,7 @@ class Aloft:
             self._unwatched(flight, now)
             self.recent.abandoned[flight.number] = now.utc
         outcome = AttemptOutcome.ANSWERED if flight.connected_s is not None else AttemptOutcome.UNKNOWN
-        self._settle(flight, outcome, now)
+        self._settle(flight, AttemptOutcome.OPTED_OUT if flight.opted_out else outcome, now)
 
     def _end(self, flight: Flight, now: Instant) -> None:
         """The line is gone, and all that will be known of it is known."""
@@ -497,5 +578,72 @@ class Aloft:
                 call=flight.call,
                 agent=flight.agent,
                 message=flight.message,
+                verdict=None if flight.heard is None else flight.heard.value,
             )
         )
+        if flight.said is not None:
+            self._say(runner, flight.attempt, flight.said, flight.contact, flight.number, flight.tried, now)
+
+    # -- what agents say of it -------------------------------------------------------------------------------------------
+
+    def _disposed(self, event: say.Disposed, now: Instant) -> None:
+        flight, past = self.flights.get(event.attempt), event.past
+        name = flight.campaign if flight is not None else past.campaign if past is not None else ""
+        runner = self.runners.get(name)
+        if runner is None:
+            return
+        disposition = runner.campaign.dispositions.get(event.word)
+        if disposition is not None and disposition.effect is Effect.OPT_OUT:
+            number = flight.number if flight is not None else past.number if past is not None else ""
+            self._note_opt_out(event.attempt, number, name, now.utc)
+        if flight is not None:
+            # Said again with its end, when it is known what it came to
+            flight.said = event.word
+        elif past is not None:
+            self._say(runner, event.attempt, event.word, past.contact, past.number, past.tried, now)
+
+    def _say(
+        self,
+        runner: Runner,
+        attempt: str,
+        word: str,
+        contact: Contact | None,
+        number: str,
+        tried: Sequence[say.Tried],
+        now: Instant,
+    ) -> None:
+        """An agent says what an attempt that is over came to."""
+        disposition = runner.campaign.dispositions.get(word)
+        effect = None if disposition is None else disposition.effect
+        outcome = self._revised(runner, attempt, now, machine=effect is Effect.MACHINE)
+        after = None
+        if disposition is not None and contact is not None:
+            after = runner.after_said(contact, number, tried, disposition, now.utc)
+        again = after if isinstance(after, Again) else None
+        self._said.append(
+            say.Said(
+                attempt,
+                # Free words may hold anything: they stay with the call
+                word if disposition is not None else "",
+                now.utc,
+                outcome,
+                None if again is None else again.due_s,
+                None if again is None else again.number,
+                done=after is not None and again is None,
+                bad=effect is Effect.WRONG_NUMBER,
+            )
+        )
+        self.counters["attempts_disposed"] += 1
+
+    def _revised(self, runner: Runner, attempt: str, now: Instant, *, machine: bool) -> AttemptOutcome | None:
+        """What somebody who was served was after all, if that is to be changed. While its windows last: what is evidence
+        of those that are over is not rewritten."""
+        served = self._served.get(attempt)
+        if served is None or served.machine is machine or not runner.book.holds(served.at_s):
+            return None
+        served.machine = machine
+        runner.book.revise(now.utc, served.share, person=not machine)
+        runner.outcomes[AttemptOutcome.MACHINE.value] += 1 if machine else -1
+        runner.outcomes[AttemptOutcome.ANSWERED.value] += -1 if machine else 1
+        self.counters["machines_served"] += 1 if machine else -1
+        return AttemptOutcome.MACHINE if machine else AttemptOutcome.ANSWERED

@@ -17,6 +17,7 @@ from acd.outbound.words import Counted
 FALSE_POSITIVE = 0.05
 """The share of people whom machine detection is taken to hang up on, until somebody has measured it: above the strictest
 caps, so that a campaign which uses it does not over-dial on an assumption."""
+MOST = 0.49
 _OVER_MAX = 1_000
 
 
@@ -24,7 +25,9 @@ class Book:
     """The ledger of one campaign. ``began_s``: when the campaign began. Charged people count in ``answered`` as well."""
 
     def __init__(self, campaign: Campaign, began_s: float) -> None:
-        self._share = FALSE_POSITIVE if campaign.amd and campaign.rules.false_positives else 0.0
+        self._counts_missed = campaign.amd and campaign.rules.false_positives
+        self._measured: float | None = None
+        self._share = FALSE_POSITIVE if self._counts_missed else 0.0
         self.ledger = Ledger(campaign.rules.caps, began_s, ZoneInfo(campaign.zone), self._share)
         self.changed = False
         self._former: Ledger | None = None
@@ -51,6 +54,7 @@ class Book:
     def under(self, campaign: Campaign) -> Book:
         """The same counts under other rules."""
         fresh = Book(campaign, self.ledger.began_s)
+        fresh.measure(self._measured)
         fresh.restore(self.windows())
         for ledger in fresh._ledgers():
             ledger.in_flight = self.ledger.in_flight
@@ -111,6 +115,30 @@ class Book:
         self._turn(at_s)
         for _, count in self._counts():
             count.unknown += 1.0
+
+    @property
+    def share(self) -> float:
+        """Of people, those whom machine detection is taken to hang up on."""
+        return self._share
+
+    def measure(self, share: float | None) -> None:
+        """Agents have found out that share, with what chance may add to it; None: they have not yet. What is counted from
+        now on goes by it."""
+        self._measured = share
+        if self._counts_missed:
+            self._share = FALSE_POSITIVE if share is None else min(share, MOST)
+            for ledger in self._ledgers():
+                ledger.false_positive = self._share
+
+    def holds(self, at_s: float) -> bool:
+        """Whether what was counted at this moment stands in the present windows, all of them."""
+        return all(ledger.holds(at_s) for ledger in self._ledgers())
+
+    def revise(self, at_s: float, share: float, *, person: bool) -> None:
+        """Whom an agent served was a machine, or was a person after all. ``share``: as it was when he was counted."""
+        self._turn(at_s)
+        for ledger in self._ledgers():
+            (ledger.person_after_all if person else ledger.machine_after_all)(at_s, share)
 
     def slack(self, now_s: float) -> Slack:
         """Of the tightest window."""

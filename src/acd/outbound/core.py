@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from acd.dialer.gate import Refusal, TrunkState
+from acd.dialer.gate import Reason, Refusal, TrunkState
 from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.attributes import MAX_VALUE_CHARS
@@ -94,6 +94,7 @@ class Dialler(Aloft):
             say.Engaged: self.desks.engaged,
             say.Chose: self.desks.chose,
             say.Wished: self.desks.wish,
+            say.Disposed: self._disposed,
             wire.AttemptPlaced: self._placed,
             wire.AttemptRefused: self._attempt_refused,
             wire.AttemptRang: self._rang,
@@ -178,9 +179,10 @@ class Dialler(Aloft):
             tuple(blocks),
             tuple(self._made),
             ledgers,
+            tuple(self._said),
             self.withheld.charged_by(ledgers),
         )
-        self._progress, self._opt_outs, self._ended, self._made = {}, [], [], []
+        self._progress, self._opt_outs, self._ended, self._made, self._said = {}, [], [], [], []
         return None if found == say.Batch() else found
 
     def statistics(self) -> dict[str, dict[str, Any]]:
@@ -269,7 +271,8 @@ class Dialler(Aloft):
             runner.campaign.mode, "", event.committed_s,
         )  # fmt: skip
         flight.phase, flight.sent_s, flight.sent_mono = Phase.LEFT, event.committed_s, now.mono
-        flight.tried, flight.taken = event.tried, True
+        flight.tried, flight.taken, flight.left = event.tried, True, True
+        flight.agent_held = runner.campaign.mode is Mode.PROGRESSIVE
         flight.answered_s, flight.agent = event.answered_s, event.agent
         if event.agent is not None:
             # Noted with the ledger that has counted it
@@ -293,7 +296,7 @@ class Dialler(Aloft):
         runner.state, runner.since_s, runner.by, runner.reason = event.state, now.utc, event.by, event.reason
         if event.state is CampaignState.RUNNING:
             runner.wait_until_s, runner.waits_for, runner.shut_in_row = float("-inf"), None, 0
-            runner.claim_mono = float("-inf")
+            runner.claim_mono, runner.unmet, runner.rests = float("-inf"), 0, 0
             if runner.began_s is None:
                 runner.began_s = now.utc
                 runner.book.begin(now.utc)
@@ -322,6 +325,8 @@ class Dialler(Aloft):
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
         runner.counted_s = event.counted_s
         runner.due_s, runner.missing = event.due_s, event.missing
+        runner.detected = event.detected
+        runner.book.measure(None if event.detected is None else event.detected.upper)
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------
@@ -338,6 +343,11 @@ class Dialler(Aloft):
             flight = self.flights.get(attempt)
             if flight is not None:
                 self._send(flight, now)
+        for attempt in event.refused:
+            flight = self.flights.get(attempt)
+            if flight is not None:
+                detail = "the number is on the do-not-call list since it was looked at"
+                self.runners[flight.campaign].refuse(Refusal(Reason.DO_NOT_CALL, None, detail), now)
         for attempt in never:
             flight = self.flights.get(attempt)
             if flight is not None:
@@ -361,6 +371,7 @@ class Dialler(Aloft):
                 self._untrack(flight, now)
                 self.desks.over(flight, now, "the database is away")
         self._ended[:0] = (*batch.ended, *undone)
+        self._said[:0] = batch.said
         # Those of which nothing was recorded are still claimed
         doubtful = [(made.contact, None) for made in batch.made]
         runner = next(iter(self.runners.values()), None)
@@ -444,7 +455,8 @@ class Dialler(Aloft):
         for name, runner in self.runners.items():
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
         self.seats = tuple(seats)
-        shares = self.sharing.among(seats, [runner.part() for runner in self.runners.values()], busy)
+        parts = [runner.part(self._offered, able=self._is_able(runner, now)) for runner in self.runners.values()]
+        shares = self.sharing.among(seats, parts, busy)
         present = {name: sum(name in seat.lines for seat in seats) for name in self.runners}
         for name, runner in self.runners.items():
             runner.kept = self.blending.kept_from(name, event.seats)
@@ -456,7 +468,10 @@ class Dialler(Aloft):
         idle: dict[str, frozenset[str]] = {}
         for name, runner in self.runners.items():
             shared = shares[name]
+            runner.present = present[name]
             most = 0 if held_up or shared.yields else self.room(runner, now)
+            if runner.rests:
+                most = min(most, max(0, 1 - sum(one.may_need_agent for one in runner.flights.values())))
             supply = runner.supply_of(shared, self._offered, most, now.utc)
             runner.supply, runner.decision = supply, None
             if runner.state is not CampaignState.RUNNING or runner.removed or now.utc < runner.wait_until_s:
@@ -534,6 +549,21 @@ class Dialler(Aloft):
             if chosen is not None:
                 self.desks.show(agent, runner.name, chosen.ready, now)
 
+    def holds(self, agent: str) -> str | None:
+        """The campaign whose lines in flight need this idle agent: as many have one held as it has agents idle."""
+        name = self.sharing.owner(agent)
+        runner = self.runners.get(name or "")
+        if runner is None:
+            return None
+        idle = [seat.agent for seat in self.seats if seat.stage == "idle" and self.sharing.owner(seat.agent) == name]
+        return name if agent in idle and runner.part(self._offered, able=True).held >= len(idle) else None
+
+    def _is_able(self, runner: Runner, now: Instant) -> bool:
+        """Whether it has a way out, or will in a moment: agents do not wait for a trunk that rests, or has no line free."""
+        use, trunk = self.trunks[runner.terms.trunk.name], runner.terms.trunk
+        rests = use.rests_until_s is not None and now.mono < use.rests_until_s
+        return not rests and use.lines < trunk.lines and self.node_of(runner) is not None
+
     def room(self, runner: Runner, now: Instant) -> int:
         """Lines that the way out has now."""
         node = self.node_of(runner)
@@ -605,7 +635,7 @@ class Dialler(Aloft):
             runner.terms.trunk.name, mode or campaign.mode, chosen.permit.caller_id, now.utc, desk=desk,
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
-        flight.note = ready.note
+        flight.note, flight.agent_held = ready.note, agent_held
         flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
         self._track(flight, runner)
         self.trunks[flight.trunk].began(flight.attempt, now.mono)

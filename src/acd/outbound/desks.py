@@ -75,7 +75,7 @@ class Desk:
     @property
     def what(self) -> str:
         """What the floor is told that he does."""
-        return "preview" if self.step in (Step.ASKED, Step.SHOWN) and not self.manual else "dialling"
+        return "shown" if self.step in (Step.ASKED, Step.SHOWN) and not self.manual else "dialling"
 
 
 class Desks:
@@ -149,6 +149,8 @@ class Desks:
         if desk is None or desk.step is not Step.SHOWN:
             return
         if event.accepts:
+            if event.do_not_call:
+                desk.ready = replace(desk.ready, do_not_call=event.do_not_call)
             self._accept(desk, now)
         else:
             self._skip(desk, now, event.reason)
@@ -210,8 +212,9 @@ class Desks:
             self._absent(desk, now, "the phone cannot be reached")
 
     def _absent(self, desk: Desk, now: Instant, why: str) -> None:
-        self._close(desk, now, why)
+        # First: who is freed may be offered a call
         self._of.do(say.Pause(desk.agent))
+        self._close(desk, now, why)
 
     # -- his line --------------------------------------------------------------------------------------------------------
 
@@ -308,7 +311,11 @@ class Desks:
         his = flight is not None and flight.call is not None and flight.call == event.call
         if his and event.state is AgentState.TALKING:
             self._forget(desk)
-        elif not his and not (event.state is AgentState.AVAILABLE and desk.step is Step.ASKED):
+        elif (
+            not his
+            and event.state is not AgentState.PREVIEW
+            and not (event.state is AgentState.AVAILABLE and desk.step is Step.ASKED)
+        ):
             self._close(desk, now, f"the agent is {event.state}")
 
     def end(self, now: Instant) -> None:

@@ -57,6 +57,8 @@ class Flight:
     facts: Facts | None = None
     """what the gate permitted it on, until it is dialled"""
     needs_agent: bool = False
+    agent_held: bool = False
+    """an idle agent there was counted for it"""
     sent_s: float | None = None
     sent_mono: float = 0.0
     taken: bool = False
@@ -77,6 +79,12 @@ class Flight:
     told: AttemptOutcome | None = None
     given_up: bool = False
     desk: str | None = None
+    left: bool = False
+    """an earlier life has dialled it"""
+    heard: Verdict | None = None
+    """what machine detection said, whatever was made of it"""
+    said: str | None = None
+    """what an agent says that it came to"""
 
     @property
     def may_need_agent(self) -> bool:

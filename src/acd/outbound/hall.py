@@ -54,7 +54,7 @@ class Hall:
         """Agents who are kept free of calls, because they look at a contact or dial."""
         found = []
         for agent in self._floor.roster.agents.values():
-            if agent.engaged is not None:
+            if agent.state is AgentState.PREVIEW:
                 lasting = agent.line is not None
                 ready = agent.line.why_not is None if agent.line is not None else agent.phone_state is PhoneState.IDLE
                 stage: Stage = "engaged" if ready else "talking"

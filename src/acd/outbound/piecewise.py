@@ -12,7 +12,7 @@ from typing import Any, Final
 from acd.outbound.words import Batch, Written
 from acd.store.backend import UnstorableError
 
-_ORDER: Final = ("opt_outs", "ledgers", "progress", "ended", "releases", "blocks", "made")
+_ORDER: Final = ("opt_outs", "ledgers", "progress", "ended", "said", "releases", "blocks", "made")
 
 
 class Pieces:

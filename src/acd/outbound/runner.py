@@ -7,7 +7,7 @@ lines are placed, `core` decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, Final
@@ -18,12 +18,13 @@ from acd.dialer.ledger import Slack
 from acd.dialer.pacing import Decision, Forecaster, Pacer, Power, Preview, Progressive
 from acd.dialer.predictive import Predictive
 from acd.dialer.publicdays import public_holidays
-from acd.dialer.retry import Again, Over, decide
+from acd.dialer.retry import Again, Over, decide, once_more
 from acd.dialer.retry import Tried as NumberTried
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
 from acd.dialer.work import KINDS, Kind, Work
-from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Mode
+from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Disposition, Effect, Mode
+from acd.domain.detection import Detected
 from acd.domain.instant import Instant
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
@@ -103,7 +104,11 @@ class Runner:
         self.flights: dict[str, Flight] = {}
         self.removed = False
         self.claiming = False
+        self.renews = False
+        """contacts were given back to be read anew: there is work, though none is at hand for a moment"""
         self.beyond_cap = False
+        self.unmet = self.rests = self.present = 0
+        """people in a row who met no agent, and how often the campaign has rested for that; agents who are there"""
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
@@ -114,6 +119,7 @@ class Runner:
         self.shut_in_row = 0
         self.calls_today = self.short_today = 0
         self.counted_s = float("inf")
+        self.detected: Detected | None = None
         self.segment = ""
         self.refusals: Counter[str] = Counter()
         self.last_refusal: dict[str, Refusal] = {}
@@ -197,6 +203,7 @@ class Runner:
         """What was claimed. What does not fit any more is given back."""
         if self._asks_all:
             self.claim_mono = now.mono + (CLAIM_EVERY_S if found or more else EMPTY_S)
+        self.renews = False
         some = any(one.piece.agent is not None for one in found)
         self.callbacks_mono = now.mono + (CLAIM_EVERY_S if some else EMPTY_S)
         if self.state is not CampaignState.RUNNING or self.removed:
@@ -255,6 +262,9 @@ class Runner:
             if one.read_s < older_than_s:
                 self.drop(number)
                 self._releases.append((number, None))
+                self.renews = True
+        if older_than_s == float("inf"):
+            self.renews = False
 
     def drop(self, contact: int) -> None:
         """No longer ready."""
@@ -277,11 +287,16 @@ class Runner:
 
     # -- the supply ------------------------------------------------------------------------------------------------------
 
-    def part(self) -> Part:
-        """What it asks of shared agents."""
-        wants = self.state is CampaignState.RUNNING and not self.removed and self.dialable > 0
-        in_flight = sum(flight.may_need_agent and flight.desk is None for flight in self.flights.values())
-        return Part(self.name, self.campaign.priority, self.campaign.weight, wants, in_flight)
+    def part(self, offered: Mapping[str, str], *, able: bool) -> Part:
+        """What it asks of shared agents. ``offered``: agent -> call that is on its way to him; ``able``: it has a way
+        out."""
+        bound = set(offered.values())
+        work = self.dialable > 0 or self.renews
+        wants = able and self.state is CampaignState.RUNNING and not self.removed and work
+        lines = [one for one in self.flights.values() if one.may_need_agent and one.desk is None]
+        open_ = [one for one in lines if one.call is None or one.call not in bound]
+        held = sum(one.agent_held for one in open_)
+        return Part(self.name, self.campaign.priority, self.campaign.weight, wants, len(open_), held)
 
     def supply_of(self, shared: Shared, offered: Mapping[str, str], most: int, now_s: float) -> Supply:
         """What the pacer sees. ``offered``: agent -> call that is on its way to him."""
@@ -340,14 +355,14 @@ class Runner:
             if isinstance(said, Permit) and said.needs_agent and not agent_held:
                 detail = "whoever was abandoned before is called with an agent held for it only, and none is free"
                 said = Refusal(Reason.LEDGER, now.utc + 1.0, detail)
-                self._refused(said, now)
+                self.refuse(said, now)
                 self._releases.append((piece.contact.contact, now.utc + BUSY_S))
                 continue
             if isinstance(said, Permit):
                 self.shut_in_row = 0
                 self.segment = piece.segment
                 return Chosen(ready, said, facts)
-            self._refused(said, now)
+            self.refuse(said, now)
             if said.reason in OF_CAMPAIGN:
                 self._keep(ready)
                 if said.reason in _LASTING and said.until_s is not None:
@@ -368,7 +383,7 @@ class Runner:
         holidays = public_holidays(ready.contact.country, ready.contact.region)
         said = permit(facts, self.terms, holidays, now.utc)
         if isinstance(said, Refusal):
-            self._refused(said, now)
+            self.refuse(said, now)
         return said, facts
 
     def give_back(self, ready: Ready, said: Refusal | None, now: Instant, until_s: float | None = None) -> None:
@@ -422,7 +437,8 @@ class Runner:
             self.shut_in_row += 1
             self._releases.append((contact, said.until_s))
 
-    def _refused(self, said: Refusal, now: Instant) -> None:
+    def refuse(self, said: Refusal, now: Instant) -> None:
+        """Count a refusal of the gate."""
         reason = said.reason.value
         self.refusals[reason] += 1
         self.last_refusal[reason] = said
@@ -488,13 +504,41 @@ class Runner:
         """When its contact is tried again."""
         if flight.contact is None:
             return Over.DONE
-        earlier = [*flight.tried, Tried(flight.number, outcome)]
-        tried: dict[str, NumberTried] = {}
-        for one in earlier:
-            known = tried.get(one.number, NumberTried())
-            tried[one.number] = NumberTried(known.attempts + 1, one.outcome)
+        return self._decide(flight.contact, flight.number, flight.tried, outcome, ended_s)
+
+    def after_said(
+        self, contact: Contact, number: str, tried: Sequence[Tried], said: Disposition, now_s: float
+    ) -> Again | Over | None:
+        """When it is tried again now that an agent says what the attempt at ``number`` came to; None: nothing follows.
+        ``tried``: before it."""
+        match said.effect:
+            case Effect.MACHINE:
+                return self._decide(contact, number, tried, AttemptOutcome.MACHINE, now_s)
+            case Effect.WRONG_NUMBER:
+                return self._decide(contact, number, tried, AttemptOutcome.INVALID, now_s)
+            case Effect.AGAIN:
+                earlier = [*tried, Tried(number, AttemptOutcome.ANSWERED)]
+                return once_more(self.campaign, contact, _by_number(earlier), number, now_s + said.after_s)
+            case Effect.DONE:
+                return Over.DONE
+            case Effect.OPT_OUT:
+                # Blocked by what was heard
+                return None
+
+    def _decide(
+        self, contact: Contact, number: str, tried: Sequence[Tried], outcome: AttemptOutcome, ended_s: float
+    ) -> Again | Over:
+        earlier = [*tried, Tried(number, outcome)]
         seen = sum(one.outcome is outcome for one in earlier)
-        return decide(self.campaign, flight.contact, tried, flight.number, outcome, seen, ended_s)
+        return decide(self.campaign, contact, _by_number(earlier), number, outcome, seen, ended_s)
+
+
+def _by_number(tried: Sequence[Tried]) -> dict[str, NumberTried]:
+    found: dict[str, NumberTried] = {}
+    for one in tried:
+        known = found.get(one.number, NumberTried())
+        found[one.number] = NumberTried(known.attempts + 1, one.outcome)
+    return found
 
 
 def _busy(seats: list[Seat], stage: str) -> tuple[Busy, ...]:

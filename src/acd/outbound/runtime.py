@@ -42,6 +42,8 @@ RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 SAVE_S: Final = 30.0
 INBOX_MOST: Final = 100_000
 CLOSE_S: Final = 5.0
+SAID_S: Final = 2.0
+"""So long somebody waits for what he says to be durable."""
 PLACES_MOST: Final = 2_000
 """Places whose holidays are known to have been worked out."""
 
@@ -366,9 +368,15 @@ class Dialling:
         desk = self.core.desks.by_agent.get(agent)
         return None if desk is None else views.desk(self.core, desk, self._clock())
 
-    def accept(self, agent: str) -> dict[str, Any]:
+    async def accept(self, agent: str) -> dict[str, Any]:
         """Have the contact dialled that an agent is shown. Raises RefusedError: he is shown none, or the gate forbids it."""
-        return self._choose(agent, say.Chose(agent, accepts=True))
+        self._must_be_ready()
+        desk = self.core.desks.must_be_shown(agent)
+        barred: tuple[str, ...] = ()
+        # Without an answer nobody is dialled either: the transaction that commits the attempt looks again
+        with suppress(StoreError):
+            barred = await self._shelf.barred(desk.ready, self._runner(desk.campaign).campaign, self._clock().utc)
+        return self._choose(agent, say.Chose(agent, accepts=True, do_not_call=barred))
 
     def skip(self, agent: str, reason: str) -> dict[str, Any]:
         """Not this one. Raises RefusedError."""
@@ -401,6 +409,9 @@ class Dialling:
             raise RefusedError(f"agent {agent} does not serve campaign {campaign}")
         if agent in self.core.desks.by_agent:
             raise RefusedError(f"agent {agent} has a contact already")
+        held = self.core.holds(agent)
+        if held is not None:
+            raise RefusedError(f"agent {agent} is held for a line of campaign {held} that rings: try again in a moment")
         # To its end, even if nobody waits for the answer any more
         wish = self._wish(campaign, number, agent, by, allow_erased=allow_erased)
         ready = await asyncio.shield(self._loop.create_task(wish))
@@ -451,6 +462,27 @@ class Dialling:
                     runner.drop(contact)
                     found[contact] = runner, one
         return found
+
+    async def disposed(self, attempt: str, word: str) -> str | None:
+        """An agent says what the call of an attempt came to (empty: nothing): what follows by his campaign's rules, if
+        anything. Durable, if the database can be used; else as soon as it can. Raises StoreError."""
+        self._must_be_ready()
+        past = None
+        if attempt not in self.core.flights:
+            past = await self._shelf.past(attempt)
+        flight = self.core.flights.get(attempt)
+        name = flight.campaign if flight is not None else past.campaign if past is not None else ""
+        runner = self.core.runners.get(name)
+        if runner is None:
+            return None
+        self._handle(say.Disposed(attempt, word, past))
+        # The transaction under way, if any, and the one that has this
+        for _ in range(2):
+            self._write()
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=SAID_S)
+        found = runner.campaign.dispositions.get(word)
+        return None if found is None else found.effect.value
 
     async def _forget(self, contact: int) -> None:
         try:

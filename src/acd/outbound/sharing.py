@@ -2,8 +2,10 @@
 
 Every agent who is there counts for one campaign at a time, so that no line relies on an agent that another line relies
 on. Those of the highest priority with work share the agents they have in common by weight; a share that is no whole agent
-goes round, by what each has dialled. A campaign keeps the agents that its lines in flight may need, and dials nothing
-while it has more than its share: so an agent changes hands as soon as those lines have ended, and no sooner.
+goes round, by what each has dialled. A campaign keeps the idle agents that its lines in flight may need, and dials nothing
+while it has more than its share: so an agent changes hands as soon as those lines have ended, and no sooner. Whoever
+answers has the first agent there is; if that one was held for a line of another campaign, this one gets an idle agent in his
+place who is held for none.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from acd.outbound.words import Seat
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One campaign's claim. ``wants``: it could dial; ``in_flight``: people and lines that may need an agent."""
+    """One campaign's claim. ``wants``: it could dial; ``in_flight``: people and lines that may need an agent; ``held``:
+    those of them for each of which an agent is held."""
 
     name: str
     priority: int
     weight: float
     wants: bool
     in_flight: int
+    held: int = 0
 
 
 @dataclass(slots=True)
@@ -71,11 +75,13 @@ class Sharing:
             owner = busy.get(seat.agent) or self._owner.get(seat.agent)
             if owner in by_name and owner in seat.lines:
                 self._owner[seat.agent] = owner
-                owned[owner] += 1
+                # Who is busy will not take what is in flight
+                owned[owner] += seat.agent not in busy
         found = {part.name: Shared() for part in parts}
         owners: dict[str, str] = {}
         for key, group in groups.items():
             self._divide(key, group, by_name, busy, owned, owners, found)
+        self._make_good(parts, busy, owners, found)
         self._owner = owners
         return found
 
@@ -114,6 +120,31 @@ class Sharing:
                 name = max(wanting, key=lambda one: (quota[one], one))
                 quota[name] -= 1
                 self._give(seat, name, owners, found)
+
+    def _make_good(
+        self,
+        parts: Sequence[Part],
+        busy: Mapping[str, str],
+        owners: dict[str, str],
+        found: Mapping[str, Shared],
+    ) -> None:
+        """An idle agent for every line that one is held for, as far as there are any."""
+        idle = {
+            part.name: [one for one in found[part.name].seats if one.stage == "idle" and one.agent not in busy]
+            for part in parts
+        }
+        for short in sorted(parts, key=lambda part: -part.priority):
+            for other in sorted(parts, key=lambda part: part.priority):
+                if other is short:
+                    continue
+                for seat in list(idle[other.name]):
+                    if len(idle[short.name]) >= short.held or len(idle[other.name]) <= other.held:
+                        break
+                    if short.name in seat.lines:
+                        idle[other.name].remove(seat)
+                        found[other.name].seats.remove(seat)
+                        idle[short.name].append(seat)
+                        self._give(seat, short.name, owners, found)
 
     def _give(self, seat: Seat, to: str, owners: dict[str, str], found: Mapping[str, Shared]) -> None:
         owners[seat.agent] = to

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 from acd.dialer.gate import Terms
 from acd.dialer.work import Kind, Piece
 from acd.domain.blending import Blend
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
+from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, machine_words_of
 from acd.domain.definition import FloorDefinition
+from acd.domain.detection import Detected
 from acd.domain.dialable import zones as zones_of
 from acd.outbound import words as say
 from acd.outbound.asidefile import AsideFile
@@ -26,6 +27,7 @@ from acd.store.outbound.asked import claim_number, forget
 from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import State, contact_of
+from acd.store.outbound.dispositions import Said
 from acd.store.outbound.donotcall import scopes_of
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 
 SHORT_FACTS_S: Final = 10.0
 """How long the day's count of short calls is good for."""
+DETECTED_S: Final = 600.0
+"""How long what machine detection was found to do is good for."""
+DETECTED_DAYS: Final = 30
 
 
 def terms_of(definition: FloorDefinition) -> tuple[Terms, ...]:
@@ -70,6 +75,7 @@ class Shelf:
     ) -> None:
         self._store, self.sealed, self._opt_outs, self._aside = store, sealed, opt_outs, aside
         self._short: dict[str, tuple[float, int, int]] = {}
+        self._detected: dict[str, tuple[float, Detected]] = {}
 
     async def begin(self, definition: FloorDefinition, epoch: int) -> list[say.Told]:
         """Give back what earlier lives had claimed; what they knew, and what they left in flight."""
@@ -146,12 +152,14 @@ class Shelf:
         scopes = scopes_of(campaign.name, campaign.client)
         # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
         counted_s, calls, short = await self._short_calls(terms, now_s)
+        found_out = await self._found_out(campaign, now_s)
         taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
         if taken:
-            return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s)
+            return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s, detected=found_out)
         later = await self._store.outlook(campaign.lists)
-        return say.Claimed(campaign.name, found, most == 0, calls, short, counted_s, later.due_at, later.missing)
+        due_s, missing = later.due_at, later.missing
+        return say.Claimed(campaign.name, found, most == 0, calls, short, counted_s, due_s, missing, found_out)
 
     async def pick(
         self,
@@ -172,9 +180,25 @@ class Shelf:
         one, made = await self._store.ask(claim_number, *whom, ours=ours, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         histories = await self._store.histories(pairs, 0.0)
-        people = [(number, [own.number for own in one.contact.numbers])]
-        (barred,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
-        return replace(self._ready(one, campaign.name, histories[pairs[0]], barred, now_s), made=made)
+        ready = replace(self._ready(one, campaign.name, histories[pairs[0]], (), now_s), made=made)
+        return replace(ready, do_not_call=await self.barred(ready, campaign, now_s))
+
+    async def past(self, attempt: str) -> say.Past | None:
+        """What is known of an attempt that is over; None if there is none."""
+        one = await self._store.past(attempt)
+        if one is None:
+            return None
+        contact = None if one.row is None else contact_of(one.row)
+        number = self._number(one, contact)
+        history = (await self._store.histories([(one.contact, number)], 0.0))[one.contact, number]
+        earlier = [seen for seen in history.of_contact if seen.attempt != attempt]
+        return say.Past(one.campaign, contact, number, self._tried(one.campaign, contact, earlier))
+
+    async def barred(self, ready: say.Ready, campaign: Campaign, now_s: float) -> tuple[str, ...]:
+        """What keeps a contact from being called now."""
+        people = [(ready.piece.number, [own.number for own in ready.contact.numbers])]
+        (found,) = await self._store.barred(people, scopes_of(campaign.name, campaign.client), now_s)
+        return found
 
     async def forget(self, contact: int, epoch: int) -> None:
         """Take away who was made for a dial that came to nothing."""
@@ -197,6 +221,18 @@ class Shelf:
             at_s = now_s
             self._short[name] = (at_s, calls, short)
         return at_s, calls, short
+
+    async def _found_out(self, campaign: Campaign, now_s: float) -> Detected | None:
+        """How many people machine detection hangs up on, as agents have it, of the last days."""
+        if not campaign.amd:
+            return None
+        at_s, found = self._detected.get(campaign.name, (float("-inf"), Detected()))
+        if not 0 <= now_s - at_s < DETECTED_S:
+            words = machine_words_of(campaign.dispositions)
+            since_s = now_s - DETECTED_DAYS * 86_400.0
+            found = await self._store.detected(campaign.name, since_s, now_s + 1.0, words)
+            self._detected[campaign.name] = now_s, found
+        return found
 
     def _ready(self, one: Claimed, campaign: str, history: History, barred: tuple[str, ...], now_s: float) -> say.Ready:
         kind, contact = Kind(one.kind.value), one.contact
@@ -280,6 +316,7 @@ class Shelf:
             batch.progress,
             [OptOut(one.attempt, one.number, one.scope, one.at_s) for one in batch.opt_outs],
             [_settled(one) for one in batch.ended],
+            [_said(one) for one in batch.said],
             batch.releases,
             [(contact, State.DONE if done else State.BLOCKED) for contact, done in batch.blocks],
             [_attempt(one) for one in batch.made],
@@ -336,7 +373,15 @@ def _settled(one: say.Ended) -> Settled:
         call=one.call,
         agent=one.agent,
         message=one.message,
+        verdict=one.verdict,
     )
+
+
+def _said(one: say.Said) -> Said:
+    after: Again | Over | None = Over() if one.done else None
+    if one.due_s is not None:
+        after = Again(one.due_s, one.number)
+    return Said(one.attempt, one.word, one.at_s, one.outcome, after, one.bad)
 
 
 async def drain(directory: Path, store: Outbound, now: float) -> int:

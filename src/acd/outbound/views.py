@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from acd.dialer.blending import Level
 from acd.dialer.gate import Refusal
 from acd.domain.campaigns import CampaignState, Mode
+from acd.domain.detection import Detected
 from acd.domain.instant import Instant
 from acd.outbound.desks import Desk, Step
 from acd.outbound.flight import RINGS, Phase
@@ -87,6 +88,8 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     if use.rests_until_s is not None and now.mono < use.rests_until_s:
         rest_s = use.rests_until_s - now.mono
         found.append(("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more"))
+    elif use.rests and use.probe is not None:
+        found.append(("trunk_tried", f"trunk {campaign.trunk} failed, and is tried with one line before any other"))
     elif use.lines >= runner.terms.trunk.lines:
         found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
     waits: Refusal | None = runner.waits_for
@@ -104,8 +107,13 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     there = [seat for seat in dialler.seats if name in seat.lines]
     away = any(one["kept"] for one in inbound.values()) or dialler.desks.of_campaign(name)
     if not there and not away:
-        found.append(("agents", f"no agent who serves {name} is there: logged in, and not paused"))
-    elif campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
+        found.append(
+            (
+                "agents",
+                f"no agent who serves {name} is there: logged in, not paused, and with a phone that can be called",
+            )
+        )
+    elif there and campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
         found.append(("contacts", _contacts(runner)))
     elif not away:
         found += _agents(dialler, runner, there)
@@ -182,6 +190,15 @@ def desk(dialler: Dialler, one: Desk, now: Instant) -> dict[str, Any]:
     }
 
 
+def _detection(runner: Runner) -> dict[str, Any] | None:
+    """What machine detection is taken to do to people, and what agents have found out; None where there is none."""
+    if not runner.campaign.amd:
+        return None
+    found = runner.detected
+    counted = {"audit": runner.campaign.amd_audit, "charged": round(runner.book.share, 5)}
+    return {**counted, "measured": found is not None and found.upper is not None, **(found or Detected()).as_json()}
+
+
 def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
     """A campaign as it is now, JSON-able."""
     runner = dialler.runners[name]
@@ -216,6 +233,7 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
         "waiting": phases[Phase.WAITING],
         "connected": phases[Phase.CONNECTED],
         "ready": len(runner.ready),
+        "detection": _detection(runner),
         "outcomes": dict(runner.outcomes),
         "settled": sum(runner.outcomes.values()),
         "refusals": dict(runner.refusals),

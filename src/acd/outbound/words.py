@@ -11,6 +11,7 @@ from acd.dialer.gate import Terms
 from acd.dialer.work import Kind, Piece
 from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
+from acd.domain.detection import Detected
 from acd.domain.outbound import OutboundCommand
 from acd.domain.states import AgentState
 
@@ -152,7 +153,8 @@ class StateSet(Told):
 class Claimed(Told):
     """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
     gate's, as they were at ``counted_s``. ``more``: there may be more that are due; if there is nothing, ``due_s`` says when
-    the next is (None: none ever), and ``missing`` which lists are not there."""
+    the next is (None: none ever), and ``missing`` which lists are not there. ``detected``: what machine detection was found
+    to do lately."""
 
     campaign: str
     found: tuple[Ready, ...] | None
@@ -162,6 +164,7 @@ class Claimed(Told):
     counted_s: float = float("inf")
     due_s: float | None = None
     missing: tuple[str, ...] = ()
+    detected: Detected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +242,13 @@ class Engaged(Told):
 
 @dataclass(frozen=True, slots=True)
 class Chose(Told):
-    """An agent has the contact he was shown dialled, or skips it."""
+    """An agent has the contact he was shown dialled, or skips it. ``do_not_call``: what keeps it from being called by
+    now."""
 
     agent: str
     accepts: bool
     reason: str = ""
+    do_not_call: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,26 @@ class Wished(Told):
     agent: str
     campaign: str
     ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An attempt that is over. ``tried``: the other attempts at its contact in this campaign, oldest first."""
+
+    campaign: str
+    contact: Contact | None
+    number: str
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disposed(Told):
+    """An agent says what the call of an attempt came to; empty: what was said is taken back. ``past``: None while it is in
+    flight."""
+
+    attempt: str
+    word: str
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +327,8 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Engage:
-    """Keep an agent free of calls while he does ``what``; ``None``: no longer. Answered by Engaged, unless that is over."""
+    """Keep an agent free of calls while he does ``what`` (``shown``, ``dialling``); ``None``: no longer. Answered by
+    Engaged, unless that is over."""
 
     agent: str
     what: str | None
@@ -371,6 +397,23 @@ class Ended:
     call: str | None = None
     agent: str | None = None
     message: str | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What agents say of an attempt that is over. ``outcome``: what it came to after all; ``due_s``: when the contact is
+    tried again, at ``number``; ``done``: never; neither: that stays as it is. ``bad``: the attempt's number is not the
+    contact's."""
+
+    attempt: str
+    word: str
+    at_s: float
+    outcome: AttemptOutcome | None = None
+    due_s: float | None = None
+    number: str | None = None
+    done: bool = False
+    bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,8 +429,8 @@ class OptOut:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What is to become durable, in one transaction, in this order: what was learnt of attempts in flight, who opted out,
-    what attempts came to, contacts given back (until when) and given up, attempts about to be made; and the ledgers as they
-    are then."""
+    what attempts came to, contacts given back (until when) and given up, attempts about to be made; what agents say of those
+    that are over; and the ledgers as they are then."""
 
     progress: tuple[tuple[str, Mapping[str, float | str]], ...] = ()
     opt_outs: tuple[OptOut, ...] = ()
@@ -397,5 +440,6 @@ class Batch:
     """contact, and whether it is done (else blocked)"""
     made: tuple[Made, ...] = ()
     ledgers: Mapping[str, tuple[Counted, ...]] = field(default_factory=dict)
+    said: tuple[Said, ...] = ()
     charged: tuple[tuple[str, str], ...] = ()
     """attempt and campaign, whose ledger is among these: it was refused what the attempt came to, and has charged it"""

@@ -54,8 +54,8 @@ class AgentCheck:
                 self._state(f"{row.state} ({row.serial}) ends before it starts")
             if row.state not in STATES:
                 self._add("word", f"{row.state!r} ({row.serial}) is no state", None)
-            if row.state == AgentState.PAUSED and not row.reason:
-                self._add("reason", f"PAUSED ({row.serial}) without a reason", None)
+            if row.state in (AgentState.PAUSED, AgentState.PREVIEW) and not row.reason:
+                self._add("reason", f"{row.state} ({row.serial}) without a reason", None)
             if row.state in IN_CALL and not row.call:
                 self._add("reason", f"{row.state} ({row.serial}) without a call", None)
             if row.state == AgentState.TALKING:

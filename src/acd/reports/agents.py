@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.states import AgentState, OfferOutcome, SegmentKind
+from acd.domain.states import AT_WORK, AgentState, OfferOutcome, SegmentKind
 from acd.reports import keys
 from acd.reports.ask import Ask
 from acd.reports.conversations import is_coarse, of_everybody
@@ -32,13 +32,13 @@ from acd.store.times import UtcTime
 Sums = dict[str, int]
 
 _STATES = {state: f"{state.value.lower()}_us" for state in AgentState}
-_WORK = tuple(_STATES[state] for state in (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP))
+_WORK = tuple(_STATES[state] for state in AT_WORK)
 _READY = (*_WORK, _STATES[AgentState.AVAILABLE], _STATES[AgentState.RESERVED])
 _PAUSED = _STATES[AgentState.PAUSED]
 
 AGENT = Column("agent", "AGENT", Kind.TEXT, "who")
 STATE = Column("state", "STATE", Kind.TEXT, "what the agent did")
-REASON = Column("reason", "REASON", Kind.TEXT, "why paused")
+REASON = Column("reason", "REASON", Kind.TEXT, "why paused; of a preview: shown, dialling")
 HAVE = {
     "queue": Column("queue", "QUEUE", Kind.TEXT, "whose agents; who serves several counts for each"),
     "skill": Column("skill", "SKILL", Kind.TEXT, "who has it; who has several counts for each"),
@@ -79,12 +79,13 @@ def _share(name: str, title: str, meaning: str, part: Sequence[str], whole: Sequ
 _ALL = (
     _time("logged_in_s", "LOGGED IN", "in any state but logged out", *_READY, _PAUSED),
     _time("available_s", "AVAILABLE", "wanted calls and had none", _STATES[AgentState.AVAILABLE]),
+    _time("preview_s", "PREVIEW", "a contact was shown, or somebody dialled for him", _STATES[AgentState.PREVIEW]),
     _time("reserved_s", "RESERVED", "a call was on its way", _STATES[AgentState.RESERVED]),
     _time("ringing_s", "RINGING", "the phone rang", _STATES[AgentState.RINGING]),
     _time("talking_s", "TALKING", "with a caller, hold and consultation included", _STATES[AgentState.TALKING]),
     _time("wrap_up_s", "WRAP-UP", "after a call", _STATES[AgentState.WRAP_UP]),
     _time("paused_s", "PAUSED", "logged in and not to be called; by reason: acd report states", _PAUSED),
-    _share("occupancy", "OCCUPANCY", "(ringing + talking + wrap-up) / (logged in - paused)", _WORK, _READY),
+    _share("occupancy", "OCCUPANCY", "(preview + ringing + talking + wrap-up) / (logged in - paused)", _WORK, _READY),
     _share("shrinkage", "SHRINKAGE", "paused / logged in", (_PAUSED,), (*_READY, _PAUSED)),
     _count("conversations", "CALLS", "conversations that began"),
     _mean("aht_s", "AHT", "(talk + hold + wrap-up) / conversations", "talk_us", "hold_us", "wrap_us"),
@@ -101,7 +102,7 @@ DEFAULT = (
     *("ronas", "declines", "transfers"),
 )
 
-TIMES = tuple(figure.column.name for figure in _ALL[:9])
+TIMES = tuple(figure.column.name for figure in _ALL[:10])
 """Of all figures those that are made of time in states alone."""
 TIMES_DEFAULT = ("logged_in_s", "occupancy", "shrinkage", "available_s", "talking_s", "wrap_up_s", "paused_s")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.reports.agents import states_within
+from acd.reports.agents import REASON, states_within
 from acd.reports.ask import Ask
 from acd.reports.database import Database
 from acd.reports.model import Column, Kind, Row
@@ -20,7 +20,7 @@ COLUMNS = (
     Column("from", "FROM", Kind.MOMENT, "when the state began, or the range"),
     Column("to", "TO", Kind.MOMENT, "when it ended, or the range; now where it lasts"),
     Column("state", "STATE", Kind.TEXT, f"the state; {NOT_RECORDED!r} where there is no record"),
-    Column("reason", "REASON", Kind.TEXT, "why paused"),
+    REASON,
     Column("length_s", "LENGTH", Kind.SECONDS, "within the range"),
     Column("call", "CALL", Kind.TEXT, "the call it was about"),
 )

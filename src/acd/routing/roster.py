@@ -29,9 +29,8 @@ COOL_DOWN = "cool-down"
 class Agent:
     """One agent as he is now. ``since``/``idle_since`` UTC s; ``until_mono``/``cool_until_mono`` monotonic s.
 
-    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open. ``engaged``:
-    what he does before a call that he makes himself, during which nothing is offered; a change of state ends it.
-    ``line``: his lasting line, if he is to have one; what his phone does besides does not matter then.
+    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open. ``line``: his
+    lasting line, if he is to have one; what his phone does besides does not matter then.
     """
 
     definition: AgentDefinition
@@ -48,7 +47,6 @@ class Agent:
     cool_until_mono: float | None = None
     phones: dict[str, PhoneState] = field(default_factory=dict)
     cut_off: str | None = None
-    engaged: str | None = None
     line: LastingLine | None = None
     counts: AgentCounts = field(default_factory=AgentCounts)
 
@@ -75,8 +73,6 @@ class Agent:
         """Why no call may be offered now, or None if one may."""
         if self.state is not AgentState.AVAILABLE:
             return self.state if self.reason is None else f"{self.state} ({self.reason})"
-        if self.engaged is not None:
-            return self.engaged
         if self.line is not None:
             return self.line.why_not or (None if self.cool_until_mono is None else COOL_DOWN)
         if self.phone_state is not PhoneState.IDLE:
@@ -193,8 +189,8 @@ class Roster:
         keep_idle: bool = False,
         until_mono: float | None = None,
     ) -> None:
-        """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault).
-        Who is to have a lasting line and has none is paused in the place of AVAILABLE."""
+        """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault, a
+        contact that was not dialled). Who is to have a lasting line and has none is paused in the place of AVAILABLE."""
         if state is AgentState.AVAILABLE and agent.line is not None and not agent.line.is_up:
             state, reason = AgentState.PAUSED, PAUSE_NO_LINE
         check_agent_transition(agent.name, agent.state, state)
@@ -203,7 +199,6 @@ class Roster:
         self._count(agent, state)
         agent.state, agent.reason, agent.since = state, reason, at
         agent.call, agent.offer, agent.until_mono = call, offer, until_mono
-        agent.engaged = None
         agent.serial += 1
         if (state is AgentState.AVAILABLE and not keep_idle) or not agent.idle_since:
             agent.idle_since = at

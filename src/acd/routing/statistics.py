@@ -1,14 +1,15 @@
 """Running counts of a queue and of an agent since the controller's start. Formulas:
 
 service level = answered within the threshold / (answered + abandoned); ASA = sum of waits of answered calls / answered;
-AHT = (talk + wrap-up) / finished conversations; occupancy = (ring + talk + wrap-up) / logged-in time without pauses.
+AHT = (talk + wrap-up) / finished conversations; occupancy = (preview + ring + talk + wrap-up) / logged-in time without
+pauses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from acd.domain.states import AgentState
+from acd.domain.states import AT_WORK, AgentState
 
 
 @dataclass(slots=True)
@@ -49,8 +50,7 @@ class QueueCounts:
         return (self.talk_sum_s + self.wrap_up_sum_s) / self.talks if self.talks else None
 
 
-_WORK = (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP)
-_PRESENT = (AgentState.AVAILABLE, AgentState.RESERVED, *_WORK)
+_PRESENT = (AgentState.AVAILABLE, AgentState.RESERVED, *AT_WORK)
 
 
 @dataclass(slots=True)
@@ -70,12 +70,12 @@ class AgentCounts:
         day = int(at // 86_400)
         if day != self.today:
             self.today, self.work_today_s = day, 0.0
-        if state in _WORK:
+        if state in AT_WORK:
             self.work_today_s += length_s
 
     def work_s(self) -> float:
-        """Ring, talk and wrap-up time so far."""
-        return sum(self.seconds.get(state, 0.0) for state in _WORK)
+        """Preview, ring, talk and wrap-up time so far."""
+        return sum(self.seconds.get(state, 0.0) for state in AT_WORK)
 
     def present_s(self) -> float:
         """Logged-in time without pauses so far."""

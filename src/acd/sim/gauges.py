@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from acd.domain.events import Phase
-from acd.domain.states import AgentState
+from acd.domain.states import AT_WORK, AgentState
 from acd.sim.book import Look
 from acd.sim.scenario import Scenario
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 LOOKS = 240
 """How often the floor is looked at for the picture of a run."""
 
-_WORK = (AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP)
 _ABSENT = (AgentState.LOGGED_OUT, AgentState.PAUSED)
 
 
@@ -55,7 +54,7 @@ def _batch_ends(world: World, marks: dict[str, tuple[float, float]], batch: int)
     for name, row in world.agents.items():
         agent = world.floor.roster.agents[name]
         running_s = world.now.utc - agent.since
-        work_s = agent.counts.work_s() + (running_s if agent.state in _WORK else 0.0)
+        work_s = agent.counts.work_s() + (running_s if agent.state in AT_WORK else 0.0)
         present_s = agent.counts.present_s() + (0.0 if agent.state in _ABSENT else running_s)
         before = marks.get(name)
         if before is not None:

@@ -91,6 +91,7 @@ class Settled:
     agent: str | None = None
     opt_out: str | None = None
     message: str | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,7 @@ def settle(
 
 
 def _close(connection: sa.Connection, one: Settled) -> bool:
-    later = ("dialled_at", "rang_at", "answered_at", "cause", "call", "agent", "message")
+    later = ("dialled_at", "rang_at", "answered_at", "cause", "call", "agent", "message", "verdict")
     known = {name: value for name in later if (value := getattr(one, name)) is not None}
     mine = attempts.c.attempt == one.attempt, sa.text(IS_OPEN)
     values = {**known, "ended_at": one.ended_at, "outcome": one.outcome.value}

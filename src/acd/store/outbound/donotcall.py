@@ -123,7 +123,8 @@ def _entry(row: Any) -> Entry:
 
 
 def add(connection: sa.Connection, entries: Sequence[Entry], sealed: Sealed) -> int:
-    """Add entries. One that is there stays, but never ends earlier than the new one. How many are new or longer."""
+    """Add entries. One that is there stays, but never ends earlier than the new one, and is from then on what a person said
+    if the new one is. How many are new or longer."""
     changed = 0
     seal = seal_of(sealed)
     latest: dict[tuple[str, str], Entry] = {}
@@ -142,13 +143,21 @@ def add(connection: sa.Connection, entries: Sequence[Entry], sealed: Sealed) -> 
         insert_many(connection, do_not_call, _COLUMNS, rows, ignore=True)
         changed += len(fresh)
         for one in some:
-            if (one.number, one.scope) in known and _longer(one.until, known[one.number, one.scope]):
-                here = do_not_call.c.number == one.number, do_not_call.c.scope == one.scope
-                before = known[one.number, one.scope]
-                # Who was permitted in between was not dialled wrongly
-                again = {"added_at": one.added_at} if before is not None and before <= one.added_at else {}
-                connection.execute(sa.update(do_not_call).where(*here).values(until=one.until, **again))
+            if (one.number, one.scope) not in known:
+                continue
+            before = known[one.number, one.scope]
+            new: dict[str, Any] = {}
+            if _longer(one.until, before.until):
+                new["until"] = one.until
+                if before.until is not None and before.until <= one.added_at:
+                    # Who was permitted in between was not dialled wrongly
+                    new["added_at"] = one.added_at
                 changed += 1
+            if is_opt_out(one) and not before.source.startswith(OPTED_OUT):
+                new |= {"source": one.source, "reason": one.reason, "added_by": one.added_by}
+            if new:
+                here = do_not_call.c.number == one.number, do_not_call.c.scope == one.scope
+                connection.execute(sa.update(do_not_call).where(*here).values(new))
     return changed
 
 
@@ -184,10 +193,10 @@ def let_back(
         remove(connection, number, [ERASED], sealed)
 
 
-def _known(connection: sa.Connection, some: Sequence[Entry]) -> Mapping[tuple[str, str], float | None]:
-    query = sa.select(do_not_call.c.number, do_not_call.c.scope, do_not_call.c.until)
+def _known(connection: sa.Connection, some: Sequence[Entry]) -> Mapping[tuple[str, str], sa.Row[Any]]:
+    query = sa.select(*(do_not_call.c[name] for name in ("number", "scope", "until", "source")))
     query = query.where(do_not_call.c.number.in_([one.number for one in some]))
-    return {(row.number, row.scope): row.until for row in connection.execute(query)}
+    return {(row.number, row.scope): row for row in connection.execute(query)}
 
 
 def _longer(one: float | None, than: float | None) -> bool:

@@ -5,7 +5,7 @@ Functions within the caller's transaction; they read only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,24 +13,33 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.store.outbound.bulk import seconds_between
-from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states
+from acd.store.outbound.detection import detected
+from acd.store.outbound.optouts import HEARD_IN
+from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states, do_not_call
 
 _DAYS_30_S = 30 * 86_400.0
 
 
 def evidence(
-    connection: sa.Connection, campaign: str, since: float, until: float, least_ring_s: float = 15.0
+    connection: sa.Connection,
+    campaign: str,
+    since: float,
+    until: float,
+    least_ring_s: float = 15.0,
+    machine_words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
 
         {"campaign", "since", "until", "attempts", "dialled", "unsettled", "outcomes": {outcome: n}, "people": n who
          answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
-         "opted_out", "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n given up before
-         ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key", "label",
-         "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n}}
+         "on_machines": {"played", "cut"} of those left there, "opted_out": n in whose call a key was pressed or an agent
+         said so, whatever that came to, "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n
+         given up before ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key",
+         "label", "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n},
+         "dispositions": {word: n}, "detection": as `Detected.as_json`}
 
     ``windows``: those of the ledger that reach into the stretch, with all that was charged in them, also what was connected
-    too late. ``refusals``: of the days (the campaign's) that lie in it.
+    too late. ``machine_words``: what agents call a machine. ``refusals``: of the days (the campaign's) that lie in it.
     """
     mine = attempts.c.campaign == campaign, attempts.c.committed_at >= since, attempts.c.committed_at < until
     outcomes = _by(connection, attempts.c.outcome, mine)
@@ -42,6 +51,7 @@ def evidence(
     dialled = sa.select(sa.func.count()).where(*mine, attempts.c.dialled_at.is_not(None))
     left_alone = (*mine, attempts.c.outcome == AttemptOutcome.ABANDONED.value)
     messages = _by(connection, attempts.c.message, left_alone)
+    on_machines = _by(connection, attempts.c.message, (*mine, attempts.c.outcome == AttemptOutcome.MACHINE.value))
     state = connection.execute(sa.select(campaign_states).where(campaign_states.c.campaign == campaign)).first()
     learnt: Mapping[str, Any] = {} if state is None else state.statistics
     began = learnt.get("began_s")
@@ -57,12 +67,15 @@ def evidence(
         "abandoned": abandoned,
         "abandonment": round(abandoned / people, 5) if people else None,
         "messages": {"played": messages.get("played", 0), "cut": messages.get("cut", 0), "none": messages.get("", 0)},
-        "opted_out": outcomes.get(AttemptOutcome.OPTED_OUT.value, 0),
+        "on_machines": {"played": on_machines.get("played", 0), "cut": on_machines.get("cut", 0)},
+        "opted_out": _opted_out(connection, mine),
         "rings": _rings(connection, mine, least_ring_s),
         "caller_ids": _by(connection, attempts.c.caller_id, mine),
         "trunks": _by(connection, attempts.c.trunk, mine),
         "windows": _windows(connection, campaign, since, until, began if isinstance(began, int | float) else None),
         "refusals": _refusals(learnt.get("refusals", {}), since, until),
+        "dispositions": {word: many for word, many in _by(connection, attempts.c.said, mine).items() if word},
+        "detection": detected(connection, campaign, since, until, machine_words).as_json(),
     }
 
 
@@ -75,6 +88,14 @@ def names(connection: sa.Connection) -> list[str]:
 def _by(connection: sa.Connection, column: sa.Column[Any], which: tuple[Any, ...]) -> dict[str, int]:
     query = sa.select(column, sa.func.count()).where(*which).group_by(column)
     return {"" if value is None else str(value): int(many) for value, many in connection.execute(query)}
+
+
+def _opted_out(connection: sa.Connection, mine: tuple[Any, ...]) -> int:
+    """Also in an attempt that was settled otherwise: one that nobody followed to its end after a crash, say."""
+    source = do_not_call.c.source
+    heard = sa.select(sa.func.substr(source, len(HEARD_IN) + 1)).where(source.startswith(HEARD_IN))
+    said = sa.or_(attempts.c.outcome == AttemptOutcome.OPTED_OUT.value, attempts.c.attempt.in_(heard))
+    return int(connection.execute(sa.select(sa.func.count()).where(*mine, said)).scalar_one())
 
 
 def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> dict[str, Any]:

@@ -94,6 +94,13 @@ def others_than(connection: sa.Connection, name: str, imported: int, after: int,
     return list(connection.execute(query.order_by(contacts.c.contact).limit(limit)).scalars())
 
 
+def holds(connection: sa.Connection, name: str, imported: int) -> bool:
+    """Whether a list has any contact that an import brought, or found there."""
+    mine = contacts.c.list == name, contacts.c["import"] == imported
+    with connection.begin():
+        return connection.execute(sa.select(contacts.c.contact).where(*mine).limit(1)).first() is not None
+
+
 def drop(connection: sa.Connection, name: str) -> None:
     """Take a list away that has no contacts any more, with its imports and their rejects."""
     own = sa.select(list_imports.c["import"]).where(list_imports.c.list == name)

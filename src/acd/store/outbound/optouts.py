@@ -13,6 +13,9 @@ from acd.store.outbound.contacts import State
 from acd.store.outbound.donotcall import Entry, Sealed
 from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contacts
 
+HEARD_IN = "attempt:"
+"""How the source of an entry begins that somebody asked for in a call; the attempt follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
@@ -41,7 +44,7 @@ def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, 
             latest = max(latest, one.at)
         if number:
             kept = sealed(number) if hashed and number.startswith("+") else number
-            said = (one.scope or donotcall.ALL, f"attempt:{one.attempt}", "opted out", one.at, "service")
+            said = (one.scope or donotcall.ALL, HEARD_IN + one.attempt, "opted out", one.at, "service")
             entries.append(Entry(kept, *said))
     donotcall.add(connection, entries, sealed)
     block(connection, ids, latest)

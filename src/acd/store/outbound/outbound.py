@@ -14,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.domain.campaigns import CampaignState
+from acd.domain.detection import Detected
 from acd.domain.errors import StoreError
 from acd.store.backend import UnstorableError
 from acd.store.location import first_line, locate
-from acd.store.outbound import attempts, campaigns, donotcall, turn, work
+from acd.store.outbound import attempts, campaigns, detection, donotcall, turn, work
 from acd.store.outbound.attempts import History, Recorded
 from acd.store.outbound.campaigns import Standing, Window
 from acd.store.outbound.donotcall import Sealed
@@ -127,6 +128,10 @@ class Outbound:
         """`turn.left_open`."""
         return await self.look(turn.left_open)
 
+    async def past(self, attempt: str) -> Open | None:
+        """`turn.past`."""
+        return await self.look(turn.past, attempt)
+
     async def latest(self) -> float | None:
         """`turn.latest`."""
         return await self.look(turn.latest)
@@ -134,6 +139,10 @@ class Outbound:
     async def calls_since(self, since: float, short_s: float) -> tuple[int, int]:
         """`turn.calls_since`."""
         return await self.look(turn.calls_since, since, short_s)
+
+    async def detected(self, campaign: str, since: float, until: float, machine_words: Collection[str]) -> Detected:
+        """`detection.detected`."""
+        return await self.look(detection.detected, campaign, since, until, machine_words)
 
     # -- people ------------------------------------------------------------------------------------------------------
 

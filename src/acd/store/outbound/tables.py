@@ -182,6 +182,8 @@ attempts = Table(
     Column("agent", Text),
     Column("message", Text),
     Column("facts", JSON, nullable=False),
+    Column("verdict", Text),
+    Column("said", Text),
     Index(None, "contact", "committed_at"),
     Index(None, "number", "committed_at"),
     Index(None, "campaign", "committed_at"),
@@ -190,7 +192,8 @@ attempts = Table(
     **_CLUSTERED,
 )
 """One row a number that was dialled, there before it was. ``facts``: what the gate saw when it permitted it; ``message``:
-a person without an agent heard one, ``played`` or ``cut``."""
+a person without an agent heard one, ``played`` or ``cut``; ``verdict``: who answered, as machine detection has it (a
+``machine`` with a ``call`` was put through to be looked at); ``said``: the agent's word for it."""
 
 callbacks = Table(
     "callbacks",

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.store.outbound import attempts as of
-from acd.store.outbound import contacts, donotcall, optouts, work
+from acd.store.outbound import contacts, dispositions, donotcall, optouts, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.bulk import pieces, seconds_between
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import State
+from acd.store.outbound.dispositions import Said
 from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
@@ -35,6 +36,7 @@ class Turn:
     progress: Sequence[tuple[str, Mapping[str, float | str]]] = ()
     opt_outs: Sequence[OptOut] = ()
     ended: Sequence[Settled] = ()
+    said: Sequence[Said] = ()
     releases: Sequence[tuple[int, float | None]] = ()
     blocks: Sequence[tuple[int, State]] = ()
     made: Sequence[Attempt] = ()
@@ -51,6 +53,7 @@ def take(
         of.progress(connection, attempt, **known)
     optouts.note(connection, turn.opt_outs, sealed, hashed=hashed)
     of.settle(connection, turn.ended, sealed, hashed=hashed)
+    dispositions.note(connection, turn.said)
     until: defaultdict[float | None, list[int]] = defaultdict(list)
     for contact, due_at in turn.releases:
         until[due_at].append(contact)
@@ -71,7 +74,7 @@ def _hold(connection: sa.Connection, turn: Turn) -> None:
     """All contacts that the turn is about."""
     if connection.dialect.name == "postgresql":
         ids = {contact for contact, _ in (*turn.releases, *turn.blocks)} | {one.contact for one in turn.made}
-        for some in pieces([one.attempt for one in turn.ended]):
+        for some in pieces([*(one.attempt for one in turn.ended), *(one.attempt for one in turn.said)]):
             ids.update(connection.execute(sa.select(attempts.c.contact).where(attempts.c.attempt.in_(some))).scalars())
         contacts.hold(connection, list(ids))
 
@@ -143,6 +146,16 @@ def left_open(connection: sa.Connection) -> list[Open]:
         "agent",
     )
     return [Open(**{name: one[name] for name in names}, row=rows.get(one["contact"])) for one in made]
+
+
+def past(connection: sa.Connection, attempt: str) -> Open | None:
+    """An attempt whatever it came to, or None if there is none."""
+    row = connection.execute(sa.select(attempts).where(attempts.c.attempt == attempt)).first()
+    if row is None:
+        return None
+    known = contacts.rows_of(connection, [row.contact])
+    names = (one.name for one in fields(Open) if one.name != "row")
+    return Open(**{name: getattr(row, name) for name in names}, row=known[0] if known else None)
 
 
 def latest(connection: sa.Connection) -> float | None:
