@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
 from floorkit import Clock, define
 
 from acd.domain import commands as do
@@ -12,6 +13,7 @@ from acd.domain import events as ev
 from acd.domain.events import AgentAction
 from acd.domain.states import PAUSE_NO_LINE, AgentState, OfferOutcome, PhoneState
 from acd.floor import Floor, lasting
+from acd.outbound.hall import Hall
 
 FLOOR = """
 queue sales wrap=0 rings=3
@@ -200,6 +202,28 @@ def test_an_agents_own_customer_is_put_through_on_the_line() -> None:
     world.tell(ev.AgentEngaged(0.0, "ann", "dialling", "r"))
     again = replace(arrived, channel="c2")
     assert not [one for one in world.tell(again) if isinstance(one, do.OfferCall)], "without a line she cannot be"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_looks_at_a_contact_needs_the_line_too_also_over_a_restart(there: bool) -> None:
+    world = World()
+    world.works("ann", "L1")
+    world.tell(ev.AgentEngaged(0.0, "ann", "preview"))
+    (seat,) = [one for one in Hall(world.floor).engaged() if one.agent == "ann"]
+    assert (seat.stage, seat.lasting) == ("engaged", True), "nothing is to be rung, though her phone is busy"
+    world.tell(ev.LineHeld(0.0, "pbx", "L1", True))
+    assert Hall(world.floor).engaged()[0].stage == "talking"
+    found = world.floor.roster.agents["ann"]
+    memory = ev.AgentMemory("ann", found.state, found.reason, found.since, found.idle_since, found.serial)
+    world.tell(ev.LineEnded(0.0, "pbx", "L1"))
+    assert world.is_("ann") == NO_LINE
+    later = World(up=False)
+    later.tell(ev.MemoryRestored(0.0, (memory,), ()))
+    lines = (ev.SeenLine("ann", "L1", "PJSIP/L1"),) if there else ()
+    later.tell(ev.NodeResynced(0.0, "pbx", (), {}, lines=lines))
+    assert later.is_("ann") == (AVAILABLE if there else NO_LINE)
+    called = [one.agent for one in later.later(3) if isinstance(one, do.CallLine)]
+    assert called == ([] if there else ["ann"])
 
 
 def test_what_people_are_told_of_a_line() -> None:

@@ -209,10 +209,9 @@ def missed(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 gone.append(agent)
         elif line.is_up:
             _ready(floor, agent, event.at, now)
-        elif line.stage is LineStage.DOWN and not line.detail:
-            if agent.state is not AgentState.PAUSED or line.tries is not None:
-                line.detail = "it was lost"  # while nobody was here
-                gone.append(agent)
+        elif line.stage is LineStage.DOWN and not line.detail and _was_at_work(agent, line):
+            line.detail = "it was lost"  # while nobody was here
+            gone.append(agent)
     for index, agent in enumerate(gone):
         _without(floor, agent, event.at, now)
         if agent.line is not None and (agent.state is not AgentState.PAUSED or _lacks_only_that(agent)):
@@ -245,6 +244,11 @@ def view(agent: Agent) -> dict[str, Any] | None:
 def _lacks_only_that(agent: Agent) -> bool:
     lacks = agent.line is not None and not agent.line.is_up
     return lacks and agent.state is AgentState.PAUSED and agent.reason == PAUSE_NO_LINE
+
+
+def _was_at_work(agent: Agent, line: LastingLine) -> bool:
+    """Of a former life: whether ``agent`` had a line when it ended."""
+    return agent.state is not AgentState.PAUSED or line.tries is not None
 
 
 def _is(line: LastingLine, node: str, channel: str) -> bool:
