@@ -204,6 +204,18 @@ def test_an_agents_own_customer_is_put_through_on_the_line() -> None:
     assert not [one for one in world.tell(again) if isinstance(one, do.OfferCall)], "without a line she cannot be"
 
 
+def test_a_hold_whose_end_may_have_been_missed_is_none() -> None:
+    world = World()
+    world.works("ann", "L1")
+    world.tell(ev.LineHeld(0.0, "pbx", "L1", True))
+    lines = (ev.SeenLine("ann", "L1", "PJSIP/L1"),)
+    world.tell(ev.NodeResynced(0.0, "pbx", (), {}, margin_s=3.0, lines=lines))
+    assert world.floor.roster.agents["ann"].why_not == "line on hold"
+    world.tell(ev.NodeLost(0.0, "pbx"))
+    world.tell(ev.NodeResynced(0.0, "pbx", (), {}, lines=lines))
+    assert world.floor.roster.agents["ann"].why_not is None
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_who_looks_at_a_contact_needs_the_line_too_also_over_a_restart(there: bool) -> None:
     world = World()
