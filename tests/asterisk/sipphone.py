@@ -44,10 +44,13 @@ class Dialog:
 
 
 class SipPhone(asyncio.DatagramProtocol):
-    """Answers every call at once (``called``), but for calls to ``by_hand``, which ring (``ringing``) until ``answer``. Make
-    it with ``open``."""
+    """Answers every call at once (``called``), but for calls to ``by_hand``, which ring (``ringing``) until ``answer``.
+    ``keys``: it can press some, and tells them by INFO. Make it with ``open``."""
 
-    def __init__(self, name: str, port: int, asterisk_port: int, by_hand: Collection[str] = ()) -> None:
+    def __init__(
+        self, name: str, port: int, asterisk_port: int, by_hand: Collection[str] = (), *, keys: bool = False
+    ) -> None:
+        self._sdp = _SDP.replace(" 101\r\n", "\r\n", 1).replace(_KEYS, "") if keys else _SDP
         self.name, self.port, self._asterisk = name, port, (HOST, asterisk_port)
         self._by_hand = frozenset(by_hand)
         self.dialogs: dict[str, Dialog] = {}
@@ -56,10 +59,12 @@ class SipPhone(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
-    async def open(cls, name: str, port: int, asterisk_port: int, *, by_hand: Collection[str] = ()) -> SipPhone:
+    async def open(
+        cls, name: str, port: int, asterisk_port: int, *, by_hand: Collection[str] = (), keys: bool = False
+    ) -> SipPhone:
         """Listen on UDP ``port`` of this machine; 0: on whichever is free."""
         transport, phone = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: cls(name, port, asterisk_port, by_hand), local_addr=(HOST, port)
+            lambda: cls(name, port, asterisk_port, by_hand, keys=keys), local_addr=(HOST, port)
         )
         phone.port = transport.get_extra_info("sockname")[1]
         return phone
@@ -108,6 +113,11 @@ class SipPhone(asyncio.DatagramProtocol):
     async def hang_up(self, dialog: Dialog) -> None:
         """End ``dialog``."""
         await self._final(dialog, self._request("BYE", dialog))
+
+    async def press(self, dialog: Dialog, keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            await self._final(dialog, self._request("INFO", dialog, pressed=key))
 
     async def refer(self, dialog: Dialog, extension: str) -> None:
         """Send whoever is in ``dialog`` away to ``extension``, unasked (a blind transfer)."""
@@ -207,9 +217,10 @@ class SipPhone(asyncio.DatagramProtocol):
         direction: str = "sendrecv",
         of: int = 0,
         refused: str = "",
+        pressed: str = "",
     ) -> str:
         """Send a request; its CSeq. ``of``: the number of the INVITE that an ACK is for, ``refused``: the To of its
-        refusal."""
+        refusal; ``pressed``: the key that an INFO tells."""
         dialog.cseq += method not in ("ACK", "CANCEL")
         again = method == "CANCEL" or bool(refused)
         branch = dialog.branch if again else f"z9hG4bK{secrets.token_hex(6)}"
@@ -229,21 +240,25 @@ class SipPhone(asyncio.DatagramProtocol):
             ],
             sdp=sdp,
             direction=direction,
+            pressed=pressed,
         )
         return cseq
 
-    def _send(self, lines: list[str], *, sdp: bool, direction: str = "sendrecv") -> None:
-        body = _SDP.replace("sendrecv", direction) if sdp else ""
+    def _send(self, lines: list[str], *, sdp: bool, direction: str = "sendrecv", pressed: str = "") -> None:
+        body = self._sdp.replace("sendrecv", direction) if sdp else ""
         kind = ["Content-Type: application/sdp"] if sdp else []
+        if pressed:
+            body, kind = f"Signal={pressed}\r\nDuration=100\r\n", ["Content-Type: application/dtmf-relay"]
         tail = [f"Contact: <sip:{self.name}@{HOST}:{self.port}>", *kind, f"Content-Length: {len(body)}", "", body]
         assert self._transport is not None
         self._transport.sendto("\r\n".join([*lines, *tail]).encode(errors="surrogateescape"), self._asterisk)
 
 
 _SIDES = ("local", "remote")
+_KEYS = "a=rtpmap:101 telephone-event/8000\r\n"
 _SDP = (
     f"v=0\r\no=lab 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"
-    "m=audio 9 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
+    f"m=audio 9 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n{_KEYS}a=sendrecv\r\n"
 )
 
 

@@ -113,6 +113,7 @@ AGENT_VALUES: dict[str, Any] = {
     "number": "9", "phones": ("PJSIP/9",), "queues": (), "skills": MappingProxyType({"billing": 1}),
     "display_name": "Ann", "pin_hash": "scrypt$secret", "auto_answer": True,
     "skill_validity": MappingProxyType({"billing": (1.0, None)}), "queue_preference": MappingProxyType({"service": 2}),
+    "lasting_line": "default",
 }  # fmt: skip
 FLOOR_VALUES: dict[str, Any] = {
     "pause_reasons": ("pause",), "fallback": ToQueue("support"), "cool_down_s": 1.0, "call_selection": "cmu",

@@ -83,7 +83,7 @@ def define(text: str) -> FloorDefinition:
     stage tech 0 linux >= 80 and call.tier == gold
     prefer tech last_agent 10
     prefer tech named 10 attribute
-    agent ann 101 sales,support english=80 phones=PJSIP/101,PJSIP/102 auto linux@100..200
+    agent ann 101 sales,support english=80 phones=PJSIP/101,PJSIP/102 auto lasting linux@100..200
     did 555 sales priority=5 .tier=gold
     caller 0123 priority=2 owner=ann .tier=gold
     fallback dialplan:operator,s
@@ -175,6 +175,7 @@ def _agent(plain: list[str], keys: dict[str, str], limited: list[str]) -> AgentD
         tuple(plain[2].split(",")),
         skills,
         auto_answer="auto" in plain[3:],
+        lasting_line="default" if "lasting" in plain[3:] else None,
         skill_validity=validity,
         queue_preference=preference,
     )

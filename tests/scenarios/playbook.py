@@ -16,7 +16,8 @@ A script is a floor, then a dialogue::
 
 ``>>`` is an event, ``+1.5s`` lets virtual time pass before it (timers fire on the way, at their own time, shown in
 brackets). Indented lines are records, ``<<`` lines commands. What an event may say stands in the docstrings below.
-Ids are given names: a call that of its channel (``c1``, its second call ``c1'``), an offer a number (``offer1``).
+Ids are given names: a call that of its channel (``c1``, its second call ``c1'``), an offer a number (``offer1``), as has
+a lasting line that is called for (``line1``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.definition import FloorDefinition, ToDialplan, ToMessage
-from acd.domain.events import AgentAction, CallAction, Phase, SeenCall, SeenConsult
+from acd.domain.events import AgentAction, CallAction, Phase, SeenCall, SeenConsult, SeenLine
 from acd.domain.place import Place
 from acd.domain.states import OfferOutcome, PhoneState
 from acd.floor import Floor
@@ -104,6 +105,7 @@ class Stage:
         self.lines: dict[str, Line] = {}
         self.names: dict[str, str] = {}
         self.offers: dict[str, str] = {}
+        self.own_lines: dict[str, str] = {}
         self.out: list[str] = []
 
     # -- events ------------------------------------------------------------------------------------------------------
@@ -189,7 +191,8 @@ class Stage:
         self._handle(self.book.memory(self.clock.now.utc))
 
     def _look(self, at: float, node: str, how: str, keys: dict[str, str], seen: list[str]) -> ev.Event:
-        """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [PHONE=STATE...]``, then lines
+        """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [lines=LINE:AGENT[:talks],...]
+        [PHONE=STATE...]``, then lines
         ``| CHANNEL PHASE [offerN AGENT]``; ``call=``/``place=`` override what the controller wrote on that channel;
         ``device=PHONE consults=CHANNEL[:TARGET[:up]],...``: the other calls of that phone (``none``: it has none)."""
         calls = []
@@ -218,7 +221,11 @@ class Stage:
         margin = float(keys.get("margin", 0))
         pairs = [pair.split(":") for pair in keys.get("hosts", "").split(",") if pair]
         hosts = {f"PJSIP/{number}": host for number, host in pairs}
-        return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted", hosts)
+        lines = tuple(
+            SeenLine(agent, self.own_line(line), f"PJSIP/{line}", talks=bool(talks))
+            for line, agent, *talks in (one.split(":") for one in keys.get("lines", "").split(",") if one)
+        )
+        return ev.NodeResynced(at, node, tuple(calls), phones, margin, how == "restarted", hosts, lines)
 
     def _arrives(self, at: float, channel: str, again: str | None, keys: dict[str, str], _: list[str]) -> ev.Event:
         """``CHANNEL arrives [again] did=DID [from=NUMBER] [on=NODE] [ATTRIBUTE=VALUE...]``: again, as the hold loop asks."""
@@ -239,16 +246,17 @@ class Stage:
         )
 
     def _asks(self, at: float, agent: str, what: str, rest: str | None, *_: object) -> ev.Event:
-        """``AGENT logs in [at PHONE] | logs out | pauses [REASON] | resumes``."""
+        """``AGENT logs in [at PHONE] [on CALL] | logs out | pauses [REASON] | resumes [on CALL]``."""
         action = {
             "logs in": AgentAction.LOGIN,
             "logs out": AgentAction.LOGOUT,
             "pauses": AgentAction.PAUSE,
             "resumes": AgentAction.RESUME,
         }[what]
-        phone = rest.removeprefix("at ") if rest and action is AgentAction.LOGIN else None
+        place, _, channel = (rest or "").partition("on ")
+        phone = place.removeprefix("at ").strip() if place and action is AgentAction.LOGIN else None
         reason = rest if action is AgentAction.PAUSE else None
-        return ev.AgentRequested(at, agent, action, reason, phone, "request")
+        return ev.AgentRequested(at, agent, action, reason, phone, "request", channel)
 
     grammar: tuple[tuple[str, Callable[..., ev.Event]], ...] = (
         (r"(\w+) (up|restarted|compared)", _look),
@@ -303,6 +311,21 @@ class Stage:
             r"phone (\S+) is (\w+)",
             lambda self, at, device, state, *_: ev.PhoneStateChanged(at, device, PhoneState(state)),
         ),
+        (
+            r"line (\w+) waits for (\w+)",
+            lambda self, at, line, agent, *_: ev.LineWaits(at, agent, NODE, self.own_line(line), f"PJSIP/{line}"),
+        ),
+        (
+            r"line (\w+) is (held|taken back)",
+            lambda self, at, line, how, *_: ev.LineHeld(at, NODE, self.own_line(line), how == "held"),
+        ),
+        (r"line (\w+) hangs up", lambda self, at, line, *_: ev.LineEnded(at, NODE, self.own_line(line))),
+        (
+            r"line (\w+) (fails|is refused): (.+)",
+            lambda self, at, line, how, why, *_: ev.LineFailed(
+                at, NODE, self.own_line(line), why, refused=how != "fails"
+            ),
+        ),
         (r"(\w+) (logs in|logs out|pauses|resumes)(?: (.+))?", _asks),
     )
 
@@ -312,6 +335,10 @@ class Stage:
     def offer(self, name: str) -> str:
         """The id of ``offerN``; unknown ones are as good as offers nobody ever made."""
         return {name: identity for identity, name in self.offers.items()}.get(name, name)
+
+    def own_line(self, name: str) -> str:
+        """The id of ``lineN``; of any other line its name."""
+        return {name: identity for identity, name in self.own_lines.items()}.get(name, name)
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
@@ -324,6 +351,8 @@ class Stage:
         for command in step.commands:
             if isinstance(command, do.OfferCall):
                 self.offers.setdefault(command.offer, f"offer{len(self.offers) + 1}")
+            if isinstance(command, do.CallLine):
+                self.own_lines[command.line] = f"line{len(self.own_lines) + 1}"
             if isinstance(command, do.ChannelCommand):
                 line = self.lines[command.channel]
                 line.call, line.place = command.call, command.place
@@ -384,6 +413,13 @@ class Stage:
 
     def _command(self, command: do.Command) -> str:
         match command:
+            case do.OfferCall(leg=leg, lasting=True):
+                return f"OFFER {command.call} to {command.agent} on {self.own_lines.get(leg, leg)}: {command.offer}"
+            case do.CallLine(line=line, music=music, auto_answer=by_itself):
+                auto = ", auto-answer" if by_itself else ""
+                return f"CALL {command.agent} at {command.device}, {music}: {self.own_lines[line]}{auto}"
+            case do.EndLine(line=line):
+                return f"END {self.own_lines.get(line, line)}"
             case do.OfferCall():
                 auto = ", auto-answer" if command.auto_answer else ""
                 phones = "&".join(command.phones)

@@ -12,10 +12,12 @@ from typing import Protocol
 
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest
 from acd.asterisk.translate import device_of
+from acd.domain.campaignlines import SILENCE
 from acd.domain.definition import AgentDefinition
 from acd.domain.errors import AcdError, AsteriskError
 from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
+from acd.domain.states import LineStage
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ SOUNDS: dict[AgentAction | Choice, str] = {
     Choice.SKIP: "auth-thankyou",
 }
 SOUND_WRONG = "agent-incorrect"
+_STAYS_AFTER = frozenset({AgentAction.LOGIN, AgentAction.RESUME})
+"""The call on which one of these is asked for can become the agent's lasting line."""
 SOUND_REFUSED = "beeperr"
 
 
@@ -47,7 +51,13 @@ class Request(Protocol):
     """The engine's way of asking the floor."""
 
     def __call__(
-        self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
+        self,
+        agent: str,
+        action: AgentAction,
+        *,
+        reason: str | None = None,
+        phone: str | None = None,
+        channel: str = "",
     ) -> Awaitable[Answer]: ...
 
 
@@ -65,6 +75,7 @@ class DialCodes:
         noted: Callable[[str, str, AgentAction | Choice, Answer], None] | None = None,
         choose: Callable[[str, bool], Awaitable[Answer]] | None = None,
     ) -> None:
+        self._lines = {name: agent.lasting_line for name, agent in agents.items() if agent.lasting_line is not None}
         self._by_number = {agent.number: agent for agent in agents.values() if agent.number}
         self._pause_reasons = pause_reasons
         self._ask = ask
@@ -98,7 +109,8 @@ class DialCodes:
             await request.set_variables({"acd_say": SOUND_WRONG})
             return
         try:
-            answer = await self._answer(name, action, device, reason)
+            channel = request.uniqueid if name in self._lines and action in _STAYS_AFTER else ""
+            answer = await self._answer(name, action, device, reason, channel)
         except (AcdError, TimeoutError) as error:
             log.warning("dial code %s of %s: %s", action, device, error)
             await request.set_variables({"acd_say": SOUND_REFUSED})
@@ -106,9 +118,13 @@ class DialCodes:
         log.info("dial code %s at %s: agent %s %s", action, device, name, answer.message)
         if self._noted is not None:
             self._noted(device, name, action, answer)
-        await request.set_variables({"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED})
+        values = {"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED}
+        if answer.ok and answer.data.get("line") == LineStage.STAYS:
+            music = self._lines.get(name, SILENCE)
+            values = {"acd_agent": name, "acd_hold": "" if music == SILENCE else music, "acd_stays": "1", **values}
+        await request.set_variables(values)
 
-    async def _answer(self, name: str, action: AgentAction | Choice, device: str, reason: str) -> Answer:
+    async def _answer(self, name: str, action: AgentAction | Choice, device: str, reason: str, channel: str) -> Answer:
         if isinstance(action, Choice):
             if self._choose is None:
                 return Answer(False, "there are no contacts to be shown", {})
@@ -121,6 +137,7 @@ class DialCodes:
             action,
             reason=why if action is AgentAction.PAUSE else None,
             phone=device if action is AgentAction.LOGIN else None,
+            channel=channel,
         )
 
     async def _login_name(self, request: AgiRequest, device: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from acd.asterisk.ami.messages import Message
 from acd.domain.campaignlines import SILENCE
-from acd.domain.commands import ChannelCommand, Command, HoldCall, MarkCall, OfferCall, SendCall
+from acd.domain.commands import ChannelCommand, Command, HoldCall, LineCommand, MarkCall, OfferCall, SendCall
 from acd.domain.definition import ToDialplan, ToMessage
 from acd.domain.devices import proper_device
 from acd.domain.errors import AcdError, AmiDisconnectedError, MisuseError
@@ -80,8 +80,9 @@ def variables_of(command: ChannelCommand, *, fresh: bool = False, unserved: bool
             left = "$[${acd_left} - 0${acd_margin}]"
             ring = f"${{IF($[{left} < {_RING_MIN_S}]?{_RING_MIN_S}:${{IF($[{left} < {ring}]?{left}:{ring})}})}}"
         if command.leg:
-            # Nothing is rung: the agent's own line waits for him in acd-desk
-            values["acd_leg"] = command.leg_name
+            # Nothing is rung: the agent's own line waits for him, in acd-desk or acd-line
+            own = {"acd_line": command.offer, "acd_own": command.leg_name}
+            values |= own if command.lasting else {"acd_leg": command.leg_name}
         values["acd_dial"] = (
             f"{dial_string(tuple(command.phones))},{ring},{dial_options(command, held=held, unserved=unserved)}"
         )
@@ -113,6 +114,8 @@ class NodeExecutor:
         self.unserved: Set[str] = frozenset()
         self.joins: Callable[[str, str, str, str], None] = lambda offer, caller, leg, leg_name: None
         """told of an offer whose agent is on the line already, before it is made"""
+        self.lasting: Callable[[LineCommand], None] = lambda command: None
+        """carries out what is to be done with lasting lines"""
 
     def expect(self, channel: str, answer: Answer) -> None:
         """Let ``answer`` have the variables with which to answer the AGI session of ``channel``, in place of any other."""
@@ -133,6 +136,8 @@ class NodeExecutor:
                     self._send(command.channel, None, self._setvars(command.channel, variables_of(command)))
             case SendCall():
                 self._send_away(command)
+            case LineCommand():
+                self.lasting(command)
             case _:
                 raise AssertionError(f"no node carries out {command!r}")
 
@@ -231,7 +236,7 @@ class Nodes:
     def execute(self, commands: Sequence[Command]) -> None:
         """Carry out commands in order."""
         for command in commands:
-            if isinstance(command, ChannelCommand | SendCall):
+            if isinstance(command, ChannelCommand | SendCall | LineCommand):
                 executor = self.executors.get(command.node)
                 if executor is None:
                     log.error("there is no node %s to carry out %r", command.node, command)

@@ -23,6 +23,7 @@ from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.executor import NodeExecutor
+from acd.asterisk.lasting import LastingLines
 from acd.asterisk.outbound import NodeOutbound
 from acd.asterisk.snapshot import read_channels
 from acd.asterisk.suitable import (
@@ -72,7 +73,8 @@ class NodeSettings:
 
 class Node:
     """Runs for ever once started. ``submit`` gets events, ``alarm(kind, detail)`` what a person should know; ``devices``
-    are the phones whose states matter; ``outbound`` is told of dialled lines, where any are dialled."""
+    are the phones whose states matter; ``outbound`` is told of dialled lines, where any are dialled; ``lasting``: whether
+    agents are to have lasting lines."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Node:
         alarm: Callable[[str, str], None],
         devices: Callable[[], Iterable[str]] = tuple,
         outbound: OutboundSink | None = None,
+        lasting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
@@ -118,7 +121,9 @@ class Node:
         )
         self.executor = NodeExecutor(self.name, self.calls, submit, clock)
         self.outbound = NodeOutbound(self.name, self.calls, outbound, clock)
-        self.executor.joins = self._joins
+        self.lasting = LastingLines(self.name, self.calls, submit, clock)
+        self._has_lasting = lasting
+        self.executor.joins, self.executor.lasting = self._joins, self.lasting.execute
         self.executor.lines, self.executor.unserved = self.outbound.lines.lines, self.outbound.lines.unserved
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -181,13 +186,17 @@ class Node:
 
     def _on_event(self, message: Message) -> None:
         if self._buffer is None:
-            self.translator.feed(message)
-            self.outbound.feed(message)
+            self._feed(message)
         elif len(self._buffer) < MAX_BUFFERED:
             self._buffer.append(message)
         else:
             self._buffer = []
             self.resync("too many events while resynchronising")
+
+    def _feed(self, message: Message) -> None:
+        self.translator.feed(message)
+        self.outbound.feed(message)
+        self.lasting.feed(message)
 
     def _on_up(self, message: Message) -> None:
         uptime = message.get("Uptime", "")
@@ -299,13 +308,14 @@ class Node:
         await check_rights(self.calls, settings.call_user, TO_CALL)
         self.version = await version_of(session)
         outbound = self.outbound.sink is not None
-        await check_parts(session, outbound=outbound)
-        if outbound:
+        lasting = self._has_lasting()
+        await check_parts(session, outbound=outbound, lasting=lasting)
+        if outbound or lasting:
             try:
                 await check_rights(self.calls, settings.call_user, TO_DIAL)
             except RightsMissingError as error:
                 # Callers are served all the same
-                self._alarm("cannot_dial", f"{self.name}: {error}")
+                self._alarm("cannot_dial" if outbound else "cannot_call_lines", f"{self.name}: {error}")
 
     async def _set_globals(self) -> None:
         values = {
@@ -334,6 +344,7 @@ class Node:
         if first:
             self.translator.clear()
         seen = read_channels(channels, self.translator, prime=first, phones=frozenset(self._devices()))
+        lines = self.lasting.look(channels, first=first)
         margin_s = 0.0 if first else RECONCILE_MARGIN_S
         restarted = first and self._restarted
         if not first:
@@ -341,14 +352,13 @@ class Node:
             heard = self.translator.devices_heard
             steady = {d: s for d, s in phones.items() if self._phones.get(d) is s and heard.get(d, 0.0) < at - 1.0}
             self._phones, phones = phones, steady
-        self._submit(NodeResynced(at, self.name, seen, phones, margin_s, restarted, hosts))
+        self._submit(NodeResynced(at, self.name, seen, phones, margin_s, restarted, hosts, lines))
         self.outbound.look(at, channels, first=first, margin_s=margin_s)
         if first:
             self._restarted = False
             kept, self._buffer = self._buffer or [], None
             for message in kept:
-                self.translator.feed(message)
-                self.outbound.feed(message)
+                self._feed(message)
             self._synced.set()
             self.outbound.back()
 

@@ -10,12 +10,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from acd.domain.campaignlines import SILENCE
 from acd.domain.campaigns import CLASSIFIER
+from acd.domain.commands import CallLine
 from acd.domain.devices import proper_device
 from acd.domain.errors import MisuseError
 from acd.domain.outbound import ATTEMPT, CONNECT_MARGIN_S, LEG, CallAgent, PlaceAttempt
 
-CONTEXT, DESK_CONTEXT = "acd-out", "acd-desk"
+CONTEXT, DESK_CONTEXT, LINE_CONTEXT = "acd-out", "acd-desk", "acd-line"
 MAX_NAME_BYTES = 60
 MAX_VARIABLES = 40
 MAX_RING_S = 300.0
@@ -27,6 +29,9 @@ _SOUND = re.compile(r"[A-Za-z0-9_./&:-]{1,200}", re.ASCII)
 _KEY = re.compile(r"[0-9*#]", re.ASCII)
 _VARIABLE = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]{0,60}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\r\n\0]")
+_LINE = re.compile(r"line[0-9]{14}", re.ASCII)
+_AGENT = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
+_MUSIC = re.compile(r"[A-Za-z0-9_.-]{1,80}", re.ASCII)
 _SPECIAL = re.compile(r'([\\",()\[\]])')
 
 _SHORT_S, _USUAL_S = 2.5, 5.0
@@ -47,8 +52,9 @@ def originate_fields(command: PlaceAttempt) -> list[tuple[str, str]]:
         raise MisuseError(f"ring_s is from 1 to {MAX_RING_S:g} s, not {command.ring_s:g}")
     if not 0.0 <= command.connect_s <= MAX_CONNECT_S:
         raise MisuseError(f"connect_s is from 0 to {MAX_CONNECT_S:g} s, not {command.connect_s:g}")
+    shown = caller_id(command.caller_name, command.caller_id)
     return [
-        *_line(command, device, CONTEXT),
+        *_line(device, CONTEXT, command.attempt, command.ring_s, shown),
         *(("Variable", f"{name}={_SPECIAL.sub(_BACKSLASHED, value)}") for name, value in variables_of(command).items()),
     ]
 
@@ -62,23 +68,42 @@ def agent_fields(command: CallAgent) -> list[tuple[str, str]]:
         raise MisuseError(f"{command.device!r:.120} is no phone that can be rung, such as PJSIP/1001")
     if not 1.0 <= command.ring_s <= MAX_RING_S or not 1.0 <= command.wait_s <= MAX_DESK_S:
         raise MisuseError(f"an agent's phone rings for 1 to {MAX_RING_S:g} s and waits for 1 to {MAX_DESK_S:g} s")
+    shown = caller_id(command.caller_name, command.caller_id)
     return [
-        *_line(command, device, DESK_CONTEXT),
+        *_line(device, DESK_CONTEXT, command.attempt, command.ring_s, shown),
         ("Variable", f"acd_desk_s={command.wait_s:g}"),
         *((("Variable", header) for header in _AUTO_ANSWER) if command.auto_answer else ()),
     ]
 
 
-def _line(command: PlaceAttempt | CallAgent, device: str, context: str) -> list[tuple[str, str]]:
+def line_fields(command: CallLine) -> list[tuple[str, str]]:
+    """The headers of Originate for an agent's lasting line. Raises MisuseError, naming what is wrong."""
+    device = proper_device(command.device)
+    if device is None:
+        raise MisuseError(f"{command.device!r:.120} is no phone that can be called, such as PJSIP/1001")
+    for value, pattern in ((command.line, _LINE), (command.agent, _AGENT), (command.music, _MUSIC)):
+        if not pattern.fullmatch(value):
+            raise MisuseError(f"a lasting line cannot be called for with {value!r:.100}")
+    if not 1.0 <= command.ring_s <= MAX_RING_S:
+        raise MisuseError(f"ring_s is from 1 to {MAX_RING_S:g} s, not {command.ring_s:g}")
+    return [
+        *_line(device, LINE_CONTEXT, command.line, command.ring_s, caller_id("acd", command.number)),
+        ("Variable", f"acd_agent={command.agent}"),
+        *((("Variable", f"acd_hold={command.music}"),) if command.music != SILENCE else ()),
+        *((("Variable", header) for header in _AUTO_ANSWER) if command.auto_answer else ()),
+    ]
+
+
+def _line(device: str, context: str, identity: str, ring_s: float, shown: str) -> list[tuple[str, str]]:
     return [
         ("Channel", device),
         ("Context", context),
         ("Exten", "s"),
         ("Priority", "1"),
         ("Async", "true"),
-        ("Timeout", str(round(command.ring_s * 1000))),
-        ("ChannelId", command.attempt),
-        ("CallerID", caller_id(command.caller_name, command.caller_id)),
+        ("Timeout", str(round(ring_s * 1000))),
+        ("ChannelId", identity),
+        ("CallerID", shown),
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from acd.asterisk.ami.messages import Message, unescape
-from acd.asterisk.originate import DESK_CONTEXT
+from acd.asterisk.originate import DESK_CONTEXT, LINE_CONTEXT
 from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_name
 from acd.domain.events import Phase, SeenCall, SeenConsult
 from acd.domain.place import Place
@@ -21,6 +21,8 @@ _OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback
 
 
 _DIALLING = frozenset({"Dial", "Queue"})
+_OWN_LINES = frozenset({DESK_CONTEXT, LINE_CONTEXT})
+"""Where agents' lines are that no caller's channel has dialled."""
 
 
 def read_channels(
@@ -32,7 +34,7 @@ def read_channels(
     own_legs: dict[str, list[Message]] = {}
     made_by: dict[str, list[Message]] = {}
     for channel in channels:
-        if channel.get("Context") == DESK_CONTEXT:
+        if channel.get("Context") in _OWN_LINES:
             # Not dialled by the caller's channel, it shares nothing with it but the offer
             own_legs.setdefault(channel.get("ChanVariable(acd_offer)", ""), []).append(channel)
         elif _is_leg(channel):
@@ -69,8 +71,8 @@ def read_channels(
 
 
 def _is_leg(channel: Message) -> bool:
-    """Whether this is an agent's line: one that was dialled, or his own on which he had somebody dialled."""
-    return channel.get("Application") == "AppDial" or channel.get("Context") == DESK_CONTEXT
+    """Whether this is an agent's line: one that was dialled, or his own, on which he had somebody dialled or which lasts."""
+    return channel.get("Application") == "AppDial" or channel.get("Context") in _OWN_LINES
 
 
 def _target(context: str, exten: str) -> str:

@@ -32,6 +32,7 @@ NEEDED_CONTEXTS = (
     *("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave"),
     *("acd-agent", "acd-agent-ask"),
 )
+LASTING_CONTEXTS = ("acd-line",)
 OUTBOUND_CONTEXTS = ("acd-out", "acd-wait", "acd-connect", "acd-message", "acd-desk")
 TO_CALL = {"Getvar": "call", "Setvar": "call", "Redirect": "call", "Hangup": "call"}
 TO_LOOK = {
@@ -75,7 +76,7 @@ async def version_of(session: AmiSession) -> str:
     return version
 
 
-async def check_parts(session: AmiSession, *, outbound: bool) -> None:
+async def check_parts(session: AmiSession, *, outbound: bool, lasting: bool = False) -> None:
     """Raise AsteriskUnsuitableError for modules or contexts that are not there."""
     missing = []
     for module in NEEDED_MODULES:
@@ -87,7 +88,8 @@ async def check_parts(session: AmiSession, *, outbound: bool) -> None:
             f"Asterisk lacks {', '.join(missing)}: load them (modules.conf), or install the package that has them"
         )
     absent = []
-    for context in (*NEEDED_CONTEXTS, *(OUTBOUND_CONTEXTS if outbound else ())):
+    contexts = (*NEEDED_CONTEXTS, *(OUTBOUND_CONTEXTS if outbound else ()), *(LASTING_CONTEXTS if lasting else ()))
+    for context in contexts:
         answer = await session.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({context})"),))
         if answer.get("Value") != "1":
             absent.append(context)

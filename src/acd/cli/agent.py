@@ -12,7 +12,7 @@ from acd.cli import text as say
 from acd.cli.client import connect, segment
 from acd.cli.console import emit, emit_table, make_console
 from acd.cli.context import EXIT_USAGE, Failure, common_options, options, print_json
-from acd.cli.floorview import AGENT_COLUMNS, fitted, phone_text, skills_text, state_text
+from acd.cli.floorview import AGENT_COLUMNS, fitted, line_text, phone_text, skills_text, state_text
 from acd.cli.idleness import idle_explained
 from acd.domain.errors import ConfigurationError
 from acd.domain.events import AgentAction
@@ -69,6 +69,7 @@ def show(name: str) -> None:
         ("call", say.clean(body["call"]) or "none"),
         ("phone", phone_text(body)),
         *(("", f"{say.clean(device)}: {say.clean(word).lower()}") for device, word in body["phones"].items()),
+        *((("line", line_text(body["line"])),) if body.get("line") else ()),
         ("queues", say.clean(", ".join(body["queues"])) or "none"),
         ("skills", say.clean(skills_text(body["skills"])) or "none"),
         ("calls taken", f"{body['calls_taken']} ({body['rona']} rung out)"),

@@ -84,12 +84,27 @@ def _between(floor_file: Path, settings: LoadedSettings | None, floor: LoadedFlo
         return []
     from acd.config import Problem
     from acd.config.campaign_reader import unknown_nodes
+    from acd.config.floor_checks import too_many_nodes
     from acd.config.trunk_reader import not_verified_yet
 
     said = not_verified_yet(floor.definition, time.time())
     if settings is not None:
         said += unknown_nodes(floor.definition, settings.settings.asterisk)
+        said += too_many_nodes(floor.definition, settings.settings.asterisk)
     return [Problem(str(floor_file), None, None, message) for message in said]
+
+
+def _notes(settings: LoadedSettings | None, floor: LoadedFloor | None) -> list[str]:
+    """What no file here can tell, and has to be so elsewhere."""
+    from acd.config.floor_checks import lasting_lines
+
+    agents = lasting_lines(floor.definition) if floor is not None else []
+    if settings is None or not agents:
+        return []
+    users = ", ".join(sorted({node.call_user for node in settings.settings.asterisk.values()}))
+    who = f"{say.counted(len(agents), 'agent')} with a lasting line"
+    need = f"Asterisk's manager user {users} needs write = call,originate (manager_acd.conf) to call their phones"
+    return [f"{who}: {need}; acd says so when it runs if that is missing"]
 
 
 def floor_file_of(config: Path) -> Path:
@@ -109,7 +124,7 @@ def _report(
     problems: list[Problem],
 ) -> dict[str, Any]:
     """``{"ok", "config", "floor", "revision", "nodes", "queues", "agents", "entry_points", "campaigns",
-    "problems": [...]}``."""
+    "problems": [...], "notes": [text]}``."""
     definition = floor.definition if floor else None
     return {
         "ok": settings is not None and floor is not None and not any(p.severity == "error" for p in problems),
@@ -122,6 +137,7 @@ def _report(
         "entry_points": len(definition.entry_points) if definition else None,
         "campaigns": len(definition.campaigns) if definition else None,
         "problems": [problem.as_json() for problem in problems],
+        "notes": _notes(settings, floor),
     }
 
 
@@ -147,6 +163,7 @@ def _lines(
             counted.append(say.counted(len(what.campaigns), "campaign"))
         counts = ", ".join(counted)
         lines.append(Text(f"{say.clean(floor_file)}: good: {counts}; revision {what.revision}", style="green"))
+    lines += [Text(f"note: {say.clean(note, _LINE_LENGTH_MAX)}", style="dim") for note in _notes(settings, floor)]
     errors = sum(problem.severity == "error" for problem in problems)
     if problems:
         warnings = say.counted(len(problems) - errors, "warning")

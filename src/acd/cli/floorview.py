@@ -192,9 +192,28 @@ def state_text(agent: dict[str, Any]) -> Text:
 def phone_text(agent: dict[str, Any]) -> Text:
     """The phone's state; red if it cannot ring though the agent wants calls."""
     state = say.clean(agent["phone_state"]).lower()
-    wanted = agent["state"] == AgentState.AVAILABLE
+    wanted = agent["state"] == AgentState.AVAILABLE and not agent.get("line")
     style = "bold red" if state == "unreachable" and agent["state"] != AgentState.LOGGED_OUT else "dim"
     return Text(state, style="yellow" if wanted and state == "busy" else style, no_wrap=True)
+
+
+def line_text(line: dict[str, Any]) -> Text:
+    """An agent's lasting line: what it does, or why there is none."""
+    state = say.clean(line["state"])
+    text = Text(LINE_WORDS.get(state, state), style="" if state in ("waits", "in use") else "yellow")
+    if line["on_hold"]:
+        text.append(" (on hold)", style="yellow")
+    if line["detail"]:
+        text.append(f": {say.clean(line['detail'], 200)}")
+    return text
+
+
+LINE_WORDS = {
+    "down": "none",
+    "due": "none, is to be called",
+    "stays": "none yet, the phone stays on its call",
+    "called": "none yet, the phone is called",
+}
 
 
 AGENT_COLUMNS = (

@@ -14,7 +14,8 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.console import STATE_STYLES, STATE_WORDS, cell, make_table
 from acd.cli.explain import said, words
-from acd.domain.states import AgentState, PhoneState
+from acd.cli.floorview import line_text
+from acd.domain.states import PAUSE_NO_LINE, AgentState, LineStage, PhoneState
 
 _AWAY = {
     AgentState.LOGGED_OUT: "is logged out, and is offered no call before logging in",
@@ -33,9 +34,17 @@ _PHONES = {
     PhoneState.RINGING: "the phone rings for somebody else",
     PhoneState.UNREACHABLE: "the phone cannot be reached: it is not registered, or switched off",
 }
+_LINES = {
+    LineStage.CALLED: "has no lasting line yet: the phone is called, and must be answered",
+    LineStage.STAYS: "has no lasting line yet: the call with the dial code is about to become it",
+    LineStage.DUE: "has no lasting line: the phone is called again in a moment",
+    None: "has no lasting line, and is called when logging in or resuming",
+}
 _NOT_HIS = "not in the queue"
 _WHY_NOT = {
     "cool-down": "is passed over for some seconds after an offer that failed",
+    "line on hold": "holds the lasting line",
+    "line in use": "the lasting line is not back from a conversation yet",
     "cool_down": "is passed over for some seconds after an offer that failed",
 }
 
@@ -54,6 +63,9 @@ def idle_explained(body: Mapping[str, Any]) -> Iterator[RenderableType]:
         shown.append(f"  since {say.moment(since)}", style="dim")
     phone = left.pop("phone", None)
     rows = [("state", shown), ("phone", Text(say.clean(phone).lower() if isinstance(phone, str) else said(phone)))]
+    line = left.pop("line", None)
+    if isinstance(line, dict):
+        rows.append(("line", line_text(line)))
     revision = left.pop("revision", None)
     left.pop("agent", None)
     if state != AgentState.AVAILABLE:
@@ -84,6 +96,9 @@ def _sentence(body: Mapping[str, Any], prospects: list[Mapping[str, Any]]) -> st
     name, state = say.clean(body.get("agent")), body.get("state")
     if state in _BUSY:
         return f"{name} {_BUSY[state]}."
+    line = body.get("line")
+    if state == AgentState.PAUSED and body.get("reason") == PAUSE_NO_LINE and isinstance(line, dict):
+        return f"{name} {_LINES.get(line.get('state'), _LINES[None])}."
     if state in _AWAY:
         reason, pending = body.get("reason"), body.get("pending")
         if state == AgentState.WRAP_UP and pending:
@@ -96,7 +111,7 @@ def _sentence(body: Mapping[str, Any], prospects: list[Mapping[str, Any]]) -> st
     if state != AgentState.AVAILABLE:
         return f"{name} is {words(state).lower()}."
     phone = body.get("phone")
-    if phone in _PHONES:
+    if phone in _PHONES and line is None:
         return f"{name} is available, but {_PHONES[phone]}."
     if body.get("why_not"):
         why_not = str(body["why_not"])

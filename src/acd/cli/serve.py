@@ -292,6 +292,7 @@ class Service:
             alarm=lambda kind, detail: engine.alarm(RaiseAlarm(kind, detail)),
             devices=lambda: list(engine.floor.roster.by_device),
             outbound=self._dialling.sink_for(self.definition),
+            lasting=lambda: any(agent.lasting_line is not None for agent in self.definition.agents.values()),
         )
 
     # -- while it runs -----------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from acd.config.context import Context
 from acd.config.fields import Section
 from acd.config.problems import show
 from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence
+from acd.domain.campaignlines import SILENCE
 from acd.domain.definition import AgentDefinition
 
-AGENT_KEYS = ("name", "number", "pin", "pin_hash", "phones", "queues", "skills", "auto_answer")
+AGENT_KEYS = ("name", "number", "pin", "pin_hash", "phones", "queues", "skills", "auto_answer", "lasting_line")
 SKILL_KEYS = ("level", "valid_from", "valid_until")
 MAX_PHONES = 10
 PREFERENCE_LIMIT = 100
@@ -51,6 +52,7 @@ class AgentReader:
             pin_hash=self._pin_hash(section, key.text),
             auto_answer=section.flag("auto_answer", False),
             skill_validity=MappingProxyType(validity),
+            lasting_line=self._lasting_line(section),
             queue_preference=MappingProxyType({queue: value for queue, value in preference.items() if value}),
         )
 
@@ -67,6 +69,11 @@ class AgentReader:
             if section.known(key, "queue", queues, "queues"):
                 found[key.text] = value
         return found
+
+    def _lasting_line(self, section: Section) -> str | None:
+        """``true``, ``false``, or what is heard on it between calls."""
+        found = section.music_or_flag("lasting_line")
+        return found if isinstance(found, str) else SILENCE if found else None
 
     # -- skills --------------------------------------------------------------------------------------------------------
 

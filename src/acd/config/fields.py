@@ -272,6 +272,20 @@ class Section:
             self.wrong(node, f"{key} of {self.label} must be music:CLASS or ringback, not {show(text)}")
         return default
 
+    def music_or_flag(self, key: str) -> str | bool:
+        """A music class from ``music:CLASS``, or whether there is to be something at all (not, where nothing is said)."""
+        node = self.get(key)
+        if node is None:
+            return False
+        text = node.text if isinstance(node, Scalar) else ""
+        kind, _, music_class = text.partition(":")
+        if kind == "music" and _MUSIC_CLASS.fullmatch(music_class):
+            return music_class
+        value = _FLAGS.get(text.lower())
+        if value is None:
+            self.wrong(node, f"{key} of {self.label} must be true, false or music:CLASS, not {described(node)}")
+        return bool(value)
+
     def phone_ok(self, node: Scalar) -> bool:
         """Whether the text is an Asterisk device that can be dialled as it stands; notes it if not.
 

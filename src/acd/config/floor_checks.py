@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from acd.config.fields import Section
 from acd.config.problems import Problems, show
@@ -150,3 +150,18 @@ def _best(expression: Expression, members: Sequence[AgentDefinition]) -> str:
     best = {skill: max(agent.skills.get(skill, -1) for agent in members) for skill in skills[:_SHOWN_SKILLS]}
     shown = ", ".join(f"{skill} {level if level >= 0 else 'none'}" for skill, level in best.items())
     return f" (best among them: {shown}{', ...' if len(skills) > _SHOWN_SKILLS else ''})"
+
+
+def lasting_lines(floor: FloorDefinition) -> list[str]:
+    """Agents who are to have a lasting line, by name."""
+    return [agent.name for agent in floor.agents.values() if agent.lasting_line is not None]
+
+
+def too_many_nodes(floor: FloorDefinition, nodes: Collection[str]) -> list[str]:
+    """What is wrong with lasting lines where acd.toml has these ``nodes``: a sentence at most."""
+    agents = lasting_lines(floor)
+    if not agents or len(nodes) < 2:
+        return []
+    who = f"agent {show(agents[0])}" + (f" and {len(agents) - 1} more" if len(agents) > 1 else "")
+    listed = ", ".join(sorted(nodes))
+    return [f"{who}: lasting_line is for a single Asterisk, and there are several in acd.toml ({listed})"]

@@ -47,7 +47,8 @@ class MarkCall(ChannelCommand):
 @dataclass(frozen=True, slots=True)
 class OfferCall(ChannelCommand):
     """Ring ``phones`` together for at most ``ring_timeout_s``; ``hold`` as in HoldCall. ``leg``: the agent is on the line
-    already, on that channel of the name ``leg_name``, and nothing is rung."""
+    already, on that channel of the name ``leg_name``, and nothing is rung. ``lasting``: that is his lasting line, which goes
+    back to where it waits once the conversation is over."""
 
     offer: str
     agent: str
@@ -57,6 +58,7 @@ class OfferCall(ChannelCommand):
     auto_answer: bool = False
     leg: str = ""
     leg_name: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,33 @@ class SendCall(Command):
     channel: str
     call: str
     destination: ToDialplan | HangUp
+
+
+@dataclass(frozen=True, slots=True)
+class LineCommand(Command):
+    """Aimed at an agent's lasting line on one node. ``line``: its channel's Uniqueid."""
+
+    node: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine(LineCommand):
+    """Call the phone ``device`` of ``agent`` for at most ``ring_s``; what answers becomes his lasting line, with ``music``
+    (a class, or SILENCE) on it between conversations. ``number``: shown to him. ``auto_answer``: his phone is asked to
+    answer by itself."""
+
+    agent: str
+    device: str
+    number: str
+    music: str
+    ring_s: float
+    auto_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndLine(LineCommand):
+    """Hang the line up, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)

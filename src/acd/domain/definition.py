@@ -193,7 +193,9 @@ class AgentDefinition:
     """One person. ``phones`` are Asterisk devices that ring together (``PJSIP/1001``); ``number`` is for dial codes.
 
     ``skill_validity``: skill -> (from, until) in UTC s, either may be ``None``; outside it the agent does not have the
-    skill. ``queue_preference``: queue -> how much rather he serves it than others (0 = as much).
+    skill. ``queue_preference``: queue -> how much rather he serves it than others (0 = as much). ``lasting_line``: his
+    phone stays on one call for the whole shift, with this class of music between conversations (SILENCE: none); ``None``:
+    it is rung for each call.
     """
 
     name: str
@@ -208,6 +210,7 @@ class AgentDefinition:
         default_factory=lambda: MappingProxyType({})
     )
     queue_preference: Mapping[str, int] = field(default_factory=_nothing)
+    lasting_line: str | None = None
 
     def skills_at(self, at: float) -> dict[str, int]:
         """What he is good at, at UTC second ``at``."""

@@ -191,13 +191,52 @@ class AgentAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentRequested(Event):
-    """An agent asked for something. ``request`` names the asker; the ``Reply`` bears the same name."""
+    """An agent asked for something. ``request`` names the asker; the ``Reply`` bears the same name. ``channel``: the call on
+    which he asks, which can become his lasting line, if he has none."""
 
     agent: str
     action: AgentAction
     reason: str | None = None
     phone: str | None = None
     request: str | None = None
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LineWaits(Event):
+    """The lasting line of ``agent`` is in its waiting place: it is up, or back from a conversation."""
+
+    agent: str
+    node: str
+    channel: str
+    channel_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineHeld(Event):
+    """The agent's phone puts his lasting line on hold, or takes it back (not ``on``)."""
+
+    node: str
+    channel: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineEnded(Event):
+    """A lasting line is over: the agent's phone has hung it up, or the way to it broke."""
+
+    node: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineFailed(Event):
+    """A lasting line that was called for did not come about: ``why``. ``refused``: Asterisk does not let us call."""
+
+    node: str
+    channel: str
+    why: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +336,22 @@ class SeenCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenLine:
+    """An agent's lasting line as Asterisk shows it. ``talks``: it is in a bridge."""
+
+    agent: str
+    channel: str
+    channel_name: str
+    talks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NodeResynced(Event):
     """All that exists on a node at ``at``: every caller's channel that is or was ours, and every device's state.
 
     ``margin_s``: calls touched later than ``at - margin_s`` are left alone (the look and the events may have crossed).
     ``restarted``: Asterisk itself was restarted since the last look, so every earlier call is gone. ``hosts``: from where
-    phones are registered, device -> host, as far as known.
+    phones are registered, device -> host, as far as known. ``lines``: all lasting lines.
     """
 
     node: str
@@ -311,6 +360,7 @@ class NodeResynced(Event):
     margin_s: float = 0.0
     restarted: bool = False
     hosts: Mapping[str, str] = field(default_factory=dict)
+    lines: tuple[SeenLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,10 @@ class FloorPort(Protocol):
     ``queue(name)`` adds ``"calls": [call...]`` in serving order and ``"members": [agent...]``.
 
     An agent: ``{"name", "display_name", "number", "state", "reason", "since", "in_state_s", "phone_state",
-    "phones": {device: state}, "queues": [..], "skills": {..}, "call": id|None, "pending": None|"logout"|"pause:reason",
-    "cut_off": None|why (the breaker), "cool_down_s": s|None, "calls_taken": n, "rona": n, "occupancy"}``
+    "phones": {device: state}, "line": None|{"state": "waits"|"in use"|"called"|"stays"|"due"|"down", "on_hold", "channel",
+    "detail": why there is none} (his lasting line), "queues": [..], "skills": {..}, "call": id|None,
+    "pending": None|"logout"|"pause:reason", "cut_off": None|why (the breaker), "cool_down_s": s|None, "calls_taken": n,
+    "rona": n, "occupancy"}``
 
     A live call: ``{"call", "state", "queue", "did", "caller_number", "caller_name", "entered_at", "wait_s", "talk_s",
     "priority", "position" (1.. or None), "agent", "offer", "node", "channel", "linkedid", "direction", "campaign" (as those

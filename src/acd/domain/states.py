@@ -7,9 +7,10 @@ offered also depends on the phone, whose state is tracked apart. PREVIEW is what
 he looks at a contact, or has somebody dialled, and is offered nothing. A match makes the agent RESERVED (the offer is on its
 way to Asterisk), RINGING once the phone is known to ring, TALKING once both legs are in one bridge, WRAP_UP until the
 queue's wrap-up time is over, then AVAILABLE again. Whatever was asked for in mid-call (pause, log-out) takes effect
-after it. A **call** WAITs, is OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From
-TALKING it is back to WAITING when it is passed on to another queue: one call, with a conversation more; from AFTER too,
-where the agent was heard leaving before it was heard why.
+after it. Who is to have a lasting line and has none is PAUSED (no_line) in the place of AVAILABLE. A **call** WAITs, is
+OFFERED, TALKs, is AFTER the conversation (still on the line), and ENDs exactly once. From TALKING it is back to WAITING
+when it is passed on to another queue: one call, with a conversation more; from AFTER too, where the agent was heard
+leaving before it was heard why.
 """
 
 from __future__ import annotations
@@ -40,6 +41,17 @@ class PhoneState(StrEnum):
     IDLE = "IDLE"
     RINGING = "RINGING"
     BUSY = "BUSY"
+
+
+class LineStage(StrEnum):
+    """Of an agent's lasting line. ``down``: there is none. ``due``: it is to be called for. ``stays``: the call on which the
+    agent asked is to become it. ``called``: his phone rings. ``up``."""
+
+    DOWN = "down"
+    DUE = "due"
+    STAYS = "stays"
+    CALLED = "called"
+    UP = "up"
 
 
 class CallState(StrEnum):
@@ -112,8 +124,9 @@ class SegmentKind(StrEnum):
 
 PAUSE_RONA = "rona"
 PAUSE_DECLINED = "declined"
+PAUSE_NO_LINE = "no_line"
 PAUSE_DEFAULT = "pause"
-SYSTEM_PAUSE_REASONS = frozenset({PAUSE_RONA, PAUSE_DECLINED})
+SYSTEM_PAUSE_REASONS = frozenset({PAUSE_RONA, PAUSE_DECLINED, PAUSE_NO_LINE})
 
 AT_WORK = (AgentState.PREVIEW, AgentState.RINGING, AgentState.TALKING, AgentState.WRAP_UP)
 """What occupies an agent: occupancy is the time in these states / the time logged in and not paused."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acd.domain.attributes import Value
-from acd.domain.commands import ChannelCommand, Command, RaiseAlarm, Reply, ReportDrift, SendCall
+from acd.domain.commands import ChannelCommand, Command, LineCommand, RaiseAlarm, Reply, ReportDrift, SendCall
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.events import (
     AgentAction,
@@ -152,7 +152,7 @@ class Engine:
         for command in step.commands:
             if command.after_durable and ticket is not None:
                 self._undurable.append((ticket, command))
-            elif isinstance(command, ChannelCommand | SendCall):
+            elif isinstance(command, ChannelCommand | SendCall | LineCommand):
                 channel_commands.append(command)
             else:
                 self._dispatch(command)
@@ -195,7 +195,7 @@ class Engine:
                 log.warning("drift: %s: %s", kind, detail)
             case RaiseAlarm():
                 self.alarm(command)
-            case ChannelCommand() | SendCall():
+            case ChannelCommand() | SendCall() | LineCommand():
                 self._execute((command,))
             case _:
                 raise AssertionError(f"nobody carries out {command!r}")
@@ -221,10 +221,17 @@ class Engine:
     # -- for people --------------------------------------------------------------------------------------------------
 
     async def request(
-        self, agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None
+        self,
+        agent: str,
+        action: AgentAction,
+        *,
+        reason: str | None = None,
+        phone: str | None = None,
+        channel: str = "",
     ) -> Answer:
-        """Ask the floor on behalf of an agent; the answer comes once what follows is durable. Raises TimeoutError."""
-        return await self._ask(lambda at, name: AgentRequested(at, agent, action, reason, phone, name))
+        """Ask the floor on behalf of an agent; the answer comes once what follows is durable. ``channel``: the call on
+        which he asks himself. Raises TimeoutError."""
+        return await self._ask(lambda at, name: AgentRequested(at, agent, action, reason, phone, name, channel))
 
     async def engage(self, agent: str, what: str | None) -> Answer:
         """Keep an agent free of calls while he does ``what``, or no longer, as ``request`` does for an agent."""

@@ -14,7 +14,7 @@ from acd.domain.instant import Instant
 from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
-from acd.floor import callers, exclusion, line, resync, together
+from acd.floor import callers, exclusion, lasting, line, resync, together
 from acd.floor.calls import Call
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
 def _joins(floor: Floor, call: Call, event: ev.CallArrived, now: Instant) -> bool:
     """The agent who had this line dialled is on the line: it is his. False if he is not there any more."""
     agent = floor.roster.agents.get(event.agent or "")
-    if agent is None or agent.state is not AgentState.PREVIEW:
+    if agent is None or agent.state is not AgentState.PREVIEW or call.queue.name not in agent.definition.queues:
         return False
-    if not event.leg or call.queue.name not in agent.definition.queues:
+    if not event.leg and lasting.own_line(agent, call) is None:
         return False
     line.aim(floor, call, now.utc, now)
     call.kept_for = None

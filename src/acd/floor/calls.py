@@ -117,7 +117,8 @@ class Call:
 class Offer:
     """One offer of one call to one agent, or to several at once. ``agent`` is the first of ``agents`` until somebody
     answers, then who did. ``answered`` once both are in a bridge. ``several``: more than one were rung; ``over``: what
-    those of their phones did that ring no more. ``leg``, ``leg_name``: the channel on which the agent is there already."""
+    those of their phones did that ring no more. ``leg``, ``leg_name``: the channel on which the agent is there already;
+    ``lasting``: it is his lasting line."""
 
     offer: str
     call: str
@@ -130,6 +131,7 @@ class Offer:
     over: dict[str, OfferOutcome] = field(default_factory=dict)
     leg: str = ""
     leg_name: str = ""
+    lasting: bool = False
 
     @property
     def agents(self) -> tuple[str, ...]:

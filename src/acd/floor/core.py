@@ -34,6 +34,7 @@ from acd.floor import (
     conversation,
     edits,
     exclusion,
+    lasting,
     line,
     requests,
     resync,
@@ -135,6 +136,10 @@ class Floor:
             ev.PhoneStateChanged: self._phone_changed,
             ev.AgentRequested: lambda event, now: requests.handle(self, event, now),
             ev.AgentEngaged: lambda event, now: requests.engage(self, event, now),
+            ev.LineWaits: lambda event, now: lasting.waits(self, event, now),
+            ev.LineHeld: lambda event, now: lasting.held(self, event, now),
+            ev.LineEnded: lambda event, now: lasting.ended(self, event, now),
+            ev.LineFailed: lambda event, now: lasting.failed(self, event, now),
             ev.CallRequested: lambda event, now: requests.handle_call(self, event, now),
             ev.CallerForgotten: lambda event, now: callers.forgotten(self, event),
             ev.FloorEdited: lambda event, now: edits.floor_edited(self, event, now),
@@ -253,6 +258,8 @@ class Floor:
                     line.review_waiting(self, call, at, now)
             elif kind == "skills":
                 edits.skills_change(self, key, mono, at, now)
+            elif kind == "line":
+                lasting.due(self, key, mono, now)
             elif kind == "probe":
                 self.reach.probe_due(self, key, at, now)
             elif kind == "offer":
@@ -329,15 +336,26 @@ class Floor:
         leg_name: str = "",
     ) -> None:
         """Bind ``agents`` (mostly one) to ``call`` and send the offer on its way, not before they were free for it, nor
-        before the stage that allows it. ``leg``: the one agent is on the line already."""
+        before the stage that allows it. ``leg``: the one agent is on the line already, as is who has a lasting line."""
+        agents = lasting.alone(agents)
+        own = None if leg else lasting.own_line(agents[0], call)
+        if own is not None:
+            leg, leg_name = own.channel, own.channel_name
         at = max(at, call.segment_at, line.stage_began_at(call), *(agent.since for agent in agents))
         detail = explain_offer(self, call, agents, at, trigger)
+        if own is not None:
+            detail["line"] = "lasting"
         self.matcher.unwait(call.call)
         identity = self.new_id()
         first, others = agents[0], tuple(agent.name for agent in agents[1:])
         several = bool(others)
         self.offers[identity] = Offer(
-            identity, call.call, first.name, at, others=others, several=several, leg=leg, leg_name=leg_name
+            *(identity, call.call, first.name, at),
+            others=others,
+            several=several,
+            leg=leg,
+            leg_name=leg_name,
+            lasting=own is not None,
         )
         call.become(CallState.OFFERED)
         call.offer, call.agent, call.touched_at, call.going = identity, first.name, now.utc, False
@@ -353,7 +371,8 @@ class Floor:
     def arm_offer(self, call: Call, now: Instant) -> None:
         """Arm the moment at which the offer of ``call`` is given up if nothing was heard of its end."""
         assert call.offer is not None
-        self.timer(now.mono + call.queue.ring_timeout_s + OFFER_GRACE_S, "offer", call.offer)
+        ring_s = 0.0 if self.offers[call.offer].lasting else call.queue.ring_timeout_s
+        self.timer(now.mono + ring_s + OFFER_GRACE_S, "offer", call.offer)
 
     def offer_command(self, call: Call) -> do.OfferCall:
         """The present offer of ``call``, as it goes to Asterisk."""
@@ -373,6 +392,7 @@ class Floor:
             auto_answer=len(agents) == 1 and agents[0].definition.auto_answer,
             leg=offer.leg,
             leg_name=offer.leg_name,
+            lasting=offer.lasting,
         )
 
     def agent_freed(self, agent: Agent, at: float, now: Instant, trigger: str) -> None:
@@ -453,6 +473,7 @@ class Floor:
         at = self.ledger.turn(call, SegmentKind.TALKED, at, OfferOutcome.ANSWERED)
         self.roster.enter(agent, AgentState.TALKING, at, now, call=call.call, offer=offer.offer)
         agent.counts.calls_taken += 1
+        lasting.answered(agent, call, offer.leg)
         self.reach.reached(self, agent, now)
         self.forecast.entered(call, offer.made_at)
         self.talks(call, agent, at)
@@ -532,7 +553,8 @@ class Floor:
         prompt = at - offer.made_at < PROMPT_S
         hurried = called and prompt and outcome is OfferOutcome.NO_ANSWER
         told = OfferOutcome.CALLER_GONE if hurried else outcome
-        excused = self.reach.failed(self, agent, told, rang=offer.rang, alone=not offer.others, at=at, now=now)
+        alone = not offer.others and not offer.lasting  # over a lasting line nothing is learnt of the way to his phone
+        excused = self.reach.failed(self, agent, told, rang=offer.rang, alone=alone, at=at, now=now)
         excused = excused or hurried
         if outcome is OfferOutcome.NO_ANSWER and not excused:
             agent.counts.rona += 1
@@ -589,6 +611,7 @@ class Floor:
 
     def log_out(self, agent: Agent, at: float, now: Instant) -> None:
         """``agent`` goes: nobody is kept waiting for him, or in a queue that sends callers on when nobody is there."""
+        lasting.end(self, agent)
         self.roster.enter(agent, AgentState.LOGGED_OUT, at, now)
         self.reach.review_agent(agent)  # with his phone of the day goes the way to it
         edits.agent_went(self, agent, at, now)

@@ -14,7 +14,7 @@ from acd.domain.errors import MisuseError
 from acd.domain.events import FloorEdited
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState, CallState
-from acd.floor import arrivals, line, worth
+from acd.floor import arrivals, lasting, line, worth
 from acd.floor.calls import Call
 from acd.floor.reach import Reach
 from acd.routing.policies import CallSelection
@@ -104,12 +104,15 @@ def _edit_agents(floor: Floor, old: FloorDefinition, new: FloorDefinition, at: f
         if known is None:
             roster.add(definition, at)
         elif known.definition != definition:
+            before = known.line
             roster.redefine(known, definition, at)
+            lasting.follow(floor, known, before, at, now)
 
 
 def _dismiss(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
     if agent.state is AgentState.WRAP_UP:
         floor.finish_wrap_up(agent, at, now)
+    lasting.end(floor, agent)
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.roster.enter(agent, AgentState.LOGGED_OUT, at, now)

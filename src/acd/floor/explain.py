@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from acd.domain.definition import SelectionWeights
 from acd.domain.requirement import NOBODY, Requirement
-from acd.floor import exclusion
+from acd.floor import exclusion, lasting
 from acd.floor.calls import Call
 from acd.routing.index import Prospect
 from acd.routing.roster import PENDING_LOGOUT, Agent
@@ -120,6 +120,7 @@ def explain_agent(floor: Floor, agent: Agent) -> dict[str, Any]:
         "since": agent.since,
         "why_not": why,
         "phone": str(agent.phone_state),
+        "line": lasting.view(agent),
         "breaker": agent.cut_off,
         "call": agent.call,
         "pending": PENDING_LOGOUT if agent.name in floor.leaving else agent.pending,

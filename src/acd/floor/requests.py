@@ -6,14 +6,14 @@ Every request with a name gets one Reply, sent once what follows from it is dura
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acd.domain.attributes import fault_of
 from acd.domain.commands import MarkCall, Reply
 from acd.domain.events import AgentAction, AgentEngaged, AgentRequested, CallAction, CallRequested
 from acd.domain.instant import Instant
 from acd.domain.states import PAUSE_DEFAULT, AgentState, CallState
-from acd.floor import arrivals, conversation, line
+from acd.floor import arrivals, conversation, lasting, line
 from acd.floor.calls import Call
 from acd.routing.roster import PENDING_LOGOUT, PENDING_PAUSE, Agent
 
@@ -39,7 +39,11 @@ def handle(floor: Floor, event: AgentRequested, now: Instant) -> None:
     else:
         ok, message = _resume(floor, agent, event, now)
     if event.request is not None:
-        data = {} if agent is None else {"agent": agent.name, "state": str(agent.state), "pending": agent.pending}
+        data: dict[str, Any] = {}
+        if agent is not None:
+            data = {"agent": agent.name, "state": str(agent.state), "pending": agent.pending}
+            if agent.line is not None:
+                data["line"] = str(agent.line.stage)
         floor.command(Reply(event.request, ok, message, data))
 
 
@@ -84,18 +88,28 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
         floor.roster.intend(agent, None)
         return True, "already logged in, on a call"
     if arrives:
+        before = agent.devices
         floor.roster.use_phone(agent, chosen)
+        if agent.devices[:1] != before[:1]:
+            lasting.moved(floor, agent, event.at, now)
         floor.reach.review_agent(agent)
         floor.roster.review(agent)
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.agent_freed(agent, event.at, now, "agent_login")
-        return True, "already logged in"
+        return True, "already logged in" + lasting.wanted(floor, agent, event.channel, now)
     floor.roster.intend(agent, None)
+    return True, "logged in" + _comes(floor, agent, event, now, "agent_login")
+
+
+def _comes(floor: Floor, agent: Agent, event: AgentRequested, now: Instant, trigger: str) -> str:
+    """``agent`` is at work from now on, or once he has the line that he is to have; then what is done about that."""
     floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
+    if agent.state is not AgentState.AVAILABLE:
+        return lasting.wanted(floor, agent, event.channel, now)
     line.agent_came(floor, agent, event.at, now)
-    floor.agent_freed(agent, event.at, now, "agent_login")
-    return True, "logged in"
+    floor.agent_freed(agent, event.at, now, trigger)
+    return ""
 
 
 def _logout(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> tuple[bool, str]:
@@ -137,12 +151,13 @@ def _resume(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> 
     if agent.pending is not None:
         floor.roster.intend(agent, None)
         return True, "stays available after the call"
+    wanted = lasting.wanted(floor, agent, event.channel, now)
+    if wanted:
+        return True, "has no line" + wanted
     if agent.state in (AgentState.PAUSED, AgentState.WRAP_UP):
         floor.finish_wrap_up(agent, event.at, now)
-        floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now)
-        line.agent_came(floor, agent, event.at, now)
-        floor.agent_freed(agent, event.at, now, "agent_resumed")
-        return True, "available"
+        wanted = _comes(floor, agent, event, now, "agent_resumed")
+        return True, "has no line" + wanted if wanted else "available"
     if agent.state is AgentState.PREVIEW:
         _disengage(floor, agent, event.at, now, "agent_resumed")
         return True, "available"

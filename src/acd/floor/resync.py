@@ -18,7 +18,7 @@ from acd.domain.lives import began_alone
 from acd.domain.place import Place
 from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, SegmentClosed
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
-from acd.floor import arrivals, callers, consultation, conversation, exclusion, line, together
+from acd.floor import arrivals, callers, consultation, conversation, exclusion, lasting, line, together
 from acd.floor.calls import TALK_KINDS, Call, Offer
 from acd.floor.recognition import waits_again, whose_place
 from acd.routing.roster import Agent
@@ -64,6 +64,8 @@ def memory_restored(floor: Floor, event: ev.MemoryRestored, now: Instant) -> Non
             elif agent.state is AgentState.PREVIEW:
                 # Whoever showed him a contact gives it back at a start
                 floor.roster.enter(agent, AgentState.AVAILABLE, event.at, now, keep_idle=True)
+                if agent.line is not None:
+                    agent.line.tries = 0  # he was at work: if his line is gone, it is called for again
     for wrap in event.wraps:
         owner = floor.roster.agents.get(wrap.agent or "")
         if owner is not None and owner.state is AgentState.WRAP_UP and owner.name not in floor.wraps:
@@ -102,10 +104,12 @@ def node_resynced(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     floor.comparing = True
     stood = {call.call for call in floor.calls.values() if floor.matcher.is_waiting(call.call)}
     try:
+        lasting.seen(floor, event, now)
         _compare(floor, event, now)
         _forget(floor, event, now)
         floor.nodes[event.node] = True
         floor.lost_at.pop(event.node, None)
+        lasting.missed(floor, event, now)
         if floor.reach.learn(event.hosts):
             for agent in floor.roster.agents.values():
                 floor.reach.review_agent(agent)

@@ -7,7 +7,7 @@ from typing import Any
 
 from acd.domain.instant import Instant
 from acd.domain.states import AT_WORK, AgentState, CallState, SegmentKind
-from acd.floor import exclusion
+from acd.floor import exclusion, lasting
 from acd.floor.calls import Call
 from acd.floor.core import Floor
 from acd.floor.explain import explain_agent, wanted_by
@@ -177,6 +177,7 @@ def _agent(agent: Agent, now: Instant) -> dict[str, Any]:
         "in_state_s": round(max(0.0, now.utc - agent.since), 3) if agent.since else None,
         "phone_state": str(agent.phone_state),
         "phones": {device: str(agent.phones.get(device, "IDLE")) for device in agent.devices},
+        "line": lasting.view(agent),
         "queues": list(agent.definition.queues),
         "skills": dict(agent.definition.skills),
         "call": agent.call,

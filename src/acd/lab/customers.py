@@ -143,6 +143,18 @@ class Customers(asyncio.DatagramProtocol):
         """Calls under way."""
         return sum(not dialog.over for dialog in self._dialogs.values())
 
+    def listen_again(self, call: CustomerCall) -> float | None:
+        """Forget when sound was first heard in a call that goes on, and note anew when some is: for a phone that stays on
+        one line while others come and go. When it was heard before."""
+        before, call.heard_at = call.heard_at, None
+        for dialog in self._dialogs.values():
+            if dialog.call is call and dialog.audio is not None:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        dialog.audio.recv(2048)
+                self._loop.add_reader(dialog.audio.fileno(), self._hears, dialog)
+        return before
+
     async def until(self, condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
         """Wait until ``condition`` holds; it is looked at whenever a call begins, is answered, heard or ended."""
         async with asyncio.timeout(timeout_s):

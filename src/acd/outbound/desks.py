@@ -4,9 +4,9 @@ An agent is on the line before the customer is dialled, so nobody who answers wa
 
 1. ``asked``    the floor keeps him free of calls (`Engage`)
 2. ``shown``    he sees the contact; he accepts, skips, or his time runs out. Of a manual call this step is left out.
-3. ``called``   his phone rings, as soon as it is free
-4. ``there``    he hears a ringing tone; the gate is asked (again: what it said when he accepted may not hold any more), and
-   the attempt committed
+3. ``called``   his phone rings, as soon as it is free; left out of who has a lasting line
+4. ``there``    he hears a ringing tone (not on a lasting line); the gate is asked (again: what it said when he accepted
+   may not hold any more), and the attempt committed
 5. ``dialling`` the customer's line; who answers is joined with the agent's line
 
 Whatever ends it before an attempt is committed gives the contact back; whatever ends his line before the customer answers
@@ -56,7 +56,8 @@ class Step(StrEnum):
 @dataclass(slots=True)
 class Desk:
     """One agent's. ``since_mono``: when this step began, ``until_mono``: when it is over if nothing happens. ``shown_s``:
-    when he was shown the contact (UTC). ``leg``, ``leg_name``: his own line; ``attempt``: the customer's."""
+    when he was shown the contact (UTC). ``leg``, ``leg_name``: his own line, unless that is a ``lasting`` one; ``attempt``:
+    the customer's."""
 
     agent: str
     campaign: str
@@ -68,6 +69,7 @@ class Desk:
     shown_s: float | None = None
     leg: str = ""
     leg_name: str = ""
+    lasting: bool = False
     attempt: str | None = None
 
     @property
@@ -188,7 +190,7 @@ class Desks:
                 self._of.counters["previews_recalled"] += 1
                 self._close(desk, now, f"recalled to queue {queue}")
             elif desk.step is Step.ACCEPTED and seat is not None and seat.stage == "engaged":
-                self._ring(desk, now)
+                self._ring(desk, now, lasting=seat.lasting)
             elif desk.step is Step.THERE and desk.attempt is None:
                 self._dial(desk, now)
             elif now.mono >= desk.until_mono:
@@ -216,7 +218,12 @@ class Desks:
 
     # -- his line --------------------------------------------------------------------------------------------------------
 
-    def _ring(self, desk: Desk, now: Instant) -> None:
+    def _ring(self, desk: Desk, now: Instant, *, lasting: bool) -> None:
+        if lasting:
+            desk.lasting = True
+            self._turn(desk, Step.THERE, now, ROOM_S)
+            self._dial(desk, now)
+            return
         node = self._of.node_of(self._of.runners[desk.campaign])
         if node is None:
             self._close(desk, now, "no Asterisk is connected")
@@ -287,7 +294,7 @@ class Desks:
     def joined(self, flight: Flight) -> Desk | None:
         """The desk whose agent is on the line for an answered attempt."""
         desk = self.by_agent.get(flight.desk or "")
-        return desk if desk is not None and desk.attempt == flight.attempt and desk.leg else None
+        return desk if desk is not None and desk.attempt == flight.attempt and (desk.leg or desk.lasting) else None
 
     def over(self, flight: Flight, now: Instant, why: str = "") -> None:
         """The customer's line has come to something, or was never dialled."""

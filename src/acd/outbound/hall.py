@@ -55,9 +55,11 @@ class Hall:
         found = []
         for agent in self._floor.roster.agents.values():
             if agent.state is AgentState.PREVIEW:
-                stage: Stage = "engaged" if agent.phone_state is PhoneState.IDLE else "talking"
+                lasting = agent.line is not None
+                ready = agent.line.why_not is None if agent.line is not None else agent.phone_state is PhoneState.IDLE
+                stage: Stage = "engaged" if ready else "talking"
                 lines, queues = self._lines_of(agent)
-                found.append(Seat(agent.name, lines, stage, agent.since, queues))
+                found.append(Seat(agent.name, lines, stage, agent.since, queues, lasting))
         return tuple(found)
 
     def lines(self, agent: str) -> tuple[str, ...]:

@@ -22,13 +22,14 @@ Stage = Literal["idle", "talking", "wrapping", "engaged"]
 @dataclass(frozen=True, slots=True)
 class Seat:
     """An agent who is there: which campaigns he serves, what he does, since when. ``queues``: those he serves that may
-    take agents from campaigns."""
+    take agents from campaigns. ``lasting``: he has a lasting line, and his phone need not be rung."""
 
     agent: str
     lines: tuple[str, ...]
     stage: Stage
     since_s: float
     queues: tuple[str, ...] = ()
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from acd.domain.devices import proper_device
 from acd.domain.events import AgentMemory
 from acd.domain.instant import Instant
 from acd.domain.records import AgentIntentChanged, AgentStateChanged, Record
-from acd.domain.states import AgentState, PhoneState, check_agent_transition
+from acd.domain.states import PAUSE_NO_LINE, AgentState, PhoneState, check_agent_transition
 from acd.routing.index import Matcher
+from acd.routing.lasting import LastingLine
 from acd.routing.statistics import AgentCounts
 
 PENDING_LOGOUT = "logout"
@@ -28,7 +29,8 @@ COOL_DOWN = "cool-down"
 class Agent:
     """One agent as he is now. ``since``/``idle_since`` UTC s; ``until_mono``/``cool_until_mono`` monotonic s.
 
-    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open.
+    ``cut_off``: why nothing is offered behind the address of his phones, while the circuit breaker is open. ``line``: his
+    lasting line, if he is to have one; what his phone does besides does not matter then.
     """
 
     definition: AgentDefinition
@@ -45,6 +47,7 @@ class Agent:
     cool_until_mono: float | None = None
     phones: dict[str, PhoneState] = field(default_factory=dict)
     cut_off: str | None = None
+    line: LastingLine | None = None
     counts: AgentCounts = field(default_factory=AgentCounts)
 
     @property
@@ -70,6 +73,8 @@ class Agent:
         """Why no call may be offered now, or None if one may."""
         if self.state is not AgentState.AVAILABLE:
             return self.state if self.reason is None else f"{self.state} ({self.reason})"
+        if self.line is not None:
+            return self.line.why_not or (None if self.cool_until_mono is None else COOL_DOWN)
         if self.phone_state is not PhoneState.IDLE:
             return f"phone {self.phone_state}"
         if self.cool_until_mono is not None:
@@ -100,7 +105,7 @@ class Roster:
 
     def add(self, definition: AgentDefinition, at: float) -> Agent:
         """A new agent, logged out."""
-        agent = Agent(definition)
+        agent = Agent(definition, line=None if definition.lasting_line is None else LastingLine())
         agent.serial, agent.since = self._gone.pop(agent.name, (0, 0.0))
         self.agents[agent.name] = agent
         if definition.number:
@@ -135,6 +140,8 @@ class Roster:
                 self.by_device[device] = [other for other in self.by_device.get(device, []) if other is not agent]
                 agent.phones.pop(device, None)
         agent.definition = definition
+        if (agent.line is None) is not (definition.lasting_line is None):
+            agent.line = None if definition.lasting_line is None else LastingLine()
         if definition.number:
             self.by_number[definition.number] = agent
         for device in definition.phones:
@@ -183,7 +190,9 @@ class Roster:
         until_mono: float | None = None,
     ) -> None:
         """Move ``agent`` to ``state``. ``keep_idle`` keeps his place among the idle (an offer that was not his fault, a
-        contact that was not dialled)."""
+        contact that was not dialled). Who is to have a lasting line and has none is paused in the place of AVAILABLE."""
+        if state is AgentState.AVAILABLE and agent.line is not None and not agent.line.is_up:
+            state, reason = AgentState.PAUSED, PAUSE_NO_LINE
         check_agent_transition(agent.name, agent.state, state)
         at = max(at, agent.since)
         agent.counts.spend(agent.state, at - agent.since, at)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any
 
 from acd.domain import commands as do
 from acd.domain import events as ev
-from acd.domain.definition import HangUp
+from acd.domain.definition import FloorDefinition, HangUp
 from acd.domain.errors import AcdError
 from acd.domain.events import AgentAction, Phase
 from acd.domain.instant import Instant
@@ -36,6 +37,12 @@ class SimulationError(AcdError):
     """The scenario cannot go on; the message says at which moment and why."""
 
 
+def _without_lasting_lines(definition: FloorDefinition) -> FloorDefinition:
+    """Nobody has one here: everybody's phone rings, as long as the scenario says."""
+    agents = {name: replace(agent, lasting_line=None) for name, agent in definition.agents.items()}
+    return replace(definition, agents=agents)
+
+
 class World:
     """Everything outside the floor. Make one, ``run`` it once, then read ``book``, ``agents``, ``looks`` and counts.
 
@@ -51,7 +58,7 @@ class World:
         self.alarms: Counter[str] = Counter()
         self.book = CallBook(tuple(scenario.definition.queues))
         self.looks: list[Look] = []
-        self.floor = Floor(scenario.definition, epoch=1, started_at=scenario.starts_at)
+        self.floor = Floor(_without_lasting_lines(scenario.definition), epoch=1, started_at=scenario.starts_at)
         self.agents: dict[str, AgentRow] = {}
         self.luck_s = gauges.expected_luck_s(scenario, batches)
         self.at_s = 0.0
