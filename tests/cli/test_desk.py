@@ -269,7 +269,7 @@ async def test_a_pause_for_a_reason_that_there_is_not_is_refused() -> None:
         async def set_variables(self, variables: dict[str, str]) -> None:
             said.append(variables["acd_say"])
 
-    async def ask(agent: str, action: AgentAction, *, reason: str | None = None, phone: str | None = None) -> Answer:
+    async def ask(agent: str, action: AgentAction, *, reason: str | None = None, **how: Any) -> Answer:
         asked.append(reason)
         return Answer(True, "done", {})
 
