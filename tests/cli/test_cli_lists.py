@@ -359,6 +359,24 @@ def test_who_opts_out_to_an_agent_is_called_at_no_number(desk: Desk) -> None:
     assert [action for action, _ in desk.audit()[2:]] == ["contact_opted_out"] * 2
 
 
+def test_nobody_is_kept_from_a_campaign_or_client_that_is_misspelt(desk: Desk) -> None:
+    campaign = (
+        "{mode: progressive, queue: sales, trunk: out, caller_ids: own, profile: us, client: acme, time_zone: UTC}"
+    )
+    (desk.folder / "floor.yaml").write_text(
+        "queues: {sales: {}}\nagents: {anna: {number: 1, phones: [PJSIP/1], queues: [sales]}}\n"
+        "trunks: {out: {dial: 'PJSIP/{number}@out'}}\n"
+        "caller_ids: {own: {verified: 2026-03-01, numbers: ['+4930555100']}}\n"
+        f"campaigns: {{spring: {campaign}}}\n"
+    )
+    told = desk.acd("dnc", "add", "0171 1234567", "--scope", "campaign:sprng", code=4).stderr
+    assert "there is no campaign named 'sprng' (nearest: spring)" in told
+    assert "(nearest: acme)" in desk.acd("dnc", "import", desk.file("0171\n"), "--scope", "client:akme", code=4).stderr
+    assert not desk.json("dnc", "list", "--all")["entries"]
+    for scope in ("campaign:spring", "client:acme", "all"):
+        desk.acd("dnc", "add", "0171 1234567", "--scope", scope)
+
+
 def test_do_not_call_from_a_number_to_none(desk: Desk) -> None:
     desk.acd("dnc", "add", "0171 1234567", "--reason", "asked", "--scope", "client:acme")
     found = desk.json("dnc", "check", "+49 171/1234567", code=1)

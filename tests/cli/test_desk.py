@@ -242,7 +242,7 @@ async def test_a_dial_code_accepts_or_skips_the_contact_that_is_shown(life: Life
     async def ask(agent: str, action: AgentAction, **how: Any) -> Answer:
         raise AssertionError("nothing is asked of the floor")
 
-    def choose(agent: str, accepts: bool) -> Answer:
+    async def choose(agent: str, accepts: bool) -> Answer:
         chosen.append((agent, accepts))
         return Answer(accepts, "done", {})
 

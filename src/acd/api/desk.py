@@ -44,7 +44,8 @@ class DeskPort(Protocol):
 
     async def annotate(self, call: str, said: Annotation) -> dict[str, Any]:
         """Say something of a call that is under way or over: ``{"call", "disposition", "notes", "tags"}`` as they are
-        then, durable. Raises UnknownNameError (call, disposition, tag), RefusedError, StoreError."""
+        then, durable, and the ``effect`` that a campaign's word has for whom was called. Raises UnknownNameError (call,
+        disposition, tag), RefusedError, StoreError."""
 
     async def revisions(self, *, limit: int) -> list[dict[str, Any]]:
         """The latest first: ``{"revision", "loaded_at", "who"}``."""

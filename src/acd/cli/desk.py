@@ -105,10 +105,10 @@ class Desk:
                 effect = await self.disposed(row["channel"], disposition)
         return {
             "call": call,
-            "effect": effect,
             "disposition": (row["disposition"] if disposition is None else disposition) or None,
             "notes": (row["notes"] if notes is None else notes) or None,
             "tags": list(row["tags"] or () if tags is None else tags),
+            **({} if effect is None else {"effect": effect}),
         }
 
     async def forget(self, number: str) -> dict[str, Any]:

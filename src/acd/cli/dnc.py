@@ -66,7 +66,7 @@ def _must_be_known(scope: str) -> None:
     served = [*(one.client for one in campaigns), *(one.client for one in floor.queues.values())]
     clients = {one for one in served if one}
     right = {"campaign": {one.name for one in campaigns}, "client": clients}.get(kind)
-    if right is not None and name not in right:
+    if right and name not in right:
         raise UnknownNameError(kind, name, next(iter(get_close_matches(name, sorted(right), 1, 0.5)), None))
 
 
