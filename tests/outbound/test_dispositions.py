@@ -17,6 +17,8 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Disposition, Eff
 from acd.domain.dialrules import Rule
 from acd.outbound import aloft
 from acd.outbound import words as say
+from acd.outbound.core import Dialler
+from acd.outbound.storing import terms_of
 from acd.records.verify_attempts import attempts_wrong
 from acd.records.verify_ledgers import ledgers_wrong
 from acd.store.location import locate
@@ -134,6 +136,57 @@ async def test_whom_an_agent_calls_a_machine_is_tried_as_one_and_answered_for_no
         assert talks.ledger() == (1.0, 0.0, 0.0)
         assert talks.stand.rows(CONTACT, contact) == [("done", None, None, "answered")]
     await talks.proved()
+
+
+async def test_a_later_life_knows_how_the_ledger_counted_somebody(talks: Talks) -> None:
+    await talks.begin()
+    attempt, _ = await talks.talked()
+    core = talks.stand.dialling.core
+    for word, outcome, answered in (("robot", "machine", 0.0), ("sold", "answered", 1.0), ("robot", "machine", 0.0)):
+        core._served.clear()
+        await talks.stand.dialling.disposed(attempt, word)
+        assert talks.outcome(attempt) == outcome
+        assert talks.ledger() == (answered, 0.0, 0.0)
+    await talks.proved()
+
+
+async def test_a_wrong_number_can_turn_out_to_be_right(talks: Talks) -> None:
+    await talks.begin()
+    attempt, contact = await talks.talked()
+    talks.stand.hall.idle = 0
+    assert await talks.stand.dialling.disposed(attempt, "wrong") == "wrong_number"
+    state = "SELECT state FROM contact_numbers WHERE contact = ?"
+    assert (talks.stand.rows(state, contact), talks.stand.rows(CONTACT, contact)[0][0]) == ([("bad",)], "done")
+    assert await talks.stand.dialling.disposed(attempt, "later") == "again"
+    assert talks.stand.rows(state, contact) == [("ok",)]
+    assert talks.stand.rows("SELECT state, position FROM contacts WHERE contact = ?", contact) == [("due", 0)]
+
+
+async def test_what_is_said_amid_the_call_outlives_a_kill(talks: Talks) -> None:
+    await talks.begin()
+    attempt = (await talks.dialled()).attempt
+    talks.answered(attempt)
+    talks.connected(attempt)
+    await talks.stand.dialling.disposed(attempt, "robot")
+    said = "SELECT said, outcome FROM attempts WHERE attempt = ?"
+    assert talks.stand.rows(said, attempt) == [("robot", None)]
+    (left,) = [one for one in await talks.stand.shelf.begin(definition(), 2) if isinstance(one, say.Left)]
+    assert left.said == "robot"
+    core = Dialler(2)
+    now = clock()
+    core.handle(say.Defined(terms_of(definition(dispositions=WORDS)), (NODE,)), now)
+    core.handle(left, now)
+    book = core.runners["win"].book
+    book.dialled(now.utc)
+    book.served(now.utc)
+    seen = wire.SeenAttempt(attempt, wire.SeenState.TALKING, now.utc)
+    core.handle(wire.OutboundSeen(now.utc, NODE, (seen,), True), now)
+    core.handle(wire.AttemptOver(now.utc, NODE, attempt, None, 16, "", True), now)
+    batch = core.batch(now)
+    assert batch is not None
+    ((ended,), (told,)) = (batch.ended, batch.said)
+    assert (ended.outcome, told.word, told.outcome) == (AttemptOutcome.ANSWERED, "robot", AttemptOutcome.MACHINE)
+    assert book.ledger.counts[0].answered == 0.0
 
 
 async def test_what_is_said_amid_the_call_counts_at_its_end(talks: Talks) -> None:

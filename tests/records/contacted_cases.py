@@ -47,6 +47,7 @@ NO_NUMBER = {
     "do_not_call": {"scope", "seal"},
     "attempts": {
         "attempt", "campaign", "list", "mode", "caller_id", "trunk", "node", "outcome", "call", "agent", "message",
+        "verdict", "said",
     },
     "callbacks": {"list", "campaign", "agent", "outcome", "attempt"},
     "campaign_states": {"campaign", "state", "statistics"},

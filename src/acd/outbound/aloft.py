@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final, assert_never
 
@@ -17,7 +17,7 @@ from acd.dialer.gate import Reason, Refusal
 from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome, Contact, Effect
+from acd.domain.campaigns import AttemptOutcome, Contact, ContactNumber, Effect
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
@@ -582,6 +582,9 @@ class Aloft:
             )
         )
         if flight.said is not None:
+            if flight.left and flight.connected_s is not None and not flight.charged:
+                at_s = flight.connected_s if flight.answered_s is None else flight.answered_s
+                self._served.setdefault(flight.attempt, Served(flight.campaign, at_s, runner.book.share))
             self._say(runner, flight.attempt, flight.said, flight.contact, flight.number, flight.tried, now)
 
     # -- what agents say of it -------------------------------------------------------------------------------------------
@@ -597,10 +600,20 @@ class Aloft:
             number = flight.number if flight is not None else past.number if past is not None else ""
             self._note_opt_out(event.attempt, number, name, now.utc)
         if flight is not None:
-            # Said again with its end, when it is known what it came to
+            # Said again with its end, when it is known what it came to, if need be by a later life
             flight.said = event.word
+            kept = event.word if disposition is not None else ""
+            self._progress.setdefault(flight.attempt, {})["said"] = kept
         elif past is not None:
-            self._say(runner, event.attempt, event.word, past.contact, past.number, past.tried, now)
+            self._recall(event.attempt, past, runner)
+            self._say(runner, event.attempt, event.word, past.contact, past.number, past.tried, now, before=past.said)
+
+    def _recall(self, attempt: str, past: say.Past, runner: Runner) -> None:
+        """How the ledger counted somebody in an earlier life, or long ago."""
+        counted = past.outcome in (AttemptOutcome.ANSWERED, AttemptOutcome.MACHINE) and past.agent is not None
+        if attempt not in self._served and counted and past.answered_s is not None:
+            machine = past.outcome is AttemptOutcome.MACHINE
+            self._served[attempt] = Served(past.campaign, past.answered_s, runner.book.share, machine)
 
     def _say(
         self,
@@ -611,11 +624,16 @@ class Aloft:
         number: str,
         tried: Sequence[say.Tried],
         now: Instant,
+        before: str | None = None,
     ) -> None:
-        """An agent says what an attempt that is over came to."""
+        """An agent says what an attempt that is over came to. ``before``: what was said of it so far."""
         disposition = runner.campaign.dispositions.get(word)
         effect = None if disposition is None else disposition.effect
         outcome = self._revised(runner, attempt, now, machine=effect is Effect.MACHINE)
+        was = runner.campaign.dispositions.get(before or "")
+        good = was is not None and was.effect is Effect.WRONG_NUMBER and effect is not Effect.WRONG_NUMBER
+        if good and contact is not None and all(one.number != number for one in contact.numbers):
+            contact = replace(contact, numbers=(ContactNumber(number), *contact.numbers))
         after = None
         if disposition is not None and contact is not None:
             after = runner.after_said(contact, number, tried, disposition, now.utc)
@@ -631,6 +649,7 @@ class Aloft:
                 None if again is None else again.number,
                 done=after is not None and again is None,
                 bad=effect is Effect.WRONG_NUMBER,
+                good=good,
             )
         )
         self.counters["attempts_disposed"] += 1

@@ -273,7 +273,7 @@ class Dialler(Aloft):
         flight.phase, flight.sent_s, flight.sent_mono = Phase.LEFT, event.committed_s, now.mono
         flight.tried, flight.taken, flight.left = event.tried, True, True
         flight.agent_held = runner.campaign.mode is Mode.PROGRESSIVE
-        flight.answered_s, flight.agent = event.answered_s, event.agent
+        flight.answered_s, flight.agent, flight.said = event.answered_s, event.agent, event.said
         if event.agent is not None:
             # Noted with the ledger that has counted it
             flight.judged, flight.connected_s = True, event.answered_s or event.committed_s

@@ -106,6 +106,7 @@ class Shelf:
                     one.agent,
                     self._tried(one.campaign, contact, earlier),
                     one.attempt in charged,
+                    one.said,
                 )
             )
         heard = await self._opt_outs.read() if self._opt_outs is not None else []
@@ -192,7 +193,9 @@ class Shelf:
         number = self._number(one, contact)
         history = (await self._store.histories([(one.contact, number)], 0.0))[one.contact, number]
         earlier = [seen for seen in history.of_contact if seen.attempt != attempt]
-        return say.Past(one.campaign, contact, number, self._tried(one.campaign, contact, earlier))
+        tried = self._tried(one.campaign, contact, earlier)
+        outcome = None if one.outcome is None else AttemptOutcome(one.outcome)
+        return say.Past(one.campaign, contact, number, tried, outcome, one.answered_at, one.agent, one.said)
 
     async def barred(self, ready: say.Ready, campaign: Campaign, now_s: float) -> tuple[str, ...]:
         """What keeps a contact from being called now."""
@@ -381,7 +384,7 @@ def _said(one: say.Said) -> Said:
     after: Again | Over | None = Over() if one.done else None
     if one.due_s is not None:
         after = Again(one.due_s, one.number)
-    return Said(one.attempt, one.word, one.at_s, one.outcome, after, one.bad)
+    return Said(one.attempt, one.word, one.at_s, one.outcome, after, one.bad, one.good)
 
 
 async def drain(directory: Path, store: Outbound, now: float) -> int:

@@ -129,6 +129,7 @@ class Left(Told):
     agent: str | None = None
     tried: tuple[Tried, ...] = ()
     charged: bool = False
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +263,18 @@ class Wished(Told):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An attempt that is over. ``tried``: the other attempts at its contact in this campaign, oldest first."""
+    """An attempt that is over. ``tried``: the other attempts at its contact in this campaign, oldest first; ``outcome``:
+    what it came to, with an ``agent`` if there was one, who answered at ``answered_s``; ``said``: the word for it so
+    far."""
 
     campaign: str
     contact: Contact | None
     number: str
     tried: tuple[Tried, ...] = ()
+    outcome: AttemptOutcome | None = None
+    answered_s: float | None = None
+    agent: str | None = None
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +411,7 @@ class Ended:
 class Said:
     """What agents say of an attempt that is over. ``outcome``: what it came to after all; ``due_s``: when the contact is
     tried again, at ``number``; ``done``: never; neither: that stays as it is. ``bad``: the attempt's number is not the
-    contact's."""
+    contact's; ``good``: it is after all."""
 
     attempt: str
     word: str
@@ -414,6 +421,7 @@ class Said:
     number: str | None = None
     done: bool = False
     bad: bool = False
+    good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,8 +211,8 @@ def _refused(
 
 
 def progress(connection: sa.Connection, attempt: str, /, **at: float | str) -> bool:
-    """Note ``dialled_at``, ``rang_at``, ``answered_at`` (UTC s), ``call``, ``agent`` of one that is in flight; whether it
-    was."""
+    """Note ``dialled_at``, ``rang_at``, ``answered_at`` (UTC s), ``call``, ``agent``, ``said`` of one that is in flight;
+    whether it was."""
     mine = attempts.c.attempt == attempt, sa.text(IS_OPEN)
     return connection.execute(sa.update(attempts).where(*mine).values(at)).rowcount == 1
 

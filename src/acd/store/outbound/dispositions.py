@@ -19,7 +19,7 @@ _REVISED = (AttemptOutcome.ANSWERED.value, AttemptOutcome.MACHINE.value)
 @dataclass(frozen=True, slots=True)
 class Said:
     """``outcome``: what the attempt came to after all; ``after``: what becomes of the contact, None: nothing; ``bad``: the
-    number is not the contact's."""
+    number is not the contact's; ``good``: it is after all."""
 
     attempt: str
     word: str
@@ -27,6 +27,7 @@ class Said:
     outcome: AttemptOutcome | None = None
     after: Again | Over | None = None
     bad: bool = False
+    good: bool = False
 
 
 def note(connection: sa.Connection, said: Sequence[Said]) -> None:
@@ -41,9 +42,10 @@ def note(connection: sa.Connection, said: Sequence[Said]) -> None:
             continue
         if one.outcome is not None and made.outcome in _REVISED:
             connection.execute(sa.update(attempts).where(mine).values(outcome=one.outcome.value))
-        if one.bad:
+        if one.bad or one.good:
             place = contact_numbers.c.contact == made.contact, contact_numbers.c.position == made.position
-            connection.execute(sa.update(contact_numbers).where(*place).values(state=NumberState.BAD))
+            state = NumberState.BAD if one.bad else NumberState.OK
+            connection.execute(sa.update(contact_numbers).where(*place).values(state=state))
         _follow(connection, one, made)
 
 

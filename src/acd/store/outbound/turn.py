@@ -126,6 +126,8 @@ class Open:
     answered_at: float | None
     agent: str | None
     row: Mapping[str, object] | None
+    outcome: str | None = None
+    said: str | None = None
 
 
 def left_open(connection: sa.Connection) -> list[Open]:
@@ -144,6 +146,7 @@ def left_open(connection: sa.Connection) -> list[Open]:
         "committed_at",
         "answered_at",
         "agent",
+        "said",
     )
     return [Open(**{name: one[name] for name in names}, row=rows.get(one["contact"])) for one in made]
 
