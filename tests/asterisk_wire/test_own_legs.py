@@ -91,3 +91,13 @@ def test_an_offer_to_who_is_on_the_line_joins_him_and_his_answer_is_the_bridge()
     assert not out
     translator.feed(event("BridgeEnter", CUSTOMER["Uniqueid"]))
     assert out == [ev.AgentAnswered(5.0, OFFER, LEG, "PJSIP/1001")]
+
+
+def test_our_own_caller_id_is_nobodys_number() -> None:
+    """Of a line that we dialled Asterisk shows what we showed; of a caller's, who calls."""
+    shown = {"CallerIDNum": "+4930555000", "BridgeId": "B1"}
+    seen, _, _ = look({**CUSTOMER, **shown}, {**OWN, "BridgeId": "B1"})
+    assert seen.caller_number == ""
+    caller = {**CUSTOMER, **shown, "Uniqueid": "1710928800.7", "Linkedid": "1710928800.7"}
+    seen, _, _ = look(caller, {**OWN, "BridgeId": "B1"})
+    assert seen.caller_number == "+4930555000"

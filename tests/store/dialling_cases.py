@@ -423,8 +423,10 @@ async def test_what_machine_detection_did_is_counted(store: Outbound) -> None:
     )
     await shelf.take(batch, 1, NOW + 61)
     assert await store.detected("win", NOW - 1, NOW + 1, ()) == Detected(1, 2, 2, 1, 2)
-    # One whose outcome could not be changed any more is told by the word
-    assert await store.detected("win", NOW - 1, NOW + 1, ("sold",)) == Detected(1, 2, 2, 0, 2)
+    # The word counts, whatever the outcome: that of a window that is over is not changed any more
+    assert await store.detected("win", NOW - 1, NOW + 1, ("robot",)) == Detected(1, 2, 2, 1, 2)
+    assert await store.detected("win", NOW - 1, NOW + 1, ("robot", "sold")) == Detected(1, 2, 2, 0, 2)
+    assert await store.detected("win", NOW - 1, NOW + 1, ("sold",)) == Detected(1, 2, 2, 1, 2)
     assert await store.detected("win", NOW + 1, NOW + 2, ()) == Detected()
     assert await store.detected("lose", NOW - 1, NOW + 1, ()) == Detected()
 

@@ -12,6 +12,7 @@ from acd.asterisk.ami.messages import Message, unescape
 from acd.asterisk.originate import DESK_CONTEXT, LINE_CONTEXT
 from acd.asterisk.translate import OFFER_CONTEXT, Translator, device_of, plain_name
 from acd.domain.events import Phase, SeenCall, SeenConsult
+from acd.domain.outbound import ATTEMPT
 from acd.domain.place import Place
 
 _HELD_CONTEXTS = frozenset(
@@ -92,6 +93,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
     bound = channel.get("ChanVariable(acd_offer)") or offer
     agent: str | None = channel.get("ChanVariable(acd_agent)") or None
     phase, agent_channel, device = Phase.ELSEWHERE, None, None
+    uniqueid = channel.get("Uniqueid", "")
     # Linkedid alone is shared by whomever a caller was transferred to
     legs = [leg for leg in legs if leg.get("ChanVariable(acd_offer)")]
     together = [leg for leg in legs if leg.get("BridgeId") == bridge]
@@ -112,7 +114,7 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             phase = Phase.RINGING if ringing else Phase.OFFERING
     return (
         SeenCall(
-            channel=channel.get("Uniqueid", ""),
+            channel=uniqueid,
             channel_name=channel.get("Channel", ""),
             linkedid=channel.get("Linkedid", ""),
             phase=phase,
@@ -123,7 +125,10 @@ def _caller(channel: Message, legs: list[Message]) -> tuple[SeenCall, list[Messa
             agent_channel=agent_channel,
             agent_device=device,
             target=_target(context, channel.get("Exten", "")) if phase is Phase.ELSEWHERE else "",
-            caller_number=channel.get("CallerIDNum", "").replace("<unknown>", ""),
+            # Of a line that we dialled it is our own
+            caller_number=""
+            if ATTEMPT.fullmatch(uniqueid)
+            else channel.get("CallerIDNum", "").replace("<unknown>", ""),
             caller_name=plain_name(
                 unescape(channel.get("CallerIDName", "")).replace("<unknown>", ""), channel.get("Channel", "")
             ),

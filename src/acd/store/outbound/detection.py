@@ -18,12 +18,14 @@ _PEOPLE = (AttemptOutcome.ANSWERED.value, AttemptOutcome.ABANDONED.value, Attemp
 def detected(
     connection: sa.Connection, campaign: str, since: float, until: float, machine_words: Collection[str] = ()
 ) -> Detected:
-    """Of attempts committed from ``since`` to before ``until`` (UTC s). ``machine_words``: what agents call a machine."""
+    """Of attempts committed from ``since`` to before ``until`` (UTC s). ``machine_words``: what agents call a machine; where
+    that is not known, outcomes tell."""
     a = attempts.c
     found_machine, through = a.verdict == _MACHINE, a.call.is_not(None)
     audited = sa.and_(found_machine, through)
     said = sa.and_(audited, a.said.is_not(None))
-    machine = sa.or_(a.outcome == _MACHINE, a.said.in_(sorted(machine_words)))
+    # The word counts: the outcome of windows that are over is not changed any more
+    machine = a.said.in_(sorted(machine_words)) if machine_words else a.outcome == _MACHINE
     counts = (
         sa.and_(found_machine, ~through),
         audited,
