@@ -101,3 +101,21 @@ def test_our_own_caller_id_is_nobodys_number() -> None:
     caller = {**CUSTOMER, **shown, "Uniqueid": "1710928800.7", "Linkedid": "1710928800.7"}
     seen, _, _ = look(caller, {**OWN, "BridgeId": "B1"})
     assert seen.caller_number == "+4930555000"
+
+
+def test_a_look_finds_whom_another_agents_phone_has_joined_with_a_lasting_line() -> None:
+    """The caller's channel is still in the offer of the agent who has gone; the line bears the offer that it took."""
+    other = "00000100000009"
+    bob = {
+        **OWN,
+        "Context": "acd-line",
+        "Exten": "wait",
+        "ChanVariable(acd_offer)": other,
+        "ChanVariable(acd_agent)": "bob",
+    }
+    seen, _, _ = look({**CUSTOMER, "BridgeId": "B1"}, {**bob, "BridgeId": "B1"})
+    assert (seen.phase, seen.offer, seen.agent_channel, seen.agent_device) == (Phase.TALKING, other, LEG, "PJSIP/1001")
+    # In no bridge together, or in another one, they have nothing to do with each other
+    for bridges in ({"BridgeId": "B2"}, {}):
+        seen, _, _ = look({**CUSTOMER, "BridgeId": "B1"}, {**bob, **bridges})
+        assert seen.phase is not Phase.TALKING

@@ -33,11 +33,15 @@ def read_channels(
     else agents' ``phones`` do; of any other device it cannot be told whose a channel is (a trunk's are everybody's)."""
     legs_of: dict[str, list[Message]] = {}
     own_legs: dict[str, list[Message]] = {}
+    joined: dict[str, list[Message]] = {}
     made_by: dict[str, list[Message]] = {}
     for channel in channels:
         if channel.get("Context") in _OWN_LINES:
-            # Not dialled by the caller's channel, it shares nothing with it but the offer
+            # Not dialled by the caller's channel, it shares nothing with it but the offer; and where another agent's phone
+            # has joined them, but the bridge
             own_legs.setdefault(channel.get("ChanVariable(acd_offer)", ""), []).append(channel)
+            if channel.get("BridgeId"):
+                joined.setdefault(channel["BridgeId"], []).append(channel)
         elif _is_leg(channel):
             legs_of.setdefault(channel.get("Linkedid", ""), []).append(channel)
         elif (device := device_of(channel.get("Channel", ""))) in phones:
@@ -46,7 +50,10 @@ def read_channels(
     for channel in channels:
         if not channel.get("ChanVariable(acd_call)") or _is_leg(channel):
             continue
-        own = own_legs.get(channel.get("Exten", ""), []) if channel.get("Context") == OFFER_CONTEXT else []
+        own: list[Message] = []
+        if channel.get("Context") == OFFER_CONTEXT:
+            own += own_legs.get(channel.get("Exten", ""), [])
+            own += [leg for leg in joined.get(channel.get("BridgeId", ""), []) if leg not in own]
         found, legs = _caller(channel, [*legs_of.get(channel.get("Linkedid", ""), []), *own])
         if found.phase is Phase.TALKING and found.agent_device in phones:
             others = [one for one in made_by.get(found.agent_device or "", ()) if one is not channel]
