@@ -375,11 +375,11 @@ async def test_what_agents_say_of_attempts_is_kept_and_followed(store: Outbound)
     talk: dict[str, Any] = {"answered_s": NOW + 9, "agent": "ann"}
     answered = (ended(one, AttemptOutcome.ANSWERED, NOW + 60, call=f"c{one}", **talk) for one in ids)
     said = (
-        say.Said(ids[0], "robot", NOW + 61, AttemptOutcome.MACHINE, NOW + 7200, found[0].contact.numbers[1].number),
-        say.Said(ids[1], "later", NOW + 61, None, NOW + 3600, found[1].piece.number),
-        say.Said(ids[2], "wrong", NOW + 61, None, NOW + 61, found[2].contact.numbers[1].number, bad=True),
-        say.Said(ids[3], "sold", NOW + 61, done=True),
-        say.Said("00000100009999", "sold", NOW + 61, done=True),
+        say.Said(ids[0], "robot", AttemptOutcome.MACHINE, NOW + 7200, found[0].contact.numbers[1].number),
+        say.Said(ids[1], "later", None, NOW + 3600, found[1].piece.number),
+        say.Said(ids[2], "wrong", None, NOW + 61, found[2].contact.numbers[1].number, bad=True),
+        say.Said(ids[3], "sold", done=True),
+        say.Said("00000100009999", "sold", done=True),
     )
     # Also of attempts that are settled in the same transaction
     await shelf.take(say.Batch(ended=tuple(answered), said=said), 1, NOW + 61)
@@ -419,7 +419,7 @@ async def test_what_machine_detection_did_is_counted(store: Outbound) -> None:
             ended(attempt, outcome, NOW + 60, answered_s=NOW + 9, call=call, verdict=verdict)
             for attempt, outcome, verdict, call in zip(ids, outcomes, verdicts, calls, strict=True)
         ),
-        said=(say.Said(ids[1], "robot", NOW + 61, AttemptOutcome.MACHINE), say.Said(ids[2], "sold", NOW + 61)),
+        said=(say.Said(ids[1], "robot", AttemptOutcome.MACHINE), say.Said(ids[2], "sold")),
     )
     await shelf.take(batch, 1, NOW + 61)
     assert await store.detected("win", NOW - 1, NOW + 1, ()) == Detected(1, 2, 2, 1, 2)
@@ -486,7 +486,7 @@ async def test_what_is_said_of_an_earlier_attempt_changes_nothing_of_a_contact_t
     await shelf.take(say.Batch(ended=(again,)), 1, NOW + 60)
     found = [two for two in (await claimed(shelf, at=NOW + 100)).found or () if two.contact == one.contact]
     await shelf.take(say.Batch(made=(made(second, found[0]),)), 1, NOW + 100)
-    said = say.Batch(said=(say.Said(first, "robot", NOW + 101, AttemptOutcome.MACHINE, NOW + 900, one.piece.number),))
+    said = say.Batch(said=(say.Said(first, "robot", AttemptOutcome.MACHINE, NOW + 900, one.piece.number),))
     # Amid the second, and after it
     await shelf.take(said, 1, NOW + 101)
     assert (await store.ask(contacts.one, one.contact.contact))["state"] == "in_flight"

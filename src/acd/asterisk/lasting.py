@@ -52,6 +52,8 @@ class LastingLines:
             if message.get("UserEvent") == "AcdLine":
                 self._waits(message)
             return
+        if not (self._up or self._called):
+            return
         channel = message.get("Uniqueid", "")
         if message.get("Privilege", "call,all") != "call,all":
             return

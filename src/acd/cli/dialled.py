@@ -148,6 +148,21 @@ class Place:
             return sorted(one for one, campaign in self._floor.campaigns.items() if name in campaign.lists)
         return []
 
+    def check_scope(self, scope: str) -> None:
+        """A campaign or client of do-not-call that is misspelt would keep nobody from being called. Raises
+        UnknownNameError, where floor.yaml has any to compare with."""
+        kind, _, name = scope.partition(":")
+        right: set[str | None] = set()
+        with suppress(ConfigurationError):
+            campaigns, queues = self._floor.campaigns.values(), self._floor.queues.values()
+            if kind == "campaign":
+                right = {one.name for one in campaigns}
+            elif kind == "client":
+                right = {*(one.client for one in campaigns), *(one.client for one in queues)} - {None}
+        if right and name not in right:
+            near = get_close_matches(name, sorted(one for one in right if one), 1, 0.5)
+            raise UnknownNameError(kind, name, near[0] if near else None)
+
     def check_serves(self, agent: str, name: str) -> None:
         """Raises RefusedError if ``agent`` (a name) serves none of the campaigns that dial list ``name``, if any do."""
         dialled_by = self.campaigns_of(name)

@@ -21,7 +21,7 @@ from acd.cli.context import EXIT_FAILED, common_options, options, print_json
 from acd.cli.dialled import Ahead, Place, Region, audited, made, read_number
 from acd.cli.lazy import LazyGroup
 from acd.cli.progress import progress
-from acd.domain.errors import ConfigurationError, UnknownNameError
+from acd.domain.errors import ConfigurationError
 from acd.lists.donotcall import Bad, How, Report, open_file, read_entry, run
 from acd.records.trail import me, write_now
 from acd.store.outbound import donotcall
@@ -50,24 +50,6 @@ class Scope(click.ParamType[str]):
             hint = f" (nearest: {near[0]})" if near else ""
             self.fail(f"{value!r} is no scope{hint}: write all, client:NAME or campaign:NAME", param, ctx)
         return text
-
-
-def _must_be_known(scope: str) -> None:
-    """A campaign or client that is misspelt would keep nobody from being called. Raises UnknownNameError."""
-    from acd.cli.databaseurl import loaded_settings
-    from acd.config.floor import load_floor
-
-    kind, _, name = scope.partition(":")
-    try:
-        floor = load_floor(loaded_settings().settings.floor.file).definition
-    except (ConfigurationError, OSError):
-        return
-    campaigns = floor.campaigns.values()
-    served = [*(one.client for one in campaigns), *(one.client for one in floor.queues.values())]
-    clients = {one for one in served if one}
-    right = {"campaign": {one.name for one in campaigns}, "client": clients}.get(kind)
-    if right and name not in right:
-        raise UnknownNameError(kind, name, next(iter(get_close_matches(name, sorted(right), 1, 0.5)), None))
 
 
 _region = click.option("--region", type=Region(), metavar="DE", help="Of numbers without +.  [default: country_code's]")
@@ -118,7 +100,7 @@ def import_file(
     """
     given = options()
     place = Place()
-    _must_be_known(scope)
+    place.check_scope(scope)
     tab = delimiter is not None and delimiter.casefold() in ("tab", "\\t")
     how = How(region or place.country, column, encoding, "\t" if tab else delimiter, own_hashes)
     with progress("looking") as tell:
@@ -194,7 +176,7 @@ def add(number: str, region: str | None, scope: str, reason: str, until: float |
     """NUMBER (or the SHA-256 of one) is not to be called from now on."""
     given = options()
     place = Place()
-    _must_be_known(scope)
+    place.check_scope(scope)
     text = read_entry(number, region or place.country)
     if not isinstance(text, str):
         raise ConfigurationError(f"{number[:60]!r} cannot be used: {text[1]}")

@@ -185,9 +185,8 @@ def seen(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
                 floor.command(do.EndLine(event.node, one.channel))
         elif _is(line, event.node, one.channel):
             if not event.margin_s:
-                line.on_hold = (
-                    False  # taken back unheard, perhaps: better that than an agent who is never put through to
-                )
+                # Taken back unheard, perhaps: better that than an agent who is never put through to
+                line.on_hold = False
             if line.touched_at <= event.at - event.margin_s and agent.offer not in floor.offers:
                 line.waits = not one.talks
         elif line.is_up and line.node == event.node and line.channel in there:

@@ -51,7 +51,6 @@ class Served:
     """Somebody who had an agent in time, as the ledger counted him. ``machine``: no longer, for an agent says that it was
     one."""
 
-    campaign: str
     at_s: float
     share: float
     machine: bool = False
@@ -459,7 +458,7 @@ class Aloft:
         else:
             runner.book.served(now.utc)
             runner.unmet = runner.rests = 0
-            self._served[flight.attempt] = Served(flight.campaign, now.utc, runner.book.share)
+            self._served[flight.attempt] = Served(now.utc, runner.book.share)
             while len(self._served) > _ENDED_KEPT:
                 self._served.popitem(last=False)
         slack = runner.book.slack(now.utc)
@@ -584,7 +583,7 @@ class Aloft:
         if flight.said is not None:
             if flight.left and flight.connected_s is not None and not flight.charged:
                 at_s = flight.connected_s if flight.answered_s is None else flight.answered_s
-                self._served.setdefault(flight.attempt, Served(flight.campaign, at_s, runner.book.share))
+                self._served.setdefault(flight.attempt, Served(at_s, runner.book.share))
             self._say(runner, flight.attempt, flight.said, flight.contact, flight.number, flight.tried, now)
 
     # -- what agents say of it -------------------------------------------------------------------------------------------
@@ -613,7 +612,7 @@ class Aloft:
         counted = past.outcome in (AttemptOutcome.ANSWERED, AttemptOutcome.MACHINE) and past.agent is not None
         if attempt not in self._served and counted and past.answered_s is not None:
             machine = past.outcome is AttemptOutcome.MACHINE
-            self._served[attempt] = Served(past.campaign, past.answered_s, runner.book.share, machine)
+            self._served[attempt] = Served(past.answered_s, runner.book.share, machine)
 
     def _say(
         self,
@@ -643,7 +642,6 @@ class Aloft:
                 attempt,
                 # Free words may hold anything: they stay with the call
                 word if disposition is not None else "",
-                now.utc,
                 outcome,
                 None if again is None else again.due_s,
                 None if again is None else again.number,

@@ -384,7 +384,7 @@ def _said(one: say.Said) -> Said:
     after: Again | Over | None = Over() if one.done else None
     if one.due_s is not None:
         after = Again(one.due_s, one.number)
-    return Said(one.attempt, one.word, one.at_s, one.outcome, after, one.bad, one.good)
+    return Said(one.attempt, one.word, one.outcome, after, one.bad, one.good)
 
 
 async def drain(directory: Path, store: Outbound, now: float) -> int:

@@ -415,7 +415,6 @@ class Said:
 
     attempt: str
     word: str
-    at_s: float
     outcome: AttemptOutcome | None = None
     due_s: float | None = None
     number: str | None = None

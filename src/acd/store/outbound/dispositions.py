@@ -23,7 +23,6 @@ class Said:
 
     attempt: str
     word: str
-    at: float
     outcome: AttemptOutcome | None = None
     after: Again | Over | None = None
     bad: bool = False
