@@ -28,6 +28,7 @@ NEEDED_MODULES = (
     "func_global",
     "func_dialplan",
 )
+OUTBOUND_MODULES = ("func_db",)
 NEEDED_CONTEXTS = (
     *("acd-inbound", "acd-arrive", "acd-register", "acd-hold", "acd-offer", "acd-after", "acd-leave"),
     *("acd-agent", "acd-agent-ask"),
@@ -79,7 +80,7 @@ async def version_of(session: AmiSession) -> str:
 async def check_parts(session: AmiSession, *, outbound: bool, lasting: bool = False) -> None:
     """Raise AsteriskUnsuitableError for modules or contexts that are not there."""
     missing = []
-    for module in NEEDED_MODULES:
+    for module in (*NEEDED_MODULES, *(OUTBOUND_MODULES if outbound else ())):
         answer = await session.send("Getvar", (("Variable", f"IFMODULE({module}.so)"),))
         if answer.get("Value") == "0":
             missing.append(module)
