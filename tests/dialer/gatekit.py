@@ -56,7 +56,7 @@ def terms(
     )
 
 
-ROOM = Slack("day", 0.03, 1_000.0, 0.0, 30.0, 3.0)
+ROOM = Slack("day", 0.03, 1_000.0, 0.0, 30.0)
 NO_ROOM = replace(ROOM, charged=30.0, slack=0.0)
 
 FACTS = Facts(
@@ -78,7 +78,7 @@ FACTS = Facts(
     trunk=TrunkState(),
     agent_held=False,
     slack=ROOM,
-    shortfall=(0.5, 0.1),
+    exceeded=0.0005,
 )
 
 

@@ -306,7 +306,7 @@ def test_a_trunk_of_less_than_a_call_a_second() -> None:
 def test_a_line_without_an_agent_needs_room_in_the_ledger() -> None:
     assert refused(ask(slack=NO_ROOM)) == ("ledger", NOON + 1.0)
     assert isinstance(ask(slack=NO_ROOM, agent_held=True), Permit)
-    assert refused(ask(shortfall=(31.0, 0.0)))[0] == "ledger"
+    assert refused(ask(exceeded=0.0007))[0] == "ledger"
     needed = ask(terms("it"), slack=NO_ROOM, abandoned_s=NOON - 6 * DAY_S)
     assert isinstance(needed, Permit), "it is placed with an agent held, or not at all"
     assert needed.needs_agent

@@ -16,7 +16,7 @@ from acd.dialer.statistics import PACES, Statistics, aim_of
 
 
 def slack(left: float, *, charged: float = 10.0, answered: float = 100.0) -> Slack:
-    return Slack("day", 0.03, answered, charged, left, 3.0)
+    return Slack("day", 0.03, answered, charged, left)
 
 
 def test_the_aim_grows_with_the_root_of_the_answers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -41,18 +42,22 @@ def test_slack_is_what_may_still_be_abandoned() -> None:
 
 
 def test_nothing_may_be_abandoned_before_anybody_answers() -> None:
-    assert not book().slack(AT_S).covers(0.0, 0.0)
+    assert not book().slack(AT_S).allows(0.0)
 
 
-@pytest.mark.parametrize(
-    ("mean", "variance", "covered"), [(0.5, 0.01, True), (3.0, 0.0, True), (3.1, 0.0, False), (1.5, 1.0, False)]
-)
-def test_the_slack_covers_the_mean_and_three_deviations(mean: float, variance: float, covered: bool) -> None:
-    assert Slack("day", 0.03, 100.0, 0.0, 3.0, 3.0).covers(mean, variance) is covered
+@pytest.mark.parametrize(("left", "fits"), [(3.0, 3), (2.99, 2), (1.0, 1), (0.99, 0), (0.01, 0), (-2.5, 0)])
+def test_whole_abandonments_fit_in(left: float, fits: int) -> None:
+    assert Slack("day", 0.03, 100.0, 0.0, left).fits == fits
 
 
-def test_one_whole_abandonment_must_always_fit() -> None:
-    assert not Slack("day", 0.03, 100.0, 0.0, 0.99, 3.0).covers(0.001, 0.0)
+def test_lines_in_flight_may_hardly_ever_cost_more_than_fits_in() -> None:
+    """A fiftieth of the cap; and nothing when nothing is left."""
+    slack = Slack("day", 0.03, 100.0, 0.0, 0.5)
+    assert slack.seldom == pytest.approx(0.0006)
+    assert slack.allows(0.0006)
+    assert not slack.allows(0.00061)
+    assert not replace(slack, slack=0.0).allows(0.0)
+    assert not replace(slack, slack=-1.0).allows(0.0)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_a_deviation_of_their_number_is_held_back() -> None:
     slack = ledger.slack(AT_S)
     assert (slack.misjudged, slack.held) == (pytest.approx(2.0), pytest.approx(math.sqrt(2.0)))
     assert slack.slack == pytest.approx(3.0 - 2.0 - math.sqrt(2.0))
-    assert not slack.covers(0.0, 0.0)
+    assert not slack.allows(0.0)
     plain = book()
     people(plain, 98)
     assert plain.slack(AT_S).held == 0.0

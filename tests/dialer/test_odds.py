@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import pytest
 from dialerkit import distribution, nobody_left
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.dialer.odds import NOTHING, Moments, at_most, coin, counts, missing, none_left, shortfall
+from acd.dialer.odds import NOTHING, Moments, at_most, coin, counts, none_left
 
 chances = st.lists(st.floats(0.001, 0.999), max_size=14)
 
@@ -64,28 +65,13 @@ def test_many_coins_are_nearly_normal(coins: list[float], shift: int) -> None:
     assert at_most(value, moments) == pytest.approx(exact, abs=0.003)
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.integers(-2, 4), st.lists(st.floats(0.1, 0.4), max_size=6), st.lists(st.floats(0.1, 0.5), max_size=10))
-def test_missing_is_the_mean_beyond_the_agents(start: int, frees: list[float], answers: list[float]) -> None:
-    mean, variance = missing(start, counts(total(frees)), total(answers))
-    free, answered = distribution(frees), distribution(answers)
-    exact = math.fsum(
-        f * a * max(0, j - i - start) for i, f in enumerate(free) for j, a in enumerate(answered)
-    )  # fmt: skip
-    assert mean == pytest.approx(exact, abs=0.25)
-    assert variance >= 0
-
-
-def test_missing_known_value() -> None:
-    """One agent, two lines at 0.5: one is missing when both answer."""
-    mean, variance = missing(1, [1.0], total([0.5, 0.5]))
-    assert mean == pytest.approx(0.25)
-    assert variance == pytest.approx(0.25 * 0.75)
-
-
-def test_shortfall_of_a_normal() -> None:
-    """E max(0, -X) of a standard normal is 1 / sqrt(2 pi), its second moment a half."""
-    mean, variance = shortfall(Moments(0.0, 1.0, 0.0))
-    assert mean == pytest.approx(0.3989423)
-    assert variance == pytest.approx(0.5 - 0.3989423**2)
-    assert shortfall(Moments(-2.0, 0.0, 0.0)) == (2.0, 0.0)
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.lists(st.floats(0.05, 0.5), max_size=8),
+    st.lists(st.floats(0.02, 0.3), min_size=2, max_size=20),
+)
+def test_what_is_said_to_happen_hardly_ever_does(spare: int, frees: list[float], answers: list[float]) -> None:
+    """Far out, where the ledger asks: 6 in 10,000 are 15 at most."""
+    said = none_left(spare, list(accumulate(counts(total(frees)))), total(answers))
+    assert said > 0.0006 or nobody_left(spare, frees, answers) < 0.0015

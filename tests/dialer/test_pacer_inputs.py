@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from dialerkit import NOW_S, ledger, supply, taught
@@ -42,7 +43,7 @@ def test_each_person_who_waits_takes_an_idle_agent(waiting: int) -> None:
     assert with_them.covered == without.covered == 7 - waiting
     for count in (1, 5, 12):
         assert forecast(with_them).risk(count) == forecast(without).risk(count)
-        assert forecast(with_them).shortfall(count) == forecast(without).shortfall(count)
+        assert forecast(with_them).exceeded(count, 0) == forecast(without).exceeded(count, 0)
     assert lines(with_them) == lines(without) < lines(supply(8, talking=TALKS, ringing=[5.0]))
 
 
@@ -113,7 +114,7 @@ def test_more_slack_places_more_lines() -> None:
 
 
 def slack(left: float, answered: float = 1_000.0, charged: float = 10.0) -> Slack:
-    return Slack("day", 0.03, answered, charged, left, 3.0)
+    return Slack("day", 0.03, answered, charged, left)
 
 
 def test_the_threshold_is_learned_towards_the_aim() -> None:
@@ -133,16 +134,26 @@ def test_people_taken_for_machines_teach_nothing_until_somebody_is_abandoned() -
     """They are charged from the first answer on, so that the slack is low in every window that has just begun."""
     statistics = taught()
     before = statistics.log_threshold
-    statistics.answered(Slack("day", 0.03, 300.0, 3.6, 1.6, 3.0, misjudged=3.6, held=3.8))
+    statistics.answered(Slack("day", 0.03, 300.0, 3.6, 1.6, misjudged=3.6, held=3.8))
     assert statistics.log_threshold == before
-    statistics.answered(Slack("day", 0.03, 300.0, 4.6, 0.6, 3.0, misjudged=3.6, held=3.8))
+    statistics.answered(Slack("day", 0.03, 300.0, 4.6, 0.6, misjudged=3.6, held=3.8))
     assert statistics.log_threshold < before
 
 
-def test_what_covers_is_the_mean_and_a_margin_above_it() -> None:
-    assert slack(4.0).covers(1.0, 1.0)
-    assert not slack(3.9).covers(1.0, 1.0)
-    assert not slack(-4.0).covers(0.0, 0.0)
+def test_more_room_in_the_ledger_is_less_likely_to_be_exceeded() -> None:
+    given = forecast(supply(8, talking=TALKS, ringing=[5.0] * 6))
+    chances = [given.exceeded(15, fits) for fits in range(6)]
+    assert all(after < before for before, after in pairwise(chances))
+    assert chances[0] > given.exceeded(5, 0)
+
+
+def test_the_chance_that_somebody_finds_no_agent_is_exact_for_two_lines() -> None:
+    """One idle agent, lines that ring for as long as any: two of two answer by the last look."""
+    given = forecast(supply(1))
+    tables = Tables(TAUGHT, 2.0)
+    chance = tables.ring.answers(tables.lines(given.rate)[1], 0, tables.looks[-1])
+    assert given.exceeded(2, 0) == pytest.approx(chance**2)
+    assert max(given.exceeded(1, 0), given.exceeded(2, 1)) < 1e-12
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from dialerkit import NOW_S, ledger, supply, taught
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.dialer import Ledger, Power, Predictive, Preview, Progressive, Statistics, Supply
+from acd.dialer import Ledger, Power, Predictive, Preview, Progressive, Rule, Statistics, Supply
 from acd.dialer.forecast import Forecast, Tables
 from acd.dialer.ledger import Slack
 from acd.dialer.pacing import most
 from acd.dialer.predictive import threshold_of
-from acd.dialer.statistics import THRESHOLD_LEAST
 from acd.domain.errors import ConfigurationError
 
 ages = st.lists(st.floats(0.0, 400.0), max_size=25)
@@ -119,18 +118,51 @@ def test_a_decision_can_be_explained() -> None:
 
 
 def test_the_threshold_rises_with_the_slack_within_limits() -> None:
-    found = [
-        threshold_of(TAUGHT, Slack("day", 0.03, 100.0, 5.0, left, 3.0)) for left in (-1e6, 1.0, 1.75, 3.0, 4.25, 1e6)
-    ]
+    found = [threshold_of(TAUGHT, Slack("day", 0.03, 100.0, 5.0, left)) for left in (-1e6, 1.0, 1.75, 3.0, 4.25, 1e6)]
     assert found == sorted(found)
     learned = math.exp(TAUGHT.log_threshold)
     assert found[1:5] == [pytest.approx(share * learned) for share in (0.2, 0.5, 1.0, 1.5)], "3 is the aim"
     assert found[-1] == pytest.approx(2.0 * learned)
-    assert found[0] == THRESHOLD_LEAST
+    assert found[0] == pytest.approx(0.03 / 50), "while no whole abandonment fits in"
+
+
+def test_while_no_whole_abandonment_fits_lines_that_cost_next_to_nothing_are_placed() -> None:
+    """Four idle agents, and lines of whom a person answers three in ten: one more rings than agents are idle."""
+    given = supply(4, talking=[20.0] * 10, wrapping=[40.0] * 4)
+    book = ledger(20)
+    decision = PREDICTIVE.decide(given, TAUGHT, book, NOW_S)
+    assert given.covered < decision.lines < lines(PREDICTIVE, given, ROOM)
+    why = decision.why
+    assert why.threshold == pytest.approx(0.03 / 50)
+    assert why.risk is not None
+    assert why.next_risk is not None
+    assert why.risk <= why.threshold < why.next_risk or why.because == "ledger"
+    assert 0.0 < Forecast(TABLES, given, TAUGHT, NOW_S).exceeded(decision.lines, 0) <= 0.03 / 50
+    assert lines(PREDICTIVE, given, ledger(100, 3)) == given.covered
+
+
+@pytest.mark.parametrize(("seen", "since_s"), [(60, 0.0), (1_000, 12 * 3_600.0)], ids=["new", "the next morning"])
+def test_not_before_the_answer_rate_is_known(seen: int, since_s: float) -> None:
+    given = supply(4, talking=[20.0] * 10, wrapping=[40.0] * 4)
+    statistics = taught(lines=seen)
+    book = Ledger((Rule("day", 0.03),), NOW_S)
+    for _ in range(20):
+        book.answered(NOW_S + since_s)
+    then = replace(
+        given,
+        talking=tuple(busy._replace(since_s=busy.since_s + since_s) for busy in given.talking),
+        wrapping=tuple(busy._replace(since_s=busy.since_s + since_s) for busy in given.wrapping),
+    )
+    for pacer in (Predictive(), Power(3.0)):
+        assert pacer.decide(then, statistics, book, NOW_S + since_s).lines == then.covered
+    for number in range(100):
+        statistics.line_ended(NOW_S + since_s - 100 + number, 8.0, person=number % 10 < 3)
+        statistics.stage_ended("talk", "a1", 30.0 + number)
+    assert Predictive().decide(then, statistics, book, NOW_S + since_s).lines > then.covered
 
 
 def test_people_taken_for_machines_make_the_threshold_aim_higher() -> None:
-    plain = Slack("day", 0.03, 100.0, 5.0, 3.0, 3.0)
+    plain = Slack("day", 0.03, 100.0, 5.0, 3.0)
     assert threshold_of(TAUGHT, replace(plain, held=2.0)) == pytest.approx(threshold_of(TAUGHT, plain) * 2.5 / 4.5)
 
 
@@ -197,7 +229,7 @@ def test_over_dialling_always_fits_into_the_ledger(given_supply: Supply, answere
     for pacer in (PREDICTIVE, POWER):
         placed = lines(pacer, given_supply, book)
         if placed > given_supply.covered:
-            assert book.slack(NOW_S).covers(*forecast.shortfall(placed))
+            assert book.slack(NOW_S).allows(forecast.exceeded(placed, book.slack(NOW_S).fits))
 
 
 @settings(max_examples=100, deadline=None)

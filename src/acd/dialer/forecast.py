@@ -15,13 +15,15 @@ from itertools import accumulate
 from operator import itemgetter, mul
 
 from acd.dialer.durations import LONGEST_S
-from acd.dialer.odds import NOTHING, Moments, at_most_of, coin, counts, missing, none_left, shortfall
+from acd.dialer.odds import NOTHING, Moments, at_most_of, coin, counts, none_left
 from acd.dialer.rings import BIN_S, BINS, RingCurve
 from acd.dialer.statistics import PACES, USUAL, Statistics
 from acd.dialer.supply import Line, Supply
 
 NORMAL_FROM = 10.0
 """Variance from which on the normal distribution is near enough."""
+KNOWN_LINES, KNOWN_TALKS = 100, 20
+"""What a forecast has to rest on where nobody may be abandoned: lines lately, talks at all."""
 _RATE_STEP = 0.02
 Columns = tuple[list[float], list[float], list[float]]
 """Mean, variance and third central moment of the coin of each row."""
@@ -158,13 +160,26 @@ def _at(curve: Sequence[float], second: int) -> float:
 class Forecast:
     """Of one supply at one moment. ``frees`` and ``answers``: their means at every look."""
 
-    __slots__ = ("_frees", "_new", "_pmfs", "_risks", "_spread", "_stock", "_taken", "_uptos", "rate", "rests_on")
+    __slots__ = (
+        "_frees",
+        "_known",
+        "_new",
+        "_pmfs",
+        "_risks",
+        "_spread",
+        "_stock",
+        "_taken",
+        "_uptos",
+        "rate",
+        "rests_on",
+    )
 
     def __init__(self, tables: Tables, supply: Supply, statistics: Statistics, now_s: float) -> None:
         rows = _agent_rows(tables, supply, now_s)
         self.rate, self.rests_on = statistics.answer_rate.rate(now_s, supply.segment)
         own, near = tables.lines(self.rate)
         grouped = _line_rows(tables, supply.ringing, statistics, now_s, supply.segment, own)
+        self._known = self.rests_on >= KNOWN_LINES and statistics.talk.seen >= KNOWN_TALKS
         self._stock = supply.idle - supply.waiting
         # The rate is not known for sure, and errs for all lines at once
         self._spread = (1.0 - near) / (near * self.rests_on)
@@ -229,18 +244,23 @@ class Forecast:
             least = min(least, lines)
         return max(1, int(least)) if least < math.inf else 1
 
-    def shortfall(self, lines: int) -> tuple[float, float]:
-        """Mean and variance of the people who get no agent, with ``lines`` new ones, among all in flight."""
-        answered = self._taken[-1].plus(self._new[-1], lines)
-        if self._pmfs:
-            return missing(self._stock, self._pmfs[-1], answered)
-        return shortfall(self._left(self._frees[-1], answered))
+    def exceeded(self, lines: int, fits: int) -> float:
+        """P(more than ``fits`` people find no agent), with ``lines`` new ones, among all in flight: at the look where that
+        is most likely. 1 where nobody may be left over, and too little is known to tell."""
+        if not fits and not self._known:
+            return 1.0
+        return max(self._short(look, lines, fits + 1) for look in range(len(self._new)))
 
-    def _left(self, free: Moments, answered: Moments) -> Moments:
-        """Of agents left over."""
-        both = free.minus(answered)
-        return Moments(
-            both.mean + self._stock, both.variance + self._spread * answered.mean * answered.mean, both.third
+    def _short(self, look: int, lines: int, people: int) -> float:
+        """P(X <= -people) at one look, with ``lines`` new ones."""
+        free, taken = self._frees[look], self._taken[look].plus(self._new[look], lines)
+        if self._uptos:
+            return none_left(self._stock + people, self._uptos[look], taken)
+        return at_most_of(
+            -float(people),
+            self._stock + free.mean - taken.mean,
+            free.variance + taken.variance + self._spread * taken.mean * taken.mean,
+            free.third - taken.third,
         )
 
 

@@ -122,9 +122,9 @@ class Facts:
     ``opted_out_s``: when the person asked not to be called. ``in_progress``: the contact or number is in a call.
     ``due_s``: when a retry or callback is due. ``abandoned_s``, ``served_s``: when the number was last abandoned, and
     last put through to an agent. ``calls_today``, ``short_today``: of the operator, by the campaign's zone.
-    ``agent_held``: an agent is held for this very line. ``slack``: of the ledger's tightest window; ``shortfall``: mean
-    and variance of the people in flight who will find no agent, this line among them. ``caller_id``: what is to be
-    shown, ``None``: the gate chooses.
+    ``agent_held``: an agent is held for this very line. ``slack``: of the ledger's tightest window; ``exceeded``: the
+    chance that more of the people in flight find no agent than fit into it, this line among them. ``caller_id``: what is
+    to be shown, ``None``: the gate chooses.
     """
 
     contact: Contact
@@ -145,7 +145,7 @@ class Facts:
     trunk: TrunkState
     agent_held: bool
     slack: Slack
-    shortfall: tuple[float, float]
+    exceeded: float
     calls_today: int = 0
     short_today: int = 0
     caller_id: str | None = None
@@ -194,12 +194,12 @@ def permit(facts: Facts, terms: Terms, holidays: Holidays, now_s: float) -> Perm
     refused = _trunk(facts.trunk, terms.trunk, now_s)
     if refused is not None:
         return refused
-    if not (needs_agent or facts.agent_held or facts.slack.covers(*facts.shortfall)):
+    if not (needs_agent or facts.agent_held or facts.slack.allows(facts.exceeded)):
         return Refusal(
             Reason.LEDGER,
             now_s + SOON_S,
-            f"no agent is held for the line, and {facts.slack.slack:.1f} abandonments left in the {facts.slack.span} do not "
-            f"cover the {facts.shortfall[0]:.1f} expected",
+            f"no agent is held for the line, and {facts.slack.slack:.1f} abandonments left in the {facts.slack.span} may "
+            f"not be enough for what is in flight (the chance is {facts.exceeded:.2g}, allowed is {facts.slack.seldom:.2g})",
         )
     return Permit(shown, needs_agent, tuple(str(zone) for zone in zones))
 

@@ -3,9 +3,9 @@
 Charged are people who were abandoned, attempts whose outcome nobody knows (after a crash), and the people a machine
 detector is expected to have hung up on. How many those were, nobody knows: they scatter like rare and independent events do
 (Poisson), so a deviation of their number is held back. ``slack`` is what may still be abandoned: cap x answered -
-charged - held. Over-dialling is allowed while the slack of the tightest window covers what the lines in flight may cost
-(`Slack.covers`); otherwise every line needs an agent held for it. Times are UTC seconds; windows are days and months of the
-place that ``zone`` names.
+charged - held. Over-dialling is allowed while hardly ever more people in flight will find no agent than fit into the slack
+of the tightest window (`Slack.allows`); otherwise every line needs an agent held for it. Times are UTC seconds; windows are
+days and months of the place that ``zone`` names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from acd.domain.errors import ConfigurationError
 _DAYS_30_S = 30 * 86_400
 _SCATTER = 1.0
 """Deviations of the number of people taken for machines that are held back; as many are in the aim (`aim_of`)."""
+_SELDOM = 0.02
+"""Of the cap: how likely lines in flight may be to cost more than the slack. While not even one abandonment fits in, as in
+the first minutes of a window, that is how likely they may be to cost one. A whole one takes 1 / cap answers: if there is one
+in flight at a time, one window in fifty sees somebody abandoned until then; the more are in flight, the fewer."""
 
 
 @dataclass(slots=True)
@@ -46,34 +50,42 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Slack:
-    """The tightest window: its figures, and what may still be abandoned in it. ``unsure``: the deviations (``z``) that
-    what is in flight is charged with, above its mean. ``misjudged``: of ``charged``, people expected to have been taken for
-    machines; ``held``: what is held back for their scatter, and is no part of ``slack``."""
+    """The tightest window: its figures, and what may still be abandoned in it. ``misjudged``: of ``charged``, people
+    expected to have been taken for machines; ``held``: what is held back for their scatter, and is no part of ``slack``."""
 
     span: Span
     cap: float
     answered: float
     charged: float
     slack: float
-    unsure: float
     misjudged: float = 0.0
     held: float = 0.0
 
-    def covers(self, mean: float, variance: float) -> bool:
-        """Whether the abandonments that lines in flight may bring still fit in."""
-        return max(1.0, mean + self.unsure * math.sqrt(variance)) <= self.slack
+    @property
+    def fits(self) -> int:
+        """How many whole abandonments fit in."""
+        return max(0, math.floor(self.slack))
+
+    @property
+    def seldom(self) -> float:
+        """The chance that lines in flight may have to cost more than fits in."""
+        return _SELDOM * self.cap
+
+    def allows(self, exceeded: float) -> bool:
+        """Whether lines may be in flight for which no agent is held. ``exceeded``: the chance that more of the people who
+        answer will find no agent than fit in."""
+        return self.slack > 0.0 and exceeded <= self.seldom
 
 
 @dataclass(slots=True)
 class Ledger:
     """Counts of one campaign. ``false_positive``: the share of people that machine detection takes for machines (measured,
-    its upper confidence bound); ``began_s``: when the campaign began; ``z``: how many deviations are held back."""
+    its upper confidence bound); ``began_s``: when the campaign began."""
 
     rules: tuple[Rule, ...]
     began_s: float
     zone: tzinfo = UTC
     false_positive: float = 0.0
-    z: float = 3.0
     counts: list[Count] = field(default_factory=list)
     in_flight: int = 0
     _until_s: float = -math.inf
@@ -166,9 +178,7 @@ class Ledger:
         for rule, count in zip(self.rules, self.counts, strict=True):
             left = rule.cap * count.answered - count.charged - count.held
             if least is None or left < least.slack:
-                least = Slack(
-                    rule.span, rule.cap, count.answered, count.charged, left, self.z, count.misjudged, count.held
-                )
+                least = Slack(rule.span, rule.cap, count.answered, count.charged, left, count.misjudged, count.held)
         assert least is not None
         return least
 

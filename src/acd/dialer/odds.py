@@ -34,10 +34,6 @@ class Moments(NamedTuple):
             self.third + times * other.third,
         )
 
-    def minus(self, other: Moments) -> Moments:
-        """The difference of two independent sums: variances add up, the skews work against each other."""
-        return Moments(self.mean - other.mean, self.variance + other.variance, self.third - other.third)
-
 
 NOTHING = Moments(0.0, 0.0, 0.0)
 
@@ -46,16 +42,6 @@ def coin(chance: float) -> Moments:
     """Of one that is 1 with ``chance``, else 0."""
     variance = chance * (1.0 - chance)
     return Moments(chance, variance, variance * (1.0 - 2.0 * chance))
-
-
-def cumulative(z: float) -> float:
-    """The standard normal distribution function."""
-    return 0.5 * math.erfc(-z / _ROOT_2)
-
-
-def density(z: float) -> float:
-    """The standard normal density."""
-    return math.exp(-0.5 * z * z) / _ROOT_2_PI if abs(z) < 38.0 else 0.0
 
 
 def at_most(value: float, of: Moments) -> float:
@@ -72,18 +58,6 @@ def at_most_of(value: float, mean: float, variance: float, third: float) -> floa
     height = math.exp(-0.5 * z * z) / _ROOT_2_PI if -38.0 < z < 38.0 else 0.0
     refined = 0.5 * math.erfc(-z / _ROOT_2) + third / (6.0 * variance * deviation) * (1.0 - z * z) * height
     return 1.0 if refined > 1.0 else 0.0 if refined < 0.0 else refined
-
-
-def shortfall(of: Moments) -> tuple[float, float]:
-    """Mean and variance of max(0, -X): people without an agent, from the normal distribution."""
-    if of.variance < _SURE:
-        return max(0.0, -of.mean), 0.0
-    deviation = math.sqrt(of.variance)
-    z = -of.mean / deviation
-    below, height = cumulative(z), density(z)
-    mean = max(0.0, -of.mean * below + deviation * height)
-    square = (of.mean * of.mean + of.variance) * below - of.mean * deviation * height
-    return mean, max(0.0, square - mean * mean)
 
 
 def counts(of: Moments) -> list[float]:
@@ -114,15 +88,3 @@ def none_left(start: int, upto: Sequence[float], answers: Moments) -> float:
         upto = upto[-start:] or [1.0]
     sure = math.fsum(shares[len(upto) :])
     return min(1.0, math.fsum(map(operator.mul, shares, upto)) + sure)
-
-
-def missing(start: int, frees: Sequence[float], answers: Moments) -> tuple[float, float]:
-    """Mean and variance of max(0, A - F - ``start``), F with the distribution ``frees``."""
-    shares = counts(answers)
-    mean = square = 0.0
-    for freed, share in enumerate(frees):
-        for over, other in enumerate(shares[max(0, freed + start + 1) :], max(0, freed + start + 1) - freed - start):
-            weight = share * other
-            mean += weight * over
-            square += weight * over * over
-    return mean, max(0.0, square - mean * mean)

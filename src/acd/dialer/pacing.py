@@ -131,10 +131,10 @@ class Forecaster:
 
 
 def within_ledger(forecast: Forecast, slack: Slack, covered: int, wanted: int) -> int:
-    """The most lines, ``covered`` at least and ``wanted`` at most, whose people in flight the slack covers."""
-    if wanted > covered and slack.covers(*forecast.shortfall(wanted)):
+    """The most lines, ``covered`` at least and ``wanted`` at most, that the slack allows to be in flight."""
+    if wanted > covered and slack.allows(forecast.exceeded(wanted, slack.fits)):
         return wanted
-    return most(covered, wanted, lambda lines: slack.covers(*forecast.shortfall(lines)))
+    return most(covered, wanted, lambda lines: slack.allows(forecast.exceeded(lines, slack.fits)))
 
 
 def most(least: int, limit: int, allowed: Callable[[int], bool], guess: int | None = None) -> int:

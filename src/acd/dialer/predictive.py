@@ -4,11 +4,13 @@
 2. Lines are placed while risk <= threshold. A line that an agent is held for is always placed; none is ever given up here.
 3. The threshold is exp(a) x (slack - 1/2) / (aim - 1/2), twice exp(a) at most. The slack is the ledger's: one abandonment
    lowers it by 1, one answer raises it by the cap, so it is the sum of all steps of the usual stochastic approximation. The
-   aim keeps it away from the ledger's stop at 1, as a day spent between stop and bursts is worse than an even one; near
-   the stop lines are few, as two people who are abandoned at once there would break the cap. ``a`` is learned, a small
-   step an answer (`Statistics.answered`), and holds from window to window.
-4. `Slack.covers` stands above all: what is in flight, with a margin, fits into the window, or no line is placed without an
-   agent held.
+   aim keeps it away from a slack of 1, as a day spent between stop and bursts is worse than an even one; near it lines are
+   few, as two people who are abandoned at once there would break the cap. ``a`` is learned, a small step an answer
+   (`Statistics.answered`), and holds from window to window.
+4. Below 1, where not even one abandonment fits in, the threshold is a fiftieth of the cap: lines that hardly ever cost
+   anything, and buy much of what there is to be had beyond progressive dialling.
+5. `Slack.allows` stands above all: what is in flight hardly ever costs more than fits into the window, or no line is
+   placed without an agent held.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Predictive:
         slack = ledger.slack(now_s)
         if not agents or limit == 0:
             return Decision(0, math.inf, Why("lines" if agents else "nothing", covered, covered, slack=slack))
-        if not slack.covers(0.0, 0.0):
+        if not slack.allows(0.0):
             return Decision(covered, now_s + LOOK_S, Why("ledger", covered, covered, slack=slack))
         forecast = self._forecaster.forecast(supply, statistics, now_s)
         threshold = threshold_of(statistics, slack)
@@ -70,6 +72,8 @@ class Predictive:
 
 def threshold_of(statistics: Statistics, slack: Slack) -> float:
     """The risk that a line may have, given what the ledger leaves."""
+    if not slack.fits:
+        return slack.seldom
     steer = (slack.slack - _NONE_LEFT) / (aim_of(slack) - _NONE_LEFT)
     threshold = math.exp(statistics.log_threshold) * min(_STEER_MOST, max(_STEER_LEAST, steer))
     return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, threshold))

@@ -539,7 +539,7 @@ class Dialler(Aloft):
             chosen = runner.choose(
                 self.trunk_state(runner, now),
                 slack,
-                (0.0, 0.0),
+                0.0,
                 self.recent,
                 self.numbers,
                 only,
@@ -587,14 +587,14 @@ class Dialler(Aloft):
             return False
         supply, agent_held = runner.supply, done < covered
         assert supply is not None
-        shortfall = (0.0, 0.0)
+        slack, exceeded = runner.book.slack(now.utc), 0.0
         if not agent_held:
             forecast = runner.forecaster.forecast(supply, runner.statistics, now.utc)
-            shortfall = forecast.shortfall(done + 1)
+            exceeded = forecast.exceeded(done + 1, slack.fits)
         chosen = runner.choose(
             self.trunk_state(runner, now),
-            runner.book.slack(now.utc),
-            shortfall,
+            slack,
+            exceeded,
             self.recent,
             self.numbers,
             idle,

@@ -333,7 +333,7 @@ class Runner:
         self,
         trunk: TrunkState,
         slack: Slack,
-        shortfall: tuple[float, float],
+        exceeded: float,
         recent: Recent,
         in_flight: Mapping[str, str],
         idle: frozenset[str],
@@ -349,7 +349,7 @@ class Runner:
                 return None
             ready = self._remove(piece.contact.contact)
             assert ready is not None
-            facts = self._facts(ready, trunk, slack, shortfall, recent, in_flight, agent_held)
+            facts = self._facts(ready, trunk, slack, exceeded, recent, in_flight, agent_held)
             holidays = public_holidays(piece.contact.country, piece.contact.region)
             said = permit(facts, self.terms, holidays, now.utc)
             if isinstance(said, Permit) and said.needs_agent and not agent_held:
@@ -379,7 +379,7 @@ class Runner:
         self, ready: Ready, trunk: TrunkState, slack: Slack, recent: Recent, in_flight: Mapping[str, str], now: Instant
     ) -> tuple[Permit | Refusal, Facts]:
         """What the gate says of dialling a contact now, with an agent held for it who is on the line."""
-        facts = self._facts(ready, trunk, slack, (0.0, 0.0), recent, in_flight, agent_held=True)
+        facts = self._facts(ready, trunk, slack, 0.0, recent, in_flight, agent_held=True)
         holidays = public_holidays(ready.contact.country, ready.contact.region)
         said = permit(facts, self.terms, holidays, now.utc)
         if isinstance(said, Refusal):
@@ -401,12 +401,11 @@ class Runner:
     def still(self, facts: Facts, trunk: TrunkState, *, covered: bool, now: Instant) -> Refusal | None:
         """What stands against dialling a line that was permitted a while ago and is in flight since, if anything does.
         ``covered``: there are idle agents for all lines in flight."""
-        shortfall = (0.0, 0.0)
+        exceeded, slack = 0.0, self.book.slack(now.utc)
         if not covered:
             if self.supply is None or self.campaign.mode is Mode.PROGRESSIVE:
                 return Refusal(Reason.LEDGER, None, "the agents for whom it was to be dialled have other work now")
-            shortfall = self.forecaster.forecast(self.supply, self.statistics, now.utc).shortfall(0)
-        slack = self.book.slack(now.utc)
+            exceeded = self.forecaster.forecast(self.supply, self.statistics, now.utc).exceeded(0, slack.fits)
         facts = replace(
             facts,
             state=self.state,
@@ -414,7 +413,7 @@ class Runner:
             trunk=trunk,
             agent_held=covered,
             slack=slack,
-            shortfall=shortfall,
+            exceeded=exceeded,
         )
         said = permit(facts, self.terms, public_holidays(facts.contact.country, facts.contact.region), now.utc)
         if isinstance(said, Permit) and said.needs_agent and not covered:
@@ -455,7 +454,7 @@ class Runner:
         ready: Ready,
         trunk: TrunkState,
         slack: Slack,
-        shortfall: tuple[float, float],
+        exceeded: float,
         recent: Recent,
         in_flight: Mapping[str, str],
         agent_held: bool,
@@ -493,7 +492,7 @@ class Runner:
             trunk=trunk,
             agent_held=agent_held,
             slack=slack,
-            shortfall=shortfall,
+            exceeded=exceeded,
             calls_today=self.calls_today + uncounted,
             short_today=self.short_today + uncounted,
         )
