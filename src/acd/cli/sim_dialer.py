@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ from acd.cli.context import common_options, options, print_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from acd.cli.sim_dialer_runs import Kept
     from acd.sim.dialing.hall import Day
     from acd.sim.dialing.suite import Run, Verdict
 
 SHORT_SEEDS, LONG_SEEDS = 2, 10
-SEEDS_MAX, PROCESSES_MAX = 1_000, 2
+SEEDS_MAX, PROCESSES_MAX = 1_000, 256
 
 
 @click.command()
@@ -29,8 +31,9 @@ SEEDS_MAX, PROCESSES_MAX = 1_000, 2
 @click.option("--seed", type=click.IntRange(0, 2**62), default=1, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(1, SEEDS_MAX), metavar="N", help="How many (2; with --long 10).")
 @click.option(
-    "--processes", type=click.IntRange(1, PROCESSES_MAX), default=PROCESSES_MAX, show_default=True, help="At once."
+    "--processes", type=click.IntRange(1, PROCESSES_MAX), metavar="N", help="At once (as many as there are processors)."
 )
+@click.option("--fresh", is_flag=True, help="Run again what was run before, as if nothing were kept.")
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/bench"), show_default=True
 )
@@ -42,7 +45,8 @@ def dialer(
     rates: tuple[float, ...],
     seed: int,
     seeds: int | None,
-    processes: int,
+    processes: int | None,
+    fresh: bool,
     out: Path,
     listed: bool,
 ) -> None:
@@ -52,6 +56,9 @@ def dialer(
     where everything is exponential, the exact optimum. All meet the same contacts seed by seed. Ours learns from nothing
     and has to keep the cap at the end of every simulated day; the others get their best setting in hindsight, once among
     those that keep the same rule, once among those that keep the cap on average.
+
+    Each run that is done is kept in the folder of the results, so that the same command goes on where it was
+    interrupted; what other code found is forgotten.
 
     \b
     Examples:
@@ -81,7 +88,8 @@ def dialer(
     count = seeds or (LONG_SEEDS if form == "long" else SHORT_SEEDS)
     runs = [Run(cell, name, seed + n) for cell in cells for name in contenders(cell) for n in range(count)]
     pictures = sim_files.ready(out)
-    verdicts = _judged(cells, runs, processes)
+    kept = sim_files.kept_runs(out, fresh=fresh)
+    verdicts = _judged(cells, runs, processes or os.cpu_count() or 1, kept)
     body: dict[str, Any] = {
         "form": form,
         "seeds": [seed + number for number in range(count)],
@@ -119,23 +127,29 @@ def _command(
     return " ".join(words)
 
 
-def _judged(cells: Sequence[Any], runs: Sequence[Run], processes: int) -> list[Verdict]:
+def _judged(cells: Sequence[Any], runs: Sequence[Run], processes: int, kept: Kept) -> list[Verdict]:
     from acd.cli.sim_report import bar
     from acd.sim.dialing.suite import judge
 
-    days: dict[Any, dict[str, list[list[Day]]]] = {cell: {} for cell in cells}
+    days: dict[Run, list[Day]] = {run: found for run in runs if (found := kept.find(run)) is not None}
+    if days:
+        click.echo(f"acd: {len(days)} of {len(runs)} runs were done before", err=True)
     # What costs most is begun first, so that no process is left with it at the end
-    order = sorted(runs, key=lambda run: -_weight(run))
+    order = sorted((run for run in runs if run not in days), key=lambda run: -_weight(run))
     total, done = sum(map(_weight, order)), 0.0
-    with bar(f"{len(cells)} cells, {len(runs)} runs") as told:
-        for run, found in _all(order, processes):
-            days[run.cell].setdefault(run.contender, []).append(found)
+    with bar(f"{len(cells)} cells, {len(order)} runs") as told, kept.adding() as keep:
+        for run, found in _all(order, processes) if order else ():
+            days[run] = found
+            keep(run, found)
             done += _weight(run)
             if told is not None:
                 told(done / total)
     verdicts = []
     for cell in cells:
-        by_name = {run.contender: days[cell][run.contender] for run in runs if run.cell == cell}
+        by_name: dict[str, list[list[Day]]] = {}
+        for run in runs:
+            if run.cell == cell:
+                by_name.setdefault(run.contender, []).append(days[run])
         verdicts.append(judge(cell, by_name))
     return verdicts
 

@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from acd.cli import text as say
 from acd.cli.context import Failure, options
+
+if TYPE_CHECKING:
+    from acd.cli.sim_dialer_runs import Kept
 
 _NO_PICTURES = "matplotlib {}, so all is written but the pictures: `pip install matplotlib` for those"
 
@@ -30,6 +33,16 @@ def ready(folder: Path) -> bool:
         return True
     click.echo(f"acd: {_NO_PICTURES.format('is not installed')}", err=True)
     return False
+
+
+def kept_runs(folder: Path, *, fresh: bool) -> Kept:
+    """Runs of the dialler's suite that were done before, in the folder of the results. Raises Failure."""
+    from acd.cli.sim_dialer_runs import Kept
+
+    try:
+        return Kept(folder, fresh=fresh)
+    except OSError as error:
+        raise _cannot(folder, error) from error
 
 
 def write(file: Path, body: Any, draw: Callable[[Path], Sequence[Path]] | None, *, indent: int, quiet: bool) -> None:
