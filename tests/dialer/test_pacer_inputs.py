@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -145,6 +146,22 @@ def test_more_room_in_the_ledger_is_less_likely_to_be_exceeded() -> None:
     chances = [given.exceeded(15, fits) for fits in range(6)]
     assert all(after < before for before, after in pairwise(chances))
     assert chances[0] > given.exceeded(5, 0)
+
+
+def test_a_rate_that_rests_on_fewer_lines_errs_for_all_lines_at_once() -> None:
+    """The same supply an hour later, when the lines of late are forgotten: three in ten still, less surely."""
+    given = supply(50, talking=[20.0] * 200, ringing=[5.0] * 130)
+    later_s = NOW_S + 3_600.0
+    aged = replace(
+        given,
+        talking=tuple(busy._replace(since_s=busy.since_s + 3_600.0) for busy in given.talking),
+        ringing=tuple(line._replace(dialled_s=line.dialled_s + 3_600.0) for line in given.ringing),
+    )
+    tables = Tables(TAUGHT, 2.0)
+    now, later = Forecast(tables, given, TAUGHT, NOW_S), Forecast(tables, aged, TAUGHT, later_s)
+    assert later.rests_on < now.rests_on / 2
+    assert later.answers == pytest.approx(now.answers, rel=0.03)
+    assert 1e-6 < now.exceeded(0, 0) < later.exceeded(0, 0) / 2
 
 
 def test_the_chance_that_somebody_finds_no_agent_is_exact_for_two_lines() -> None:

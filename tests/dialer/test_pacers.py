@@ -155,6 +155,10 @@ def test_not_before_the_answer_rate_is_known(seen: int, since_s: float) -> None:
     )
     for pacer in (Predictive(), Power(3.0)):
         assert pacer.decide(then, statistics, book, NOW_S + since_s).lines == then.covered
+    roomy = Ledger((Rule("campaign", 0.03),), NOW_S)
+    for _ in range(400):
+        roomy.answered(NOW_S)
+    assert Predictive().decide(then, statistics, roomy, NOW_S + since_s).lines > then.covered, "some may be lost there"
     for number in range(100):
         statistics.line_ended(NOW_S + since_s - 100 + number, 8.0, person=number % 10 < 3)
         statistics.stage_ended("talk", "a1", 30.0 + number)
