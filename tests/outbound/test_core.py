@@ -425,6 +425,22 @@ def test_what_becomes_durable_late_is_dialled_for_agents_who_are_still_there(mod
     world.stop()
 
 
+@pytest.mark.parametrize(("abandoned", "dialled"), [(0.0, 4), (11.5, 3), (12.0, 3)])
+def test_what_becomes_durable_late_has_to_fit_into_the_ledger_as_it_is_then(abandoned: float, dialled: int) -> None:
+    """Four lines, three agents who are still there; 400 have answered."""
+    world = World(terms(campaign(mode=Mode.PREDICTIVE)), agents=4, answers=0.0, others=("busy",))
+    world.write_s = 3.0
+    while not any(flight.phase is Phase.COMMITTING for flight in world.core.flights.values()):
+        world.run(world.s + 0.1)
+    assert len(world.core.flights) == 4
+    count = world.core.runners["win"].book.ledger.counts[0]
+    count.answered, count.abandoned = 400.0, abandoned
+    del world.agents["a0"]
+    world.run(world.s + 3.5)
+    assert len(world.placed) == dialled
+    world.stop()
+
+
 @pytest.mark.parametrize("gone", ["node", "campaign"])
 @pytest.mark.parametrize("agent", [None, "anna"])
 def test_what_an_earlier_life_left_where_nothing_is_configured_any_more_leaves_its_contact_to_be_dialled(
