@@ -73,7 +73,7 @@ class CampaignsPort(Protocol):
         erase``). Raises RefusedError, and ConfigurationError for what is no number."""
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
-        """What it did from then until then: as ``store.outbound.evidence``."""
+        """What it did from then until then: as ``store.outbound.evidence``; also of one that is no longer defined."""
 
 
 class StateBody(Nothing):
@@ -145,8 +145,12 @@ class CampaignHandlers:
         since = until - 30 * 86_400.0 if wish.since is None else wish.since
         if since >= until:
             raise RequestError(400, "bad_parameter", "since: must be before until")
+        name = request.match_info["name"]
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            return reply(await self._port.evidence(self._name(request), since, until))
+            try:
+                return reply(await self._port.evidence(name, since, until))
+            except UnknownNameError as error:
+                raise self._unknown(error, name) from None
 
     async def set_state(self, request: web.Request) -> web.Response:
         """``{"ok": true, "campaign": campaign}`` once it is durable; 409 if it is refused."""
@@ -203,9 +207,12 @@ class CampaignHandlers:
         try:
             self._port.campaign(name)
         except UnknownNameError as error:
-            known = [one["name"] for one in self._port.campaigns()]
-            raise UnknownNameError("campaign", name, error.nearest or _nearest(name, known)) from None
+            raise self._unknown(error, name) from None
         return name
+
+    def _unknown(self, error: UnknownNameError, name: str) -> UnknownNameError:
+        known = [one["name"] for one in self._port.campaigns()]
+        return UnknownNameError("campaign", name, error.nearest or _nearest(name, known))
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:

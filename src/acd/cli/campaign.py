@@ -395,15 +395,15 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
     from acd.domain.errors import ConfigurationError, ReportError, StoreError, UnknownNameError
     from acd.reports.moments import find_zone, machine_zone, period
     from acd.store.location import first_line, locate
+    from acd.store.outbound.evidence import LEAST_RING_S, names
     from acd.store.outbound.evidence import evidence as ask
-    from acd.store.outbound.evidence import names
 
     loaded = loaded_settings().settings
     try:
         when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
     except ReportError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
-    least_s, words = 15.0, frozenset[str]()
+    least_s, words = LEAST_RING_S, frozenset[str]()
     try:
         definition = load_floor(loaded.floor.file).definition
         if name in definition.campaigns:

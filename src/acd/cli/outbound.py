@@ -28,7 +28,7 @@ from acd.outbound.hall import Hall
 from acd.outbound.optouts import OptOuts
 from acd.outbound.runtime import Dialling
 from acd.outbound.storing import Shelf
-from acd.store.outbound.evidence import evidence
+from acd.store.outbound.evidence import LEAST_RING_S, evidence, names
 from acd.store.outbound.outbound import Outbound
 
 BEGIN_S: Final = 3.0
@@ -190,15 +190,15 @@ class DiallingDesk:
         return self._dialling
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
-        definition = self._engine.floor.definition
-        if name not in definition.campaigns:
-            raise UnknownNameError("campaign", name)
+        campaign = self._engine.floor.definition.campaigns.get(name)
+        least_s, words = LEAST_RING_S, frozenset[str]()
+        if campaign is not None:
+            least_s, words = campaign.rules.ring_s, machine_words_of(campaign.dispositions)
         store = self._make_store()
         try:
-            campaign = definition.campaigns[name]
-            return await store.look(
-                evidence, name, since, until, campaign.rules.ring_s, machine_words_of(campaign.dispositions)
-            )
+            if campaign is None and name not in (known := await store.look(names)):
+                raise UnknownNameError("campaign", name, next(iter(get_close_matches(name, known, n=1)), None))
+            return await store.look(evidence, name, since, until, least_s, words)
         finally:
             await store.close()
 

@@ -17,6 +17,8 @@ from acd.store.outbound.detection import detected
 from acd.store.outbound.optouts import HEARD_IN
 from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states, do_not_call
 
+LEAST_RING_S = 15.0
+"""Of a campaign whose rules are not known any more."""
 _DAYS_30_S = 30 * 86_400.0
 
 
@@ -25,7 +27,7 @@ def evidence(
     campaign: str,
     since: float,
     until: float,
-    least_ring_s: float = 15.0,
+    least_ring_s: float = LEAST_RING_S,
     machine_words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
