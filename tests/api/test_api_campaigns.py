@@ -237,6 +237,7 @@ PREVIEW = {
                 "numbers": [{"number": "+49301230001", "kind": "other"}, {"number": "+49301230009", "kind": "work"}],
                 "fields": {"city": "Ulm"}},
     "attempts": [{"number": "+49301230001", "outcome": "no_answer"}], "last_attempt": 1_710_928_800.0, "attempt": None,
+    "lasting_line": False,
 }  # fmt: skip
 
 

@@ -304,7 +304,8 @@ async def test_a_campaign_dials_for_lasting_lines_that_a_reload_brings_and_an_ag
         assert here.outcomes() == {"answered": 6}
         for name in ("a1", "a2"):
             await until_line(rig, "waits", name, state="AVAILABLE")
-        assert "is dialled" in await rig.acd("campaign", "dial", "win", "+49309876543", "--agent", "a1")
+        said = await rig.acd("campaign", "dial", "win", "+49309876543", "--agent", "a1")
+        assert "+49309876543 is dialled on a1's lasting line" in said
         await here.until_settled(7)
         await until_line(rig, "waits", "a1", state="AVAILABLE")
         await until_only(rig, lines)

@@ -58,7 +58,7 @@ class CampaignsPort(Protocol):
         asked|shown|accepted|called|there|dialling, "manual", "left_s" and "then" (of one that is shown: dial|skip|pause),
         "script", "number", "kind", "contact": {"contact", "list", "key", "name", "language", "country", "numbers":
         [{"number", "kind"}], "fields"}, "attempts": [{"number", "outcome"}] (in this campaign), "last_attempt",
-        "attempt"}``."""
+        "attempt", "lasting_line" (he is on one: his phone does not ring)}``."""
 
     async def accept_preview(self, agent: str) -> dict[str, Any]:
         """Have it dialled, as `preview`. Raises RefusedError: none is shown, or the gate forbids it."""
@@ -187,8 +187,8 @@ class CampaignHandlers:
         return reply({"ok": True, "preview": self._port.skip_preview(agent, wish.reason)})
 
     async def dial(self, request: web.Request) -> web.Response:
-        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring; 400 if it is no number, 409 if it is
-        refused."""
+        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring (the number to be dialled, if he
+        has a lasting line); 400 if it is no number, 409 if it is refused."""
         query(request, Nothing)
         wish = await body(request, DialBody)
         name, agent = self._name(request), self._port.agent_of(wish.agent)

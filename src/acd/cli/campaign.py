@@ -324,13 +324,13 @@ def stop(name: str, reason: str, now: bool) -> None:
 @common_options
 @click.argument("name")
 @click.argument("number")
-@click.option("--agent", required=True, metavar="NAME", help="Whose phone rings first, and who talks then.")
+@click.option("--agent", required=True, metavar="NAME", help="Who talks then; his phone rings first.")
 @click.option("--allow-erased", is_flag=True, help="Also if the person was erased (acd person erase).")
 def dial(name: str, number: str, agent: str, allow_erased: bool) -> None:
     """Have one number dialled for an agent, who serves the campaign.
 
-    The agent's phone rings first, then NUMBER (+49...) is dialled: the contact of the campaign's lists that has it, else
-    one made for it in the list dialled-NAME. The gate is asked as for every attempt.
+    The agent's phone rings first, unless he has a lasting line. Then NUMBER (+49...) is dialled: the contact of the
+    campaign's lists that has it, else one made for it in the list dialled-NAME. The gate is asked as for every attempt.
     """
     given = options()
     wish = {"number": number, "agent": agent} | ({"allow_erased": True} if allow_erased else {})
@@ -340,7 +340,11 @@ def dial(name: str, number: str, agent: str, allow_erased: bool) -> None:
         print_json(found)
         return
     one = found["preview"]
-    click.echo(f"{say.clean(one['agent'])}'s phone rings, then {say.clean(one['number'])} is dialled")
+    who, whom = say.clean(one["agent"]), say.clean(one["number"])
+    if one["lasting_line"]:
+        click.echo(f"{whom} is dialled on {who}'s lasting line: no phone rings first")
+    else:
+        click.echo(f"{who}'s phone rings, then {whom} is dialled")
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------

@@ -96,8 +96,8 @@ def read_caller_ids(context: Context, key: Scalar, node: Node) -> CallerIds:
         if not _E164.fullmatch(number.text):
             section.wrong(
                 number,
-                f"{show(number.text)} of {section.label} is no E.164 number: write + and the country code, 7 to 15 digits in all, "
-                "such as +4930555100",
+                f"{show(number.text)} of {section.label} is no E.164 number: write + and the country code, 7 to 15 digits "
+                "in all, such as +4930555100",
             )
             continue
         fault = _impossible(number.text)
