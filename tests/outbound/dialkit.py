@@ -186,6 +186,8 @@ class World:
         self.s = 0.0
         self.parts, self.answers, self.machines, self.connect_delay_s = parts, answers, machines, connect_delay_s
         self.failing, self.others = failing, others
+        self.slow: frozenset[str] = frozenset()
+        """agents whose phones answer when it is too late"""
         self.blends = blends or {}
         self.inbound: dict[str, Counts] = {}
         self.kept = Kept(rows={n: Row(_contact(n)) for n in range(1, contacts + 1)})
@@ -462,7 +464,8 @@ class World:
                 attempt, call = self.waiting.pop(0)
                 self.talking[agent] = attempt
                 self._turn(agent, AgentState.RESERVED, call)
-                self.after(self.connect_delay_s, lambda a=agent, x=attempt, c=call: self._connected(a, x, c))  # type: ignore[misc]
+                delay_s = 5.0 if agent in self.slow else self.connect_delay_s
+                self.after(delay_s, lambda a=agent, x=attempt, c=call: self._connected(a, x, c))  # type: ignore[misc]
 
     def _connected(self, agent: str, attempt: str, call: str) -> None:
         if attempt not in self.lines:

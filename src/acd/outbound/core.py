@@ -296,7 +296,8 @@ class Dialler(Aloft):
         runner.state, runner.since_s, runner.by, runner.reason = event.state, now.utc, event.by, event.reason
         if event.state is CampaignState.RUNNING:
             runner.wait_until_s, runner.waits_for, runner.shut_in_row = float("-inf"), None, 0
-            runner.claim_mono, runner.unmet, runner.rests = float("-inf"), 0, 0
+            runner.claim_mono = float("-inf")
+            runner.met()
             if runner.began_s is None:
                 runner.began_s = now.utc
                 runner.book.begin(now.utc)
@@ -468,7 +469,7 @@ class Dialler(Aloft):
         idle: dict[str, frozenset[str]] = {}
         for name, runner in self.runners.items():
             shared = shares[name]
-            runner.present = present[name]
+            runner.present, runner.seats = present[name], frozenset(seat.agent for seat in seats if name in seat.lines)
             most = 0 if held_up or shared.yields else self.room(runner, now)
             if runner.rests:
                 most = min(most, max(0, 1 - sum(one.may_need_agent for one in runner.flights.values())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -72,6 +72,8 @@ class Flight:
     opted_out: bool = False
     message: str | None = None
     call: str | None = None
+    called: dict[str, float] = field(default_factory=dict)
+    """agents to whom its person was offered, since when (mono)"""
     agent: str | None = None
     cause: int | None = None
     over_s: float | None = None
