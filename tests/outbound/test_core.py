@@ -93,6 +93,13 @@ def test_who_waited_while_nobody_looked_is_charged() -> None:
     world.crash()
     world.run(world.s + 0.001)
     world.begin()
+    # A look takes their calls up, and Asterisk shows our own number for theirs
+    (attempt, _), *_ = world.waiting
+    number = world.kept.attempts[attempt].number
+    assert world.core.dialled(attempt) == (number, f"Person {int(number[-6:])}")
+    assert world.core.dialled("00009900000001") == ("", "")
+    world.core.flights[attempt].number = "hmac:0123"
+    assert world.core.dialled(attempt) == ("", ""), "a hash is nobody's number"
     world.run(world.s + 0.5)
     assert world.charged()[1] >= waiting
     world.stop()

@@ -344,6 +344,7 @@ class Node:
         if first:
             self.translator.clear()
         seen = read_channels(channels, self.translator, prime=first, phones=frozenset(self._devices()))
+        seen = self.outbound.named(seen)
         lines = self.lasting.look(channels, first=first)
         margin_s = 0.0 if first else RECONCILE_MARGIN_S
         restarted = first and self._restarted

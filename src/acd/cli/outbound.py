@@ -127,6 +127,10 @@ class DiallingDesk:
         """What becomes of an answered line."""
         return None if self._dialling is None else self._dialling.asked(question)
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """Whom an attempt is at."""
+        return ("", "") if self._dialling is None else self._dialling.dialled(attempt)
+
     # -- CampaignsPort ---------------------------------------------------------------------------------------------------
 
     def campaigns(self) -> list[dict[str, Any]]:

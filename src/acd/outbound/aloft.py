@@ -27,6 +27,8 @@ from acd.outbound.runner import Runner
 from acd.outbound.trunks import Pressure, TrunkUse
 
 _ENDED_KEPT: Final = 10_000
+NAME_MAX: Final = 80
+"""So much of a contact's name is told with the call."""
 SAY_AGAIN_S: Final = 60.0
 """What is said of one thing again and again is said so often."""
 CAP_PASSED: Final = 3.0
@@ -133,6 +135,13 @@ class Aloft:
     def told_of(self, attempt: str) -> tuple[str, str]:
         """Number and campaign of an attempt that is over; empty if that is long ago."""
         return self._gone.get(attempt, ("", ""))
+
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """Number and name of whom an attempt in flight is at; empty if that is not known, or its hash alone."""
+        flight = self.flights.get(attempt)
+        if flight is None or not flight.number.startswith("+"):
+            return "", ""
+        return flight.number, "" if flight.contact is None else flight.contact.name[:NAME_MAX]
 
     def _unsent(self, flight: Flight, now: Instant) -> None:
         """It is never dialled."""

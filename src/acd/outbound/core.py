@@ -30,7 +30,7 @@ from acd.domain.events import CallArrived
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.outbound import words as say
-from acd.outbound.aloft import Aloft
+from acd.outbound.aloft import NAME_MAX, Aloft
 from acd.outbound.blending import Blending
 from acd.outbound.desks import Desks
 from acd.outbound.flight import SETTLE_S, Flight, Phase
@@ -132,7 +132,7 @@ class Dialler(Aloft):
         more = {"list": flight.segment, "contact": str(flight.contact_id), "attempt": flight.attempt}
         name = ""
         if flight.contact is not None:
-            name = flight.contact.name[:80]
+            name = flight.contact.name[:NAME_MAX]
             if flight.contact.language:
                 more["language"] = flight.contact.language
             own = (one.extension for one in flight.contact.numbers if one.number == flight.number)

@@ -211,6 +211,10 @@ class Dialling:
         self._wake()
         return self.core.asked(question, self._clock())
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """``OutboundSink.dialled``."""
+        return self.core.dialled(attempt)
+
     def records(self, records: Sequence[rec.Record]) -> None:
         """The floor has taken a step. Before it is known what earlier lives left, it is of no attempt that is known."""
         if not self._ready:
