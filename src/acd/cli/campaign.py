@@ -450,13 +450,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         *([("detection", told)] if (told := detection_words(found["detection"])) else []),
     ]
     if rings["unanswered"]:
-        early = f", {rings['early']} given up too early" if rings["early"] else ", none given up too early"
-        rows.append(
-            (
-                "rang out",
-                f"{rings['unanswered']}, {rings['mean_s']:g} s on average, {rings['least_s']:g} s at least{early}",
-            )
-        )
+        rows.append(("rang out", rings_words(rings)))
     for label, value in rows:
         emit(console, Text(f"  {label:<16}", style="dim").append(value, style="default"))
     emit(console, "")
@@ -486,6 +480,22 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     for reason, many in found["refusals"].items():
         table.add_row(cell(reason.replace("_", " ")), str(many))
     emit_table(console, table, "the gate has refused nobody")
+
+
+def rings_words(found: dict[str, Any]) -> str:
+    """How long lines were let ring that nobody took, and why some were not for as long as the rules want."""
+    text = f"{found['unanswered']}, {found['mean_s']:g} s on average, {found['least_s']:g} s at least"
+    if not found["early"]:
+        return f"{text}, none given up too early"
+    why = [
+        f"{many} {how}"
+        for many, how in (
+            (found["early_by_stop"], "by stop --now"),
+            (found["early_by_agent"], "whose agent was gone"),
+        )
+        if many
+    ]
+    return f"{text}, {found['early']} given up too early" + (f" ({', '.join(why)})" if why else "")
 
 
 def _people(found: dict[str, Any]) -> str:

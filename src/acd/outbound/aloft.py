@@ -616,6 +616,7 @@ class Aloft:
                 agent=flight.agent,
                 message=flight.message,
                 verdict=None if flight.heard is None else flight.heard.value,
+                given_up=flight.given_up if flight.answered_s is None else None,
             )
         )
         if flight.said is not None:

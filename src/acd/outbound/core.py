@@ -25,7 +25,7 @@ from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.attributes import MAX_VALUE_CHARS
 from acd.domain.campaignlines import CALLBACK_AGENT
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState, GivenUp, Mode
 from acd.domain.events import CallArrived
 from acd.domain.instant import Instant
 from acd.domain.place import Place
@@ -307,7 +307,7 @@ class Dialler(Aloft):
         if event.now:
             for flight in runner.flights.values():
                 if flight.phase in (Phase.DIALLED, Phase.RINGING):
-                    flight.given_up = True
+                    flight.given_up = GivenUp.STOP
                     self._command(wire.EndAttempt(flight.node, flight.attempt))
 
     def _claimed(self, event: say.Claimed, now: Instant) -> None:
