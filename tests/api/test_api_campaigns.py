@@ -74,6 +74,9 @@ class FakeCampaigns:
             raise RefusedError("campaign win is running already")
         return {**ROW, "state": state.value}
 
+    async def start_warnings(self, name: str) -> list[str]:
+        return [f"{name} has no sound"]
+
     def agent_of(self, name: str) -> str:
         if name not in ("anna", "1001", "bob"):
             raise UnknownNameError("agent", name, "anna")

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from cliservice import Service, serve_in_thread
 
 from acd.cli import cli
+from acd.domain.campaigns import CampaignState
 from acd.store import upgrade
 
 FLOOR = """
@@ -48,6 +49,12 @@ class Port:
 
     def agent_of(self, name: str) -> str:
         return name
+
+    async def set_campaign(self, name: str, state: CampaignState, *given: Any, **also: Any) -> dict[str, Any]:
+        return {"name": name, "state": state.value, "ringing": 0}
+
+    async def start_warnings(self, name: str) -> list[str]:
+        return ["Asterisk pbx has no sound who-\x1b[2J under /sounds: who gets no agent hears no message"]
 
     async def dial(self, campaign: str, number: str, agent: str, by: str, **also: Any) -> dict[str, Any]:
         return {"agent": agent, "number": number, "lasting_line": self.lasting}
@@ -96,3 +103,14 @@ def test_it_says_whether_the_agents_phone_rings(
     served, run = port
     served.lasting = lasting
     assert run("campaign", "dial", "win", "+49301230001", "--agent", "ann").stdout == said
+
+
+def test_a_start_warns_of_what_is_missing_and_goes_on(port: tuple[Port, Callable[..., Result]]) -> None:
+    _, run = port
+    started = run("campaign", "start", "win")
+    assert (started.exit_code, started.stdout) == (0, "win is running\n")
+    assert started.stderr.startswith("acd: warning: Asterisk pbx has no sound who-")
+    assert "\x1b" not in started.stderr
+    assert len(json.loads(run("--json", "campaign", "start", "win").stdout)["warnings"]) == 1
+    stopped = run("campaign", "stop", "win")
+    assert (stopped.exit_code, stopped.stderr) == (0, "")

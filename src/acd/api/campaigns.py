@@ -50,6 +50,9 @@ class CampaignsPort(Protocol):
         """Have it run, pause or stop, at once; the campaign as it is then. ``hang_up``: lines that ring, too. Raises
         RefusedError."""
 
+    async def start_warnings(self, name: str) -> list[str]:
+        """What a campaign that dials lacks, as far as that is known: a sentence each."""
+
     def agent_of(self, name: str) -> str:
         """The agent of this name or number. Raises UnknownNameError."""
 
@@ -153,7 +156,8 @@ class CampaignHandlers:
                 raise self._unknown(error, name) from None
 
     async def set_state(self, request: web.Request) -> web.Response:
-        """``{"ok": true, "campaign": campaign}`` once it is durable; 409 if it is refused."""
+        """``{"ok": true, "campaign": campaign, "warnings": [sentence...]}`` once it is durable; 409 if it is refused. What
+        the campaign lacks is a warning when it is started."""
         query(request, Nothing)
         wish = await body(request, StateBody)
         action = request.path.rsplit("/", 1)[1]
@@ -164,7 +168,8 @@ class CampaignHandlers:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             who = peer_of(request).who
             found = await self._port.set_campaign(name, _STATES[action], who, wish.reason, hang_up=wish.now)
-        return reply({"ok": True, "campaign": found})
+        warnings = await self._port.start_warnings(name) if action == "start" else []
+        return reply({"ok": True, "campaign": found, "warnings": warnings})
 
     async def preview(self, request: web.Request) -> web.Response:
         """``{"preview": preview}``, or null."""

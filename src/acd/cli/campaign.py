@@ -287,6 +287,8 @@ def _set(name: str, action: str, body: dict[str, Any]) -> None:
     if action != "start" and one["ringing"]:
         more = f"; {say.counted(one['ringing'], 'line')} still under way"
     click.echo(f"{say.clean(one['name'])} is {one['state']}{more}")
+    for warning in found["warnings"]:
+        click.echo(f"acd: warning: {say.clean(warning)}", err=True)
 
 
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the audit log.")

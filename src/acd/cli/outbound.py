@@ -17,7 +17,7 @@ from acd.domain.campaigns import CampaignState, machine_words_of
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import Fault, Undialable, dialable
-from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
+from acd.domain.errors import AcdError, ConfigurationError, RefusedError, UnknownNameError
 from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
 from acd.engine import Engine
@@ -32,6 +32,8 @@ from acd.store.outbound.evidence import LEAST_RING_S, evidence, names
 from acd.store.outbound.outbound import Outbound
 
 BEGIN_S: Final = 3.0
+SOUNDS_S: Final = 2.0
+"""So long whoever starts a campaign waits for whether its sounds are there."""
 
 
 class DiallingDesk:
@@ -147,6 +149,23 @@ class DiallingDesk:
     ) -> dict[str, Any]:
         return await self._need(name).set_state(name, state, by, reason, hang_up=hang_up)
 
+    async def start_warnings(self, name: str) -> list[str]:
+        definition = self._engine.floor.definition
+        campaign = definition.campaigns.get(name)
+        where = None if campaign is None else definition.trunks[campaign.trunk].node or _only(self._nodes)
+        node = self._nodes.get(where or "")
+        if campaign is None or node is None:
+            return []
+        heard = {campaign.message: "who gets no agent hears no message"} if campaign.message else {}
+        if campaign.machine_message:
+            heard.setdefault(campaign.machine_message, "no message is left on machines")
+        try:
+            async with asyncio.timeout(SOUNDS_S):
+                missing, folder = await node.lacks(heard)
+        except (TimeoutError, AcdError):
+            return []
+        return [f"Asterisk {where} has no sound {one} under {folder}: {heard[one]}" for one in missing]
+
     def agent_of(self, name: str) -> str:
         roster = self._engine.floor.roster
         found = roster.find(name)
@@ -210,3 +229,7 @@ class DiallingDesk:
         if self._dialling is None:
             raise UnknownNameError("campaign", name)
         return self._dialling
+
+
+def _only(nodes: Mapping[str, Node]) -> str | None:
+    return next(iter(nodes)) if len(nodes) == 1 else None
