@@ -47,6 +47,9 @@ class Recorder:
         self.changed.set()
         return self.decide(question)
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        return "", ""
+
     async def until(self, condition: Callable[[], Any], timeout_s: float = PATIENT_S) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():

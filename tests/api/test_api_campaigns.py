@@ -74,6 +74,9 @@ class FakeCampaigns:
             raise RefusedError("campaign win is running already")
         return {**ROW, "state": state.value}
 
+    async def start_warnings(self, name: str) -> list[str]:
+        return [f"{name} has no sound"]
+
     def agent_of(self, name: str) -> str:
         if name not in ("anna", "1001", "bob"):
             raise UnknownNameError("agent", name, "anna")
@@ -100,6 +103,8 @@ class FakeCampaigns:
         return {**PREVIEW, "step": "asked", "manual": True}
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
+        if name not in ("win", "spring"):
+            raise UnknownNameError("campaign", name, "spring" if name == "sprnig" else None)
         return {"campaign": name, "since": since, "until": until}
 
 
@@ -132,6 +137,11 @@ async def test_campaigns_are_told(http: aiohttp.ClientSession) -> None:
         assert (await answer.json())["why"] == EXPLAINED["why"]
     async with http.get("/v1/campaigns/win/evidence?since=100&until=200") as answer:
         assert await answer.json() == {"campaign": "win", "since": 100.0, "until": 200.0}
+    # One that is no longer defined
+    async with http.get("/v1/campaigns/spring/evidence?since=100&until=200") as answer:
+        assert (await answer.json())["campaign"] == "spring"
+    async with http.get("/v1/campaigns/spring") as answer:
+        assert answer.status == 404
 
 
 @pytest.mark.parametrize("path", ["win/evidence?since=200&until=100", "win/evidence?since=soon", "win?x=1"])
@@ -145,6 +155,8 @@ async def test_an_unknown_campaign_gets_the_nearest_name(http: aiohttp.ClientSes
         async with http.get(f"/v1/campaigns/{path}") as answer:
             assert answer.status == 404
             assert (await answer.json())["error"]["nearest"] == "win"
+    async with http.get("/v1/campaigns/sprnig/evidence") as answer:
+        assert (await answer.json())["error"]["nearest"] == "spring"
 
 
 async def test_a_change_is_asked_for_and_audited(
@@ -228,6 +240,7 @@ PREVIEW = {
                 "numbers": [{"number": "+49301230001", "kind": "other"}, {"number": "+49301230009", "kind": "work"}],
                 "fields": {"city": "Ulm"}},
     "attempts": [{"number": "+49301230001", "outcome": "no_answer"}], "last_attempt": 1_710_928_800.0, "attempt": None,
+    "lasting_line": False,
 }  # fmt: skip
 
 

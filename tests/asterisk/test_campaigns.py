@@ -18,11 +18,21 @@ MIX = {
 
 
 async def test_a_progressive_campaign_reaches_everybody_once(tmp_path):
-    async with campaign_rig(tmp_path, 6, {"win": {"mode": "progressive", "ring": "15s"}}, MIX) as here:
+    silent = {
+        "mode": "manual",
+        "message": "custom/not-there",
+        "amd": {"within": "1.5s"},
+        "machine_message": "tt-weasels",
+    }
+    async with campaign_rig(
+        tmp_path, 6, {"win": {"mode": "progressive", "ring": "15s"}, "silent": silent}, MIX
+    ) as here:
         here.add_contacts(40)
         assert (await here.campaign())["state"] == "stopped"
-        told = await here.rig.acd("campaign", "start", "win", "--reason", "a test")
-        assert "win is running" in told
+        told = json.loads(await here.rig.acd("campaign", "start", "win", "--reason", "a test", "--json"))
+        assert (told["campaign"]["state"], told["warnings"]) == ("running", [])
+        (warned,) = json.loads(await here.rig.acd("campaign", "start", "silent", "--json"))["warnings"]
+        assert warned.startswith("Asterisk pbx1 has no sound custom/not-there under /")
         after = await here.until_settled(40)
         outcomes = here.outcomes()
         assert sum(outcomes.values()) == 40

@@ -62,6 +62,9 @@ class Sink:
         self.questions.append(question)
         return self.reply(question)
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        return ("+49301230001", "Bob") if attempt == A else ("", "")
+
     def kinds(self) -> list[str]:
         return [type(one).__name__ for one in self.told]
 
@@ -414,3 +417,17 @@ async def test_nobody_who_dials_nothing_asks(sink: Sink) -> None:
     looking: Any = Looking()
     await FakeNode(None).outbound.read_opt_outs(looking)
     assert looking.asked == []
+
+
+def test_who_was_dialled_is_found_again_by_his_own_number(node: FakeNode) -> None:
+    """Asterisk shows ours on his line, so what nobody has written down of his call is not lost with it."""
+
+    def seen(channel: str, number: str = "", name: str = "Us") -> ev.SeenCall:
+        return ev.SeenCall(
+            channel, f"PJSIP/{channel}", "1", ev.Phase.HELD, "7", None, caller_number=number, caller_name=name
+        )
+
+    unknown, caller = seen("00000100000099"), seen("1710928800.5", "5551", "Eve")
+    found = node.outbound.named((seen(A), unknown, caller))
+    assert found == (seen(A, "+49301230001", "Bob"), unknown, caller)
+    assert FakeNode(None).outbound.named((seen(A),)) == (seen(A),)

@@ -234,3 +234,18 @@ def test_joined_with_who_talks_in_whatever_order_that_is_told(order: tuple[str, 
     assert not [line for line in events if line.startswith("CallTransferred")]
     ends = [line.split(" ", 1)[1] for line in events if line.startswith("TalkEnded")]
     assert ends[-1] == "offer-s agent"
+
+
+@pytest.mark.parametrize(
+    ("result", "bridge", "kinds"),
+    [("Invalid", {}, []), ("Success", {}, ["event_not_whole"]), ("Success", {"BridgeUniqueid": "B1"}, [])],
+)
+def test_a_line_in_no_bridge_that_is_sent_away_is_heard_of_and_never_gone(
+    result: str, bridge: dict[str, str], kinds: list[str]
+) -> None:
+    """Asterisk says ``Invalid`` then, and names no bridge; of a success made up by a caller that is still missed."""
+    warned: list[str] = []
+    translator = Translator("pbx", lambda event: None, warn=lambda kind, detail: warned.append(kind))
+    of = {"Event": "BlindTransfer", "Privilege": "call,all", "TransfererUniqueid": "a", "Extension": "601"}
+    translator.feed({**of, "Result": result, **bridge})
+    assert warned == kinds

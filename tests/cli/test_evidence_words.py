@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from acd.cli.campaign import _charged, _people
+from acd.cli.campaign import _charged, _people, rings_words
 
 
 def window(answered: float, charged: float, kind: str = "day") -> dict[str, Any]:
@@ -35,3 +35,18 @@ def test_days_are_taken_together() -> None:
 @pytest.mark.parametrize("windows", [[window(30, 1)], [window(30, 4), window(30, 5, "campaign")], [], [window(0, 0)]])
 def test_what_says_the_same_or_cannot_be_added_is_not_told(windows: list[dict[str, Any]]) -> None:
     assert told(30, 1, 0, *windows) == ("30 answered: 29 put through, 1 abandoned (3.33%)", "")
+
+
+@pytest.mark.parametrize(
+    ("early", "by_stop", "by_agent", "said"),
+    [
+        (0, 0, 0, "none given up too early"),
+        (4, 0, 0, "4 given up too early"),
+        (4, 3, 0, "4 given up too early (3 by stop --now)"),
+        (4, 3, 1, "4 given up too early (3 by stop --now, 1 whose agent was gone)"),
+    ],
+)
+def test_lines_given_up_on_purpose_are_told_apart(early: int, by_stop: int, by_agent: int, said: str) -> None:
+    found = {"unanswered": 9, "mean_s": 17.25, "least_s": 3.0}
+    found |= {"early": early, "early_by_stop": by_stop, "early_by_agent": by_agent}
+    assert rings_words(found) == f"9, 17.25 s on average, 3 s at least, {said}"

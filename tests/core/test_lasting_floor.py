@@ -221,6 +221,7 @@ def test_who_looks_at_a_contact_needs_the_line_too_also_over_a_restart(there: bo
     world = World()
     world.works("ann", "L1")
     world.tell(ev.AgentEngaged(0.0, "ann", "preview"))
+    assert [Hall(world.floor).lasting(name) for name in ("ann", "bob", "nobody")] == [True, False, False]
     (seat,) = [one for one in Hall(world.floor).engaged() if one.agent == "ann"]
     assert (seat.stage, seat.lasting) == ("engaged", True), "nothing is to be rung, though her phone is busy"
     world.tell(ev.LineHeld(0.0, "pbx", "L1", True))

@@ -20,7 +20,17 @@ from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind, Piece
 from acd.domain import outbound as wire
 from acd.domain.blending import Blend
-from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Contact, ContactNumber, Mode, Trunk
+from acd.domain.campaigns import (
+    AttemptOutcome,
+    CallerIds,
+    Campaign,
+    CampaignState,
+    Contact,
+    ContactNumber,
+    GivenUp,
+    Mode,
+    Trunk,
+)
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
@@ -63,6 +73,7 @@ class Kept:
     attempts: dict[str, say.Made] = field(default_factory=dict)
     open: dict[str, float] = field(default_factory=dict)
     outcomes: dict[str, AttemptOutcome] = field(default_factory=dict)
+    given_up: dict[str, GivenUp | None] = field(default_factory=dict)
     agents: dict[str, str] = field(default_factory=dict)
     do_not_call: set[str] = field(default_factory=set)
     ledgers: dict[tuple[str, str, int], say.Counted] = field(default_factory=dict)
@@ -143,6 +154,7 @@ class Kept:
         made = self.attempts[one.attempt]
         assert one.attempt not in self.outcomes, "settled twice"
         self.outcomes[one.attempt] = one.outcome
+        self.given_up[one.attempt] = one.given_up
         row = self.rows[made.contact]
         row.tried = [(a, at, c, one.outcome if a == one.attempt else o) for a, at, c, o in row.tried]
         row.epoch, row.due_s = None, one.due_s
@@ -186,6 +198,8 @@ class World:
         self.s = 0.0
         self.parts, self.answers, self.machines, self.connect_delay_s = parts, answers, machines, connect_delay_s
         self.failing, self.others = failing, others
+        self.slow: frozenset[str] = frozenset()
+        """agents whose phones answer when it is too late"""
         self.blends = blends or {}
         self.inbound: dict[str, Counts] = {}
         self.kept = Kept(rows={n: Row(_contact(n)) for n in range(1, contacts + 1)})
@@ -462,7 +476,8 @@ class World:
                 attempt, call = self.waiting.pop(0)
                 self.talking[agent] = attempt
                 self._turn(agent, AgentState.RESERVED, call)
-                self.after(self.connect_delay_s, lambda a=agent, x=attempt, c=call: self._connected(a, x, c))  # type: ignore[misc]
+                delay_s = 5.0 if agent in self.slow else self.connect_delay_s
+                self.after(delay_s, lambda a=agent, x=attempt, c=call: self._connected(a, x, c))  # type: ignore[misc]
 
     def _connected(self, agent: str, attempt: str, call: str) -> None:
         if attempt not in self.lines:

@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, ContactNumber, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, ContactNumber, GivenUp, Mode
 from acd.domain.dialrules import CallingHours, ShortCalls
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
@@ -93,6 +93,13 @@ def test_who_waited_while_nobody_looked_is_charged() -> None:
     world.crash()
     world.run(world.s + 0.001)
     world.begin()
+    # A look takes their calls up, and Asterisk shows our own number for theirs
+    (attempt, _), *_ = world.waiting
+    number = world.kept.attempts[attempt].number
+    assert world.core.dialled(attempt) == (number, f"Person {int(number[-6:])}")
+    assert world.core.dialled("00009900000001") == ("", "")
+    world.core.flights[attempt].number = "hmac:0123"
+    assert world.core.dialled(attempt) == ("", ""), "a hash is nobody's number"
     world.run(world.s + 0.5)
     assert world.charged()[1] >= waiting
     world.stop()
@@ -198,10 +205,13 @@ def test_a_stopped_campaign_leaves_ringing_lines_to_ring_unless_it_is_to_stop_no
     assert len(world.lines) >= ringing - 2
     world.tell(say.StateSet("win", CampaignState.RUNNING, "anna", ""))
     world.run(45.0)
-    assert world.lines
+    taken_back = list(world.lines)
+    assert taken_back
+    assert not any(world.kept.given_up.values())
     world.tell(say.StateSet("win", CampaignState.STOPPED, "anna", "", now=True))
     world.run(45.3)
     assert not world.lines
+    assert {attempt for attempt, why in world.kept.given_up.items() if why is GivenUp.STOP} == set(taken_back)
     world.stop()
 
 

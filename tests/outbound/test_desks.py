@@ -11,7 +11,7 @@ from acd.dialer.blending import Counts
 from acd.dialer.work import Kind
 from acd.domain import outbound as wire
 from acd.domain.blending import Blend, Limits
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Lapse, Mode, PreviewTerms
+from acd.domain.campaigns import AttemptOutcome, CampaignState, GivenUp, Lapse, Mode, PreviewTerms
 from acd.domain.errors import RefusedError
 from acd.domain.states import AgentState
 from acd.outbound import views
@@ -248,6 +248,7 @@ def test_an_agent_who_hangs_up_has_the_customer_s_line_hung_up(stays_s: float, o
     world.choose(accepts=True)
     world.run(12.0)
     assert list(world.kept.outcomes.values()) == [outcome]
+    assert list(world.kept.given_up.values()) == [GivenUp.AGENT]
     assert world.charged() == (0.0, 0.0)
     assert world.kept.rows[1].state == "due"
 

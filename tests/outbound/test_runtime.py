@@ -114,6 +114,9 @@ class FakeHall:
     def lines(self, agent: str) -> tuple[str, ...]:
         return ("win",) if agent.startswith("a") else ()
 
+    def lasting(self, agent: str) -> bool:
+        return agent == "a5"
+
     def phone(self, agent: str) -> tuple[str, float, bool] | None:
         return f"PJSIP/{agent}", 20.0, False
 
@@ -574,6 +577,7 @@ async def test_who_is_claimed_ahead_is_dialled_for_an_agent_who_asks(stand: Stan
     ahead = next(one for one in runner.ready.values() if one.piece.number not in dialled)
     found = await stand.dialling.dial("win", ahead.piece.number, "a5", "anna")
     assert (found["contact"]["contact"], found["manual"]) == (ahead.contact.contact, True)
+    assert found["lasting_line"], "his phone does not ring"
     assert ahead.contact.contact not in runner.ready
     with pytest.raises(RefusedError, match="is being dialled, or about to be"):
         await stand.dialling.dial("win", ahead.piece.number, "a6", "anna")

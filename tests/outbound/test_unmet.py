@@ -6,9 +6,12 @@ import pytest
 
 from acd.domain import outbound as wire
 from acd.domain.campaigns import CampaignState, Mode
+from acd.domain.states import AgentState
 from acd.outbound import views
 from acd.outbound import words as say
-from outbound.dialkit import World, campaign, terms
+from acd.outbound.aloft import _in_vain
+from acd.outbound.runner import Runner
+from outbound.dialkit import UTC_0, World, campaign, terms
 
 
 def dead(agents: int, mode: Mode = Mode.PROGRESSIVE) -> World:
@@ -16,14 +19,14 @@ def dead(agents: int, mode: Mode = Mode.PROGRESSIVE) -> World:
     return World(terms(campaign(mode=mode)), contacts=2_000, agents=agents, answers=1.0, connect_delay_s=5.0)
 
 
-@pytest.mark.parametrize(("agents", "most"), [(3, 8), (12, 24)])
-def test_after_as_many_people_as_agents_it_rests_and_then_tries_with_one_line(agents: int, most: int) -> None:
+@pytest.mark.parametrize(("agents", "most"), [(1, 2), (2, 2), (3, 3), (12, 12)])
+def test_after_three_people_for_three_phones_it_rests_and_then_tries_with_one_line(agents: int, most: int) -> None:
     world = dead(agents)
     while "agents_unreachable" not in world.alarms:
         assert world.s < 400.0
         world.run(world.s + 1.0)
     met_none = world.truth["answered"]
-    assert max(5, agents) <= met_none <= most
+    assert min(max(2, agents), 3) <= met_none <= most
     told = views.explain(world.core, "win", world.now)["why"]
     assert told[0]["what"] == "gate:ledger"
     assert told[0]["detail"].endswith("people who answered met no agent in time: do the agents' phones answer?")
@@ -31,6 +34,63 @@ def test_after_as_many_people_as_agents_it_rests_and_then_tries_with_one_line(ag
     world.run(world.s + 1_000.0)
     assert 2 <= world.truth["answered"] - met_none <= agents + 6
     assert world.core.counters["campaign_rests"] >= 4
+
+
+@pytest.mark.parametrize(("agents", "most"), [(12, 6), (100, 16)])
+def test_phones_that_die_amid_a_shift_cost_three_people_and_those_who_are_being_called(agents: int, most: int) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=4_000, agents=agents)
+    world.run(400.0)
+    before, world.connect_delay_s = world.core.counters["attempts_abandoned"], 5.0
+    while "agents_unreachable" not in world.alarms:
+        assert world.s < 500.0
+        world.run(world.s + 0.5)
+    assert world.core.counters["attempts_abandoned"] - before <= 4
+    world.run(world.s + 29.0)
+    assert world.core.counters["attempts_abandoned"] - before <= most
+    assert world.core.runners["win"].rests == 1, "whose line rang already does not lengthen it"
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize(("agents", "slow"), [(4, 1), (12, 2)])
+def test_a_phone_or_two_do_not_rest_a_campaign(agents: int, slow: int, seed: int) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=4_000, agents=agents, seed=seed)
+    world.slow = frozenset(f"a{n}" for n in range(slow))
+    world.run(1_500.0)
+    assert world.core.counters["campaign_rests"] == 0
+    assert world.core.counters["attempts_abandoned"] > 5
+
+
+@pytest.mark.parametrize(
+    ("agents", "silent", "vain"),
+    [
+        ("a", ["a"], False),
+        ("a", ["a", "a"], True),
+        ("ab", ["a", "a"], False),
+        ("", ["a", "b"], True),
+        ("abcde", ["a", "a", "a", "a"], False),
+        ("abcde", ["abcde"], False),
+        ("abcde", ["abc", "ab"], False),
+        ("abcde", ["a", "b", "a"], False),
+        ("abcde", ["a", "b", "c"], True),
+        ("de", ["a", "b", "c"], True),
+    ],
+)
+def test_phones_are_given_up_by_how_many_were_called_for_how_many_people(
+    agents: str, silent: list[str], vain: bool
+) -> None:
+    """``silent``: for each person, whose phones were called."""
+    runner = Runner(terms(campaign()), UTC_0)
+    runner.seats, runner.present = frozenset(agents), len(agents)
+    runner.silent, runner.unmet = [frozenset(one) for one in silent], len(silent)
+    assert _in_vain(runner) is vain
+
+
+def test_a_phone_that_was_answered_for_anybody_is_not_dead() -> None:
+    world = dead(12)
+    runner = world.core.runners["win"]
+    runner.silent = [frozenset({"a1"}), frozenset({"a1", "a2"})]
+    world.tell(say.AgentTurned("a1", UTC_0, AgentState.TALKING, "a call of a queue"))
+    assert runner.silent == [frozenset({"a2"})]
 
 
 def test_whom_a_crash_has_left_alone_says_nothing_of_the_agents_phones() -> None:

@@ -15,7 +15,7 @@ from storekit import Database
 from acd.dialer.gate import Terms
 from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind
-from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, Mode, Trunk
+from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, GivenUp, Mode, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.detection import Detected
 from acd.domain.dialrules import ShortCalls
@@ -320,8 +320,8 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
                     "00000100000002", outcome.ABANDONED, NOW + 9, dialled_s=NOW, answered_s=NOW + 3, message="played"
                 ),
                 ended("00000100000003", outcome.NO_ANSWER, NOW + 20, dialled_s=NOW + 0.5, rang_s=NOW + 4),
-                ended("00000100000004", outcome.NO_ANSWER, NOW + 14, dialled_s=NOW),
-                ended("00000100000005", outcome.FAILED, NOW + 1),
+                ended("00000100000004", outcome.NO_ANSWER, NOW + 14, dialled_s=NOW, given_up=GivenUp.STOP),
+                ended("00000100000005", outcome.FAILED, NOW + 1, given_up=GivenUp.STOP),
             )
         ),
         1,
@@ -344,7 +344,14 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         "messages": {"played": 1, "cut": 0, "none": 0},
         "on_machines": {"played": 0, "cut": 0},
         "opted_out": 0,
-        "rings": {"unanswered": 2, "mean_s": 15.0, "least_s": 14.0, "early": 1},
+        "rings": {
+            "unanswered": 2,
+            "mean_s": 15.0,
+            "least_s": 14.0,
+            "early": 1,
+            "early_by_stop": 1,
+            "early_by_agent": 0,
+        },
         "caller_ids": {"+4930555100": 6},
         "trunks": {"out": 6},
         "refusals": {"hours": 7},
@@ -362,6 +369,8 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         ["campaign"],
     )
     assert await store.ask(names) == ["win"]
+    kept = {one["attempt"][-1]: one["facts"] for one in await store.ask(_attempts)}
+    assert [kept[n] for n in "34"] == [{"x": 1}, {"x": 1, "given_up": "stop"}]
     assert label_of("month", 2024 * 12 + 12) == "2024-12"
 
 

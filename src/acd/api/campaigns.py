@@ -50,6 +50,9 @@ class CampaignsPort(Protocol):
         """Have it run, pause or stop, at once; the campaign as it is then. ``hang_up``: lines that ring, too. Raises
         RefusedError."""
 
+    async def start_warnings(self, name: str) -> list[str]:
+        """What a campaign that dials lacks, as far as that is known: a sentence each."""
+
     def agent_of(self, name: str) -> str:
         """The agent of this name or number. Raises UnknownNameError."""
 
@@ -58,7 +61,7 @@ class CampaignsPort(Protocol):
         asked|shown|accepted|called|there|dialling, "manual", "left_s" and "then" (of one that is shown: dial|skip|pause),
         "script", "number", "kind", "contact": {"contact", "list", "key", "name", "language", "country", "numbers":
         [{"number", "kind"}], "fields"}, "attempts": [{"number", "outcome"}] (in this campaign), "last_attempt",
-        "attempt"}``."""
+        "attempt", "lasting_line" (he is on one: his phone does not ring)}``."""
 
     async def accept_preview(self, agent: str) -> dict[str, Any]:
         """Have it dialled, as `preview`. Raises RefusedError: none is shown, or the gate forbids it."""
@@ -73,7 +76,7 @@ class CampaignsPort(Protocol):
         erase``). Raises RefusedError, and ConfigurationError for what is no number."""
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
-        """What it did from then until then: as ``store.outbound.evidence``."""
+        """What it did from then until then: as ``store.outbound.evidence``; also of one that is no longer defined."""
 
 
 class StateBody(Nothing):
@@ -145,11 +148,16 @@ class CampaignHandlers:
         since = until - 30 * 86_400.0 if wish.since is None else wish.since
         if since >= until:
             raise RequestError(400, "bad_parameter", "since: must be before until")
+        name = request.match_info["name"]
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            return reply(await self._port.evidence(self._name(request), since, until))
+            try:
+                return reply(await self._port.evidence(name, since, until))
+            except UnknownNameError as error:
+                raise self._unknown(error, name) from None
 
     async def set_state(self, request: web.Request) -> web.Response:
-        """``{"ok": true, "campaign": campaign}`` once it is durable; 409 if it is refused."""
+        """``{"ok": true, "campaign": campaign, "warnings": [sentence...]}`` once it is durable; 409 if it is refused. What
+        the campaign lacks is a warning when it is started."""
         query(request, Nothing)
         wish = await body(request, StateBody)
         action = request.path.rsplit("/", 1)[1]
@@ -160,7 +168,8 @@ class CampaignHandlers:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             who = peer_of(request).who
             found = await self._port.set_campaign(name, _STATES[action], who, wish.reason, hang_up=wish.now)
-        return reply({"ok": True, "campaign": found})
+        warnings = await self._port.start_warnings(name) if action == "start" else []
+        return reply({"ok": True, "campaign": found, "warnings": warnings})
 
     async def preview(self, request: web.Request) -> web.Response:
         """``{"preview": preview}``, or null."""
@@ -183,8 +192,8 @@ class CampaignHandlers:
         return reply({"ok": True, "preview": self._port.skip_preview(agent, wish.reason)})
 
     async def dial(self, request: web.Request) -> web.Response:
-        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring; 400 if it is no number, 409 if it is
-        refused."""
+        """``{"ok": true, "preview": preview}`` once the agent's phone is about to ring (the number to be dialled, if he
+        has a lasting line); 400 if it is no number, 409 if it is refused."""
         query(request, Nothing)
         wish = await body(request, DialBody)
         name, agent = self._name(request), self._port.agent_of(wish.agent)
@@ -203,9 +212,12 @@ class CampaignHandlers:
         try:
             self._port.campaign(name)
         except UnknownNameError as error:
-            known = [one["name"] for one in self._port.campaigns()]
-            raise UnknownNameError("campaign", name, error.nearest or _nearest(name, known)) from None
+            raise self._unknown(error, name) from None
         return name
+
+    def _unknown(self, error: UnknownNameError, name: str) -> UnknownNameError:
+        known = [one["name"] for one in self._port.campaigns()]
+        return UnknownNameError("campaign", name, error.nearest or _nearest(name, known))
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:

@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from acd.asterisk.ami.messages import Message
@@ -26,6 +27,7 @@ from acd.asterisk.executor import NodeExecutor
 from acd.asterisk.lasting import LastingLines
 from acd.asterisk.outbound import NodeOutbound
 from acd.asterisk.snapshot import read_channels
+from acd.asterisk.sounds import is_here, lacks
 from acd.asterisk.suitable import (
     TO_CALL,
     TO_DIAL,
@@ -167,6 +169,15 @@ class Node:
         """Whether the dialplan has ``place``, CONTEXT,EXTEN,PRIORITY. Raises AsteriskError if the node does not answer."""
         answer = await self.calls.send("Getvar", (("Variable", f"DIALPLAN_EXISTS({place})"),))
         return answer.get("Value") == "1"
+
+    async def lacks(self, sounds: Iterable[str]) -> tuple[list[str], str]:
+        """Which of these sounds the node has not, and where it would have them. Of an Asterisk on another machine, or whose
+        files cannot be read, nothing is known: none. Raises AsteriskError if the node does not answer."""
+        if not is_here(self.settings.host):
+            return [], ""
+        answer = await self.calls.send("Getvar", (("Variable", "ASTDATADIR"),))
+        folder = Path(answer.get("Value") or ".") / "sounds"
+        return await asyncio.to_thread(_lacking, folder, list(sounds)), str(folder)
 
     def resync(self, reason: str) -> None:
         """Ask for a fresh look at everything, because events were lost."""
@@ -344,6 +355,7 @@ class Node:
         if first:
             self.translator.clear()
         seen = read_channels(channels, self.translator, prime=first, phones=frozenset(self._devices()))
+        seen = self.outbound.named(seen)
         lines = self.lasting.look(channels, first=first)
         margin_s = 0.0 if first else RECONCILE_MARGIN_S
         restarted = first and self._restarted
@@ -391,6 +403,15 @@ class Node:
                 texts[device] = answer.get("Value", "")
         states = {device: phone_state(text) for device, text in texts.items()}
         return {device: state for device, state in states.items() if state is not None}
+
+
+def _lacking(folder: Path, sounds: Sequence[str]) -> list[str]:
+    try:
+        # In a container, say, they are elsewhere
+        return [one for one in sounds if lacks(folder, one)] if folder.is_absolute() and folder.is_dir() else []
+    except OSError as error:
+        log.debug("whether sounds are there is not known: %s", error)
+        return []
 
 
 def host_of(contacts: str) -> str | None:

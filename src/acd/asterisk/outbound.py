@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
@@ -20,6 +21,7 @@ from acd.asterisk.lines import MAX_LINES, Lines
 from acd.asterisk.originate import agent_fields, originate_fields
 from acd.domain import outbound as out
 from acd.domain.errors import AcdError, AsteriskError, MisuseError
+from acd.domain.events import SeenCall
 
 if TYPE_CHECKING:
     from acd.asterisk.node import Node
@@ -94,6 +96,16 @@ class NodeOutbound:
                     self._sender.send("Setvar", fields).add_done_callback(_ignore)
                 except AcdError as error:
                     log.debug("%s: %s", self.node, error)
+
+    def named(self, seen: tuple[SeenCall, ...]) -> tuple[SeenCall, ...]:
+        """Callers as a look shows them, those whom we dialled by their own number and name."""
+        return seen if self.sink is None else tuple(self._named(self.sink, one) for one in seen)
+
+    def _named(self, sink: out.OutboundSink, one: SeenCall) -> SeenCall:
+        if not out.ATTEMPT.fullmatch(one.channel):
+            return one
+        number, name = sink.dialled(one.channel)
+        return replace(one, caller_number=number, caller_name=name or one.caller_name) if number else one
 
     def look(self, at: float, channels: Sequence[Message], *, first: bool, margin_s: float) -> None:
         """Take a look at all channels."""

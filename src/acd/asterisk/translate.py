@@ -60,7 +60,7 @@ _WHOLE: dict[str, tuple[str, ...]] = {
     "Hangup": (*_CHANNEL, "Cause", "Cause-txt"),
     "UserEvent": _CHANNEL,
     "DeviceStateChange": ("Device", "State"),
-    "BlindTransfer": ("TransfererUniqueid", "BridgeUniqueid", "Result"),
+    "BlindTransfer": ("TransfererUniqueid", "Result"),
     "AttendedTransfer": ("OrigTransfererUniqueid", "SecondTransfererUniqueid", "Result"),
     "Hold": _CHANNEL,
     "Unhold": _CHANNEL,
@@ -563,6 +563,8 @@ def _is_whole(name: str, message: Message) -> bool:
     for header in _WHOLE[name]:
         if header not in message:
             return False
+    if name == "BlindTransfer" and message["Result"] == "Success" and "BridgeUniqueid" not in message:
+        return False  # one of a channel in no bridge, such as a lasting line that waits, never succeeds
     return message.get("Privilege") == _PRIVILEGE.get(name, "call,all")
 
 

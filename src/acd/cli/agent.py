@@ -148,7 +148,7 @@ def resume(name: str) -> None:
 @agent.command()
 @common_options
 @click.argument("name")
-@click.option("--accept", is_flag=True, help="Have the contact dialled; the agent's phone rings first.")
+@click.option("--accept", is_flag=True, help="Have the contact dialled; the phone rings first, unless the line lasts.")
 @click.option("--skip", metavar="REASON", help="Not this contact; it comes back later.")
 def preview(name: str, accept: bool, skip: str | None) -> None:
     """The contact that an agent of a preview campaign is shown: dialled with --accept, left with --skip."""

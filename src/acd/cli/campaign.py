@@ -287,6 +287,8 @@ def _set(name: str, action: str, body: dict[str, Any]) -> None:
     if action != "start" and one["ringing"]:
         more = f"; {say.counted(one['ringing'], 'line')} still under way"
     click.echo(f"{say.clean(one['name'])} is {one['state']}{more}")
+    for warning in found["warnings"]:
+        click.echo(f"acd: warning: {say.clean(warning)}", err=True)
 
 
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the audit log.")
@@ -324,13 +326,13 @@ def stop(name: str, reason: str, now: bool) -> None:
 @common_options
 @click.argument("name")
 @click.argument("number")
-@click.option("--agent", required=True, metavar="NAME", help="Whose phone rings first, and who talks then.")
+@click.option("--agent", required=True, metavar="NAME", help="Who talks then; his phone rings first.")
 @click.option("--allow-erased", is_flag=True, help="Also if the person was erased (acd person erase).")
 def dial(name: str, number: str, agent: str, allow_erased: bool) -> None:
     """Have one number dialled for an agent, who serves the campaign.
 
-    The agent's phone rings first, then NUMBER (+49...) is dialled: the contact of the campaign's lists that has it, else
-    one made for it in the list dialled-NAME. The gate is asked as for every attempt.
+    The agent's phone rings first, unless he has a lasting line. Then NUMBER (+49...) is dialled: the contact of the
+    campaign's lists that has it, else one made for it in the list dialled-NAME. The gate is asked as for every attempt.
     """
     given = options()
     wish = {"number": number, "agent": agent} | ({"allow_erased": True} if allow_erased else {})
@@ -340,7 +342,11 @@ def dial(name: str, number: str, agent: str, allow_erased: bool) -> None:
         print_json(found)
         return
     one = found["preview"]
-    click.echo(f"{say.clean(one['agent'])}'s phone rings, then {say.clean(one['number'])} is dialled")
+    who, whom = say.clean(one["agent"]), say.clean(one["number"])
+    if one["lasting_line"]:
+        click.echo(f"{whom} is dialled on {who}'s lasting line: no phone rings first")
+    else:
+        click.echo(f"{who}'s phone rings, then {whom} is dialled")
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------
@@ -395,15 +401,15 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
     from acd.domain.errors import ConfigurationError, ReportError, StoreError, UnknownNameError
     from acd.reports.moments import find_zone, machine_zone, period
     from acd.store.location import first_line, locate
+    from acd.store.outbound.evidence import LEAST_RING_S, names
     from acd.store.outbound.evidence import evidence as ask
-    from acd.store.outbound.evidence import names
 
     loaded = loaded_settings().settings
     try:
         when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
     except ReportError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
-    least_s, words = 15.0, frozenset[str]()
+    least_s, words = LEAST_RING_S, frozenset[str]()
     try:
         definition = load_floor(loaded.floor.file).definition
         if name in definition.campaigns:
@@ -446,13 +452,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         *([("detection", told)] if (told := detection_words(found["detection"])) else []),
     ]
     if rings["unanswered"]:
-        early = f", {rings['early']} given up too early" if rings["early"] else ", none given up too early"
-        rows.append(
-            (
-                "rang out",
-                f"{rings['unanswered']}, {rings['mean_s']:g} s on average, {rings['least_s']:g} s at least{early}",
-            )
-        )
+        rows.append(("rang out", rings_words(rings)))
     for label, value in rows:
         emit(console, Text(f"  {label:<16}", style="dim").append(value, style="default"))
     emit(console, "")
@@ -482,6 +482,22 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
     for reason, many in found["refusals"].items():
         table.add_row(cell(reason.replace("_", " ")), str(many))
     emit_table(console, table, "the gate has refused nobody")
+
+
+def rings_words(found: dict[str, Any]) -> str:
+    """How long lines were let ring that nobody took, and why some were not for as long as the rules want."""
+    text = f"{found['unanswered']}, {found['mean_s']:g} s on average, {found['least_s']:g} s at least"
+    if not found["early"]:
+        return f"{text}, none given up too early"
+    why = [
+        f"{many} {how}"
+        for many, how in (
+            (found["early_by_stop"], "by stop --now"),
+            (found["early_by_agent"], "whose agent was gone"),
+        )
+        if many
+    ]
+    return f"{text}, {found['early']} given up too early" + (f" ({', '.join(why)})" if why else "")
 
 
 def _people(found: dict[str, Any]) -> str:

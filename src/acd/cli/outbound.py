@@ -17,7 +17,7 @@ from acd.domain.campaigns import CampaignState, machine_words_of
 from acd.domain.commands import RaiseAlarm
 from acd.domain.definition import FloorDefinition
 from acd.domain.dialable import Fault, Undialable, dialable
-from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
+from acd.domain.errors import AcdError, ConfigurationError, RefusedError, UnknownNameError
 from acd.domain.events import AgentAction
 from acd.domain.ports import Answer
 from acd.engine import Engine
@@ -28,10 +28,12 @@ from acd.outbound.hall import Hall
 from acd.outbound.optouts import OptOuts
 from acd.outbound.runtime import Dialling
 from acd.outbound.storing import Shelf
-from acd.store.outbound.evidence import evidence
+from acd.store.outbound.evidence import LEAST_RING_S, evidence, names
 from acd.store.outbound.outbound import Outbound
 
 BEGIN_S: Final = 3.0
+SOUNDS_S: Final = 2.0
+"""So long whoever starts a campaign waits for whether its sounds are there."""
 
 
 class DiallingDesk:
@@ -127,6 +129,10 @@ class DiallingDesk:
         """What becomes of an answered line."""
         return None if self._dialling is None else self._dialling.asked(question)
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """Whom an attempt is at."""
+        return ("", "") if self._dialling is None else self._dialling.dialled(attempt)
+
     # -- CampaignsPort ---------------------------------------------------------------------------------------------------
 
     def campaigns(self) -> list[dict[str, Any]]:
@@ -142,6 +148,23 @@ class DiallingDesk:
         self, name: str, state: CampaignState, by: str, reason: str, *, hang_up: bool = False
     ) -> dict[str, Any]:
         return await self._need(name).set_state(name, state, by, reason, hang_up=hang_up)
+
+    async def start_warnings(self, name: str) -> list[str]:
+        definition = self._engine.floor.definition
+        campaign = definition.campaigns.get(name)
+        where = None if campaign is None else definition.trunks[campaign.trunk].node or _only(self._nodes)
+        node = self._nodes.get(where or "")
+        if campaign is None or node is None:
+            return []
+        heard = {campaign.message: "who gets no agent hears no message"} if campaign.message else {}
+        if campaign.machine_message:
+            heard.setdefault(campaign.machine_message, "no message is left on machines")
+        try:
+            async with asyncio.timeout(SOUNDS_S):
+                missing, folder = await node.lacks(heard)
+        except (TimeoutError, AcdError):
+            return []
+        return [f"Asterisk {where} has no sound {one} under {folder}: {heard[one]}" for one in missing]
 
     def agent_of(self, name: str) -> str:
         roster = self._engine.floor.roster
@@ -190,15 +213,15 @@ class DiallingDesk:
         return self._dialling
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
-        definition = self._engine.floor.definition
-        if name not in definition.campaigns:
-            raise UnknownNameError("campaign", name)
+        campaign = self._engine.floor.definition.campaigns.get(name)
+        least_s, words = LEAST_RING_S, frozenset[str]()
+        if campaign is not None:
+            least_s, words = campaign.rules.ring_s, machine_words_of(campaign.dispositions)
         store = self._make_store()
         try:
-            campaign = definition.campaigns[name]
-            return await store.look(
-                evidence, name, since, until, campaign.rules.ring_s, machine_words_of(campaign.dispositions)
-            )
+            if campaign is None and name not in (known := await store.look(names)):
+                raise UnknownNameError("campaign", name, next(iter(get_close_matches(name, known, n=1)), None))
+            return await store.look(evidence, name, since, until, least_s, words)
         finally:
             await store.close()
 
@@ -206,3 +229,7 @@ class DiallingDesk:
         if self._dialling is None:
             raise UnknownNameError("campaign", name)
         return self._dialling
+
+
+def _only(nodes: Mapping[str, Node]) -> str | None:
+    return next(iter(nodes)) if len(nodes) == 1 else None

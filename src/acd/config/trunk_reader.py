@@ -96,9 +96,13 @@ def read_caller_ids(context: Context, key: Scalar, node: Node) -> CallerIds:
         if not _E164.fullmatch(number.text):
             section.wrong(
                 number,
-                f"{show(number.text)} of {section.label} is no E.164 number: write + and the country code, digits only, "
-                "such as +4930555100",
+                f"{show(number.text)} of {section.label} is no E.164 number: write + and the country code, 7 to 15 digits "
+                "in all, such as +4930555100",
             )
+            continue
+        fault = _impossible(number.text)
+        if fault:
+            section.wrong(number, f"{number.text} of {section.label} can be nobody's number: {fault}")
             continue
         own = None if when is None or (isinstance(when, Scalar) and when.is_null) else when
         verified = _date(section, own, f"verification of {number.text}") if own is not None else of_all
@@ -110,6 +114,17 @@ def read_caller_ids(context: Context, key: Scalar, node: Node) -> CallerIds:
             )
         found[number.text] = verified or ""
     return CallerIds(key.text, tuple(found), section.flag("local", True), MappingProxyType(found))
+
+
+def _impossible(number: str) -> str:
+    """Why no number can be so long, or so short; empty if one can."""
+    # Only where there are caller IDs: numbering plans take a while to load
+    from acd.domain.dialable import Fault, Undialable, impossible
+
+    fault = impossible(number)
+    if fault is None:
+        return ""
+    return "no country has its code" if fault is Fault.UNKNOWN_COUNTRY else str(Undialable(fault))
 
 
 def _date(section: Section, node: Node | None, what: str) -> str | None:

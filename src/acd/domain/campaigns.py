@@ -62,6 +62,14 @@ class AttemptOutcome(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class GivenUp(StrEnum):
+    """Why a line was hung up before anybody answered: the campaign was to ``stop`` at once, or the ``agent`` who had it
+    dialled was gone."""
+
+    STOP = "stop"
+    AGENT = "agent"
+
+
 @dataclass(frozen=True, slots=True)
 class Trunk:
     """The way out. ``dial``: the device, with ``{number}`` where the number goes (``PJSIP/{number}@carrier``);

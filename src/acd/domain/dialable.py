@@ -175,6 +175,13 @@ def dialable(written: str, region: str | None = None, *, allow: Set[Fault] = fro
     return _spelled(text, region, allow)
 
 
+def impossible(number: str) -> Fault | None:
+    """Why no number has the length of this one (E.164 with its ``+``), if none has. What may be given out one day is
+    possible."""
+    parsed = _parsed(number, None)
+    return parsed if isinstance(parsed, Fault) else _LENGTHS.get(is_possible_number_with_reason(parsed))
+
+
 def zones(number: str) -> tuple[str, ...]:
     """The time zones in which an E.164 number may ring; none if nobody knows."""
     found = dialable(number, allow=frozenset({Fault.PREMIUM}))

@@ -289,6 +289,9 @@ class OutboundSink(Protocol):
     def asked(self, question: AttemptAsked) -> OutboundReply | None:
         """What becomes of an answered line; ``None``: unknown here, so it hears its message and is hung up."""
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """The number that an attempt dialled, and whose it is: Asterisk shows our own for it. Empty where it is unknown."""
+
 
 class OutboundWire(Protocol):
     """Who dials."""

@@ -27,12 +27,18 @@ from acd.outbound.runner import Runner
 from acd.outbound.trunks import Pressure, TrunkUse
 
 _ENDED_KEPT: Final = 10_000
+NAME_MAX: Final = 80
+"""So much of a contact's name is told with the call."""
 SAY_AGAIN_S: Final = 60.0
 """What is said of one thing again and again is said so often."""
 CAP_PASSED: Final = 3.0
 """An alarm is raised when a campaign has abandoned so many people more than it may, and twice as many as it may."""
 UNMET: Final = 5
 """So many people in a row who met no agent, if not more agents are there, and a campaign rests."""
+SILENT: Final = 3
+"""So many are enough if the phones of as many agents were called for them and none was answered."""
+SILENT_S: Final = 1.0
+"""A phone that was called for less has said nothing yet."""
 UNMET_S: Final = 30.0
 UNMET_MOST_S: Final = 600.0
 _MISSING_MOST: Final = 100
@@ -44,6 +50,16 @@ _TALKS: Final = frozenset({AgentState.RESERVED, AgentState.RINGING, AgentState.T
 def _draw(attempt: str) -> float:
     """A number from 0 to below 1 that has nothing to do with who answers."""
     return int.from_bytes(blake2b(attempt.encode(), digest_size=6).digest()) / 2**48
+
+
+def _in_vain(runner: Runner) -> bool:
+    """Whether its agents' phones are not worth another person. One that is dead is not, while others are there; nor are
+    many that were called at once for one or two people."""
+    silent = frozenset().union(*runner.silent)
+    agents = len(runner.seats | silent)
+    if len(silent) >= min(SILENT, agents) and len(runner.silent) >= max(2, min(SILENT, agents)):
+        return True
+    return runner.unmet >= max(UNMET, runner.present)
 
 
 @dataclass(slots=True)
@@ -119,6 +135,13 @@ class Aloft:
     def told_of(self, attempt: str) -> tuple[str, str]:
         """Number and campaign of an attempt that is over; empty if that is long ago."""
         return self._gone.get(attempt, ("", ""))
+
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """Number and name of whom an attempt in flight is at; empty if that is not known, or its hash alone."""
+        flight = self.flights.get(attempt)
+        if flight is None or not flight.number.startswith("+"):
+            return "", ""
+        return flight.number, "" if flight.contact is None else flight.contact.name[:NAME_MAX]
 
     def _unsent(self, flight: Flight, now: Instant) -> None:
         """It is never dialled."""
@@ -454,10 +477,12 @@ class Aloft:
             self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
             if not flight.left:
-                self._watch_agents(runner, now)
+                self._watch_agents(runner, flight, now)
         else:
             runner.book.served(now.utc)
-            runner.unmet = runner.rests = 0
+            runner.met()
+            if flight.agent is not None:
+                self._is_heard(flight.agent)
             self._served[flight.attempt] = Served(now.utc, runner.book.share)
             while len(self._served) > _ENDED_KEPT:
                 self._served.popitem(last=False)
@@ -479,11 +504,16 @@ class Aloft:
             )
             self._actions.append(say.Alarm("campaign_beyond_cap", detail))
 
-    def _watch_agents(self, runner: Runner, now: Instant) -> None:
-        """Person after person meets nobody, as many as there are agents: their phones are dead, or slow. The campaign rests,
-        longer each time, and goes on with one line until somebody is served."""
+    def _watch_agents(self, runner: Runner, flight: Flight, now: Instant) -> None:
+        """Person after person meets nobody: the agents' phones are dead, or slow. The campaign rests, longer each time, and
+        goes on with one line until somebody is served."""
         runner.unmet += 1
-        if runner.unmet < max(UNMET, runner.present) and not runner.rests:
+        called = frozenset(agent for agent, mono in flight.called.items() if now.mono - mono >= SILENT_S)
+        if called:
+            runner.silent.append(called)
+        if runner.rests and now.utc < runner.wait_until_s:
+            return  # his line rang already when it began to rest
+        if not runner.rests and not _in_vain(runner):
             return
         rest_s = min(UNMET_MOST_S, UNMET_S * 2.0**runner.rests)
         runner.rests = min(runner.rests + 1, 16)
@@ -494,6 +524,11 @@ class Aloft:
             say.Alarm("agents_unreachable", f"campaign {runner.name} dials nobody for {rest_s:.0f} s: {detail}")
         )
 
+    def _is_heard(self, agent: str) -> None:
+        """An agent's phone has been answered: it is not dead."""
+        for runner in self.runners.values():
+            runner.silent = [others for called in runner.silent if (others := called - {agent})]
+
     def _unwatched(self, flight: Flight, now: Instant) -> None:
         """A person may have answered while nobody looked, and nobody knows whether an agent was or will be there in time."""
         flight.judged = flight.charged = True
@@ -503,8 +538,11 @@ class Aloft:
         self._desk_turned(event, now)
         if event.call is not None and event.call in self._calls and event.state in _TALKS:
             self._offered[event.agent] = event.call
+            self._calls[event.call].called.setdefault(event.agent, now.mono)
         else:
             self._offered.pop(event.agent, None)
+            if event.state is AgentState.TALKING:
+                self._is_heard(event.agent)
         before = self._stages.pop(event.agent, None)
         if before is not None:
             state, since_s, name = before
@@ -578,6 +616,7 @@ class Aloft:
                 agent=flight.agent,
                 message=flight.message,
                 verdict=None if flight.heard is None else flight.heard.value,
+                given_up=flight.given_up if flight.answered_s is None else None,
             )
         )
         if flight.said is not None:

@@ -25,12 +25,12 @@ from acd.dialer.work import Turns
 from acd.domain import outbound as wire
 from acd.domain.attributes import MAX_VALUE_CHARS
 from acd.domain.campaignlines import CALLBACK_AGENT
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode
+from acd.domain.campaigns import AttemptOutcome, CampaignState, GivenUp, Mode
 from acd.domain.events import CallArrived
 from acd.domain.instant import Instant
 from acd.domain.place import Place
 from acd.outbound import words as say
-from acd.outbound.aloft import Aloft
+from acd.outbound.aloft import NAME_MAX, Aloft
 from acd.outbound.blending import Blending
 from acd.outbound.desks import Desks
 from acd.outbound.flight import SETTLE_S, Flight, Phase
@@ -132,7 +132,7 @@ class Dialler(Aloft):
         more = {"list": flight.segment, "contact": str(flight.contact_id), "attempt": flight.attempt}
         name = ""
         if flight.contact is not None:
-            name = flight.contact.name[:80]
+            name = flight.contact.name[:NAME_MAX]
             if flight.contact.language:
                 more["language"] = flight.contact.language
             own = (one.extension for one in flight.contact.numbers if one.number == flight.number)
@@ -296,7 +296,8 @@ class Dialler(Aloft):
         runner.state, runner.since_s, runner.by, runner.reason = event.state, now.utc, event.by, event.reason
         if event.state is CampaignState.RUNNING:
             runner.wait_until_s, runner.waits_for, runner.shut_in_row = float("-inf"), None, 0
-            runner.claim_mono, runner.unmet, runner.rests = float("-inf"), 0, 0
+            runner.claim_mono = float("-inf")
+            runner.met()
             if runner.began_s is None:
                 runner.began_s = now.utc
                 runner.book.begin(now.utc)
@@ -306,7 +307,7 @@ class Dialler(Aloft):
         if event.now:
             for flight in runner.flights.values():
                 if flight.phase in (Phase.DIALLED, Phase.RINGING):
-                    flight.given_up = True
+                    flight.given_up = GivenUp.STOP
                     self._command(wire.EndAttempt(flight.node, flight.attempt))
 
     def _claimed(self, event: say.Claimed, now: Instant) -> None:
@@ -468,7 +469,7 @@ class Dialler(Aloft):
         idle: dict[str, frozenset[str]] = {}
         for name, runner in self.runners.items():
             shared = shares[name]
-            runner.present = present[name]
+            runner.present, runner.seats = present[name], frozenset(seat.agent for seat in seats if name in seat.lines)
             most = 0 if held_up or shared.yields else self.room(runner, now)
             if runner.rests:
                 most = min(most, max(0, 1 - sum(one.may_need_agent for one in runner.flights.values())))

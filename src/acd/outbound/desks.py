@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from acd.dialer.gate import Facts, Permit, Reason, Refusal
 from acd.domain import outbound as wire
-from acd.domain.campaigns import CampaignState, Lapse, Mode
+from acd.domain.campaigns import CampaignState, GivenUp, Lapse, Mode
 from acd.domain.errors import RefusedError
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
@@ -362,7 +362,7 @@ class Desks:
         if desk.attempt is None and runner is not None:
             self._return(desk.ready, runner, None if desk.manual else said, now, until_s)
         if flight is not None and flight.phase in (Phase.DIALLED, Phase.RINGING):
-            flight.given_up = True
+            flight.given_up = GivenUp.AGENT
             self._of.do(say.Do(wire.EndAttempt(flight.node, flight.attempt)))
         if desk.leg:
             self._of.do(say.Do(wire.EndAttempt(flight.node if flight is not None else node or "", desk.leg)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from acd.dialer.gate import Facts
-from acd.domain.campaigns import AttemptOutcome, Contact
+from acd.domain.campaigns import AttemptOutcome, Contact, GivenUp
 from acd.domain.outbound import Verdict
 from acd.outbound.words import Tried
 
@@ -36,7 +36,7 @@ RINGS: Final = frozenset({Phase.COMMITTING, Phase.LEFT, Phase.DIALLED, Phase.RIN
 class Flight:
     """Times are UTC seconds, but for ``*_mono``. ``judged``: the ledger has been told what it came to; ``charged``: as an
     abandonment. ``needs_agent``: an agent is held for it to its end. ``desk``: the agent who has it dialled and is on the
-    line; ``given_up``: it was hung up before anybody answered."""
+    line; ``given_up``: why it was hung up before anybody answered, if it was."""
 
     attempt: str
     campaign: str
@@ -72,12 +72,14 @@ class Flight:
     opted_out: bool = False
     message: str | None = None
     call: str | None = None
+    called: dict[str, float] = field(default_factory=dict)
+    """agents to whom its person was offered, since when (mono)"""
     agent: str | None = None
     cause: int | None = None
     over_s: float | None = None
     over_mono: float = 0.0
     told: AttemptOutcome | None = None
-    given_up: bool = False
+    given_up: GivenUp | None = None
     desk: str | None = None
     left: bool = False
     """an earlier life has dialled it"""

@@ -67,6 +67,11 @@ class Hall:
         known = self._floor.roster.agents.get(agent)
         return () if known is None else self._lines_of(known)[0]
 
+    def lasting(self, agent: str) -> bool:
+        """Whether an agent is to have a lasting line: then his phone does not ring."""
+        known = self._floor.roster.agents.get(agent)
+        return known is not None and known.line is not None
+
     def phone(self, agent: str) -> tuple[str, float, bool] | None:
         """A phone of an agent that is free, how long it may ring, and whether it answers by itself."""
         known = self._floor.roster.agents.get(agent)

@@ -109,6 +109,10 @@ class Runner:
         self.beyond_cap = False
         self.unmet = self.rests = self.present = 0
         """people in a row who met no agent, and how often the campaign has rested for that; agents who are there"""
+        self.silent: list[frozenset[str]] = []
+        """of those people, agents whose phones were called for each and not answered since"""
+        self.seats: frozenset[str] = frozenset()
+        """agents who are there, by name"""
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
@@ -392,6 +396,11 @@ class Runner:
             self._turn_down(ready, said, now)
         else:
             self._releases.append((ready.contact.contact, until_s))
+
+    def met(self) -> None:
+        """Somebody who answered has got an agent, or somebody starts it anew: its phones are believed in."""
+        self.unmet = self.rests = 0
+        self.silent = []
 
     def skipped(self, reason: str) -> None:
         """An agent does not have a contact dialled. Of many reasons, the later ones are told together."""

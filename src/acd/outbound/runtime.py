@@ -29,6 +29,7 @@ from acd.domain.ports import Answer
 from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler, Told
+from acd.outbound.desks import Desk
 from acd.outbound.hall import Hall
 from acd.outbound.runner import Runner
 from acd.outbound.storing import Shelf, blends_of, terms_of
@@ -210,6 +211,10 @@ class Dialling:
         self._wake()
         return self.core.asked(question, self._clock())
 
+    def dialled(self, attempt: str) -> tuple[str, str]:
+        """``OutboundSink.dialled``."""
+        return self.core.dialled(attempt)
+
     def records(self, records: Sequence[rec.Record]) -> None:
         """The floor has taken a step. Before it is known what earlier lives left, it is of no attempt that is known."""
         if not self._ready:
@@ -366,7 +371,10 @@ class Dialling:
         """The contact that an agent is shown, or that is being dialled for him; None without one. Raises StoreError."""
         self._must_be_ready()
         desk = self.core.desks.by_agent.get(agent)
-        return None if desk is None else views.desk(self.core, desk, self._clock())
+        return None if desk is None else self._shown(desk)
+
+    def _shown(self, desk: Desk) -> dict[str, Any]:
+        return {**views.desk(self.core, desk, self._clock()), "lasting_line": self._hall.lasting(desk.agent)}
 
     async def accept(self, agent: str) -> dict[str, Any]:
         """Have the contact dialled that an agent is shown. Raises RefusedError: he is shown none, or the gate forbids it."""
@@ -385,14 +393,14 @@ class Dialling:
     def _choose(self, agent: str, event: say.Chose) -> dict[str, Any]:
         self._must_be_ready()
         desk = self.core.desks.must_be_shown(agent)
-        shown = views.desk(self.core, desk, self._clock())
+        shown = self._shown(desk)
         self._handle(event)
         self._wake()
         if not event.accepts:
             return {**shown, "step": "skipped"}
         if self.core.desks.by_agent.get(agent) is not desk:
             raise RefusedError(f"{desk.ready.piece.number} is not dialled: {self.core.desks.last[agent]}")
-        return views.desk(self.core, desk, self._clock())
+        return self._shown(desk)
 
     async def dial(
         self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool = False
@@ -421,7 +429,7 @@ class Dialling:
             await asyncio.wait({asked})
         if desk is None or self.core.desks.by_agent.get(agent) is not desk or desk.ready is not ready:
             raise RefusedError(f"{number} is not dialled: {self.core.desks.last.get(agent, 'it is over')}")
-        return views.desk(self.core, desk, self._clock())
+        return self._shown(desk)
 
     async def _wish(self, campaign: str, number: str, agent: str, by: str, *, allow_erased: bool) -> say.Ready:
         """Claim the contact that an agent wants dialled; see `_claim`."""

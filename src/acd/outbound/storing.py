@@ -377,6 +377,7 @@ def _settled(one: say.Ended) -> Settled:
         agent=one.agent,
         message=one.message,
         verdict=one.verdict,
+        given_up=one.given_up,
     )
 
 

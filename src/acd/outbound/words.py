@@ -10,7 +10,7 @@ from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
 from acd.dialer.work import Kind, Piece
 from acd.domain.blending import Blend
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact
+from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, GivenUp
 from acd.domain.detection import Detected
 from acd.domain.outbound import OutboundCommand
 from acd.domain.states import AgentState
@@ -405,6 +405,7 @@ class Ended:
     agent: str | None = None
     message: str | None = None
     verdict: str | None = None
+    given_up: GivenUp | None = None
 
 
 @dataclass(frozen=True, slots=True)

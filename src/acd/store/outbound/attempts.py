@@ -13,14 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.campaigns import AttemptOutcome
+from acd.domain.campaigns import AttemptOutcome, GivenUp
 from acd.domain.errors import MisuseError
 from acd.store.outbound import donotcall, optouts, work
 from acd.store.outbound.bulk import insert_many, pieces
 from acd.store.outbound.campaigns import Window, save_ledger
 from acd.store.outbound.contacts import NumberState, State
 from acd.store.outbound.donotcall import Entry, Sealed
-from acd.store.outbound.tables import IS_IN_FLIGHT, IS_OPEN, attempts, callbacks, contact_numbers, contacts
+from acd.store.outbound.tables import GIVEN_UP, IS_IN_FLIGHT, IS_OPEN, attempts, callbacks, contact_numbers, contacts
 
 _COLUMNS = (
     "attempt", "campaign", "list", "contact", "position", "number", "mode", "caller_id", "trunk", "node", "callback",
@@ -77,7 +77,8 @@ class Over:
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What an attempt came to. ``after``: what becomes of the contact; None: it stays in flight, for another attempt
-    follows at once. ``opt_out``: the scope of the do-not-call entry that it makes."""
+    follows at once. ``opt_out``: the scope of the do-not-call entry that it makes. ``given_up``: why it was hung up before
+    anybody answered."""
 
     attempt: str
     outcome: AttemptOutcome
@@ -92,6 +93,7 @@ class Settled:
     opt_out: str | None = None
     message: str | None = None
     verdict: str | None = None
+    given_up: GivenUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,9 @@ def _close(connection: sa.Connection, one: Settled) -> bool:
     known = {name: value for name in later if (value := getattr(one, name)) is not None}
     mine = attempts.c.attempt == one.attempt, sa.text(IS_OPEN)
     values = {**known, "ended_at": one.ended_at, "outcome": one.outcome.value}
+    if one.given_up is not None:
+        facts = connection.execute(sa.select(attempts.c.facts).where(*mine)).scalar_one_or_none()
+        values["facts"] = {**(facts or {}), GIVEN_UP: one.given_up.value}
     return connection.execute(sa.update(attempts).where(*mine).values(values)).rowcount == 1
 
 

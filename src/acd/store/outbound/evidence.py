@@ -11,12 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.campaigns import AttemptOutcome
+from acd.domain.campaigns import AttemptOutcome, GivenUp
 from acd.store.outbound.bulk import seconds_between
 from acd.store.outbound.detection import detected
 from acd.store.outbound.optouts import HEARD_IN
-from acd.store.outbound.tables import attempts, campaign_ledgers, campaign_states, do_not_call
+from acd.store.outbound.tables import GIVEN_UP, attempts, campaign_ledgers, campaign_states, do_not_call
 
+LEAST_RING_S = 15.0
+"""Of a campaign whose rules are not known any more."""
 _DAYS_30_S = 30 * 86_400.0
 
 
@@ -25,7 +27,7 @@ def evidence(
     campaign: str,
     since: float,
     until: float,
-    least_ring_s: float = 15.0,
+    least_ring_s: float = LEAST_RING_S,
     machine_words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
@@ -34,7 +36,8 @@ def evidence(
          answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
          "on_machines": {"played", "cut"} of those left there, "opted_out": n in whose call a key was pressed or an agent
          said so, whatever that came to, "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n
-         given up before ``least_ring_s``}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key",
+         given up before ``least_ring_s``, "early_by_stop" and "early_by_agent": n of them by `stop --now`, and because the
+         agent who had them dialled was gone}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key",
          "label", "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n},
          "dispositions": {word: n}, "detection": as `Detected.as_json`}
 
@@ -103,14 +106,20 @@ def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> 
     since = sa.func.coalesce(attempts.c.rang_at, attempts.c.dialled_at)
     length = seconds_between(connection, since, attempts.c.ended_at)
     rang = attempts.c.outcome == AttemptOutcome.NO_ANSWER.value, attempts.c.dialled_at.is_not(None)
-    early = sa.func.sum(sa.case((length < least_s - 0.001, 1), else_=0))
-    query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), early).where(*mine, *rang)
-    many, mean, least, too_few = connection.execute(query).one()
+    too_short = length < least_s - 0.001
+    # By the text: a row that is no JSON any more must not keep the evidence from being given
+    facts = sa.cast(attempts.c.facts, sa.Text)
+    why = (facts.like(f'%"{GIVEN_UP}":%"{why}"%') for why in (GivenUp.STOP, GivenUp.AGENT))
+    early = [sa.func.sum(sa.case((sa.and_(too_short, one), 1), else_=0)) for one in (sa.true(), *why)]
+    query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), *early).where(*mine, *rang)
+    many, mean, least, too_few, by_stop, by_agent = connection.execute(query).one()
     return {
         "unanswered": int(many),
         "mean_s": None if mean is None else round(float(mean), 2),
         "least_s": None if least is None else round(float(least), 2),
         "early": int(too_few or 0),
+        "early_by_stop": int(by_stop or 0),
+        "early_by_agent": int(by_agent or 0),
     }
 
 

@@ -157,6 +157,9 @@ do_not_call = Table(
 """``number``: E.164, or ``hmac:`` or ``sha256:`` in its place; ``scope``: ``all``, ``client:NAME`` or ``campaign:NAME``;
 ``seal``: which key an ``hmac:`` was made with."""
 
+GIVEN_UP = "given_up"
+"""Among the facts of an attempt: why it was hung up before anybody answered."""
+
 attempts = Table(
     "attempts",
     metadata,
@@ -191,9 +194,9 @@ attempts = Table(
     Index("ix_attempts_open", "attempt", **_where(IS_OPEN)),
     **_CLUSTERED,
 )
-"""One row a number that was dialled, there before it was. ``facts``: what the gate saw when it permitted it; ``message``:
-a person without an agent heard one, ``played`` or ``cut``; ``verdict``: who answered, as machine detection has it (a
-``machine`` with a ``call`` was put through to be looked at); ``said``: the agent's word for it."""
+"""One row a number that was dialled, there before it was. ``facts``: what the gate saw when it permitted it, and
+`GIVEN_UP`; ``message``: a person without an agent heard one, ``played`` or ``cut``; ``verdict``: who answered, as machine
+detection has it (a ``machine`` with a ``call`` was put through to be looked at); ``said``: the agent's word for it."""
 
 callbacks = Table(
     "callbacks",
