@@ -343,21 +343,19 @@ async def test_the_loop_goes_on_while_a_large_batch_is_prepared(database: Databa
     turns = 0
 
     async def turn() -> None:
+        # Those from when the batch is taken on; the commit itself waits without using the loop
         nonlocal turns
         while True:
-            turns += 1
+            turns += store.state()["held"] == 0
             await asyncio.sleep(0)
 
     for call in range(500):
         for step in Traffic(prefix=f"c{call}-").call(T):
             ticket = store.write(step)
     turning = asyncio.create_task(turn())
-    # The commit itself waits without using the loop; only turns in between slices of work are counted before it.
-    await until(lambda: store.state()["held"] == 0)
-    before = turns
     await settled(store, ticket)
     turning.cancel()
-    assert turns - before > 20
+    assert turns > 8, "in one go it would be two or three"
     assert store.state()["batches"] <= 2
     await store.close()
 
