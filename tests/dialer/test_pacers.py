@@ -8,15 +8,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from dialerkit import NOW_S, ledger, supply, taught
+from dialerkit import NOW_S, ledger, nobody_left, supply, taught
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.dialer import Ledger, Power, Predictive, Preview, Progressive, Rule, Statistics, Supply
+from acd.dialer import Ledger, Line, Power, Predictive, Preview, Progressive, Rule, Statistics, Supply
 from acd.dialer.forecast import Forecast, Tables
 from acd.dialer.ledger import Slack
 from acd.dialer.pacing import most
 from acd.dialer.predictive import threshold_of
+from acd.dialer.rings import BIN_S
 from acd.domain.errors import ConfigurationError
 
 ages = st.lists(st.floats(0.0, 400.0), max_size=25)
@@ -24,6 +25,12 @@ ring_ages = st.lists(st.floats(0.0, 24.0), max_size=20)
 TAUGHT, ROOM, EMPTY = taught(), ledger(), ledger(100, 3)
 PREDICTIVE, POWER = Predictive(), Power(2.5)
 TABLES = Tables(TAUGHT, 2.0)
+MIXED = taught()
+for _number in range(400):
+    MIXED.line_ended(NOW_S - 400 + _number, 4.0 + _number * 7 % 17, person=_number % 20 < 17, segment="warm")
+    MIXED.line_ended(NOW_S - 400 + _number, 4.0 + _number * 7 % 17, person=_number % 20 < 3, segment="cold")
+MIXED.publish()
+MIXED_TABLES = Tables(MIXED, 2.0)
 LITTLE = taught(lines=60)
 LITTLE.line_ended(NOW_S, 3.0, person=True)
 SLOW = taught()
@@ -141,7 +148,7 @@ def test_while_no_whole_abandonment_fits_lines_that_cost_next_to_nothing_are_pla
     assert lines(PREDICTIVE, given, ledger(100, 3)) == given.covered
 
 
-@pytest.mark.parametrize(("seen", "since_s"), [(60, 0.0), (1_000, 12 * 3_600.0)], ids=["new", "the next morning"])
+@pytest.mark.parametrize(("seen", "since_s"), [(50, 0.0), (8_000, 12 * 3_600.0)], ids=["new", "the next morning"])
 def test_not_before_the_answer_rate_is_known(seen: int, since_s: float) -> None:
     given = supply(4, talking=[20.0] * 10, wrapping=[40.0] * 4)
     statistics = taught(lines=seen)
@@ -153,16 +160,61 @@ def test_not_before_the_answer_rate_is_known(seen: int, since_s: float) -> None:
         talking=tuple(busy._replace(since_s=busy.since_s + since_s) for busy in given.talking),
         wrapping=tuple(busy._replace(since_s=busy.since_s + since_s) for busy in given.wrapping),
     )
-    for pacer in (Predictive(), Power(3.0)):
-        assert pacer.decide(then, statistics, book, NOW_S + since_s).lines == then.covered
+    for number in range(60 if seen == 8_000 else 10):
+        for pacer in (Predictive(), Power(3.0)):
+            assert pacer.decide(then, statistics, book, NOW_S + since_s).lines == then.covered
+        statistics.line_ended(NOW_S + since_s - 60 + number, 8.0, person=number % 10 < 3)
+        statistics.stage_ended("talk", "a1", 30.0 + number)
+    assert Predictive().decide(then, statistics, book, NOW_S + since_s).lines > then.covered
     roomy = Ledger((Rule("campaign", 0.03),), NOW_S)
     for _ in range(400):
         roomy.answered(NOW_S)
-    assert Predictive().decide(then, statistics, roomy, NOW_S + since_s).lines > then.covered, "some may be lost there"
-    for number in range(100):
-        statistics.line_ended(NOW_S + since_s - 100 + number, 8.0, person=number % 10 < 3)
-        statistics.stage_ended("talk", "a1", 30.0 + number)
-    assert Predictive().decide(then, statistics, book, NOW_S + since_s).lines > then.covered
+    fresh = taught(lines=seen)
+    assert Predictive().decide(then, fresh, roomy, NOW_S + since_s).lines > then.covered, "some may be lost there"
+
+
+def test_a_list_that_nobody_knows_is_not_over_dialled_where_nobody_may_be_abandoned() -> None:
+    statistics = taught()
+    book = ledger(20)
+    given = replace(supply(4, talking=[20.0] * 10, wrapping=[40.0] * 4), segment="spring")
+    assert PREDICTIVE.decide(given, statistics, book, NOW_S).lines == given.covered
+    for number in range(60):
+        statistics.line_ended(NOW_S - 60 + number, 8.0, person=number % 10 < 3, segment="spring")
+    assert PREDICTIVE.decide(given, statistics, book, NOW_S).lines > given.covered
+    both = replace(given, ringing=(Line(NOW_S - 4.0, "summer"),))
+    assert PREDICTIVE.decide(both, statistics, book, NOW_S).lines == both.covered
+
+
+def test_yesterday_tells_little_of_a_morning_on_which_more_people_are_at_home() -> None:
+    """8,000 lines at 5 %, then 60 at 80 %: what was learned before the night weighs no more than a few."""
+    statistics = taught(0.05, 8_000)
+    morning_s = NOW_S + 16 * 3_600.0
+    assert statistics.answer_rate.rate(morning_s)[1] < 40.0
+    for number in range(60):
+        statistics.line_ended(morning_s + number, 8.0, person=number % 5 < 4)
+    assert statistics.answer_rate.rate(morning_s + 60.0)[0] > 0.6
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.5, 2.0, 5.0, 9.0, 14.0]), min_size=1, max_size=5),
+    st.lists(st.sampled_from([0.5, 2.0, 5.0, 9.0, 14.0]), min_size=1, max_size=8),
+    st.integers(1, 6),
+    st.integers(0, 1),
+)
+def test_what_lists_of_unlike_answer_rates_may_cost_is_not_said_lightly(
+    warm: list[float], cold: list[float], idle: int, fits: int
+) -> None:
+    """Every line is a coin of its own: by the last look, against the exact distribution."""
+    lines_of = tuple(Line(NOW_S - age, "warm") for age in warm) + tuple(Line(NOW_S - age, "cold") for age in cold)
+    given = Supply(idle, ringing=lines_of, segment="cold")
+    forecast = Forecast(MIXED_TABLES, given, MIXED, NOW_S)
+    coins = []
+    for line in lines_of:
+        rate = MIXED_TABLES.lines(MIXED.answer_rate.rate(NOW_S, line.segment)[0])[1]
+        coins.append(MIXED_TABLES.ring.answers(rate, int((NOW_S - line.dialled_s) / BIN_S), MIXED_TABLES.looks[-1]))
+    exact = nobody_left(idle + fits + 1, [], coins)
+    assert forecast.exceeded(0, fits) >= 0.99 * exact - 1e-9 or exact > 0.3
 
 
 def test_people_taken_for_machines_make_the_threshold_aim_higher() -> None:

@@ -33,7 +33,7 @@ SEEDS_MAX, PROCESSES_MAX = 1_000, 256
 @click.option(
     "--processes", type=click.IntRange(1, PROCESSES_MAX), metavar="N", help="At once (as many as there are processors)."
 )
-@click.option("--fresh", is_flag=True, help="Run again what was run before, as if nothing were kept.")
+@click.option("--fresh", is_flag=True, help="Run again what was run before; what is kept stays.")
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/bench"), show_default=True
 )
@@ -57,8 +57,8 @@ def dialer(
     and has to keep the cap at the end of every simulated day; the others get their best setting in hindsight, once among
     those that keep the same rule, once among those that keep the cap on average.
 
-    Each run that is done is kept in the folder of the results, so that the same command goes on where it was
-    interrupted; what other code found is forgotten.
+    Each run that is done is kept in dialer.runs.jsonl beside the results, so that the same command goes on where it was
+    interrupted. What other code found is not taken. The file only grows: delete it when it is no longer wanted.
 
     \b
     Examples:
@@ -138,12 +138,18 @@ def _judged(cells: Sequence[Any], runs: Sequence[Run], processes: int, kept: Kep
     order = sorted((run for run in runs if run not in days), key=lambda run: -_weight(run))
     total, done = sum(map(_weight, order)), 0.0
     with bar(f"{len(cells)} cells, {len(order)} runs") as told, kept.adding() as keep:
-        for run, found in _all(order, processes) if order else ():
-            days[run] = found
-            keep(run, found)
-            done += _weight(run)
-            if told is not None:
-                told(done / total)
+        try:
+            for run, found in _all(order, processes) if order else ():
+                days[run] = found
+                keep(run, found)
+                done += _weight(run)
+                if told is not None:
+                    told(done / total)
+        except KeyboardInterrupt:
+            click.echo(
+                f"acd: {len(days)} of {len(runs)} runs are in {kept.file}: the same command goes on there", err=True
+            )
+            raise
     verdicts = []
     for cell in cells:
         by_name: dict[str, list[list[Day]]] = {}
@@ -165,19 +171,37 @@ def _weight(run: Run) -> float:
 
 
 def _all(runs: Sequence[Run], processes: int) -> Any:
-    """(run, its days), in the order of ``runs``, whoever ran it."""
+    """(run, its days), as soon as each is done; begun in the order of ``runs``."""
     if processes == 1:
         for run in runs:
             yield run, days_of(run)
         return
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import ProcessPoolExecutor, as_completed
 
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=_work_for, initargs=(os.getpid(),)) as pool:
         try:
-            yield from zip(runs, pool.map(days_of, runs), strict=True)
+            asked = {pool.submit(days_of, run): run for run in runs}
+            for done in as_completed(asked):
+                yield asked.pop(done), done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _work_for(parent: int) -> None:
+    """A process that runs: an interruption is its parent's to tell of, and it does not outlive it."""
+    import signal
+    import threading
+    import time
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def days_of(run: Run) -> list[Day]:

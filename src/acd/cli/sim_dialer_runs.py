@@ -1,14 +1,16 @@
 """Runs of the dialler's suite that are done: kept beside its results, so that hours are not lost to an interruption.
 
 A run is a pure function of its scene, contender, seed and the code, so what was found once holds as long as those do. A line
-of JSON a run; a line that was torn is no run, and lines of other code are dropped.
+of JSON a run, added and never taken away; of lines of one run the last counts, and what is no run is passed over.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, fields
 from functools import cache
 from hashlib import sha256
@@ -20,7 +22,7 @@ from typing import Any
 import click
 
 from acd.sim.dialing.hall import Day
-from acd.sim.dialing.suite import Run
+from acd.sim.dialing.suite import Run, learns
 
 FILE = "dialer.runs.jsonl"
 _CODE = ("acd.dialer", "acd.domain", "acd.routing", "acd.sim")
@@ -29,37 +31,57 @@ _FIELDS = len(fields(Day))
 
 
 class Kept:
-    """Runs found before, and those added. ``fresh``: forget the former."""
+    """Runs found before, and those added. ``fresh``: the former are not taken. Raises OSError."""
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
-        self._file = folder / FILE
-        self._days = {} if fresh else dict(_read(self._file))
-        self._full = False
-        kept = "".join(_line(key, days) for key, days in self._days.items())
-        if self._file.exists() and kept != self._file.read_text(encoding="utf-8", errors="replace"):
-            beside = self._file.with_suffix(".new")
-            beside.write_text(kept, encoding="utf-8")
-            beside.replace(self._file)
+        self.file = folder / FILE
+        if self.file.exists() and not self.file.is_file():
+            raise OSError(errno.EINVAL, f"{FILE} is no file")
+        self._days = {} if fresh else dict(_read(self.file))
 
     def find(self, run: Run) -> list[Day] | None:
         """Its days, if it was run before."""
-        return self._days.get(_key(run))
+        days, scene = self._days.get(_key(run)), run.cell.scene
+        many = scene.days + (scene.warm_days if learns(run.contender) else 0)
+        return days if days is not None and len(days) == many else None
 
     @contextmanager
-    def adding(self) -> Iterator[Any]:
+    def adding(self) -> Iterator[Callable[[Run, Sequence[Day]], None]]:
         """What keeps a run's days when it is called. What cannot be written is said once: hours of work go on."""
-        with self._file.open("ab", buffering=0) as out:
+        with ExitStack() as stack:
+            try:
+                # Whole lines at once, at the end whoever else writes; a line that was torn is ended first
+                out = stack.enter_context(self.file.open("ab", buffering=0))
+                if _is_torn(self.file):
+                    out.write(b"\n")
+            except OSError as error:
+                self._cannot(error)
+                yield lambda run, days: None
+                return
+            full = False
 
             def add(run: Run, days: Sequence[Day]) -> None:
-                if self._full:
+                nonlocal full
+                if full:
                     return
                 try:
                     out.write(_line(_key(run), days).encode())
                 except OSError as error:
-                    self._full = True
-                    click.echo(f"acd: runs are no longer kept in {self._file}: {error.strerror}", err=True)
+                    full = True
+                    self._cannot(error)
 
             yield add
+
+    def _cannot(self, error: OSError) -> None:
+        click.echo(f"acd: runs are not kept in {self.file}: {error.strerror}", err=True)
+
+
+def _is_torn(file: Path) -> bool:
+    with file.open("rb") as read:
+        if not read.seek(0, 2):
+            return False
+        read.seek(-1, 2)
+        return read.read(1) != b"\n"
 
 
 def _key(run: Run) -> str:
@@ -97,11 +119,21 @@ def _read(file: Path) -> Iterator[tuple[str, list[Day]]]:
     """Of this code alone. Raises OSError."""
     if not file.exists():
         return
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    mine = code()[:12]
+    for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             said = json.loads(line)
-            key, days = said["run"], said["days"]
-            if key.startswith(code()[:12]) and all(len(day) == _FIELDS for day in days):
-                yield key, [Day(*day) for day in days]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            if isinstance(said, dict) and str(said["run"]).startswith(mine):
+                yield said["run"], [_day(day) for day in said["days"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
+
+
+def _day(said: Any) -> Day:
+    """Raises ValueError or TypeError on what is no day."""
+    if not isinstance(said, list) or len(said) != _FIELDS:
+        raise ValueError("no day")
+    for value in said:
+        if isinstance(value, (bool, str)) or not 0 <= value < math.inf:
+            raise ValueError("no day")
+    return Day(*said)

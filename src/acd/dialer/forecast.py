@@ -22,8 +22,9 @@ from acd.dialer.supply import Line, Supply
 
 NORMAL_FROM = 10.0
 """Variance from which on the normal distribution is near enough."""
-KNOWN_LINES, KNOWN_TALKS = 100, 20
-"""What a forecast has to rest on where nobody may be abandoned: lines lately, talks at all."""
+KNOWN_LINES, KNOWN_TALKS = 60, 20
+"""What a forecast has to rest on where nobody may be abandoned: lines since the last break, of each segment in flight, and
+talks at all."""
 _RATE_STEP = 0.02
 Columns = tuple[list[float], list[float], list[float]]
 """Mean, variance and third central moment of the coin of each row."""
@@ -165,10 +166,12 @@ class Forecast:
         "_known",
         "_new",
         "_pmfs",
+        "_ringing",
         "_risks",
         "_spread",
         "_stock",
         "_taken",
+        "_unlike",
         "_uptos",
         "rate",
         "rests_on",
@@ -179,7 +182,10 @@ class Forecast:
         self.rate, self.rests_on = statistics.answer_rate.rate(now_s, supply.segment)
         own, near = tables.lines(self.rate)
         grouped = _line_rows(tables, supply.ringing, statistics, now_s, supply.segment, own)
-        self._known = self.rests_on >= KNOWN_LINES and statistics.talk.seen >= KNOWN_TALKS
+        segments = {supply.segment, *map(_SEGMENT, supply.ringing)}
+        fresh = statistics.answer_rate.lately(now_s, segments)
+        self._known = fresh >= KNOWN_LINES and statistics.talk.seen >= KNOWN_TALKS
+        self._unlike, self._ringing = len(segments) > 1, len(supply.ringing)
         self._stock = supply.idle - supply.waiting
         # The rate is not known for sure, and errs for all lines at once
         self._spread = (1.0 - near) / (near * self.rests_on)
@@ -214,7 +220,7 @@ class Forecast:
         total, uptos, stock, spread = 0.0, self._uptos, self._stock, self._spread
         for look, (free, taken, new) in enumerate(zip(self._frees, self._taken, self._new, strict=True)):
             if uptos:
-                total += none_left(stock, uptos[look], taken.plus(new, others))
+                total += none_left(stock, uptos[look], self._answers(taken.plus(new, others), others))
                 continue
             answered = taken[0] + others * new[0]
             total += at_most_of(
@@ -251,11 +257,19 @@ class Forecast:
             return 1.0
         return max(self._short(look, lines, fits + 1) for look in range(len(self._new)))
 
+    def _answers(self, of: Moments, new: int) -> Moments:
+        """Of lines in flight and ``new`` ones. Those of segments that answer unlike vary less than equal ones would, and a
+        binomial distribution of their variance ends before they do. Far out no sum of coins is likelier than that of as
+        many equal ones (Hoeffding 1956, On the distribution of the number of successes in independent trials)."""
+        if not self._unlike or of.mean <= 0.0:
+            return of
+        return of._replace(variance=of.mean * (1.0 - of.mean / (self._ringing + new)))
+
     def _short(self, look: int, lines: int, people: int) -> float:
         """P(X <= -people) at one look, with ``lines`` new ones."""
         free, taken = self._frees[look], self._taken[look].plus(self._new[look], lines)
         if self._uptos:
-            return none_left(self._stock + people, self._uptos[look], taken)
+            return none_left(self._stock + people, self._uptos[look], self._answers(taken, lines))
         return at_most_of(
             -float(people),
             self._stock + free.mean - taken.mean,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -20,6 +21,10 @@ BINS = 240
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """The quantiles of the age at which people answer, at which a decision looks ahead."""
 SEGMENTS_MAX = 1_000
+BREAK_S = 3_600.0
+"""After so long without a line, what was learned before tells little of what comes: it is another morning."""
+_OVER_A_BREAK = 600.0
+"""Lines that count for no more than so many after a break, and fade from there."""
 _SCALE_MAX = 1e12
 
 
@@ -106,15 +111,27 @@ class _Tally:
     lines: float = 0.0
     people: float = 0.0
     at_s: float = 0.0
+    fresh: int = 0
+    """lines since the last break"""
 
     def faded(self, now_s: float, memory_s: float) -> tuple[float, float]:
-        left = math.exp(-max(0.0, now_s - self.at_s) / memory_s)
+        gap_s = max(0.0, now_s - self.at_s)
+        left = math.exp(-gap_s / memory_s)
+        if gap_s > BREAK_S and self.lines > _OVER_A_BREAK:
+            left *= _OVER_A_BREAK / self.lines
         return self.lines * left, self.people * left
 
     def add(self, now_s: float, memory_s: float, person: bool) -> None:
         lines, people = self.faded(now_s, memory_s)
+        self.fresh = self.lately(now_s) + 1
         self.lines, self.people = lines + 1.0, people + person
         self.at_s = max(self.at_s, now_s)
+
+    def lately(self, now_s: float) -> int:
+        return self.fresh if now_s - self.at_s <= BREAK_S else 0
+
+    def as_json(self) -> list[float]:
+        return [self.lines, self.people, self.at_s, self.fresh]
 
 
 @dataclass(slots=True)
@@ -161,13 +178,22 @@ class AnswerRate:
                 known = rests_on
         return min(0.999, max(0.001, value)), known
 
+    def lately(self, now_s: float, segments: Iterable[str]) -> int:
+        """Lines that have ended since the last break: of the campaign, or of the one of these segments that has fewest."""
+        told = [self.campaign.lately(now_s)]
+        for segment in segments:
+            tally = self.segments.get(segment)
+            if segment:
+                told.append(0 if tally is None else tally.lately(now_s))
+        return min(told)
+
     def as_json(self) -> dict[str, Any]:
         """What `from_json` makes this of again."""
         return {
             "settings": [self.prior, self.prior_lines, self.memory_s, self.long_s, self.shrink],
-            "campaign": [self.campaign.lines, self.campaign.people, self.campaign.at_s],
-            "long": [self.long.lines, self.long.people, self.long.at_s],
-            "segments": [[name, tally.lines, tally.people, tally.at_s] for name, tally in self.segments.items()],
+            "campaign": self.campaign.as_json(),
+            "long": self.long.as_json(),
+            "segments": [[name, *tally.as_json()] for name, tally in self.segments.items()],
         }
 
     @classmethod
