@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO_S ?= 60
 # So many tests at a time; those with real calls mostly wait
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 3
 
 .PHONY: demo test check bench setup lock clean
 

@@ -50,12 +50,15 @@ def test_a_fixed_wrap_up_is_over_when_it_is_over() -> None:
     assert ends_within(curve, 10, 8) < 0.01
 
 
-def test_calls_in_progress_count_for_what_they_have_lasted() -> None:
-    """Kaplan and Meier: of 10 that reach 100 s, 5 ended before, 5 are still on; ignoring these would be wrong."""
+def test_calls_broken_off_count_for_what_they_lasted() -> None:
+    """Kaplan and Meier: of 10 that reach 100 s, 5 ended before, 5 were broken off there; ignoring these would be wrong."""
     talk = Durations(100.0, prior_calls=0.001)
     for _ in range(50):
         talk.observe(20.5)
-    without, with_them = talk.curve(), talk.curve([100.0] * 50)
+    without = talk.curve()
+    for _ in range(50):
+        talk.observe(100.0, ended=False)
+    with_them = talk.curve()
     assert without[60] < 0.05
     assert with_them[60] == pytest.approx(0.5, abs=0.02)
 

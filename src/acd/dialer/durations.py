@@ -1,15 +1,15 @@
 """How long agents talk and wrap up, learned: hazards over bins of age, and what is left at a given age.
 
-Bins are a second wide for the first minute and grow by a twelfth from there. Calls in progress count for what they have
-already lasted (censored observations: Kaplan and Meier 1958). Old observations fade: each new one weighs ``1/fade`` as
-much as the one before. Until calls tell, an exponential prior speaks, as if some calls had been seen.
+Bins are a second wide for the first minute and grow by a twelfth from there. Calls broken off count for what they lasted
+(censored observations: Kaplan and Meier 1958). Old observations fade: each new one weighs ``1/fade`` as much as the one
+before. Until calls tell, an exponential prior speaks, as if some calls had been seen.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
@@ -70,17 +70,14 @@ class Durations:
         total = math.fsum(n * at for n, at in zip(self.ended, middle, strict=False)) / self.weight
         return (total + self.prior_s * self.prior_calls) / (math.fsum(self.ended) / self.weight + self.prior_calls)
 
-    def curve(self, in_progress_s: Iterable[float] = ()) -> tuple[float, ...]:
+    def curve(self) -> tuple[float, ...]:
         """P(it lasts longer than s), for every whole second s from 0 to LONGEST_S. Never reaches 0."""
         unit = self.weight
-        open_now = list(self.censored)
-        for age_s in in_progress_s:
-            open_now[BIN_OF[int(min(max(age_s, 0.0), LONGEST_S))]] += unit
         # As many calls as the prior stands for, fading out with age as the prior says
-        reached = math.fsum(self.ended) + math.fsum(open_now)
+        reached = math.fsum(self.ended) + math.fsum(self.censored)
         prior_open = self.prior_calls * unit
         steps: list[float] = []
-        for width, over, left in zip(_WIDTHS, self.ended, open_now, strict=True):
+        for width, over, left in zip(_WIDTHS, self.ended, self.censored, strict=True):
             stays = math.exp(-width / self.prior_s)
             # Who is still on has been at risk for half a bin, on average
             ends = (over + prior_open * (1.0 - stays)) / (max(0.0, reached - left / 2) + prior_open)
