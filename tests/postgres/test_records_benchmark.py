@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from acd.lab.bench.records import cases, main
 
 
+@pytest.mark.timeout(360)  # a minute on a machine at rest, two on a busy one
 def test_every_case_is_measured(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--json", "--short", "--dir", str(tmp_path / "bench")])
     assert result.exit_code == 0, result.output
