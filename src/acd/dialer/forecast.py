@@ -15,7 +15,7 @@ from itertools import accumulate
 from operator import itemgetter, mul
 
 from acd.dialer.durations import LONGEST_S
-from acd.dialer.odds import NOTHING, Moments, at_most_of, coin, counts, none_left
+from acd.dialer.odds import NOTHING, Moments, at_most, coin, counts, none_left
 from acd.dialer.rings import BIN_S, BINS, RingCurve
 from acd.dialer.statistics import PACES, USUAL, Statistics
 from acd.dialer.supply import Line, Supply
@@ -165,7 +165,6 @@ class Forecast:
         "_frees",
         "_known",
         "_new",
-        "_pmfs",
         "_ringing",
         "_risks",
         "_spread",
@@ -194,12 +193,10 @@ class Forecast:
         self._taken = [NOTHING] * len(tables.looks)
         for columns, ages in grouped:
             self._taken = [one.plus(more) for one, more in zip(self._taken, _totals(columns, ages), strict=True)]
-        self._pmfs: list[list[float]] = []
         self._uptos: list[list[float]] = []
         self._risks: dict[int, float] = {}
         if self._frees[-1].variance + self._taken[-1].variance < NORMAL_FROM:
-            self._pmfs = [counts(free) for free in self._frees]
-            self._uptos = [list(accumulate(shares)) for shares in self._pmfs]
+            self._uptos = [list(accumulate(counts(free))) for free in self._frees]
 
     @property
     def frees(self) -> tuple[float, ...]:
@@ -223,7 +220,7 @@ class Forecast:
                 total += none_left(stock, uptos[look], self._answers(taken.plus(new, others), others))
                 continue
             answered = taken[0] + others * new[0]
-            total += at_most_of(
+            total += at_most(
                 0.0,
                 stock + free[0] - answered,
                 free[1] + taken[1] + others * new[1] + spread * answered * answered,
@@ -270,7 +267,7 @@ class Forecast:
         free, taken = self._frees[look], self._taken[look].plus(self._new[look], lines)
         if self._uptos:
             return none_left(self._stock + people, self._uptos[look], self._answers(taken, lines))
-        return at_most_of(
+        return at_most(
             -float(people),
             self._stock + free.mean - taken.mean,
             free.variance + taken.variance + self._spread * taken.mean * taken.mean,

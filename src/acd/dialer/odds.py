@@ -44,13 +44,8 @@ def coin(chance: float) -> Moments:
     return Moments(chance, variance, variance * (1.0 - 2.0 * chance))
 
 
-def at_most(value: float, of: Moments) -> float:
+def at_most(value: float, mean: float, variance: float, third: float) -> float:
     """P(X <= value) for a whole-numbered X with these moments, ``value`` whole."""
-    return at_most_of(value, of.mean, of.variance, of.third)
-
-
-def at_most_of(value: float, mean: float, variance: float, third: float) -> float:
-    """`at_most`, for who has the moments apart and asks often."""
     if variance < _SURE:
         return 1.0 if mean < value + 0.5 else 0.0
     deviation = math.sqrt(variance)
