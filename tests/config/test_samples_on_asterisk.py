@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,11 @@ class Manager:
         await self.writer.wait_closed()
 
 
-async def install(rig: Rig, folder: Path) -> None:
-    """Put the samples where an operator would: included at the end of Asterisk's own files."""
+async def install(rig: Rig, folder: Path, provider: int) -> None:
+    """Put the samples where an operator would: included at the end of Asterisk's own files.
+
+    The trunk's provider is at that port of loopback: the lab's Asterisk reaches nothing else, and says so as an error.
+    """
     write_samples(folder)
     etc = rig.asterisk.tree.etc
     manager = (folder / "manager_acd.conf").read_text()
@@ -63,7 +68,9 @@ async def install(rig: Rig, folder: Path) -> None:
     (etc / "manager_acd.conf").write_text(manager)
     general = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {rig.ports.ami}\n"
     (etc / "manager.conf").write_text(f'{general}#include "manager_acd.conf"\n')
-    (etc / "pjsip_acd.conf").write_text((folder / "pjsip_acd.conf").read_text())
+    documented, pjsip = "contact = sip:192.0.2.10:5060", (folder / "pjsip_acd.conf").read_text()
+    assert documented in pjsip
+    (etc / "pjsip_acd.conf").write_text(pjsip.replace(documented, f"contact = sip:127.0.0.1:{provider}"))
     with (etc / "pjsip.conf").open("a") as file:
         file.write('\n#include "pjsip_acd.conf"\n')
     await asyncio.to_thread(rig.asterisk.cli, "manager reload")
@@ -71,10 +78,17 @@ async def install(rig: Rig, folder: Path) -> None:
 
 
 async def test_asterisk_takes_the_samples(make_rig: Callable[..., Any], tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as provider:
+        provider.bind(("127.0.0.1", 0))
+        provider.setblocking(False)
+        await takes_the_samples(make_rig, tmp_path, provider)
+
+
+async def takes_the_samples(make_rig: Callable[..., Any], tmp_path: Path, provider: socket.socket) -> None:
     phones = make_phones(1, first=3001, behaviour=parse_phone_behaviour("answer+talk:0.5"))
     rig: Rig = await make_rig(RigPlan(phones, simple_floor([phones[0].name])), serve=False)
     said_before = rig.asterisk.log_tail(1000)
-    await install(rig, tmp_path / "samples")
+    await install(rig, tmp_path / "samples", provider.getsockname()[1])
 
     async def phone_known() -> bool:
         return "aors" in await asyncio.to_thread(rig.asterisk.cli, "pjsip show endpoint 1002")
@@ -88,6 +102,10 @@ async def test_asterisk_takes_the_samples(make_rig: Callable[..., Any], tmp_path
     assert "remove_existing" in rig.asterisk.cli("pjsip show aor 1001")
     assert "from-trunk" in rig.asterisk.cli("pjsip show endpoint acd-trunk")
     assert "192.0.2.10" in rig.asterisk.cli("pjsip show identifies")
+    # It asks the provider by itself within half a minute; at once when told to
+    await asyncio.to_thread(rig.asterisk.cli, "pjsip qualify acd-trunk")
+    asked = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(provider, 4096), 5)
+    assert asked.startswith(b"OPTIONS sip:127.0.0.1:"), asked
     general = " ".join(rig.asterisk.cli("manager show settings").split())
     assert "Timestamp events: Yes Channel vars: acd_call,acd_place,acd_offer,acd_agent " in general
     assert [
