@@ -193,8 +193,8 @@ def _all(runs: Sequence[Run], processes: int) -> Any:
 
 
 def _work_for(parent: int, given_up: EventType) -> None:
-    """A process that runs: an interruption is its parent's to tell of; then, or when the parent is gone, it goes at once: a run
-    may take minutes."""
+    """A process that runs: an interruption is its parent's to tell of; then, or when the parent is gone, it goes at once: a
+    run may take minutes."""
     import signal
     import threading
 
