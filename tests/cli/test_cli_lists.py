@@ -499,3 +499,50 @@ def test_a_row_that_is_half_wrong_keeps_its_number_uncalled(desk: Desk) -> None:
     found = desk.json("dnc", "import", desk.file("phone;mobile\nnobody;0171 1234567\n"), code=1)
     assert (found["bad"], found["numbers"], found["added"]) == (1, 1, 1)
     desk.acd("dnc", "check", "0171 1234567", code=1)
+
+
+@pytest.mark.parametrize("numbers", ["plain", "hashed"])
+def test_numbers_without_plus_bar_the_people_they_are(desk: Desk, numbers: str) -> None:
+    desk.configure(f'numbers = "{numbers}"\n')
+    path = desk.file("phone\n4915112345679\n491701234567\n493012345678.0\n")
+    assert desk.json("dnc", "import", path)["added"] == 3
+    for number in ("+4915112345679", "4915112345679", "+49 170 1234567", "030 12345678"):
+        assert desk.json("dnc", "check", number, code=1)["listed"]
+    # Dialled as either, it is barred
+    found = desk.json("dnc", "import", desk.file("phone\n4921123456\n"))
+    assert (found["rows"], found["numbers"], found["both"], found["added"], found["bad"]) == (1, 2, 1, 2, 0)
+    for number in ("+4921123456", "0211 23456", "+494921123456", "04921 123456", "4921123456"):
+        assert desk.json("dnc", "check", number, code=1)["listed"]
+    assert "both readings are listed" in desk.acd("dnc", "import", desk.file("phone\n4922123456\n")).output
+    told = desk.acd("dnc", "add", "49221123456").stdout
+    assert told.count("is not to be called (all)") == 2
+    assert desk.json("dnc", "check", "49221123456", code=1)["numbers"] == ["+49221123456", "+4949221123456"]
+    # One of the two is nobody's to take away
+    assert "write + or 00" in desk.acd("dnc", "remove", "4921123456", code=1).stderr
+    assert desk.json("dnc", "remove", "+494921123456")["entries"] == 1
+    assert desk.json("dnc", "check", "4921123456", code=1)["listed"]
+    assert desk.json("dnc", "remove", "+4921123456")["entries"] == 1
+    assert "neither +4921123456 nor +494921123456 is listed" in desk.acd("dnc", "check", "4921123456").stdout
+
+
+def test_what_may_be_two_numbers_becomes_no_contact(desk: Desk) -> None:
+    path = desk.file("phone;name\n4921123456;Ann\n4915112345679;Jürgen\n")
+    report = desk.json("list", "import", path, "--list", "a")
+    assert (report["imported"], report["reasons"]) == (1, {"ambiguous": 1})
+    (rejected,) = desk.json("list", "rejects", "a")["rejects"]
+    assert (rejected["line"], rejected["reason"]) == (2, "ambiguous")
+    assert desk.json("contact", "find", "+4915112345679")["contacts"]
+    for command in (("add", "4921123456", "--list", "a"), ("edit", "1", "--number", "4921123456")):
+        assert "write + or 00" in desk.acd("contact", *command, code=1).stderr
+    assert desk.json("contact", "add", "4930123456", "--list", "a")["numbers"] == ["+4930123456"]
+
+
+def test_an_import_says_that_a_file_is_of_two_encodings(desk: Desk) -> None:
+    text = "phone;name\n0171 1234567;Jürgen\n0171 1234568;Müller\n".encode() + b"0171 1234569;G\xfcnther\n"
+    report = desk.json("list", "import", desk.file(text), "--list", "a", "--dry-run")
+    assert (report["read"]["encoding"], report["read"]["encoding_strays"]) == ("utf-8", "cp1252")
+    for more in (("--dry-run",), ()):
+        told = desk.acd("list", "import", desk.file(text), "--list", "a", *more).output
+        assert "not utf-8 throughout" in told
+    assert desk.json("contact", "find", "0171 1234569")["contacts"][0]["name"] == "Günther"
+    assert "not utf-8 throughout" in desk.acd("dnc", "import", desk.file(text)).output

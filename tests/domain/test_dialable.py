@@ -128,6 +128,97 @@ def test_what_cannot_be_dialled_says_why(written: str, region: str | None, fault
     assert str(found) == FAULTS[fault]
 
 
+WRITTEN = [
+    ("DE", "0", "30 12345678", "+493012345678"), ("DE", "0", "151 12345679", "+4915112345679"),
+    ("DE", "0", "170 1234567", "+491701234567"), ("DE", "0", "211 1234567", "+492111234567"),
+    ("AT", "0", "664 1234567", "+436641234567"), ("AT", "0", "1 5121234", "+4315121234"),
+    ("GB", "0", "20 7946 0018", "+442079460018"), ("GB", "0", "7400 123456", "+447400123456"),
+    ("FR", "0", "1 42 68 53 00", "+33142685300"), ("FR", "0", "6 12 34 56 78", "+33612345678"),
+    ("IT", "", "06 1234 5678", "+390612345678"), ("IT", "", "340 1234567", "+393401234567"),
+    ("IT", "", "393 1234567", "+393931234567"),
+    ("ES", "", "912 34 56 78", "+34912345678"), ("ES", "", "612 34 56 78", "+34612345678"),
+    ("US", "1", "415 555 2671", "+14155552671"), ("US", "1", "212 555 0123", "+12125550123"),
+    ("NL", "0", "20 123 4567", "+31201234567"), ("NL", "0", "6 12345678", "+31612345678"),
+    ("BE", "0", "2 512 34 56", "+3225123456"), ("BE", "0", "470 12 34 56", "+32470123456"),
+    ("CH", "0", "44 668 18 00", "+41446681800"), ("CH", "0", "78 123 45 67", "+41781234567"),
+    ("PL", "", "22 123 45 67", "+48221234567"), ("PL", "", "512 345 678", "+48512345678"),
+    ("PL", "", "48 221 23 45", "+48482212345"),
+    ("NO", "", "47 12 34 56", "+4747123456"), ("DK", "", "45 12 34 56", "+4545123456"),
+    ("BR", "0", "11 98765 4321", "+5511987654321"), ("BR", "0", "55 3221 1234", "+555532211234"),
+    ("IN", "0", "91234 56789", "+919123456789"), ("IN", "0", "22 2345 6789", "+912223456789"),
+    ("AU", "0", "412 345 678", "+61412345678"), ("AU", "0", "2 9374 4000", "+61293744000"),
+    ("JP", "0", "90 1234 5678", "+819012345678"), ("JP", "0", "3 1234 5678", "+81312345678"),
+    ("MX", "", "55 1234 5678", "+525512345678"), ("MX", "", "222 123 4567", "+522221234567"),
+    ("AR", "0", "11 2345 6789", "+541123456789"), ("AR", "", "9 11 2345 6789", "+5491123456789"),
+]  # fmt: skip
+"""Country, national prefix, a number without it, E.164."""
+
+
+@pytest.mark.parametrize(("region", "prefix", "national", "number"), WRITTEN)
+def test_a_number_is_the_same_with_its_country_and_without(
+    region: str, prefix: str, national: str, number: str
+) -> None:
+    code = number[1:].removesuffix(national.replace(" ", ""))
+    for written in (
+        number, f"00{number[1:]}", number[1:], f"{code} {national}", f"({code}) {national}", f"{number[1:]}.0",
+        f"{number[1:]},00", f"tel {number[1:]}", f"+{code}({prefix}){national}", f"{code}({prefix}){national}",
+        national, prefix + national, f"{number[1:]} ext 12",
+    ):  # fmt: skip
+        found = dialable(written, region)
+        assert isinstance(found, Dialable), (written, found)
+        assert (found.number, found.country) == (number, region), written
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "either"),
+    [
+        ("4921123456", "DE", ("+4921123456", "+494921123456")),
+        ("49 221 123456", "DE", ("+49221123456", "+4949221123456")),
+        ("4921123456.0", "DE", ("+4921123456", "+494921123456")),
+        ("4921123456 x5", "DE", ("+4921123456", "+494921123456")),
+        ("4921123456 (privat)", "DE", ("+4921123456", "+494921123456")),
+        ("4352123456", "AT", ("+4352123456", "+434352123456")),
+        ("3906123456", "IT", ("+3906123456", "+393906123456")),
+        ("62812345678", "ID", ("+62812345678", "+6262812345678")),
+    ],
+)
+def test_what_is_a_number_with_its_country_and_without_is_neither(
+    written: str, region: str, either: tuple[str, ...]
+) -> None:
+    found = dialable(written, region)
+    assert isinstance(found, Undialable)
+    assert (found.fault, tuple(one.number for one in found.either)) == (Fault.AMBIGUOUS, either)
+    assert "write + or 00" in str(found)
+    for clear in (f"+{written}", f"00{written}"):
+        said = dialable(clear.removesuffix(".0"), region)
+        assert isinstance(said, Dialable)
+        assert said.number == either[0]
+
+
+@pytest.mark.parametrize("country", countries())
+def test_whatever_begins_with_its_country_is_read_as_its_e164_or_not_at_all(country: str) -> None:
+    for sort in (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE):
+        example = phonenumbers.example_number_for_type(country, sort)
+        if example is None:
+            continue
+        number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+        found = dialable(number[1:], country)
+        numbers = [found.number] if isinstance(found, Dialable) else [one.number for one in found.either]
+        assert numbers[:1] == [number]
+        again = dialable(number[1:], country, allow={Fault.PREMIUM})
+        assert again == found
+
+
+def test_decimals_are_read_as_far_as_they_are_exact() -> None:
+    assert dialable("1711234567.0", "DE") == BERLIN
+    assert dialable("1711234567,00", "DE") == BERLIN
+    assert dialable("4917112345678901.0", "DE") == Undialable(Fault.FIGURE)
+    # No decimals: these begin with a zero, or end with more than one could
+    assert dialable("030123456.0", "DE") == dialable("0301234560", "DE")
+    assert dialable("112.0", "DE") == Undialable(Fault.EMERGENCY)
+    assert dialable("499001123456", "DE") == Undialable(Fault.PREMIUM)
+
+
 def test_a_premium_number_may_be_allowed_by_name() -> None:
     found = dialable("0900 1123456", "DE", allow={Fault.PREMIUM})
     assert isinstance(found, Dialable)

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from acd.domain.errors import ConfigurationError
+from acd.lists.donotcall import How as Dnc
+from acd.lists.donotcall import open_file as open_dnc
+from acd.lists.donotcall import read_entries
 from acd.lists.importing import How, look_only, open_file
+from acd.lists.prepare import prepared
 from acd.lists.rows import Rows
 from acd.lists.source import Line, look
+from acd.store.outbound.contacts import NewContact
 
 HERE = How(country="DE")
 
@@ -43,6 +48,70 @@ def test_what_is_no_list_is_named(tmp_path: Path, content: bytes, said: str) -> 
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=said):
         open_file(path, HERE)
+
+
+@pytest.mark.parametrize("content", [b"D" * 6000, b"\xd5" * 200_000, b"D" * 600 + b";D\nDD;D\n"])
+def test_rubbish_is_no_text_whatever_it_consists_of(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes(content)
+    for opened in (lambda: open_file(path, HERE), lambda: open_dnc(path, Dnc("DE"))):
+        with pytest.raises(ConfigurationError, match=r"is no text|nor is it text") as error:
+            opened()
+        assert "DDD" not in str(error.value)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_lines_of_two_encodings_are_both_read_and_it_is_said(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes(
+        mark + b"phone;name\n" + "0171 1234567;Jürgen\n0171 1234568;Łukasz Müller\n".encode()
+        + "0171 1234569;Günther Groß\n".encode("cp1252") + "0171 1234560;Élodie\n".encode()
+    )  # fmt: skip
+    opened = open_file(path, HERE)
+    _, good, _ = look_only(opened)
+    assert [one.name for one in good] == ["Jürgen", "Łukasz Müller", "Günther Groß", "Élodie"]
+    assert (opened.source.encoding.removesuffix("-sig"), opened.source.stray) == ("utf-8", "cp1252")
+    assert "read as cp1252" in opened.source.strays
+    assert opened.as_json()["encoding"] == f"{opened.source.encoding}, cp1252"
+
+
+def test_a_file_of_one_encoding_is_not_taken_for_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    for encoding in ("utf-8", "cp1252"):
+        path.write_bytes("phone;name\n0171 1234567;René\n0171 1234568;André\n0171 1234569;Zoé\n".encode(encoding))
+        source = open_file(path, HERE).source
+        assert (source.encoding, source.stray, source.strays) == (encoding, "", "")
+    # One letter that is not UTF-8, behind more of the others than are looked at
+    path.write_bytes(b"phone;name\n" + "0171 1234567;Jürgen\n".encode() * 5000 + b"0171 1234568;J\xfcrgen\n")
+    opened = open_file(path, HERE)
+    assert {one.name for row in opened.rows() if isinstance(one := prepared(row, opened.terms), NewContact)} == {
+        "Jürgen"
+    }
+    assert opened.source.stray == "cp1252"
+
+
+def test_a_number_that_may_be_two_is_no_head_and_no_contact(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("phone;mobile\n4921123456;\n4915112345679;\n4921123456;491701234567\n493012345678.0;\n")
+    _, good, bad = look_only(open_file(path, HERE))
+    assert [[each.number for each in one.numbers] for one in good] == [
+        ["+4915112345679"], ["+491701234567"], ["+493012345678"],
+    ]  # fmt: skip
+    assert good[1].fields == {"phone": "4921123456"}
+    assert [(one.line, one.reason) for one in bad] == [(2, "ambiguous")]
+    assert "phone: " in bad[0].detail
+    assert "write + or 00" in bad[0].detail
+    path.write_text("4921123456;Ann\n")
+    with pytest.raises(ConfigurationError, match="--no-header"):
+        open_file(path, HERE)
+
+
+def test_do_not_call_keeps_both_numbers_of_what_may_be_two() -> None:
+    assert read_entries("4915112345679", "DE") == ["+4915112345679"]
+    assert read_entries("491701234567.0", "DE") == ["+491701234567"]
+    assert read_entries("4921123456", "DE") == ["+4921123456", "+494921123456"]
+    assert read_entries("0 4921 123456", "DE") == ["+494921123456"]
+    assert read_entries("4.93E+11", "DE")[0] == "figure"
 
 
 def test_few_odd_characters_make_no_file_unreadable(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acd.cli.databaseurl import loaded_settings, numbering_of
-from acd.domain.dialable import Dialable, Fault, dialable, is_country
+from acd.domain.dialable import Dialable, Fault, Undialable, dialable, is_country
 from acd.domain.errors import ConfigurationError, RefusedError, UnknownNameError
 from acd.domain.records import Audited
 from acd.records.trail import entry, insert, me
@@ -187,6 +187,15 @@ def read_number(text: str, region: str | None, *, premium: bool = True) -> Diala
         return found
     hint = "" if found.fault is not Fault.UNKNOWN_COUNTRY else " with --region"
     raise ConfigurationError(f"{text[:60]!r} cannot be used: {found}{hint}")
+
+
+def read_numbers(text: str, region: str | None) -> list[str]:
+    """Every number (E.164) that a text may be: one, or two of what begins with its country's code without +. Raises
+    ConfigurationError."""
+    found = dialable(text, region, allow=frozenset({Fault.PREMIUM}))
+    if isinstance(found, Undialable) and found.either:
+        return [one.number for one in found.either]
+    return [read_number(text, region).number]
 
 
 def audited(connection: sa.Connection, action: str, subject: str, detail: dict[str, Any]) -> None:

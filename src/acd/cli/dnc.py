@@ -18,11 +18,11 @@ from rich.text import Text
 from acd.cli import text as say
 from acd.cli.console import cell, emit, emit_table, make_console, make_table
 from acd.cli.context import EXIT_FAILED, common_options, options, print_json
-from acd.cli.dialled import Ahead, Place, Region, audited, made, read_number
+from acd.cli.dialled import Ahead, Place, Region, audited, made, read_number, read_numbers
 from acd.cli.lazy import LazyGroup
 from acd.cli.progress import progress
 from acd.domain.errors import ConfigurationError
-from acd.lists.donotcall import Bad, How, Report, open_file, read_entry, run
+from acd.lists.donotcall import Bad, How, Report, open_file, read_entries, run
 from acd.records.trail import me, write_now
 from acd.store.outbound import donotcall
 from acd.store.outbound.donotcall import ALL, ERASED, Entry
@@ -95,8 +95,9 @@ def import_file(
 ) -> None:  # fmt: skip
     """Take the numbers of FILE: a number a line, or CSV with a column of them.
 
-    A number is plain, or 64 hex digits: the SHA-256 of its E.164 text with the +. Lines that are neither are told by
-    number, and all others are taken. The same file once more changes nothing. Exit code 1 if lines were bad.
+    A number is plain, or 64 hex digits: the SHA-256 of its E.164 text with the +. One that begins with its country's code
+    without + or 00, and is a number with it and without, is taken as both. Lines that are neither are told by number, and
+    all others are taken. The same file once more changes nothing. Exit code 1 if lines were bad.
     """
     given = options()
     place = Place()
@@ -127,7 +128,9 @@ def import_file(
         figures = {key: value for key, value in asdict(report).items() if key != "reasons"}
         write_now(place.url, made("dnc_imported", scope, detail | figures))
     if given.json:
-        print_json({"scope": scope, "source": whence, **asdict(report), "bad_lines": [one._asdict() for one in shown]})
+        read = {"encoding": opened.source.encoding, "encoding_strays": opened.source.stray}
+        body = {"scope": scope, "source": whence, **asdict(report), "read": read}
+        print_json({**body, "bad_lines": [one._asdict() for one in shown]})
     else:
         console = make_console(given)
         figures_told = (report.rows, report.numbers, report.hashed, report.added, report.bad)
@@ -136,6 +139,11 @@ def import_file(
         )
         table.add_row(*map(str, figures_told))
         emit_table(console, table, "")
+        if report.both:
+            told = f"{say.counted(report.both, 'number')} without + may begin with the country's code or not"
+            emit(console, Text(f"{told}: both readings are listed", style="yellow"))
+        if opened.source.strays:
+            emit(console, Text(opened.source.strays, style="yellow"))
         if shown:
             table = make_table([("LINE", "right"), ("REASON", "left"), ("DETAIL", "left"), ("TEXT", "left")])
             for one in shown:
@@ -173,23 +181,30 @@ def _bad_lines(path: Path | None) -> Iterator[Callable[[Bad], None]]:
 @_reason
 @_until
 def add(number: str, region: str | None, scope: str, reason: str, until: float | None) -> None:
-    """NUMBER (or the SHA-256 of one) is not to be called from now on."""
+    """NUMBER (or the SHA-256 of one) is not to be called from now on.
+
+    One that begins with its country's code without + or 00, and is a number with it and without, is listed as both.
+    """
     given = options()
     place = Place()
     place.check_scope(scope)
-    text = read_entry(number, region or place.country)
-    if not isinstance(text, str):
-        raise ConfigurationError(f"{number[:60]!r} cannot be used: {text[1]}")
-    kept = place.kept(text) if text.startswith("+") else text
-    made_of = Entry(kept, scope, "command", say.clean(reason, NOTE_MAX), time.time(), me(), until)
+    texts = read_entries(number, region or place.country)
+    if isinstance(texts, tuple):
+        raise ConfigurationError(f"{number[:60]!r} cannot be used: {texts[1]}")
+    kept = [place.kept(text) if text.startswith("+") else text for text in texts]
+    what = (scope, "command", say.clean(reason, NOTE_MAX), time.time(), me(), until)
+    entries = [Entry(one, *what) for one in kept]
+    changed = []
     with place.change() as connection:
         donotcall.check_seal(connection, place.seal.of)
-        changed = donotcall.add(connection, [made_of], place.seal.of)
-        audited(connection, "dnc_added", place.seal.of(text) if text.startswith("+") else text, {"scope": scope})
+        for text, one in zip(texts, entries, strict=True):
+            changed.append(donotcall.add(connection, [one], place.seal.of))
+            audited(connection, "dnc_added", place.seal.of(text) if text.startswith("+") else text, {"scope": scope})
     if given.json:
-        print_json({**asdict(made_of), "new": bool(changed)})
+        print_json({**asdict(entries[0]), "new": any(changed), "numbers": kept})
         return
-    click.echo(f"{say.clean(text)} is not to be called ({scope}){'' if changed else ': it was there'}")
+    for text, new in zip(texts, changed, strict=True):
+        click.echo(f"{say.clean(text)} is not to be called ({scope}){'' if new else ': it was there'}")
 
 
 @click.command()
@@ -226,23 +241,24 @@ def remove(number: str, region: str | None, scope: str | None, reason: str) -> N
 def check(number: str, region: str | None, client: str | None, campaign: str | None) -> None:
     """Whether NUMBER may be called, as far as this list goes: exit code 0 if it may, 1 if not.
 
-    Without --client and --campaign every entry counts, of whatever scope.
+    Without --client and --campaign every entry counts, of whatever scope. Of a NUMBER that can be read as two, both count.
     """
     given = options()
     place = Place()
-    found, now = read_number(number, region or place.country).number, time.time()
+    numbers, now = read_numbers(number, region or place.country), time.time()
     with place.look() as connection:
         donotcall.check_seal(connection, place.seal.of)
-        entries = donotcall.held(connection, found, place.seal.of)
+        entries = [entry for one in numbers for entry in donotcall.held(connection, one, place.seal.of)]
     if client or campaign:
         scopes = donotcall.scopes_of(campaign, client)
         entries = [one for one in entries if one.scope in scopes]
     holding = [one for one in entries if one.until is None or one.until > now]
     if given.json:
-        print_json({"number": found, "listed": bool(holding), "entries": [asdict(one) for one in entries]})
+        told = {"number": numbers[0], "numbers": numbers, "listed": bool(holding)}
+        print_json({**told, "entries": [asdict(one) for one in entries]})
     else:
-        console = make_console(given)
-        emit_table(console, _table(entries, now), f"{found} is not listed")
+        none = f"neither {' nor '.join(numbers)} is listed" if len(numbers) > 1 else f"{numbers[0]} is not listed"
+        emit_table(make_console(given), _table(entries, now), none)
     if holding:
         raise click.exceptions.Exit(EXIT_FAILED)
 

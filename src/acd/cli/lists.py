@@ -142,8 +142,8 @@ def import_file(
 def _how_read(opened: Opened) -> dict[str, Any]:
     source = opened.source
     return {
-        "encoding": source.encoding, "encoding_guessed": source.guessed, "delimiter": opened.delimiter,
-        "region": opened.how.country,
+        "encoding": source.encoding, "encoding_guessed": source.guessed, "encoding_strays": source.stray,
+        "delimiter": opened.delimiter, "region": opened.how.country,
         "columns": [
             {"name": one.name, "is": (f"number ({one.kind})" if one.kind else one.place) or "field"}
             for one in opened.columns.columns
@@ -156,6 +156,11 @@ def _read_as(found: Mapping[str, Any]) -> Text:
     guess = " (guessed)" if found["encoding_guessed"] else ""
     region = found["region"] or "no country"
     return Text(f"{found['encoding']}{guess}, cells between {found['delimiter']!r}, {region}; {columns}", style="dim")
+
+
+def _tell_strays(console: Any, opened: Opened) -> None:
+    if opened.source.strays:
+        emit(console, Text(opened.source.strays, style="yellow"))
 
 
 def _show_dry(given: Options, opened: Opened) -> None:
@@ -177,6 +182,7 @@ def _show_dry(given: Options, opened: Opened) -> None:
     for one in good:
         table.add_row(str(one.line), cell(one.name), cell(", ".join(each.number for each in one.numbers)))
     emit(console, _read_as(read))
+    _tell_strays(console, opened)
     emit_table(console, table, "no row would become a contact")
     table = make_table([("LINE", "right"), ("TURNED AWAY FOR", "left"), ("", "left")])
     for turned_away in bad:
@@ -197,6 +203,7 @@ def _show_report(given: Options, name: str, new: bool, opened: Opened, report: R
         return
     console = make_console(given)
     emit(console, _read_as(_how_read(opened)))
+    _tell_strays(console, opened)
     table = make_table([("ROWS", "right"), ("IMPORTED", "right"), ("DUPLICATES", "right"), ("TURNED AWAY", "right")])
     table.add_row(*map(str, (report.rows, report.imported, report.duplicates, report.rejected)))
     emit_table(console, table, "")

@@ -4,6 +4,12 @@ dialled. Pure; the numbering plans are those of Google's libphonenumber (``phone
 A list is hostile text. Letters are no digits (``0171 XXXXXXX`` is a blank somebody left, and spelled as a vanity number it
 would ring at a stranger's), two numbers in one cell are not one with an extension, and what costs the caller or takes an
 emergency's place is refused unless it is allowed by name.
+
+Digits without ``+`` that begin with their country's own code can be read twice: ``4921123456`` is +49 211 23456 (programs
+leave the + out) or +49 4921 123456 (a spreadsheet has taken the 0 off). Both readings are made. One that is no valid number
+is out, and so is one of a length that nobody there has while the other's is usual; what can still be both is no number to be
+dialled, for one of the two is a stranger's. libphonenumber alone takes the national reading whenever that is valid, and the
+plans of countries without fixed lengths call nearly everything valid.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from phonenumbers import (
@@ -30,12 +37,21 @@ from phonenumbers import (
 from phonenumbers.phonenumberutil import SUPPORTED_REGIONS, NumberParseException, is_number_type_geographical
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
-from acd.domain.plans import PUNCTUATION, plain
+from acd.domain.plans import PUNCTUATION, code_of, plain
 
 WRITTEN_MAX: Final = 250
 """Characters: longer texts are no number (libphonenumber's own limit)."""
 EXTENSION_MAX: Final = 6
 _FIGURE: Final = re.compile(r"\d([.,]\d+)?[eE]\+?\d{1,2}", re.ASCII)
+_FLOAT: Final = re.compile(r"([1-9]\d*)[.,]00?", re.ASCII)
+"""``493012345678.0``: what a program writes that took a column for decimals, and so without + or 0 before it."""
+_PLUSES: Final = frozenset("+\uff0b")
+_EXACT_MAX: Final = 15
+"""Digits that such a decimal keeps."""
+_USUAL: Final = {"DE": range(12), "PL": range(9, 10)}
+"""Digits of a national number, where libphonenumber knows lengths that people do not have: in Germany area code and number
+are given out with 11 together at most (Bundesnetzagentur, length of Ortsnetzrufnummern; libphonenumber: 15), in Poland all
+have 9 (libphonenumber: also 7)."""
 _SHORT_MAX: Final = 6
 _ONE_MIN: Final = 5
 NOWHERE: Final = "001"
@@ -66,6 +82,7 @@ class Fault(StrEnum):
     LETTERS = "letters"
     FIGURE = "figure"
     SEVERAL = "several"
+    AMBIGUOUS = "ambiguous"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     UNKNOWN_COUNTRY = "unknown_country"
@@ -81,6 +98,8 @@ FAULTS: Final[dict[Fault, str]] = {
     Fault.LETTERS: "it has letters where digits should be",
     Fault.FIGURE: "a spreadsheet has made a figure of it: format the column as text there, and save it again",
     Fault.SEVERAL: "these seem to be several numbers: give each a column of its own",
+    Fault.AMBIGUOUS: "it begins with its country's code and is a number with it and without: write + or 00 before the "
+    "code, or the national prefix (0)",
     Fault.TOO_SHORT: "it is too short for its country",
     Fault.TOO_LONG: "it is too long for its country",
     Fault.UNKNOWN_COUNTRY: "its country is not known: write +COUNTRY, or give a default country",
@@ -137,9 +156,10 @@ class Dialable:
 
 @dataclass(frozen=True, slots=True)
 class Undialable:
-    """Why not."""
+    """Why not. ``either``: of one that is AMBIGUOUS the numbers that it may be, international and national."""
 
     fault: Fault
+    either: tuple[Dialable, ...] = ()
 
     def __str__(self) -> str:
         return FAULTS[self.fault]
@@ -163,6 +183,11 @@ def dialable(written: str, region: str | None = None, *, allow: Set[Fault] = fro
     text = written.strip()
     if not text:
         return Undialable(Fault.EMPTY)
+    if text.endswith((".0", ",0", ".00", ",00")) and (decimal := _FLOAT.fullmatch(text)) is not None:
+        # Read as a number's own, the 0 would be a digit more
+        text = decimal[1]
+        if len(text) > _EXACT_MAX:
+            return Undialable(Fault.FIGURE)
     if PUNCTUATION.issuperset(text):
         found = plain(text, region)
         if found is not None:
@@ -195,11 +220,11 @@ def _spelled(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Und
     letter = next((place for place in range(begin, len(text)) if text[place].isalpha()), None)
     if letter is None:
         return found
-    if isinstance(found, Dialable):
+    written = sum(map(str.isdecimal, text))
+    for one in found.either if isinstance(found, Undialable) else (found,):
         # Spelled in letters a number has more digits than were written
-        written = sum(map(str.isdecimal, text))
-        rest = len(found.number) - 1 - _code_length(found.number)
-        if found.extension and written >= rest + len(found.extension):
+        rest = len(one.number) - 1 - _code_length(one.number)
+        if one.extension and written >= rest + len(one.extension):
             return found
     if isinstance(found, Undialable) and found.fault is Fault.SEVERAL:
         return found
@@ -207,7 +232,7 @@ def _spelled(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Und
         return Undialable(Fault.LETTERS)
     # "0171 1234567 (private)"
     head = _judged(text[begin - text[:begin].endswith("+") : letter].rstrip(" (-/"), region, allow)
-    return head if isinstance(head, Dialable) else Undialable(Fault.LETTERS)
+    return head if isinstance(head, Dialable) or head.either else Undialable(Fault.LETTERS)
 
 
 def _code_length(number: str) -> int:
@@ -215,7 +240,48 @@ def _code_length(number: str) -> int:
     return len(str(parsed.country_code))
 
 
+def _either(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable | None:
+    """Of digits without + that begin with the region's own code; None if they do not, or are no valid number."""
+    code = code_of(region) if region is not None else ""
+    begin = next((place for place, char in enumerate(text) if char.isdecimal()), len(text))
+    if not code or _digits(text, begin, len(code)) != code or not _PLUSES.isdisjoint(text[:begin]):
+        return None
+    both = [_read(f"{text[:begin]}+{put}{text[begin:]}") for put in ("", code)]
+    valid = {one.number: one for one in both if one is not None}
+    if len(valid) > 1 and region in _USUAL:
+        usual = {number: one for number, one in valid.items() if len(number) - 1 - len(code) in _USUAL[region]}
+        valid = usual or valid
+    if not valid:
+        return None
+    if len(valid) > 1:
+        return Undialable(Fault.AMBIGUOUS, tuple(valid.values()))
+    (found,) = valid.values()
+    if found.kind is Kind.PREMIUM and Fault.PREMIUM not in allow:
+        return Undialable(Fault.PREMIUM)
+    return found
+
+
+def _digits(text: str, begin: int, count: int) -> str:
+    """The first digits of a text, whatever stands between them."""
+    found = (char for char in text[begin:] if char.isdecimal())
+    return "".join(str(int(char)) for char in islice(found, count))
+
+
+def _read(text: str) -> Dialable | None:
+    """A text with a + in it."""
+    allow = frozenset({Fault.PREMIUM})
+    quick = plain(text, None) if PUNCTUATION.issuperset(text) else None
+    if quick is not None:
+        found = _made(quick.code, quick.national, quick.sort, quick.region, allow)
+    else:
+        found = _judged(text, None, allow)
+    return found if isinstance(found, Dialable) else None
+
+
 def _judged(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable:
+    either = _either(text, region, allow)
+    if either is not None:
+        return either
     parsed = _parsed(text, region)
     # 00 is understood everywhere, also where people dial 011
     if text.startswith("00") and (isinstance(parsed, Fault) or number_type(parsed) == PhoneNumberType.UNKNOWN):

@@ -74,6 +74,12 @@ def plain(text: str, region: str | None) -> Plain | None:
     return None
 
 
+def code_of(region: str) -> str:
+    """A country's code (``49``); "" for what is no country."""
+    plan = _plan_of(region)
+    return plan.code if plan is not None else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """How a country's numbers are written. ``parsing``: what is taken off their front; ``is_simple``: nothing of it is kept;

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from acd.domain.dialable import Dialable, dialable
+from acd.domain.dialable import Dialable, Fault, dialable
 from acd.domain.errors import ConfigurationError
 
 PLACES = (
@@ -121,7 +121,7 @@ def columns_of(
     if not named:
         names = [str(place) for place in range(1, len(head) + 1)]
     else:
-        if any(isinstance(dialable(cell, region), Dialable) for cell in head):
+        if any(_is_number(cell, region) for cell in head):
             raise ConfigurationError(
                 "the first row holds a telephone number, not names of columns: if the list has no such row, write "
                 "--no-header --map number=1"
@@ -150,11 +150,25 @@ def columns_of(
     order = {index: serial for serial, index in enumerate(places)} if any_number else {}
     numbers = [index for index, column in enumerate(columns) if column.place == "number"]
     if not numbers:
+        refuse_no_names(names)
         raise ConfigurationError(
             f"no column is a telephone number by its name ({', '.join(names[:10])}): write --map number=NAME; if the "
             "first row is a contact already, --no-header --map number=2"
         )
     return Columns(columns, tuple(sorted(numbers, key=lambda index: order.get(index, index))))
+
+
+def refuse_no_names(names: Sequence[str]) -> None:
+    """Of a first row in which no column was found. Raises ConfigurationError for what nobody calls a column."""
+    if any(len(name) >= NAME_MAX and " " not in name for name in names):
+        raise ConfigurationError(
+            "the first row has no names of columns, nor is it text that could be read: is it a CSV?"
+        )
+
+
+def _is_number(cell: str, region: str | None) -> bool:
+    found = dialable(cell, region)
+    return isinstance(found, Dialable) or found.fault is Fault.AMBIGUOUS
 
 
 def _column(name: str, place: str) -> Column:

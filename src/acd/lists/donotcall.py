@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from acd.domain.dialable import Dialable, Fault, dialable
 from acd.domain.errors import ConfigurationError
-from acd.lists.columns import columns_of
+from acd.lists.columns import columns_of, refuse_no_names
 from acd.lists.rows import Row, Rows, delimiter_of
 from acd.lists.source import Progress, Source, look
 from acd.store.beside import writing
@@ -58,7 +58,7 @@ class Bad(NamedTuple):
 @dataclass(slots=True)
 class Report:
     """``rows == taken + bad``; ``numbers``: in the rows taken; ``added``: of these, how many are new, or hold longer now;
-    ``hashed``: came as hashes."""
+    ``hashed``: came as hashes; ``both``: cells that can be read as two numbers, both of which were taken."""
 
     rows: int = 0
     taken: int = 0
@@ -66,6 +66,7 @@ class Report:
     numbers: int = 0
     hashed: int = 0
     added: int = 0
+    both: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
 
@@ -87,18 +88,21 @@ class Opened:
         return rows
 
 
-def read_entry(text: str, country: str | None, *, own_hashes: bool = False) -> str | tuple[str, str]:
-    """What do-not-call keeps of a cell: E.164, ``sha256:`` or ``hmac:``; or why nothing, as reason and sentence."""
+def read_entries(text: str, country: str | None, *, own_hashes: bool = False) -> list[str] | tuple[str, str]:
+    """What do-not-call keeps of a cell: E.164, ``sha256:`` or ``hmac:``; or why nothing, as reason and sentence. Of what can
+    be read as two numbers both are kept: one entry too many harms nobody."""
     text = text.strip().removeprefix("\ufeff")
     digest = _DIGEST.fullmatch(text)
     if digest is not None:
-        return SHA256 + digest[1].lower()
+        return [SHA256 + digest[1].lower()]
     if text.startswith(PREFIX):
         if own_hashes and _OWN.fullmatch(text):
-            return text
+            return [text]
         return "foreign_hash", "it was hashed with a key: only --own-hashes takes it, and only of this installation"
     found = dialable(text, country, allow=frozenset({Fault.PREMIUM}))
-    return found.number if isinstance(found, Dialable) else (found.fault.value, str(found))
+    if isinstance(found, Dialable):
+        return [found.number]
+    return [one.number for one in found.either] or (found.fault.value, str(found))
 
 
 def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
@@ -112,7 +116,7 @@ def open_file(path: Path, how: How, tell: Progress | None = None) -> Opened:
     if head is None:
         few = "has nothing but empty lines" if len(first) < _HEAD else f"begins with {_HEAD} empty lines"
         raise ConfigurationError(f"{path} is empty" if not source.bytes else f"{path} {few}")
-    holds = [place for place, cell in enumerate(head.cells) if isinstance(read_entry(cell, how.country), str)]
+    holds = [place for place, cell in enumerate(head.cells) if isinstance(read_entries(cell, how.country), list)]
     named = not holds and not any(map(str.isdigit, "".join(head.cells)))
     names = [" ".join(cell.replace("\ufeff", "").split()) for cell in head.cells]
     if how.column is not None:
@@ -145,6 +149,7 @@ def _guessed(cells: Sequence[str], names: Sequence[str], country: str | None) ->
     try:
         return columns_of(cells, (), named=True, region=country).numbers
     except ConfigurationError as error:
+        refuse_no_names(names)
         raise ConfigurationError(
             f"no column is a telephone number by its name ({', '.join(names[:10])}): write --column NAME"
         ) from error
@@ -160,7 +165,7 @@ def run(
     tell: Progress | None = None,
     report: Report | None = None,
 ) -> Report:
-    """Take a file's numbers. ``entry`` makes an entry of what `read_entry` gives; ``bad`` is told of every row that holds
+    """Take a file's numbers. ``entry`` makes an entry of what `read_entries` gives; ``bad`` is told of every row that holds
     nobody. ``report``: is kept up to date, for whoever wants to know how far it came. Raises SchemaError, StoreError."""
     report = report or Report()
     rows = opened.rows(tell)
@@ -179,6 +184,7 @@ def run(
             report.bad += len(turned_away)
             report.numbers += len(found)
             report.hashed += part["hashed"]
+            report.both += part["both"]
             report.added += added
     return report
 
@@ -186,7 +192,7 @@ def run(
 def _read(piece: Sequence[Row], opened: Opened) -> tuple[Mapping[str, int], list[str], list[Bad]]:
     found: list[str] = []
     turned_away: list[Bad] = []
-    hashed = 0
+    hashed = both = 0
     for row in piece:
         cells = [row.cells[place] for place in opened.columns if place < len(row.cells)]
         text = " ".join(cell.strip() for cell in cells)[:SHOWN_MAX]
@@ -197,12 +203,13 @@ def _read(piece: Sequence[Row], opened: Opened) -> tuple[Mapping[str, int], list
         if not given:
             turned_away.append(Bad(row.line, "empty", "there is no number", text))
             continue
-        read = [read_entry(cell, opened.how.country, own_hashes=opened.how.own_hashes) for cell in given]
-        fault = next((one for one in read if not isinstance(one, str)), None)
+        read = [read_entries(cell, opened.how.country, own_hashes=opened.how.own_hashes) for cell in given]
+        fault = next((one for one in read if isinstance(one, tuple)), None)
         # What can be read is not called, though another cell of the row be wrong
-        mine = [one for one in read if isinstance(one, str)]
-        found += mine
-        hashed += sum(not one.startswith("+") for one in mine)
+        mine = [one for one in read if isinstance(one, list)]
+        found += chain.from_iterable(mine)
+        hashed += sum(not one[0].startswith("+") for one in mine)
+        both += sum(len(one) > 1 for one in mine)
         if fault is not None:
             turned_away.append(Bad(row.line, *fault, text))
-    return {"hashed": hashed}, found, turned_away
+    return {"hashed": hashed, "both": both}, found, turned_away

@@ -94,7 +94,7 @@ class Opened:
         """What tells whether two imports of one file are the same."""
         how = self.how
         return {
-            "encoding": self.source.encoding, "delimiter": self.delimiter, "columns": self.columns.as_json(),
+            "encoding": self.source.told, "delimiter": self.delimiter, "columns": self.columns.as_json(),
             "country": how.country, "header": how.header, "within": how.within, "across": how.across,
             "premium": how.premium, "replace": how.replace, "allow_erased": how.allow_erased,
         }  # fmt: skip

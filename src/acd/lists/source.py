@@ -2,7 +2,9 @@
 
 Read twice: once as bytes, for its digest (an import that was cut off is known by it) and to see whether it is UTF-8, and
 once as text. What is not Unicode is guessed from its lines that are not ASCII, by ``charset-normalizer`` among encodings
-that lists come in, and Windows-1252 is taken when nothing speaks for another.
+that lists come in, and Windows-1252 is taken when nothing speaks for another. In a file that was put
+together of several, UTF-8 in most of those lines, only the bytes that are not UTF-8 are read in another encoding: the whole
+file in one would make a mess of one part or the other, and nobody would be told.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ _CODE_PAGES = (
     "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr",
 )  # fmt: skip
 """The likelier ones first."""
+_BYTEWISE = frozenset(_CODE_PAGES[:11])
+"""A byte, a character."""
 _USUAL = {
     "cp1250": "AL BA CZ HR HU ME PL RO RS SI SK", "cp1251": "BG BY KG KZ MK MN RU TJ UA UZ", "cp1253": "CY GR",
     "cp1254": "AZ TR", "cp1255": "IL", "cp1256": "AE BH DZ EG IQ JO KW LB LY MA OM QA SA SD SY TN YE",
@@ -53,6 +57,8 @@ _MARKUP = ((b"[", "JSON"), (b"{", "JSON"), (b"<", "HTML or XML"))
 _CONTROLS = frozenset(range(9)) | frozenset(range(14, 32)) - {27}
 _CONTROLS_MAX, _CONTROLS_FEW = 0.02, 20
 """Of the first bytes, and in a short file; text has hardly any."""
+_SOLID_MIN = 4096
+_BREAKS = frozenset(b"\r\n,;|\t")
 _ALIKE = 0.01
 _FALLBACK = "cp1252"
 
@@ -70,17 +76,31 @@ class Line(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file that was looked through. ``digest``: SHA-256 of its bytes; ``guessed``: the encoding was not said, nor
-    certain."""
+    certain. ``stray``: how bytes are read that the encoding does not have, if not as U+FFFD."""
 
     path: Path
     encoding: str
     guessed: bool
     digest: str
     bytes: int
+    stray: str = ""
+
+    @property
+    def told(self) -> str:
+        """The encoding, and the other one of a mixed file."""
+        return f"{self.encoding}, {self.stray}" if self.stray else self.encoding
+
+    @property
+    def strays(self) -> str:
+        """What is to be said of a mixed file, if it is one."""
+        if not self.stray:
+            return ""
+        return f"the file is not {self.encoding} throughout: what is not was read as {self.stray}; look at its names"
 
     def lines(self, tell: Progress | None = None) -> Iterator[Line]:
         """Its lines, however they end. What cannot be decoded becomes U+FFFD."""
-        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.encoding, "replace", newline="") as file:
+        errors = _errors_as(self.stray) if self.stray else "replace"
+        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.encoding, errors, newline="") as file:
             number = 0
             while text := file.readline(LINE_MAX + 1):
                 number += 1
@@ -121,8 +141,20 @@ def look(path: Path, encoding: str | None = None, country: str | None = None, te
                     tell(done, size)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    found, guessed = look_at.found(path)
-    return Source(path, found, guessed, look_at.digest.hexdigest(), done)
+    found, guessed, stray = look_at.found(path)
+    return Source(path, found, guessed, look_at.digest.hexdigest(), done, stray)
+
+
+def _errors_as(encoding: str) -> str:
+    """The name of what decodes bytes as ``encoding`` that another one does not have."""
+
+    def stray(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
+        return error.object[error.start : error.end].decode(encoding, "replace"), error.end
+
+    name = f"acd-{encoding}"
+    codecs.register_error(name, stray)
+    return name
 
 
 class _Look:
@@ -157,22 +189,26 @@ class _Look:
                 if len(self._sample) >= SAMPLE_MAX:
                     break
 
-    def found(self, path: Path) -> tuple[str, bool]:
-        """The encoding, and whether it is a guess. Raises ConfigurationError for what is no list, or not as it was said."""
+    def found(self, path: Path) -> tuple[str, bool, str]:
+        """The encoding, whether it is a guess, and the one of what it does not have. Raises ConfigurationError for what is
+        no list, or not as it was said."""
         _refuse_no_text(path, self._head)
         if self._said is not None:
             if self._wrong:
                 raise ConfigurationError(
                     f"{path} is not {self._said}: give another --encoding, or none to have it found out"
                 )
-            return self._said, False
+            return self._said, False, ""
         for mark, name in _BOMS:
             if self._head.startswith(mark):
-                return name, False
+                return name, False, self._stray() if name == "utf-8-sig" and self._utf8 is None else ""
         wide = _without_mark(self._head)
         if wide is not None:
-            return wide, True
-        if sum(byte in _CONTROLS for byte in self._head) > max(_CONTROLS_MAX * len(self._head), _CONTROLS_FEW):
+            return wide, True, ""
+        controls = sum(byte in _CONTROLS for byte in self._head)
+        # A head longer than any names are, without a line's end or anything between cells
+        solid = len(self._head) >= _SOLID_MIN and not _BREAKS.intersection(self._head)
+        if solid or controls > max(_CONTROLS_MAX * len(self._head), _CONTROLS_FEW):
             raise ConfigurationError(f"{path} is no text: get the list as CSV")
         if self._utf8 is not None:
             try:
@@ -180,8 +216,30 @@ class _Look:
             except UnicodeError:
                 pass
             else:
-                return "utf-8", False
-        return _likely(self._sample[:SAMPLE_MAX], self._country), True
+                return "utf-8", False, ""
+        lines = self._lines()
+        if 2 * sum(map(_is_utf8, lines)) > len(lines):
+            return "utf-8", True, self._stray()
+        return _likely(self._sample[:SAMPLE_MAX], self._country), True, ""
+
+    def _lines(self) -> list[bytes]:
+        """Of those that are not ASCII, the first ones."""
+        return self._sample[:SAMPLE_MAX].splitlines()
+
+    def _stray(self) -> str:
+        """The encoding of lines that are not UTF-8."""
+        others = b"\n".join(line for line in self._lines() if not _is_utf8(line))
+        found = _likely(others, self._country)
+        return found if found in _BYTEWISE else _FALLBACK
+
+
+def _is_utf8(line: bytes) -> bool:
+    """Whether this is UTF-8; of a longer line only its beginning is here."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(line, len(line) < SHOWN_MAX)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _refuse_no_text(path: Path, head: bytes) -> None:
