@@ -357,8 +357,9 @@ class Aloft:
             dials = f" ({trunk.dial})" if trunk.name == flight.trunk else ""
             why = _DIGITS.sub("...", detail) or f"cause {cause}"
             what = "no call can be made" if outcome is AttemptOutcome.WITHDRAWN else outcome.value
+            use.why = f"{what}: {why}"
             rest = f"left alone for {rest_s:.0f} s, then tried with one line"
-            self._actions.append(say.Alarm("trunk_rests", f"trunk {flight.trunk}{dials} fails: {what}: {why}; {rest}"))
+            self._actions.append(say.Alarm("trunk_rests", f"trunk {flight.trunk}{dials} fails: {use.why}; {rest}"))
 
     def _seen(self, event: wire.OutboundSeen, now: Instant) -> None:
         there = {one.attempt: one for one in event.attempts}
