@@ -35,8 +35,8 @@ _SETUPS: Final = 50
 @dataclass(slots=True)
 class TrunkUse:
     """One trunk. ``started_s``: of the last calls, in order; ``setups_s``: how long the last took until they rang;
-    ``probe``: the attempt that went first after a rest, and of which nothing was heard yet; ``why``: in words, what it failed
-    with when it began to rest."""
+    ``probe``: the attempt that went first after a rest, and of which nothing was heard yet; ``why``: in words, what it
+    failed with when it began to rest."""
 
     lines: int = 0
     started_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
