@@ -125,6 +125,11 @@ def test_the_table_of_campaigns_fits_and_keeps_what_is_needed_most(width: int) -
     ):
         assert name in head
         assert value in row
-    more = ["ANSWERED", "ABANDONED"] if width >= 80 else []
+    more = ["ANSWERED", "CHARGED"] if width >= 80 else []
     assert [name in head for name in more] == [True] * len(more)
     assert ("SETTLED" in head) is (width == 200)
+    assert "ABANDONED" not in head
+    if more:
+        # Of the window whose rate it is, not since the service began
+        cells = dict(zip(head.replace("WHY NOT MORE", "WHY").split(), row.split(), strict=False))
+        assert (cells["ANSWERED"], cells["CHARGED"]) == ("41", "1")

@@ -11,7 +11,7 @@ from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.aloft import _in_vain
 from acd.outbound.runner import Runner
-from outbound.dialkit import UTC_0, World, campaign, terms
+from outbound.dialkit import NODE, UTC_0, Person, World, campaign, terms
 
 
 def dead(agents: int, mode: Mode = Mode.PROGRESSIVE) -> World:
@@ -103,6 +103,62 @@ def test_whom_a_crash_has_left_alone_says_nothing_of_the_agents_phones() -> None
     runner = world.core.runners["win"]
     assert runner.book.ledger.counts[0].abandoned == 12.0
     assert (runner.unmet, runner.rests) == (0, 0)
+
+
+def leaving(world: World, after_s: float, *, key: bool) -> None:
+    """Whoever answers from now on goes after so long, by the opt-out key or without it."""
+    answers = world._answers
+
+    def go(attempt: str) -> None:
+        if key and attempt in world.lines:
+            world.tell(wire.AttemptOptedOut(world.now.utc, NODE, attempt, "9"), look=False)
+        world._gone(attempt, None, 16, answered=True)
+
+    def answered(attempt: str, person: Person) -> None:
+        answers(attempt, person)
+        world.after(after_s, lambda: go(attempt))
+
+    world._answers = answered  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("key", [True, False])
+@pytest.mark.parametrize("agents", [1, 3])
+@pytest.mark.parametrize("after_s", [0.32, 1.5])
+def test_who_leaves_by_himself_in_time_says_nothing_of_the_agents_phones(
+    after_s: float, agents: int, *, key: bool
+) -> None:
+    world = dead(agents)
+    leaving(world, after_s, key=key)
+    world.run(200.0)
+    assert world.truth["answered"] > 10
+    assert "agents_unreachable" not in world.alarms
+    runner = world.core.runners["win"]
+    assert (runner.unmet, runner.silent, runner.rests) == (0, [], 0)
+    # The law charges the key all the same
+    assert (runner.book.ledger.counts[0].abandoned > 10) is key
+
+
+def test_nor_does_he_end_the_row_of_those_who_met_nobody() -> None:
+    world = dead(3)
+    runner = world.core.runners["win"]
+    while not runner.unmet:
+        world.run(world.s + 0.1)
+    leaving(world, 0.3, key=True)
+    world.run(world.s + 6.0)
+    before, silent = runner.unmet, list(runner.silent)
+    assert 1 <= before <= 2
+    opted_out = world.core.counters["opted_out"]
+    world.run(world.s + 60.0)
+    assert world.core.counters["opted_out"] > opted_out
+    assert (runner.unmet, runner.silent) == (before, silent)
+
+
+def test_who_presses_the_key_when_an_agent_should_have_been_there_counts() -> None:
+    world = dead(3)
+    leaving(world, 2.05, key=True)
+    while "agents_unreachable" not in world.alarms:
+        assert world.s < 400.0
+        world.run(world.s + 1.0)
 
 
 def test_who_is_served_ends_it() -> None:

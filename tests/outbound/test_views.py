@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from acd.domain import outbound as wire
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Mode, Retry
 from acd.outbound import views
 from acd.outbound import words as say
-from outbound.dialkit import World, campaign, terms
+from outbound.dialkit import NODE, World, campaign, terms
 
 
 def why(world: World, name: str = "win") -> tuple[str, str]:
@@ -49,6 +50,27 @@ def test_lists_that_are_not_there_are_named() -> None:
     )  # fmt: skip
     world.core.handle(say.Claimed("win", (), False, missing=("a", "b", "c")), world.now)
     assert why(world)[1] == "there is no list a and no list b and no list c"
+
+
+def test_why_a_trunk_is_left_alone_is_told_and_not_whom_it_was_to_reach() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=3, answers=0.0, others=("no channel",))
+    gone = world._gone
+
+    def said(attempt: str, outcome: AttemptOutcome | None, cause: int | None, **_: bool) -> None:
+        if world.lines.pop(attempt, None) is not None:
+            detail = "Asterisk has no such endpoint as PJSIP/+49301000001"
+            world.tell(wire.AttemptOver(world.now.utc, NODE, attempt, outcome, cause, detail))
+
+    world._gone = said  # type: ignore[method-assign]
+    while "trunk_rests" not in world.alarms:
+        world.run(world.s + 0.1)
+    what, detail = why(world)
+    reason = "no call can be made: Asterisk has no such endpoint as PJSIP/..."
+    assert (what, detail.partition(" more: ")[2]) == ("trunk_rests", reason)
+    assert views.explain(world.core, "win", world.now)["trunk"]["why"] == reason
+    world._gone, world.others = gone, ("busy",)  # type: ignore[method-assign]
+    world.run(world.s + 60.0)
+    assert views.explain(world.core, "win", world.now)["trunk"]["why"] is None
 
 
 def test_agents_of_a_campaign_of_higher_priority_are_told() -> None:

@@ -329,7 +329,9 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
     )
     await shelf.save("win", {"began_s": NOW, "refusals": {"2024-03-20": {"hours": 7}, "2024-01-01": {"hours": 9}}}, NOW)
     told = await store.ask(evidence, "win", NOW - 60, NOW + 60)
-    windows = told.pop("windows")
+    windows, differences = told.pop("windows"), told.pop("differences")
+    assert [one["window"] for one in differences] == ["campaign", "day"]
+    assert all(part["what"] != "outside_period" for one in differences for part in one["parts"])
     assert told == {
         "campaign": "win",
         "since": NOW - 60,
@@ -368,6 +370,17 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
         None,
         ["campaign"],
     )
+    # Also of a period that ends before the window does, of which the people are not in its headline
+    early = await store.ask(evidence, "win", NOW - 120, NOW - 60)
+    assert {one["window"]: one["parts"][0] for one in early["differences"]} == {
+        kind: {
+            "what": "outside_period", "answered": 2, "charged": 1,
+            "detail": "the period asked for does not cover the window: 2 more answered outside it, 1 of them abandoned",
+        }
+        for kind in ("campaign", "day")
+    }  # fmt: skip
+    (whole,) = empty["differences"]
+    assert whole["parts"][0]["what"] == "outside_period"
     assert await store.ask(names) == ["win"]
     kept = {one["attempt"][-1]: one["facts"] for one in await store.ask(_attempts)}
     assert [kept[n] for n in "34"] == [{"x": 1}, {"x": 1, "given_up": "stop"}]

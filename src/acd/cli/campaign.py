@@ -8,6 +8,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
@@ -68,6 +69,9 @@ def list_campaigns() -> None:
 def status(watch: bool, interval: float) -> None:
     """All campaigns at a glance: lines, agents, what they came to, and what sets their pace.
 
+    SETTLED: attempts since the service began. ANSWERED, CHARGED (as abandoned) and RATE are those of WINDOW, the legal
+    window that leaves least.
+
     Piped, --watch prints an object a line with --json, else the table again and again.
     """
     given = options()
@@ -122,8 +126,10 @@ _COLUMNS = (
     Column("WAITING", 2, lambda row: Text(str(row["waiting"]))),
     Column("TALKING", 4, lambda row: Text(str(row["connected"]))),
     Column("SETTLED", 1, lambda row: Text(str(row["settled"]))),
-    Column("ANSWERED", 9, lambda row: Text(str(row["outcomes"].get("answered", 0)))),
-    Column("ABANDONED", 8, lambda row: Text(str(row["outcomes"].get("abandoned", 0)))),
+    # Of one window, the ledger's tightest, so that the rate is that of the counts beside it
+    Column("WINDOW", 3, lambda row: plain(row["ledger"]["window"]), "left"),
+    Column("ANSWERED", 4, lambda row: Text(f"{row['ledger']['answered']:g}")),
+    Column("CHARGED", 4, lambda row: Text(f"{row['ledger']['charged']:g}")),
     Column("RATE", 0, _of_cap),
     Column("OF", 1, lambda row: Text(_rate(row["ledger"]["cap"]))),
     Column("WHY NOT MORE", 0, why, "left"),
@@ -169,7 +175,7 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         *((f"queue {queue}", _queue_told(one)) for queue, one in body["inbound"].items()),
         ("lines", f"{body['ringing']} ringing, {body['waiting']} waiting, {body['connected']} connected"),
         ("contacts ready", str(body["ready"])),
-        ("outcomes", _counts(body["outcomes"]) or "none yet"),
+        ("outcomes", f"{told} (since the service began)" if (told := _counts(body["outcomes"])) else "none yet"),
         ("refused", _counts(body["refusals"]) or "nobody"),
         (
             f"ledger ({ledger['window']})",
@@ -409,12 +415,13 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
         when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
     except ReportError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
-    least_s, words = LEAST_RING_S, frozenset[str]()
+    least_s, words, by_clock = LEAST_RING_S, frozenset[str](), ZoneInfo("UTC")
     try:
         definition = load_floor(loaded.floor.file).definition
         if name in definition.campaigns:
             least_s = definition.campaigns[name].rules.ring_s
             words = machine_words_of(definition.campaigns[name].dispositions)
+            by_clock = ZoneInfo(definition.campaigns[name].zone)
         known = set(definition.campaigns)
     except ConfigurationError:
         known = set()
@@ -431,7 +438,7 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
 
                 near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
                 raise UnknownNameError("campaign", name, near[0] if near else None)
-            return ask(connection, name, when.from_s, when.to_s, least_s, words)
+            return ask(connection, name, when.from_s, when.to_s, least_s, words, by_clock)
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"{location} cannot be asked: {first_line(error)}") from error
     finally:
@@ -445,7 +452,7 @@ def _show_account(found: dict[str, Any], console: Console) -> None:
         ("from, to", f"{say.moment(found['since'])} to {say.moment(found['until'])}"),
         ("attempts", f"{found['attempts']}, {found['dialled']} of them dialled, {found['unsettled']} not settled yet"),
         ("people", _people(found)),
-        *([("charged", told)] if (told := _charged(found)) else []),
+        *differences_told(found["differences"]),
         ("messages", f"{messages['played']} heard, {messages['cut']} cut short, {messages['none']} without"),
         *([("on machines", _on_machines(found["on_machines"]))] if any(found["on_machines"].values()) else []),
         ("opted out", str(found["opted_out"])),
@@ -526,17 +533,11 @@ def detection_words(found: dict[str, Any]) -> str:
     )
 
 
-def _charged(found: dict[str, Any]) -> str:
-    """By the ledger, which is what the law counts, where it differs: empty if it does not."""
-    windows = found["windows"]
-    answered, charged = (sum(one[key] for one in windows) for key in ("answered", "charged"))
-    same = (answered, charged) == (found["people"], found["abandoned"])
-    if same or not answered or len({one["window"] for one in windows}) != 1:
-        return ""
-    return (
-        f"{charged:g} of {answered:g} ({_rate(charged / answered)}) in the windows below: whom an agent took too late, or "
-        "who opted out of the message, counts as abandoned, as do attempts of which nobody learnt what became"
-    )
+def differences_told(differences: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """By the ledger, which is what the law counts, for every kind of window that counts otherwise than attempts do."""
+    from acd.store.outbound.differences import words
+
+    return [(f"by {words(one['window'])}", one["detail"]) for one in differences]
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
@@ -553,4 +554,11 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
         label = f"{one['window']} {one['label']}"
         figures = ("answered", "abandoned", "misjudged", "unknown", "charged", "share")
         rows += [(name, "windows", label, key, one[key]) for key in figures]
+    for one in found["differences"]:
+        rows += [
+            (name, "differences", one["window"], key, one[key]) for key in ("answered", "charged", "share", "detail")
+        ]
+        for part in one["parts"]:
+            item = f"{one['window']} {part['what']}"
+            rows += [(name, "differences", item, key, part[key]) for key in ("answered", "charged", "detail")]
     return rows

@@ -109,7 +109,7 @@ def import_file(
         country, encoding, "\t" if tab else delimiter, not no_header, pairs, within=duplicates, across=across,
         premium=premium, replace=replace, allow_erased=allow_erased,
     )  # fmt: skip
-    with progress("looking") as tell:
+    with progress("looking", plain=True) as tell:
         opened = open_file(file, how, tell)
     if dry_run:
         _show_dry(given, opened)
@@ -118,7 +118,7 @@ def import_file(
         click.confirm(f"Take away the contacts of {name} that are not from this import?", abort=True, err=True)
     report: Report | None = None
     try:
-        with progress("bytes read") as tell:
+        with progress("bytes read", plain=True) as tell:
             report = run(
                 place.url, opened, name, me(), client=client, description=description, sealed=place.seal.of,
                 jobs=jobs, tell=tell,

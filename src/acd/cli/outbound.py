@@ -8,6 +8,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from acd.asterisk.node import Node
 from acd.asterisk.outbound import OutboundNodes, OutboundQuestions
@@ -214,14 +215,15 @@ class DiallingDesk:
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         campaign = self._engine.floor.definition.campaigns.get(name)
-        least_s, words = LEAST_RING_S, frozenset[str]()
+        least_s, words, zone = LEAST_RING_S, frozenset[str](), ZoneInfo("UTC")
         if campaign is not None:
             least_s, words = campaign.rules.ring_s, machine_words_of(campaign.dispositions)
+            zone = ZoneInfo(campaign.zone)
         store = self._make_store()
         try:
             if campaign is None and name not in (known := await store.look(names)):
                 raise UnknownNameError("campaign", name, next(iter(get_close_matches(name, known, n=1)), None))
-            return await store.look(evidence, name, since, until, least_s, words)
+            return await store.look(evidence, name, since, until, least_s, words, zone)
         finally:
             await store.close()
 

@@ -357,8 +357,9 @@ class Aloft:
             dials = f" ({trunk.dial})" if trunk.name == flight.trunk else ""
             why = _DIGITS.sub("...", detail) or f"cause {cause}"
             what = "no call can be made" if outcome is AttemptOutcome.WITHDRAWN else outcome.value
+            use.why = f"{what}: {why}"
             rest = f"left alone for {rest_s:.0f} s, then tried with one line"
-            self._actions.append(say.Alarm("trunk_rests", f"trunk {flight.trunk}{dials} fails: {what}: {why}; {rest}"))
+            self._actions.append(say.Alarm("trunk_rests", f"trunk {flight.trunk}{dials} fails: {use.why}; {rest}"))
 
     def _seen(self, event: wire.OutboundSeen, now: Instant) -> None:
         there = {one.attempt: one for one in event.attempts}
@@ -466,8 +467,9 @@ class Aloft:
         if flight is not None and flight.connected_s is None and event.sent_away:
             self._judge(flight, now, abandoned=True)
 
-    def _judge(self, flight: Flight, now: Instant, *, abandoned: bool) -> None:
-        """A person answered, and an agent was there in time or was not: the ledger is told, once."""
+    def _judge(self, flight: Flight, now: Instant, *, abandoned: bool, left_early: bool = False) -> None:
+        """A person answered, and an agent was there in time or was not: the ledger is told, once. ``left_early``: he went
+        by himself before an agent had to be there, which says nothing of the agents' phones."""
         if flight.judged:
             return
         flight.judged, flight.charged = True, abandoned
@@ -476,7 +478,7 @@ class Aloft:
             runner.book.abandoned(now.utc)
             self.recent.abandoned[flight.number] = now.utc
             self.counters["attempts_abandoned"] += 1
-            if not flight.left:
+            if not flight.left and not left_early:
                 self._watch_agents(runner, flight, now)
         else:
             runner.book.served(now.utc)
@@ -579,7 +581,7 @@ class Aloft:
         outcome = flight.outcome(runner.campaign.connect_s)
         if not flight.judged:
             if outcome is AttemptOutcome.ABANDONED or (outcome is AttemptOutcome.OPTED_OUT and flight.answered_s):
-                self._judge(flight, now, abandoned=True)
+                self._judge(flight, now, abandoned=True, left_early=not flight.stayed(runner.campaign.connect_s))
             elif outcome is AttemptOutcome.UNKNOWN:
                 self._lost(flight, now)
                 return

@@ -100,6 +100,11 @@ class Flight:
         until = self.answered_s if self.answered_s is not None else self.over_s
         return 0.0 if until is None or self.sent_s is None else max(0.0, until - self.sent_s)
 
+    def stayed(self, connect_s: float) -> bool:
+        """Whether a person stayed until an agent had to be there; he may be over since."""
+        since_s = self.answered_s if self.person_s is None else self.person_s
+        return since_s is not None and self.over_s is not None and self.over_s - since_s >= connect_s
+
     def outcome(self, connect_s: float) -> AttemptOutcome:
         """What it came to, now that it is over; a person who left before an agent had to be there has declined."""
         if self.opted_out:
@@ -113,8 +118,5 @@ class Flight:
         if self.charged:
             return AttemptOutcome.ABANDONED
         if self.answered_s is not None:
-            since_s = self.answered_s if self.person_s is None else self.person_s
-            assert self.over_s is not None
-            late = self.over_s - since_s >= connect_s
-            return AttemptOutcome.ABANDONED if late else AttemptOutcome.DECLINED
+            return AttemptOutcome.ABANDONED if self.stayed(connect_s) else AttemptOutcome.DECLINED
         return self.told if self.told is not None else AttemptOutcome.UNKNOWN

@@ -35,7 +35,8 @@ _SETUPS: Final = 50
 @dataclass(slots=True)
 class TrunkUse:
     """One trunk. ``started_s``: of the last calls, in order; ``setups_s``: how long the last took until they rang;
-    ``probe``: the attempt that went first after a rest, and of which nothing was heard yet."""
+    ``probe``: the attempt that went first after a rest, and of which nothing was heard yet; ``why``: in words, what it
+    failed with when it began to rest."""
 
     lines: int = 0
     started_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
@@ -46,6 +47,7 @@ class TrunkUse:
     """how often it was left alone, ever"""
     setups_s: deque[float] = field(default_factory=lambda: deque(maxlen=_SETUPS))
     probe: str | None = None
+    why: str = ""
 
     def state(self) -> TrunkState:
         """As the gate wants it."""
@@ -105,6 +107,7 @@ class TrunkUse:
         """The other end was reached, whatever it said: the trunk works."""
         self.failures = self.rests = 0
         self.rests_until_s = self.probe = None
+        self.why = ""
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def explain(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
         "trunk": {
             "name": trunk.name, "lines": use.lines, "lines_most": trunk.lines, "calls_per_s": trunk.calls_per_s,
             "rests_s": max(0.0, use.rests_until_s - now.mono) if use.rests_until_s is not None else None,
-            "rested": use.rested,
+            "rested": use.rested, "why": use.why or None,
         },
         "node": None
         if node is None
@@ -84,11 +84,15 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     if held_up is None and dialler.node_of(runner) is None:
         found.append(("node", f"the Asterisk of trunk {campaign.trunk} is not connected, or not named"))
     use = dialler.trunks[campaign.trunk]
+    reason = f": {use.why}" if use.why else ""
     if use.rests_until_s is not None and now.mono < use.rests_until_s:
         rest_s = use.rests_until_s - now.mono
-        found.append(("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more"))
+        found.append(
+            ("trunk_rests", f"trunk {campaign.trunk} failed and is left alone for {rest_s:.0f} s more{reason}")
+        )
     elif use.rests and use.probe is not None:
-        found.append(("trunk_tried", f"trunk {campaign.trunk} failed, and is tried with one line before any other"))
+        tried = f"trunk {campaign.trunk} failed, and is tried with one line before any other{reason}"
+        found.append(("trunk_tried", tried))
     elif use.lines >= runner.terms.trunk.lines:
         found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
     waits = runner.rests_by(now)

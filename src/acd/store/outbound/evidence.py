@@ -6,7 +6,7 @@ Functions within the caller's transaction; they read only.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from acd.domain.campaigns import AttemptOutcome, GivenUp
 from acd.store.outbound.bulk import seconds_between
 from acd.store.outbound.detection import detected
+from acd.store.outbound.differences import Reached, difference
 from acd.store.outbound.optouts import HEARD_IN
 from acd.store.outbound.tables import GIVEN_UP, attempts, campaign_ledgers, campaign_states, do_not_call
 
@@ -29,6 +30,7 @@ def evidence(
     until: float,
     least_ring_s: float = LEAST_RING_S,
     machine_words: Collection[str] = (),
+    zone: tzinfo = UTC,
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
 
@@ -38,11 +40,13 @@ def evidence(
          said so, whatever that came to, "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n
          given up before ``least_ring_s``, "early_by_stop" and "early_by_agent": n of them by `stop --now`, and because the
          agent who had them dialled was gone}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key",
-         "label", "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "refusals": {reason: n},
+         "label", "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "differences": [as
+         `difference`, for each kind of window that counts otherwise than attempts do], "refusals": {reason: n},
          "dispositions": {word: n}, "detection": as `Detected.as_json`}
 
     ``windows``: those of the ledger that reach into the stretch, with all that was charged in them, also what was connected
-    too late. ``machine_words``: what agents call a machine. ``refusals``: of the days (the campaign's) that lie in it.
+    too late; their days and months are those of ``zone``. ``machine_words``: what agents call a machine. ``refusals``: of
+    the days (the campaign's) that lie in it.
     """
     mine = attempts.c.campaign == campaign, attempts.c.committed_at >= since, attempts.c.committed_at < until
     outcomes = _by(connection, attempts.c.outcome, mine)
@@ -57,7 +61,9 @@ def evidence(
     on_machines = _by(connection, attempts.c.message, (*mine, attempts.c.outcome == AttemptOutcome.MACHINE.value))
     state = connection.execute(sa.select(campaign_states).where(campaign_states.c.campaign == campaign)).first()
     learnt: Mapping[str, Any] = {} if state is None else state.statistics
-    began = learnt.get("began_s")
+    said = learnt.get("began_s")
+    began = said if isinstance(said, int | float) else None
+    windows = _windows(connection, campaign, since, until, began)
     return {
         "campaign": campaign,
         "since": since,
@@ -75,7 +81,8 @@ def evidence(
         "rings": _rings(connection, mine, least_ring_s),
         "caller_ids": _by(connection, attempts.c.caller_id, mine),
         "trunks": _by(connection, attempts.c.trunk, mine),
-        "windows": _windows(connection, campaign, since, until, began if isinstance(began, int | float) else None),
+        "windows": windows,
+        "differences": _differences(connection, mine, windows, since, until, began, zone),
         "refusals": _refusals(learnt.get("refusals", {}), since, until),
         "dispositions": {word: many for word, many in _by(connection, attempts.c.said, mine).items() if word},
         "detection": detected(connection, campaign, since, until, machine_words).as_json(),
@@ -147,6 +154,60 @@ def _windows(
             }
         )
     return found
+
+
+def _differences(
+    connection: sa.Connection,
+    mine: tuple[Any, ...],
+    windows: list[dict[str, Any]],
+    since: float,
+    until: float,
+    began: float | None,
+    zone: tzinfo,
+) -> list[dict[str, Any]]:
+    """Kind by kind, for a kind of its own has counted everybody."""
+    at, inside = attempts.c.committed_at, _reached(connection, mine)
+    found = []
+    for kind in dict.fromkeys(one["window"] for one in windows):
+        those = [one for one in windows if one["window"] == kind]
+        edges = [_edges(kind, one["key"], began, zone) for one in those]
+        low = None if any(one is None for one in edges) else min(one[0] for one in edges if one is not None)
+        high = None if any(one is None for one in edges) else max(one[1] for one in edges if one is not None)
+        within = [] if low is None or high is None else [at >= low, at < high]
+        beyond = sa.or_(at < since, at >= until)
+        told = difference(kind, those, inside, _reached(connection, (mine[0], *within, beyond)))
+        if told is not None:
+            found.append(told)
+    return found
+
+
+def _reached(connection: sa.Connection, which: tuple[Any, ...]) -> Reached:
+    outcome = attempts.c.outcome
+    out = sa.and_(
+        outcome == AttemptOutcome.OPTED_OUT.value, attempts.c.answered_at.is_not(None), attempts.c.agent.is_(None)
+    )
+    reached = outcome.in_(
+        [AttemptOutcome.ANSWERED.value, AttemptOutcome.ABANDONED.value, AttemptOutcome.OPTED_OUT.value]
+    )
+    counts = [sa.func.sum(sa.case((one, 1), else_=0)) for one in (outcome == AttemptOutcome.ABANDONED.value, out)]
+    many, abandoned, opted_out = connection.execute(sa.select(sa.func.count(), *counts).where(*which, reached)).one()
+    return Reached(int(many), int(abandoned or 0), int(opted_out or 0))
+
+
+def _edges(window: str, key: int, began: float | None, zone: tzinfo) -> tuple[float, float] | None:
+    """When a window begins and ends (UTC s); None: it has no edges, or nobody knows them."""
+    if window == "days30" and began is not None:
+        return began + key * _DAYS_30_S, began + (key + 1) * _DAYS_30_S
+    if window == "day":
+        first = date.fromordinal(key)
+        last = first + timedelta(days=1)
+    elif window == "month":
+        first = date((key - 1) // 12, (key - 1) % 12 + 1, 1)
+        last = date(key // 12, key % 12 + 1, 1)
+    else:
+        return None
+    low, high = (datetime(one.year, one.month, one.day, tzinfo=zone).timestamp() for one in (first, last))
+    return low, high
 
 
 def _reaches(window: str, key: int, since: float, until: float, began: float | None) -> bool:
