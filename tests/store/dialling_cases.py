@@ -22,7 +22,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, tables
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, replacing, tables
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -68,6 +68,7 @@ def made(attempt: str, one: say.Ready) -> say.Made:
         None,
         None,
         {"x": 1},
+        one.contact,
     )
 
 
@@ -128,6 +129,62 @@ async def test_an_attempt_of_another_life_s_contact_is_not_recorded(store: Outbo
     assert found is not None
     written = await shelf.take(say.Batch(made=(made("00000200000001", found[0]),)), 2, NOW)
     assert written == say.Written(unclaimed=("00000200000001",))
+
+
+def _edited(connection: sa.Connection, how: str) -> None:
+    again = NewContact([NewNumber("+49301230000"), NewNumber("+49309990000")], name="P0", consent_until=NOW - 60)
+    match how:
+        case "import":
+            contacts.update_from(connection, 1, again, NOW + 1)
+        case "replace":
+            replacing.carry(connection, {1: again}, 7, NOW + 1)
+        case "zone":
+            contacts.edit(connection, 1, {"zone": "UTC"}, NOW + 1)
+        case "country":
+            contacts.edit(connection, 1, {"country": "FR"}, NOW + 1)
+        case "best":
+            contacts.edit(connection, 1, {"best_from": 0, "best_to": 60}, NOW + 1)
+        case "number":
+            place = tables.contact_numbers.c.contact == 1, tables.contact_numbers.c.position == 0
+            connection.execute(sa.update(tables.contact_numbers).where(*place).values(state="bad"))
+        case "name":
+            contacts.edit(connection, 1, {"name": "Ann", "fields": {"a": "b"}}, NOW + 1)
+
+
+@pytest.mark.parametrize("how", ["import", "replace", "zone", "country", "best", "number", "name"])
+async def test_whoever_was_changed_since_he_was_claimed_is_judged_anew_before_he_is_dialled(
+    store: Outbound, how: str
+) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    await store.ask(_edited, how)
+    both = say.Batch(made=(made("00000100000001", first), made("00000100000002", second)))
+    written = await shelf.take(both, 1, NOW + 2)
+    if how == "name":
+        # Nobody is dialled for another reason by that
+        assert written == say.Written(("00000100000001", "00000100000002"))
+        return
+    assert written == say.Written(("00000100000002",), changed=("00000100000001",))
+    assert [one.attempt for one in await store.left_open()] == ["00000100000002"]
+    # Given back as he was, he is read anew
+    (again,) = (await claimed(shelf, at=NOW + 2)).found or ()
+    assert (again.contact.contact, again.piece.kind) == (1, Kind.NEW)
+    assert again.contact != first.contact
+    if how == "number":
+        assert again.piece.number == "+49309990000"
+    later = say.Batch(made=(made("00000100000003", again),))
+    assert await shelf.take(later, 1, NOW + 3) == say.Written(("00000100000003",))
+
+
+async def test_a_promise_taken_back_ends_the_work_also_of_who_was_changed(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    await store.ask(callbacks.promise, 1, NOW, "bob", NOW)
+    (one,) = [found for found in (await claimed(shelf)).found or () if found.contact.contact == 1]
+    await store.ask(callbacks.cancel, 1, NOW + 1)
+    await store.ask(contacts.edit, 1, {"zone": "UTC"}, NOW + 1)
+    batch = say.Batch(made=(replace(made("00000100000001", one), callback=one.callback),))
+    assert await shelf.take(batch, 1, NOW + 2) == say.Written(unclaimed=("00000100000001",))
+    assert (await store.look(contacts.one, 1))["state"] == "done"
 
 
 CLIENT = replace(TERMS, campaign=replace(CAMPAIGN, name="acme", client="acme", lists=("b",)))

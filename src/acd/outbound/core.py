@@ -334,7 +334,7 @@ class Dialler(Aloft):
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
-        never = [*event.refused, *event.unclaimed]
+        never = [*event.refused, *event.unclaimed, *event.changed]
         self.withheld.charged_for_good(event.aside)
         if event.aside is not None:
             self.withheld.take(event.aside, now)
@@ -349,13 +349,20 @@ class Dialler(Aloft):
             if flight is not None:
                 detail = "the number is on the do-not-call list since it was looked at"
                 self.runners[flight.campaign].refuse(Refusal(Reason.DO_NOT_CALL, None, detail), now)
+        altered = set(event.changed)
         for attempt in never:
             flight = self.flights.get(attempt)
             if flight is not None:
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
                 self._untrack(flight, now)
-                self.desks.over(flight, now, "may not be called, is being dialled by somebody else, or cannot be kept")
+                why = "may not be called, is being dialled by somebody else, or cannot be kept"
+                if attempt in altered:
+                    self.counters["attempts_changed"] += 1
+                    why = "what is known of the contact was changed since it was read"
+                    # So may be what is known of others: a list that is imported changes many
+                    self.runners[flight.campaign].let_go(now.utc)
+                self.desks.over(flight, now, why)
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
@@ -658,7 +665,7 @@ class Dialler(Aloft):
         self._made.append(
             say.Made(
                 flight.attempt, campaign.name, flight.contact_id, flight.number, str(flight.mode), flight.caller_id,
-                flight.trunk, node, flight.callback, campaign.client, seen,
+                flight.trunk, node, flight.callback, campaign.client, seen, ready.contact,
             )
         )  # fmt: skip
         self.counters["attempts_committed"] += 1

@@ -40,6 +40,7 @@ class Pieces:
             tuple(one for part in self._written for one in part.recorded),
             tuple(one for part in self._written for one in part.refused),
             tuple(one for part in self._written for one in part.unclaimed),
+            changed=tuple(one for part in self._written for one in part.changed),
         ), refused
 
     async def _part(self, name: str, items: Sequence[Any]) -> None:

@@ -328,7 +328,7 @@ class Shelf:
         found = await self._store.take_turn(turn, epoch, now_s)
         if self._opt_outs is not None and batch.opt_outs:
             self._opt_outs.drop([one.attempt for one in batch.opt_outs])
-        return say.Written(found.recorded, found.do_not_call, found.unclaimed)
+        return say.Written(found.recorded, found.do_not_call, found.unclaimed, changed=found.changed)
 
     async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now_s: float) -> None:
         """Have it known in the next life."""
@@ -356,7 +356,7 @@ def _window(one: say.Counted) -> Window:
 def _attempt(one: say.Made) -> Attempt:
     return Attempt(
         one.attempt, one.campaign, one.contact, one.number, one.mode, one.caller_id, one.trunk, one.node, one.callback,
-        one.client, one.facts,
+        one.client, one.facts, one.judged,
     )  # fmt: skip
 
 

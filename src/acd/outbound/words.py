@@ -171,12 +171,14 @@ class Claimed(Told):
 @dataclass(frozen=True, slots=True)
 class Written(Told):
     """A batch is durable. ``recorded``: attempts that may be dialled now; ``refused``: numbers that are not to be called
-    since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be."""
+    since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be; ``changed``: attempts
+    at contacts that are not what the gate judged any more, and were given back."""
 
     recorded: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
     aside: SetAside | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +373,7 @@ Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent | Forget
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An attempt to be made durable before it is dialled. ``facts``: what the gate saw."""
+    """An attempt to be made durable before it is dialled. ``facts``: what the gate saw; ``judged``: of whom."""
 
     attempt: str
     campaign: str
@@ -384,6 +386,7 @@ class Made:
     callback: int | None
     client: str | None
     facts: Mapping[str, Any]
+    judged: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,25 @@ def contact_of(row: Mapping[str, Any]) -> Contact:
     return Contact(**{name: row[name] for name in (*same, *times)}, numbers=numbers, best=best, fields=row["fields"])
 
 
+Judged = tuple[object, ...]
+"""What the gate judges a contact by, as far as it stands with the contact itself."""
+JUDGED: Final = ("zone", "country", "region", "consent_at", "consent_until", "customer_until", "best_from", "best_to")
+
+
+def judged_of(contact: Contact) -> Judged:
+    """Of one as the dialler knows it."""
+    best = contact.best if contact.best is not None else (None, None)
+    own = tuple((one.number, one.kind, one.zone) for one in contact.numbers)
+    return (*(getattr(contact, name) for name in JUDGED[:-2]), *best, own)
+
+
+def judged_row(row: sa.Row[Any], numbers: Iterable[sa.Row[Any]]) -> Judged:
+    """Of one as it is kept: a row with `JUDGED`, and its numbers in their order."""
+    best = (row.best_from, row.best_to) if row.best_from is not None and row.best_to is not None else (None, None)
+    own = tuple((one.number, one.kind, one.zone) for one in numbers if one.state != NumberState.BAD)
+    return (*(getattr(row, name) for name in JUDGED[:-2]), *best, own)
+
+
 def by_number(connection: sa.Connection, number: str, limit: int = 100) -> list[int]:
     """Contacts that have a number (E.164), the latest first."""
     query = sa.select(contact_numbers.c.contact).where(contact_numbers.c.number == number).distinct()
