@@ -70,8 +70,8 @@ class AsideFile:
 
     def _rows(self, refused: Batch) -> Iterator[tuple[str, Any]]:
         for field in fields(refused):
-            if field.name in ("ledgers", "charged"):
-                continue  # counts, which are kept and said again
+            if field.name in ("ledgers", "charged", "refused"):
+                continue  # counts, which are kept and said again, and what belongs to others of these
             for one in getattr(refused, field.name):
                 # Whom the gate judged stands in the contact's own row
                 said = replace(one, judged=None) if isinstance(one, Made) else one

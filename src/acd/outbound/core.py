@@ -166,8 +166,10 @@ class Dialler(Aloft):
         """What is to become durable now, if anything; say what came of it by Written or NotWritten before the next."""
         releases: list[tuple[int, float | None]] = []
         blocks: list[tuple[int, bool]] = []
+        refused: dict[int, say.Refused] = {}
         for runner in self.runners.values():
             given_back, given_up = runner.given_back()
+            refused |= runner.said_of_them()
             releases += given_back
             blocks += given_up
         ledgers = {name: runner.book.take() for name, runner in self.runners.items() if runner.book.changed}
@@ -181,6 +183,7 @@ class Dialler(Aloft):
             ledgers,
             tuple(self._said),
             self.withheld.charged_by(ledgers),
+            refused,
         )
         self._progress, self._opt_outs, self._ended, self._made, self._said = {}, [], [], [], []
         return None if found == say.Batch() else found
@@ -318,6 +321,7 @@ class Dialler(Aloft):
             self.database_up = False
             if runner is not None:
                 runner.claim_mono = runner.callbacks_mono = now.mono + FAILED_S
+                runner.asks_anew()
         if runner is None or event.found is None:
             return
         for one in event.found:
@@ -384,7 +388,7 @@ class Dialler(Aloft):
         doubtful = [(made.contact, None) for made in batch.made]
         runner = next(iter(self.runners.values()), None)
         if runner is not None:
-            runner.put_back([*batch.releases, *doubtful], list(batch.blocks))
+            runner.put_back([*batch.releases, *doubtful], list(batch.blocks), batch.refused)
         for name, windows in batch.ledgers.items():
             if name in self.runners:
                 self.runners[name].book.put_back(windows)

@@ -312,11 +312,15 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks."""
+    """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks. ``anew``: those that
+    were put off by a clock that was ahead are due before; ``rules``: those put off by the hours, too, for they are others
+    now."""
 
     campaign: str
     wanted: Mapping[Kind, int]
     agents: tuple[str, ...]
+    anew: bool = False
+    rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +442,15 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What the gate said of a contact that is given back or up: its word, when, and the contact as it was judged."""
+
+    reason: str
+    at_s: float
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What is to become durable, in one transaction, in this order: what was learnt of attempts in flight, who opted out,
     what attempts came to, contacts given back (until when) and given up, attempts about to be made; what agents say of those
@@ -454,3 +467,5 @@ class Batch:
     said: tuple[Said, ...] = ()
     charged: tuple[tuple[str, str], ...] = ()
     """attempt and campaign, whose ledger is among these: it was refused what the attempt came to, and has charged it"""
+    refused: Mapping[int, Refused] = field(default_factory=dict)
+    """of the contacts given back and up, those that the gate refused"""

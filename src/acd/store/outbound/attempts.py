@@ -152,7 +152,8 @@ def record(
     refused = _refused(connection, mine, numbers, sealed, now)
     if refused:
         ids = [one.contact for one in mine if one.attempt in refused]
-        blocked = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
+        blocked: dict[str, Any] = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
+        blocked |= {"refused": "do_not_call", "refused_at": now}
         connection.execute(
             sa.update(contacts).where(contacts.c.contact.in_(ids)).values(blocked | {"callback_agent": None})
         )
