@@ -222,3 +222,13 @@ def test_ten_thousand_agents_load_quickly(tmp_path: Path) -> None:
         took_s = time.process_time() - started
     assert len(loaded.definition.agents) == 10_000
     assert took_s < 3.0
+
+
+def test_hours_whose_days_are_over_are_told() -> None:
+    def told(day: str) -> list[str]:
+        hours = f"hours: {{past: {{time_zone: UTC, week: {{}}, exceptions: {{{day}: 10:00-12:00}}}}}}\n"
+        found = parse_floor(SMALL + hours, Problems("floor.yaml"))
+        return [one.message for one in found.warnings if "hours" in one.message]
+
+    assert told("2024-01-01") == ["hours 'past' never open again: the week is empty, and its exceptions are over"]
+    assert told("2999-01-01") == []

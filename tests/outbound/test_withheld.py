@@ -189,7 +189,7 @@ def test_a_campaign_whose_ledger_is_refused_waits_and_keeps_its_counts() -> None
     core.handle(refused(say.Batch(ledgers={"win": windows})), world.now)
     assert not runner.book.changed, "said again at once, it would be refused at once"
     assert runner.book.windows() == before
-    assert runner.wait_until_s == world.now.utc + AGAIN_S
+    assert runner.waits(world.now).until_s == world.now.utc + AGAIN_S
     placed = len(world.placed)
     core.handle(say.Look(world.seats()), world.now)
     assert len(world.placed) == placed

@@ -12,6 +12,7 @@ from acd.cli.context import common_options, options, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from multiprocessing.synchronize import Event as EventType
 
     from acd.cli.sim_dialer_runs import Kept
     from acd.sim.dialing.hall import Day
@@ -177,28 +178,31 @@ def _all(runs: Sequence[Run], processes: int) -> Any:
             yield run, days_of(run)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import Event
 
-    with ProcessPoolExecutor(processes, initializer=_work_for, initargs=(os.getpid(),)) as pool:
+    given_up = Event()
+    with ProcessPoolExecutor(processes, initializer=_work_for, initargs=(os.getpid(), given_up)) as pool:
         try:
             asked = {pool.submit(days_of, run): run for run in runs}
             for done in as_completed(asked):
                 yield asked.pop(done), done.result()
         except BaseException:
+            given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _work_for(parent: int) -> None:
-    """A process that runs: an interruption is its parent's to tell of, and it does not outlive it."""
+def _work_for(parent: int, given_up: EventType) -> None:
+    """A process that runs: an interruption is its parent's to tell of; then, or when the parent is gone, it goes at once: a
+    run may take minutes."""
     import signal
     import threading
-    import time
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        while os.getppid() == parent and not given_up.wait(1.0):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -34,7 +34,20 @@ def read_hours(problems: Problems, key: Scalar, node: Node) -> OpeningHours:
         section.wrong(
             section.key("week") or key, f"{section.label} are never open; a queue can be closed: true instead"
         )
+    elif (
+        problems.errors == errors and not any(week) and max(day for day in exceptions if exceptions[day]) < _today(zone)
+    ):
+        place = section.key("week") or key
+        problems.warning(
+            place.line,
+            place.column,
+            f"{section.label} never open again: the week is empty, and its exceptions are over",
+        )
     return OpeningHours(zone, week, MappingProxyType(exceptions))
+
+
+def _today(zone: tzinfo) -> date:
+    return datetime.now(zone).date()
 
 
 def read_zone(section: Section) -> tzinfo:

@@ -511,7 +511,7 @@ class Aloft:
         called = frozenset(agent for agent, mono in flight.called.items() if now.mono - mono >= SILENT_S)
         if called:
             runner.silent.append(called)
-        if runner.rests and now.utc < runner.wait_until_s:
+        if runner.rests and runner.waits(now) is not None:
             return  # his line rang already when it began to rest
         if not runner.rests and not _in_vain(runner):
             return
@@ -519,7 +519,7 @@ class Aloft:
         runner.rests = min(runner.rests + 1, 16)
         self.counters["campaign_rests"] += 1
         detail = f"the last {runner.unmet} people who answered met no agent in time: do the agents' phones answer?"
-        runner.wait(Refusal(Reason.LEDGER, now.utc + rest_s, detail), now.utc + rest_s)
+        runner.wait(Refusal(Reason.LEDGER, now.utc + rest_s, detail), now.utc + rest_s, now)
         self._actions.append(
             say.Alarm("agents_unreachable", f"campaign {runner.name} dials nobody for {rest_s:.0f} s: {detail}")
         )

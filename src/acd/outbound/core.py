@@ -298,7 +298,7 @@ class Dialler(Aloft):
             return
         runner.state, runner.since_s, runner.by, runner.reason = event.state, now.utc, event.by, event.reason
         if event.state is CampaignState.RUNNING:
-            runner.wait_until_s, runner.waits_for, runner.shut_in_row = float("-inf"), None, 0
+            runner.wait_no_more()
             runner.claim_mono = float("-inf")
             runner.met()
             if runner.began_s is None:
@@ -306,6 +306,7 @@ class Dialler(Aloft):
                 runner.book.begin(now.utc)
                 runner.learnt = True
             return
+        runner.wait_no_more()
         runner.let_go()
         if event.now:
             for flight in runner.flights.values():
@@ -466,6 +467,8 @@ class Dialler(Aloft):
         seats = self.blending.keep(event.seats, event.queues, now.mono)
         for name, runner in self.runners.items():
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
+            if runner.state is CampaignState.RUNNING:
+                runner.keep_hours(now)
         self.seats = tuple(seats)
         parts = [runner.part(self._offered, able=self._is_able(runner, now)) for runner in self.runners.values()]
         shares = self.sharing.among(seats, parts, busy)
@@ -486,7 +489,7 @@ class Dialler(Aloft):
                 most = min(most, max(0, 1 - sum(one.may_need_agent for one in runner.flights.values())))
             supply = runner.supply_of(shared, self._offered, most, now.utc)
             runner.supply, runner.decision = supply, None
-            if runner.state is not CampaignState.RUNNING or runner.removed or now.utc < runner.wait_until_s:
+            if runner.state is not CampaignState.RUNNING or runner.removed or runner.rests_by(now) is not None:
                 continue
             runner.decision = runner.pacer.decide(supply, runner.statistics, runner.book.ledger, now.utc)
             runner.book.slack(now.utc)

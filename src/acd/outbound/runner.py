@@ -24,6 +24,7 @@ from acd.dialer.retry import Again, Over, decide, once_more
 from acd.dialer.retry import Tried as NumberTried
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
+from acd.dialer.windows import DAY_S, Wall, next_allowed, schedule_ranges
 from acd.dialer.work import KINDS, Kind, Work
 from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Disposition, Effect, Mode
 from acd.domain.detection import Detected
@@ -48,6 +49,10 @@ REFUSED_IN_A_ROW: Final = 100
 """When so many contacts on end may not be called now, the rest of the list is not gone through."""
 SHUT_S: Final = 60.0
 SHUT_MOST_S: Final = 600.0
+NEVER_S: Final = float(DAY_S)
+"""When to look again at a contact whose calling hours and the campaign's have no moment in common."""
+CLOCK_S: Final = 1.0
+"""A clock that shows a time so long before one that was has gone back: waits that were reckoned by it are void."""
 BUSY_S: Final = 60.0
 """When to look again at a contact that is in a call."""
 SKIPS_MOST: Final = 50
@@ -58,7 +63,7 @@ DAYS_KEPT: Final = 400
 OF_CAMPAIGN: Final = frozenset(
     {Reason.CAMPAIGN, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
 )
-_LASTING: Final = frozenset({Reason.SCHEDULE, Reason.SHORT_CALLS})
+_BY_CLOCK: Final = frozenset({Reason.HOURS, Reason.HOLIDAY, Reason.SCHEDULE})
 _OVER_FOR_GOOD: Final = frozenset(
     {Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.CONSENT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED}
 )
@@ -120,8 +125,12 @@ class Runner:
         """as the last claim told, if it gave nothing"""
         self.claim_mono = self.callbacks_mono = float("-inf")
         self._asks_all = False
-        self.wait_until_s = float("-inf")
+        self._waits_from_s = self._waits_until_s = float("-inf")
         self.waits_for: Refusal | None = None
+        self.shut: Refusal | None = None
+        """its own hours are over: until when, if they ever begin again"""
+        self._hours: Wall | None = None
+        self._set_hours()
         self.shut_in_row = 0
         self.calls_today = self.short_today = 0
         self.counted_s = float("inf")
@@ -168,7 +177,7 @@ class Runner:
         began = saved.get("began_s")
         self.began_s = float(began) if isinstance(began, int | float) else None
         hours = saved.get("hours")
-        self._rules_anew = self._rules_anew or (hours is not None and hours != self._hours())
+        self._rules_anew = self._rules_anew or (hours is not None and hours != self._times_digest())
         try:
             if "statistics" in saved:
                 self.statistics = Statistics.from_json(saved["statistics"])
@@ -183,20 +192,22 @@ class Runner:
 
     def redefine(self, terms: Terms) -> None:
         """Other terms; what was learnt and counted stays."""
-        old, hours = self.campaign, self._hours()
+        old, times = self.campaign, self._times_digest()
         self.terms = terms
         self.removed = False
-        if self._hours() != hours:
+        if self._times_digest() != times:
             self._rules_anew = self.learnt = True
-            self.claim_mono = self.wait_until_s = float("-inf")
-            self.waits_for = None
+            self.claim_mono = float("-inf")
+            self.wait_no_more()
         new = self.campaign
         if new == old:
+            self._set_hours()
             return
         self.statistics.cap = max(terms.rules.cap, 1e-4)
         self.book = self.book.under(new)
         self.pacer, self.forecaster = pacer_of(new), Forecaster(new.connect_s)
-        self.wait_until_s, self.waits_for, self.shut_in_row = float("-inf"), None, 0
+        self._set_hours()
+        self.wait_no_more()
         self.let_go()
         self.work = Work(new, self.zone_of)
 
@@ -204,9 +215,9 @@ class Runner:
         """What `remember` takes over."""
         refusals = {day: dict(counts) for day, counts in self.days.items()}
         return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals,
-                "hours": self._hours()}  # fmt: skip
+                "hours": self._times_digest()}  # fmt: skip
 
-    def _hours(self) -> str:
+    def _times_digest(self) -> str:
         """What stands for the times at which it may dial."""
         of = self.terms
         return sha256(repr((of.rules.hours, of.schedule)).encode()).hexdigest()[:16]
@@ -232,7 +243,7 @@ class Runner:
         self.renews = False
         some = any(one.piece.agent is not None for one in found)
         self.callbacks_mono = now.mono + (CLAIM_EVERY_S if some else EMPTY_S)
-        if self.state is not CampaignState.RUNNING or self.removed:
+        if self.state is not CampaignState.RUNNING or self.removed or self.rests_by(now) is not None:
             self._releases += [(one.contact.contact, None) for one in found]
             return
         for one in found:
@@ -267,7 +278,7 @@ class Runner:
         have none ready, so that they never stand in the way of the others."""
         if self.claiming or self.removed or self.state is not CampaignState.RUNNING or not present:
             return None
-        if self.campaign.mode is Mode.MANUAL or now.utc < self.wait_until_s:
+        if self.campaign.mode is Mode.MANUAL or self.rests_by(now) is not None:
             return None
         kinds: dict[Kind, int] = {}
         promised = self.promised.total()
@@ -411,13 +422,13 @@ class Runner:
             self.refuse(said, now)
             if said.reason in OF_CAMPAIGN:
                 self._keep(ready)
-                if said.reason in _LASTING and said.until_s is not None:
-                    self.wait(said, said.until_s)
+                if said.reason is Reason.SHORT_CALLS and said.until_s is not None:
+                    self.wait(said, said.until_s, now)
                 return None
             self._turn_down(ready, said, now)
             if self.shut_in_row >= REFUSED_IN_A_ROW:
                 until_s = said.until_s if said.until_s is not None else now.utc + SHUT_S
-                self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)))
+                self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)), now)
                 self.shut_in_row = 0
                 return None
 
@@ -471,10 +482,43 @@ class Runner:
             return Refusal(Reason.LEDGER, None, "an agent was to be held for it, and none is free now")
         return said if isinstance(said, Refusal) else None
 
-    def wait(self, why: Refusal, until_s: float) -> None:
+    def wait(self, why: Refusal, until_s: float, now: Instant) -> None:
         """Dial nobody until then, and keep nobody ready."""
-        self.wait_until_s, self.waits_for = until_s, why
+        self._waits_from_s, self._waits_until_s, self.waits_for = now.utc, until_s, why
         self.let_go()
+
+    def wait_no_more(self) -> None:
+        """Whatever it waited for."""
+        self._waits_until_s, self.waits_for, self.shut, self.shut_in_row = float("-inf"), None, None, 0
+
+    def waits(self, now: Instant) -> Refusal | None:
+        """What it waits for now, if it does."""
+        return self.waits_for if self._waits_from_s - CLOCK_S <= now.utc < self._waits_until_s else None
+
+    def rests_by(self, now: Instant) -> Refusal | None:
+        """Why nobody is dialled now, whoever would be next: its own hours are over, or it waits."""
+        return self.shut or self.waits(now)
+
+    def keep_hours(self, now: Instant) -> None:
+        """Whether its own hours are over, which are the campaign's, whatever those of the people on its lists: so before any
+        of them is looked at."""
+        if self._hours is None or self._hours.allows(now.utc):
+            self.shut = None
+            return
+        if self.shut is None:
+            opens_s = next_allowed([self._hours], now.utc)
+            words = f"outside the hours of campaign {self.name}"
+            self.shut = Refusal(
+                Reason.SCHEDULE, opens_s, words if opens_s is not None else f"{words}; they never begin"
+            )
+            self.refuse(self.shut, now)
+        if self.ready:
+            self.let_go()
+
+    def _set_hours(self) -> None:
+        schedule = self.terms.schedule
+        self._hours = None if schedule is None else Wall(schedule.time_zone, schedule_ranges(schedule))
+        self.shut = None
 
     def _turn_down(self, ready: Ready, said: Refusal, now: Instant) -> None:
         contact = ready.contact.contact
@@ -483,7 +527,11 @@ class Runner:
             self._releases.append((contact, now.utc + BUSY_S))
             return
         self._refused[contact] = Refused(said.reason.value, now.utc, ready.contact)
-        if said.until_s is None or said.reason in _OVER_FOR_GOOD:
+        if said.until_s is None and said.reason in _BY_CLOCK:
+            # Not his fault, and hours can be edited
+            self.shut_in_row += 1
+            self._releases.append((contact, now.utc + NEVER_S))
+        elif said.until_s is None or said.reason in _OVER_FOR_GOOD:
             self._blocks.append((contact, said.reason is Reason.EXHAUSTED))
         else:
             self.shut_in_row += 1

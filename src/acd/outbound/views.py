@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from acd.dialer.blending import Level
-from acd.dialer.gate import Refusal
 from acd.domain.campaigns import CampaignState, Mode
 from acd.domain.detection import Detected
 from acd.domain.instant import Instant
@@ -92,8 +91,8 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
         found.append(("trunk_tried", f"trunk {campaign.trunk} failed, and is tried with one line before any other"))
     elif use.lines >= runner.terms.trunk.lines:
         found.append(("lines", f"all {runner.terms.trunk.lines} lines of trunk {campaign.trunk} are in use"))
-    waits: Refusal | None = runner.waits_for
-    if waits is not None and now.utc < runner.wait_until_s:
+    waits = runner.rests_by(now)
+    if waits is not None:
         found.append((f"gate:{waits.reason.value}", waits.detail))
     inbound = _inbound(dialler, runner, now)
     for queue, one in inbound.items():

@@ -67,7 +67,7 @@ class Withheld:
             if runner is not None:
                 runner.book.hold_back(windows)
                 detail = "the database refuses to keep its ledger: see the log"
-                runner.wait(Refusal(Reason.LEDGER, now.utc + AGAIN_S, detail), now.utc + AGAIN_S)
+                runner.wait(Refusal(Reason.LEDGER, now.utc + AGAIN_S, detail), now.utc + AGAIN_S, now)
         for made in what.made:
             runner = of.runners.get(made.campaign)
             if made.campaign in what.ledgers and runner is not None:
