@@ -307,6 +307,40 @@ def test_a_contact_is_added_changed_and_found(desk: Desk) -> None:
     assert desk.audit()[1:] == [("contact_added", "3"), ("contact_edited", "3")]
 
 
+def test_an_edit_says_what_becomes_of_the_contact(desk: Desk) -> None:
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+
+    def refused(state: str, reason: str | None, due_at: float | None = None) -> None:
+        values = {"state": state, "refused": reason, "refused_at": reason and 1.0, "due_at": due_at}
+        with writing(desk.url) as connection, connection.begin():
+            connection.execute(sa.update(contacts).where(contacts.c.contact == 1).values(values))
+
+    def edited(*change: str) -> str:
+        told = desk.acd("contact", "edit", "1", *change).stdout.replace("\n", " ").strip()
+        _, _, became = told.partition(" changed")
+        return became.strip()
+
+    refused("due", "hours", time.time() + 9999)
+    assert "(hours)" in desk.acd("contact", "show", "1").stdout
+    assert edited("--name", "Ann") == ""
+    assert edited("--zone", "UTC") == "contact 1 is due again"
+    refused("blocked", "consent")
+    assert "is to be dialled again" in edited("--consent-at", "2026-01-02")
+    assert desk.json("contact", "show", "1")["state"] == "new"
+    assert edited("--zone", "Europe/Paris") == ""
+    refused("blocked", None)
+    assert "stays blocked, by a person" in edited("--consent-at", "2026-01-03")
+    number = desk.json("contact", "show", "1")["numbers"][0]["number"]
+    desk.acd("dnc", "add", number)
+    assert edited("--zone", "UTC") == "contact 1 stays blocked: on the do-not-call list (all)"
+    assert "is on the do-not-call list (all): it is blocked again at its turn." in edited("--state", "new")
+    refused("blocked", "do_not_call")
+    desk.acd("dnc", "remove", number)
+    assert "stays blocked (it was on the do-not-call list): `--state new`" in edited("--zone", "Europe/Paris")
+    row = desk.json("contact", "edit", "1", "--state", "new")
+    assert (row["state"], row["refused"], row["became"]) == ("new", None, "is to be dialled again")
+
+
 def test_a_callback_is_promised_replaced_and_taken_back(desk: Desk) -> None:
     desk.acd("list", "import", desk.file(LIST), "--list", "spring")
     made = desk.json("contact", "callback", "1", "--at", "2h", "--agent", "101", "--note", "x")

@@ -125,7 +125,7 @@ class Kept:
             row = self.rows[contact]
             if row.state == "in_flight" and row.epoch == epoch and not self._is_open(contact):
                 row.state, row.epoch = ("done" if done else "blocked"), None
-        recorded, refused, unclaimed = [], [], []
+        recorded, refused, unclaimed, changed = [], [], [], []
         for made in batch.made:
             row = self.rows[made.contact]
             if row.epoch != epoch or row.state != "in_flight" or self._is_open(made.contact):
@@ -133,6 +133,9 @@ class Kept:
             elif made.number in self.do_not_call:
                 row.state, row.epoch = "blocked", None
                 refused.append(made.attempt)
+            elif made.judged != row.contact:
+                row.state, row.epoch = ("due" if row.due_s else "new"), None
+                changed.append(made.attempt)
             else:
                 assert made.attempt not in self.attempts, f"the id {made.attempt} was given twice"
                 self.attempts[made.attempt], self.open[made.attempt] = made, now_s
@@ -143,7 +146,7 @@ class Kept:
                 self.ledgers[name, window.span, window.key] = window
         if self.in_doubt:
             return None
-        return say.Written(tuple(recorded), tuple(refused), tuple(unclaimed))
+        return say.Written(tuple(recorded), tuple(refused), tuple(unclaimed), changed=tuple(changed))
 
     def _is_open(self, contact: int) -> bool:
         return any(self.attempts[attempt].contact == contact for attempt in self.open)

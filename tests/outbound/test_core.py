@@ -154,6 +154,27 @@ def test_who_stands_on_do_not_call_since_is_not_dialled() -> None:
     assert world.kept.rows[1].state == "blocked"
 
 
+def test_who_was_changed_while_claimed_ahead_is_judged_anew() -> None:
+    world = World(terms(campaign()), contacts=60)
+    world.run(2.0)
+    ahead = set(world.core.runners["win"].ready)
+    assert ahead
+    for contact in ahead:
+        row = world.kept.rows[contact]
+        # There it is the middle of the night
+        row.contact = replace(row.contact, zone="Pacific/Auckland")
+    dialled = len(world.placed)
+    world.run(120.0)
+    assert len(world.placed) > dialled
+    zones = {one.judged.zone for one in world.kept.attempts.values() if one.judged}
+    assert "Pacific/Auckland" not in zones
+    assert not ahead & {one.contact for one in list(world.kept.attempts.values())[dialled:]}
+    assert {world.kept.rows[contact].state for contact in ahead} == {"due"}
+    # The first one told of the others
+    assert 0 < world.core.counters["attempts_changed"] < len(ahead) / 2
+    assert world.core.counters["attempts_changed"] == world.core.counters["attempts_not_recorded"]
+
+
 @pytest.mark.parametrize("write_s", [0.004, 0.6], ids=["fast", "slow"])
 @pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.parametrize("limit", ["number_day", "number_attempts"])

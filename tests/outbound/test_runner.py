@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from acd.dialer.gate import TrunkState
 from acd.dialer.work import Kind, Piece
 from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
 from acd.domain.instant import Instant
 from acd.outbound.recent import Recent
 from acd.outbound.runner import BUSY_S, EMPTY_S, READY_LEAST, Chosen, Runner
-from acd.outbound.words import Ready
+from acd.outbound.words import Ready, Remembered
 from outbound.dialkit import UTC_0, campaign, terms
 
 
@@ -86,3 +90,55 @@ def test_who_has_a_history_ahead_of_the_clock_stands_in_nobody_s_way() -> None:
     assert [found and found.ready.contact.contact for found in picked] == [2, 3, None]
     assert one.given_back() == ([(1, UTC_0 + BUSY_S)], [])
     assert one.refusals == {"clock": 1}
+
+
+def wider(of: Runner) -> Runner:
+    """The same campaign with other hours, not told yet."""
+    rules = of.campaign.rules
+    hours = replace(rules.hours, week=(((0, 1440),),) * 7)
+    return Runner(replace(of.terms, campaign=replace(of.campaign, rules=replace(rules, hours=hours))), UTC_0)
+
+
+def asked(of: Runner, s: float) -> tuple[bool, bool]:
+    claim = of.wants(6, at(s))
+    assert claim is not None
+    return claim.anew, claim.rules
+
+
+def test_other_hours_are_told_by_the_next_claim_until_one_succeeds() -> None:
+    one = runner()
+    # Put off by a clock that was ahead, in an earlier life
+    assert asked(one, 0.0) == (True, False)
+    one.take_in((), False, at(0.0))
+    one.redefine(replace(one.terms))
+    assert asked(one, EMPTY_S) == (False, False)
+    one.take_in((), False, at(EMPTY_S))
+    one.redefine(wider(one).terms)
+    # At once
+    assert asked(one, EMPTY_S + 0.1) == (False, True)
+    one.asks_anew()
+    assert asked(one, EMPTY_S + 1.1) == (False, True)
+    one.take_in((), False, at(EMPTY_S + 1.1))
+    assert asked(one, 2 * EMPTY_S + 1.1) == (False, False)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_hours_that_were_changed_before_the_start_are_told_of(changed: bool) -> None:
+    before = runner()
+    after = wider(before) if changed else runner()
+    after.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", before.as_saved(), ()), UTC_0)
+    assert asked(after, 0.0) == (True, changed)
+
+
+def test_whom_the_gate_put_off_is_given_back_with_its_word() -> None:
+    one = runner()
+    asleep = ready(1)
+    person = replace(asleep.contact, zone="Pacific/Auckland")
+    one.take_in((replace(asleep, piece=replace(asleep.piece, contact=person)), ready(2)), True, at(0.0))
+    picked = chosen(one, 0.0)
+    assert picked is not None
+    assert picked.ready.contact.contact == 2
+    (said,) = one.said_of_them().items()
+    assert (said[0], said[1].reason, said[1].at_s, said[1].contact) == (1, "hours", UTC_0, person)
+    assert [contact for contact, _ in one.given_back()[0]] == [1]
+    assert not one.said_of_them()

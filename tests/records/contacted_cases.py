@@ -42,7 +42,8 @@ NO_NUMBER = {
     "lists": {"list", "client", "country"},
     "list_imports": {"list", "digest"},
     "list_rejects": {"reason"},
-    "contacts": {"list", "zone", "country", "region", "language", "state", "callback_agent", "last_outcome"},
+    "contacts": {"list", "zone", "country", "region", "language", "state", "callback_agent", "last_outcome",
+                 "refused"},
     "contact_numbers": {"kind", "zone", "state"},
     "do_not_call": {"scope", "seal"},
     "attempts": {

@@ -22,7 +22,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, tables
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, optouts, replacing, tables
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -68,6 +68,7 @@ def made(attempt: str, one: say.Ready) -> say.Made:
         None,
         None,
         {"x": 1},
+        one.contact,
     )
 
 
@@ -128,6 +129,161 @@ async def test_an_attempt_of_another_life_s_contact_is_not_recorded(store: Outbo
     assert found is not None
     written = await shelf.take(say.Batch(made=(made("00000200000001", found[0]),)), 2, NOW)
     assert written == say.Written(unclaimed=("00000200000001",))
+
+
+def _edited(connection: sa.Connection, how: str) -> None:
+    again = NewContact([NewNumber("+49301230000"), NewNumber("+49309990000")], name="P0", consent_until=NOW - 60)
+    match how:
+        case "import":
+            contacts.update_from(connection, 1, again, NOW + 1)
+        case "replace":
+            replacing.carry(connection, {1: again}, 7, NOW + 1)
+        case "zone":
+            contacts.edit(connection, 1, {"zone": "UTC"}, NOW + 1)
+        case "country":
+            contacts.edit(connection, 1, {"country": "FR"}, NOW + 1)
+        case "best":
+            contacts.edit(connection, 1, {"best_from": 0, "best_to": 60}, NOW + 1)
+        case "number":
+            place = tables.contact_numbers.c.contact == 1, tables.contact_numbers.c.position == 0
+            connection.execute(sa.update(tables.contact_numbers).where(*place).values(state="bad"))
+        case "name":
+            contacts.edit(connection, 1, {"name": "Ann", "fields": {"a": "b"}}, NOW + 1)
+
+
+@pytest.mark.parametrize("how", ["import", "replace", "zone", "country", "best", "number", "name"])
+async def test_whoever_was_changed_since_he_was_claimed_is_judged_anew_before_he_is_dialled(
+    store: Outbound, how: str
+) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    await store.ask(_edited, how)
+    both = say.Batch(made=(made("00000100000001", first), made("00000100000002", second)))
+    written = await shelf.take(both, 1, NOW + 2)
+    if how == "name":
+        # Nobody is dialled for another reason by that
+        assert written == say.Written(("00000100000001", "00000100000002"))
+        return
+    assert written == say.Written(("00000100000002",), changed=("00000100000001",))
+    assert [one.attempt for one in await store.left_open()] == ["00000100000002"]
+    # Given back as he was, he is read anew
+    (again,) = (await claimed(shelf, at=NOW + 2)).found or ()
+    assert (again.contact.contact, again.piece.kind) == (1, Kind.NEW)
+    assert again.contact != first.contact
+    if how == "number":
+        assert again.piece.number == "+49309990000"
+    later = say.Batch(made=(made("00000100000003", again),))
+    assert await shelf.take(later, 1, NOW + 3) == say.Written(("00000100000003",))
+
+
+async def test_a_promise_taken_back_ends_the_work_also_of_who_was_changed(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    await store.ask(callbacks.promise, 1, NOW, "bob", NOW)
+    (one,) = [found for found in (await claimed(shelf)).found or () if found.contact.contact == 1]
+    await store.ask(callbacks.cancel, 1, NOW + 1)
+    await store.ask(contacts.edit, 1, {"zone": "UTC"}, NOW + 1)
+    batch = say.Batch(made=(replace(made("00000100000001", one), callback=one.callback),))
+    assert await shelf.take(batch, 1, NOW + 2) == say.Written(unclaimed=("00000100000001",))
+    assert (await store.look(contacts.one, 1))["state"] == "done"
+
+
+def off(one: say.Ready, reason: str, at: float = NOW) -> dict[int, say.Refused]:
+    return {one.contact.contact: say.Refused(reason, at, one.contact)}
+
+
+async def stands(store: Outbound, contact: int = 1) -> tuple[str, float | None, str | None]:
+    row = await store.look(contacts.one, contact)
+    return row["state"], row["due_at"], row["refused"]
+
+
+LATER = NOW + 36_000.0
+
+
+@pytest.mark.parametrize("how", ["import", "replace", "zone", "country", "best", "name"])
+async def test_whoever_was_put_off_is_due_at_once_when_what_was_judged_has_changed(store: Outbound, how: str) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    await shelf.take(say.Batch(releases=((1, LATER),), refused=off(first, "hours")), 1, NOW)
+    assert await stands(store) == ("due", LATER, "hours")
+    await store.ask(_edited, how)
+    assert await stands(store) == (("due", LATER, "hours") if how == "name" else ("due", NOW + 1, None))
+
+
+@pytest.mark.parametrize("how", ["import", "replace"])
+async def test_the_same_row_once_more_leaves_who_is_put_off_as_he_is(store: Outbound, how: str) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    await shelf.take(say.Batch(releases=((1, LATER),), refused=off(first, "hours")), 1, NOW)
+    again = NewContact([NewNumber("+49301230000"), NewNumber("+49309990000")], name="Other")
+    if how == "import":
+        await store.ask(contacts.update_from, 1, again, NOW + 1)
+    else:
+        await store.ask(replacing.carry, {1: again}, 7, NOW + 1)
+    assert (await store.look(contacts.one, 1))["name"] == "Other"
+    assert await stands(store) == ("due", LATER, "hours")
+
+
+@pytest.mark.parametrize("how", ["edit", "import", "replace"])
+@pytest.mark.parametrize("why", ["consent", "do_not_call", "person", "opt_out"])
+async def test_a_block_of_the_gate_s_own_is_lifted_by_what_lifts_its_reason(
+    store: Outbound, how: str, why: str
+) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    reason = why if why in ("consent", "do_not_call") else "consent"
+    await shelf.take(say.Batch(blocks=((1, False),), refused=off(first, reason)), 1, NOW)
+    assert await stands(store) == ("blocked", None, reason)
+    if why == "person":
+        await store.ask(contacts.set_state, 1, contacts.State.BLOCKED, NOW)
+    elif why == "opt_out":
+        await store.ask(optouts.block, [1], NOW)
+    again = NewContact([NewNumber("+49301230000"), NewNumber("+49309990000")], name="P0", consent_at=NOW - 60)
+    if how == "edit":
+        await store.ask(contacts.edit, 1, {"consent_at": NOW - 60}, NOW + 1)
+    elif how == "import":
+        await store.ask(contacts.update_from, 1, again, NOW + 1)
+    else:
+        await store.ask(replacing.carry, {1: again}, 7, NOW + 1)
+    assert (await stands(store))[0] == ("new" if why == "consent" else "blocked")
+
+
+@pytest.mark.parametrize("block", [False, True], ids=["put off", "blocked"])
+async def test_a_verdict_on_what_has_changed_since_is_none(store: Outbound, *, block: bool) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    await store.ask(contacts.edit, 1, {"zone": "UTC", "consent_at": NOW - 60}, NOW + 1)
+    said = off(first, "hours") | off(second, "hours")
+    if block:
+        await shelf.take(say.Batch(blocks=((1, False), (2, False)), refused=said), 1, NOW + 2)
+    else:
+        await shelf.take(say.Batch(releases=((1, LATER), (2, LATER)), refused=said), 1, NOW + 2)
+    assert await stands(store) == ("new", None, None)
+    assert await stands(store, 2) == (("blocked", None, "hours") if block else ("due", LATER, "hours"))
+
+
+async def test_a_promise_to_who_was_put_off_is_not_brought_forward(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    await shelf.take(say.Batch(releases=((1, LATER),), refused=off(first, "hours")), 1, NOW)
+    await store.ask(callbacks.promise, 1, LATER + 60, "bob", NOW + 1)
+    await store.ask(contacts.edit, 1, {"zone": "UTC"}, NOW + 2)
+    assert await stands(store) == ("due", LATER + 60, None)
+
+
+async def test_whoever_was_put_off_by_hours_that_are_others_now_is_claimed_again(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, third, fourth, *_ = (await claimed(shelf)).found or ()
+    ids = [one.contact.contact for one in (first, second, third, fourth)]
+    # The last one by a clock that was ahead by hours
+    said = (
+        off(first, "hours") | off(second, "holiday") | off(third, "number_day") | off(fourth, "number_day", NOW + 9000)
+    )
+    await shelf.take(say.Batch(releases=tuple((one, LATER) for one in ids), refused=said), 1, NOW)
+    assert not (await claimed(shelf)).found
+    for anew, rules, wanted in ((True, False, {ids[3]}), (False, True, {ids[0], ids[1]})):
+        found = (await shelf.claim(say.Claim("win", EVERY, (), anew, rules), TERMS, 1, NOW + 1)).found
+        assert {one.contact.contact for one in found or ()} == wanted
+    assert await stands(store, ids[2]) == ("due", LATER, "number_day")
 
 
 CLIENT = replace(TERMS, campaign=replace(CAMPAIGN, name="acme", client="acme", lists=("b",)))

@@ -83,10 +83,11 @@ def test_steps_are_told_and_an_upgrade_is_done_once(empty_database: Database) ->
         ("acd_0006", "Whether a call was in several queues, among its sums"),
         ("acd_0007", "The queue_log as a table"),
         ("acd_0008", "What machine detection and agents say of attempts"),
+        ("acd_0009", "Why a contact is put off or blocked, if the gate said so"),
     ]
     assert current(empty_database.url) == head()
     upgrade(empty_database.url, on_step=lambda revision, what: steps.append((revision, what)))
-    assert len(steps) == 8
+    assert len(steps) == 9
 
 
 def test_what_interrupts_a_talk_is_found_by_one_index_and_goes_down_as_talk(database: Database) -> None:
@@ -121,7 +122,17 @@ async def test_down_and_up_again_with_records_in_it(database: Database, tmp_path
     await store.close()
     steps: list[str] = []
     downgrade(database.url, "base", on_step=lambda revision, _: steps.append(revision))
-    assert steps == ["acd_0008", "acd_0007", "acd_0006", "acd_0005", "acd_0004", "acd_0003", "acd_0002", "acd_0001"]
+    assert steps == [
+        "acd_0009",
+        "acd_0008",
+        "acd_0007",
+        "acd_0006",
+        "acd_0005",
+        "acd_0004",
+        "acd_0003",
+        "acd_0002",
+        "acd_0001",
+    ]
     assert tables_of(database) == {"alembic_version"}
     assert current(database.url) is None
     upgrade(database.url)
@@ -158,11 +169,11 @@ def test_there_is_nothing_to_take_back_in_an_empty_database(empty_database: Data
 async def test_an_older_schema_is_refused_with_the_command(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "REVISION", "acd_0009")
-    assert schema.advice("acd_0008") == "needed: acd_0009; run `acd db upgrade`"
+    monkeypatch.setattr(schema, "REVISION", "acd_0010")
+    assert schema.advice("acd_0009") == "needed: acd_0010; run `acd db upgrade`"
     with pytest.raises(SchemaError) as caught:
         await new_store(database, tmp_path / "state").open()
-    assert str(caught.value) == ("the database's schema is at acd_0008, this acd needs acd_0009: run `acd db upgrade`")
+    assert str(caught.value) == ("the database's schema is at acd_0009, this acd needs acd_0010: run `acd db upgrade`")
     assert not (tmp_path / "state").exists()
 
 
@@ -230,7 +241,7 @@ def test_alembics_own_command_line_works_too(empty_database: Database, tmp_path:
         return done.stdout
 
     alembic("-x", f"url={empty_database.url}", "upgrade", "head")
-    assert "acd_0008 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
+    assert "acd_0009 (head)" in alembic("current", ACD_DATABASE__URL=empty_database.url)
     assert "No new upgrade operations detected" in alembic("check", ACD_DATABASE__URL=empty_database.url)
     assert "CREATE TABLE calls" in alembic("upgrade", "head", "--sql", ACD_DATABASE__URL=empty_database.url)
     assert current(empty_database.url) == head()

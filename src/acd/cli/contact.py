@@ -100,9 +100,10 @@ def show(contact: int, most: int) -> None:
 
 def _told(row: dict[str, Any]) -> list[tuple[str, str]]:
     due = f", due {say.moment(row['due_at'])}" if row["due_at"] is not None else ""
+    why = f" ({row['refused'].replace('_', ' ')})" if row["refused"] else ""
     rows = [
         ("list", row["list"]),
-        ("state", f"{row['state'].replace('_', ' ')}{due}"),
+        ("state", f"{row['state'].replace('_', ' ')}{due}{why}"),
         ("attempts", str(row["attempts"])),
     ]
     rows += [(name, row[name]) for name in ("key", "country", "region", "zone", "language") if row[name]]
@@ -247,7 +248,8 @@ def edit(
 ) -> None:  # fmt: skip
     """Change what is known of CONTACT, its numbers, or whether it is dialled. "" takes a value away.
 
-    Its history stays. While it is being dialled, its numbers and its state cannot be changed.
+    Its history stays. While it is being dialled, its numbers and its state cannot be changed. What is changed counts from
+    the next attempt on: who was put off, or blocked for want of consent or of a place, is asked about anew.
     """
     given = options()
     place, now = Place(), time.time()
@@ -288,10 +290,42 @@ def edit(
         changed = sorted({*changes, *(["numbers"] if numbers else []), *(["state"] if state else [])})
         audited(connection, "contact_edited", str(contact), {"changed": changed} | ({"state": state} if state else {}))
         after = contacts.one(connection, contact)
+        entries = [
+            entry for one in after["numbers"] for entry in donotcall.held(connection, one["number"], place.seal.of)
+        ]
+    scopes = sorted({entry.scope for entry in entries if entry.until is None or entry.until > now})
+    judged = bool(numbers) or state == State.NEW or not set(changes).isdisjoint(contacts.JUDGED)
+    became = _became(row, after, scopes) if judged else ""
     if given.json:
-        print_json(after)
+        print_json({**after, "became": became})
         return
     click.echo(f"contact {contact}: {', '.join(one.replace('_', ' ') for one in changed)} changed")
+    if became:
+        click.echo(f"contact {contact} {became}")
+
+
+def _became(before: dict[str, Any], after: dict[str, Any], scopes: Sequence[str]) -> str:
+    """What an edit means for whether somebody is dialled, if that is to be said. ``scopes``: of do-not-call entries that his
+    numbers have."""
+    entered = f"on the do-not-call list ({', '.join(say.clean(one) for one in scopes)})"
+    anew = "`--state new` has it dialled anew"
+    match State(after["state"]):
+        case State.BLOCKED if scopes:
+            return f"stays blocked: {entered}"
+        case State.BLOCKED if after["refused"]:
+            was = "it was on the do-not-call list" if after["refused"] == "do_not_call" else say.clean(after["refused"])
+            return f"stays blocked ({was}): {anew}"
+        case State.BLOCKED:
+            return f"stays blocked, by a person, by what was said in a call, or for want of a number: {anew}"
+        case State.NEW | State.DUE if scopes:
+            return f"is {entered}: it is blocked again at its turn. First `acd dnc remove`, then `--state new`"
+        case State.NEW | State.DUE if before["state"] == State.BLOCKED:
+            return "is to be dialled again"
+        case State.DUE if before["refused"] and not after["refused"]:
+            return "is due again"
+        case State.IN_FLIGHT:
+            return "is being dialled, or about to be: that is judged by what is known now, unless it was begun before"
+    return ""
 
 
 @click.command()

@@ -11,11 +11,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from acd.outbound.words import Batch
+from acd.outbound.words import Batch, Made
 
 FILE: Final = "outbound-refused.jsonl"
 CHARGED: Final = "charged"
@@ -70,10 +70,12 @@ class AsideFile:
 
     def _rows(self, refused: Batch) -> Iterator[tuple[str, Any]]:
         for field in fields(refused):
-            if field.name in ("ledgers", "charged"):
-                continue  # counts, which are kept and said again
+            if field.name in ("ledgers", "charged", "refused"):
+                continue  # counts, which are kept and said again, and what belongs to others of these
             for one in getattr(refused, field.name):
-                row = list(one) if isinstance(one, tuple) else asdict(one)
+                # Whom the gate judged stands in the contact's own row
+                said = replace(one, judged=None) if isinstance(one, Made) else one
+                row = list(said) if isinstance(said, tuple) else asdict(said)
                 if isinstance(row, dict) and self._sealed is not None and str(row.get("number") or "").startswith("+"):
                     row["number"] = self._sealed(row["number"])
                 yield field.name, row

@@ -166,8 +166,10 @@ class Dialler(Aloft):
         """What is to become durable now, if anything; say what came of it by Written or NotWritten before the next."""
         releases: list[tuple[int, float | None]] = []
         blocks: list[tuple[int, bool]] = []
+        refused: dict[int, say.Refused] = {}
         for runner in self.runners.values():
             given_back, given_up = runner.given_back()
+            refused |= runner.said_of_them()
             releases += given_back
             blocks += given_up
         ledgers = {name: runner.book.take() for name, runner in self.runners.items() if runner.book.changed}
@@ -181,6 +183,7 @@ class Dialler(Aloft):
             ledgers,
             tuple(self._said),
             self.withheld.charged_by(ledgers),
+            refused,
         )
         self._progress, self._opt_outs, self._ended, self._made, self._said = {}, [], [], [], []
         return None if found == say.Batch() else found
@@ -319,6 +322,7 @@ class Dialler(Aloft):
             self.database_up = False
             if runner is not None:
                 runner.claim_mono = runner.callbacks_mono = now.mono + FAILED_S
+                runner.asks_anew()
         if runner is None or event.found is None:
             return
         for one in event.found:
@@ -335,7 +339,7 @@ class Dialler(Aloft):
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
-        never = [*event.refused, *event.unclaimed]
+        never = [*event.refused, *event.unclaimed, *event.changed]
         self.withheld.charged_for_good(event.aside)
         if event.aside is not None:
             self.withheld.take(event.aside, now)
@@ -350,13 +354,20 @@ class Dialler(Aloft):
             if flight is not None:
                 detail = "the number is on the do-not-call list since it was looked at"
                 self.runners[flight.campaign].refuse(Refusal(Reason.DO_NOT_CALL, None, detail), now)
+        altered = set(event.changed)
         for attempt in never:
             flight = self.flights.get(attempt)
             if flight is not None:
                 self.counters["attempts_not_recorded"] += 1
                 self._unsent(flight, now)
                 self._untrack(flight, now)
-                self.desks.over(flight, now, "may not be called, is being dialled by somebody else, or cannot be kept")
+                why = "may not be called, is being dialled by somebody else, or cannot be kept"
+                if attempt in altered:
+                    self.counters["attempts_changed"] += 1
+                    why = "what is known of the contact was changed since it was read"
+                    # So may be what is known of others: a list that is imported changes many
+                    self.runners[flight.campaign].let_go(now.utc)
+                self.desks.over(flight, now, why)
 
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
@@ -378,7 +389,7 @@ class Dialler(Aloft):
         doubtful = [(made.contact, None) for made in batch.made]
         runner = next(iter(self.runners.values()), None)
         if runner is not None:
-            runner.put_back([*batch.releases, *doubtful], list(batch.blocks))
+            runner.put_back([*batch.releases, *doubtful], list(batch.blocks), batch.refused)
         for name, windows in batch.ledgers.items():
             if name in self.runners:
                 self.runners[name].book.put_back(windows)
@@ -661,7 +672,7 @@ class Dialler(Aloft):
         self._made.append(
             say.Made(
                 flight.attempt, campaign.name, flight.contact_id, flight.number, str(flight.mode), flight.caller_id,
-                flight.trunk, node, flight.callback, campaign.client, seen,
+                flight.trunk, node, flight.callback, campaign.client, seen, ready.contact,
             )
         )  # fmt: skip
         self.counters["attempts_committed"] += 1

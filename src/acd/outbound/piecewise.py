@@ -7,9 +7,10 @@ to be dialled last, and none of a campaign whose ledger was refused.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from acd.outbound.words import Batch, Written
+from acd.outbound.words import Batch, Refused, Written
 from acd.store.backend import UnstorableError
 
 _ORDER: Final = ("opt_outs", "ledgers", "progress", "ended", "said", "releases", "blocks", "made")
@@ -23,10 +24,12 @@ class Pieces:
         self._take = take
         self._aside: dict[str, list[Any]] = {name: [] for name in _ORDER}
         self._written: list[Written] = []
+        self._refused: Mapping[int, Refused] = {}
         self.why = ""
 
     async def store(self, batch: Batch) -> tuple[Written, Batch]:
         """What is durable then, and what was refused. Raises StoreError: nobody knows how much of it is durable."""
+        self._refused = batch.refused
         for name in _ORDER:
             whole = getattr(batch, name)
             items = list(whole.items() if name == "ledgers" else whole)
@@ -40,13 +43,19 @@ class Pieces:
             tuple(one for part in self._written for one in part.recorded),
             tuple(one for part in self._written for one in part.refused),
             tuple(one for part in self._written for one in part.unclaimed),
+            changed=tuple(one for part in self._written for one in part.changed),
         ), refused
+
+    def _with(self, part: Batch) -> Batch:
+        """With what the gate said of those who are given back or up in it."""
+        said = {one: self._refused[one] for one, _ in (*part.releases, *part.blocks) if one in self._refused}
+        return replace(part, refused=said) if said else part
 
     async def _part(self, name: str, items: Sequence[Any]) -> None:
         if not items:
             return
         try:
-            self._written.append(await self._take(_batch({name: items})))
+            self._written.append(await self._take(self._with(_batch({name: items}))))
         except UnstorableError as error:
             if len(items) > 1:
                 half = len(items) // 2

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,7 +33,7 @@ from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Claim, Ready, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Ready, Refused, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -149,6 +151,13 @@ class Runner:
         self.learnt = False
         self._releases: list[tuple[int, float | None]] = []
         self._blocks: list[tuple[int, bool]] = []
+        self._refused: dict[int, Refused] = {}
+        self._anew = True
+        """whoever was put off by a clock that was ahead is to be asked about anew, before the next claim"""
+        self._rules_anew = False
+        """so is whoever was put off by the hours, for they are others now"""
+        self._asked_anew = False, False
+        """as the claim under way says"""
 
     @property
     def campaign(self) -> Campaign:
@@ -167,6 +176,8 @@ class Runner:
         saved, fault = known.statistics, ""
         began = saved.get("began_s")
         self.began_s = float(began) if isinstance(began, int | float) else None
+        hours = saved.get("hours")
+        self._rules_anew = self._rules_anew or (hours is not None and hours != self._times_digest())
         try:
             if "statistics" in saved:
                 self.statistics = Statistics.from_json(saved["statistics"])
@@ -181,8 +192,13 @@ class Runner:
 
     def redefine(self, terms: Terms) -> None:
         """Other terms; what was learnt and counted stays."""
-        old, self.terms = self.campaign, terms
+        old, times = self.campaign, self._times_digest()
+        self.terms = terms
         self.removed = False
+        if self._times_digest() != times:
+            self._rules_anew = self.learnt = True
+            self.claim_mono = float("-inf")
+            self.wait_no_more()
         new = self.campaign
         if new == old:
             self._set_hours()
@@ -198,7 +214,13 @@ class Runner:
     def as_saved(self) -> dict[str, Any]:
         """What `remember` takes over."""
         refusals = {day: dict(counts) for day, counts in self.days.items()}
-        return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals}
+        return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals,
+                "hours": self._times_digest()}  # fmt: skip
+
+    def _times_digest(self) -> str:
+        """What stands for the times at which it may dial."""
+        of = self.terms
+        return sha256(repr((of.rules.hours, of.schedule)).encode()).hexdigest()[:16]
 
     # -- contacts --------------------------------------------------------------------------------------------------------
 
@@ -269,7 +291,16 @@ class Runner:
         agents = sorted(agent for agent in self.free if agent not in self.promised)
         if agents and promised < READY_MOST and (kinds or now.mono >= self.callbacks_mono):
             kinds[Kind.CALLBACK] = len(agents)
-        return Claim(self.name, kinds, tuple(agents)) if kinds else None
+        if not kinds:
+            return None
+        self._asked_anew = self._anew, self._rules_anew
+        self._anew = self._rules_anew = False
+        return Claim(self.name, kinds, tuple(agents), *self._asked_anew)
+
+    def asks_anew(self) -> None:
+        """A claim came to nothing: what it was to do besides is to be done by the next one."""
+        anew, rules = self._asked_anew
+        self._anew, self._rules_anew = self._anew or anew, self._rules_anew or rules
 
     def let_go(self, older_than_s: float = float("inf")) -> None:
         """Give contacts back that are not dialled: all, or those read before then."""
@@ -296,9 +327,20 @@ class Runner:
         """Contacts claimed for it and not dialled: ready, or about to be given back or up."""
         return {*self.ready, *(one for one, _ in self._releases), *(one for one, _ in self._blocks)}
 
-    def put_back(self, releases: list[tuple[int, float | None]], blocks: list[tuple[int, bool]]) -> None:
+    def said_of_them(self) -> dict[int, Refused]:
+        """What the gate said of those in `given_back`, since the last time."""
+        found, self._refused = self._refused, {}
+        return found
+
+    def put_back(
+        self,
+        releases: list[tuple[int, float | None]],
+        blocks: list[tuple[int, bool]],
+        refused: Mapping[int, Refused] = MappingProxyType({}),
+    ) -> None:
         """Say those again."""
         self._releases[:0], self._blocks[:0] = releases, blocks
+        self._refused = {**refused, **self._refused}
 
     # -- the supply ------------------------------------------------------------------------------------------------------
 
@@ -483,7 +525,9 @@ class Runner:
         if said.reason in (Reason.IN_PROGRESS, Reason.CLOCK):
             # A clock that went back holds up everybody before anybody is asked about: this is one person's history
             self._releases.append((contact, now.utc + BUSY_S))
-        elif said.until_s is None and said.reason in _BY_CLOCK:
+            return
+        self._refused[contact] = Refused(said.reason.value, now.utc, ready.contact)
+        if said.until_s is None and said.reason in _BY_CLOCK:
             # Not his fault, and hours can be edited
             self.shut_in_row += 1
             self._releases.append((contact, now.utc + NEVER_S))

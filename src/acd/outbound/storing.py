@@ -32,7 +32,7 @@ from acd.store.outbound.donotcall import scopes_of
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.turn import Open, Turn
-from acd.store.outbound.work import Claimed
+from acd.store.outbound.work import Claimed, Refused, judge_anew
 from acd.store.outbound.work import Kind as StoredKind
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ SHORT_FACTS_S: Final = 10.0
 DETECTED_S: Final = 600.0
 """How long what machine detection was found to do is good for."""
 DETECTED_DAYS: Final = 30
+ANEW_LEAST: Final = 1000
+"""When fewer contacts were made due at once, there are no more to be."""
 
 
 def terms_of(definition: FloorDefinition) -> tuple[Terms, ...]:
@@ -154,6 +156,9 @@ class Shelf:
         # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
         counted_s, calls, short = await self._short_calls(terms, now_s)
         found_out = await self._found_out(campaign, now_s)
+        while wish.anew or wish.rules:
+            if await self._store.ask(judge_anew, campaign.lists, now_s, rules=wish.rules) < ANEW_LEAST:
+                break
         taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
         if taken:
@@ -324,11 +329,12 @@ class Shelf:
             [(contact, State.DONE if done else State.BLOCKED) for contact, done in batch.blocks],
             [_attempt(one) for one in batch.made],
             {name: [_window(one) for one in windows] for name, windows in batch.ledgers.items()},
+            {one: (Refused(said.reason, said.at_s), said.contact) for one, said in batch.refused.items()},
         )  # fmt: skip
         found = await self._store.take_turn(turn, epoch, now_s)
         if self._opt_outs is not None and batch.opt_outs:
             self._opt_outs.drop([one.attempt for one in batch.opt_outs])
-        return say.Written(found.recorded, found.do_not_call, found.unclaimed)
+        return say.Written(found.recorded, found.do_not_call, found.unclaimed, changed=found.changed)
 
     async def set_state(self, campaign: str, state: CampaignState, by: str, reason: str, now_s: float) -> None:
         """Have it known in the next life."""
@@ -356,7 +362,7 @@ def _window(one: say.Counted) -> Window:
 def _attempt(one: say.Made) -> Attempt:
     return Attempt(
         one.attempt, one.campaign, one.contact, one.number, one.mode, one.caller_id, one.trunk, one.node, one.callback,
-        one.client, one.facts,
+        one.client, one.facts, one.judged,
     )  # fmt: skip
 
 

@@ -171,12 +171,14 @@ class Claimed(Told):
 @dataclass(frozen=True, slots=True)
 class Written(Told):
     """A batch is durable. ``recorded``: attempts that may be dialled now; ``refused``: numbers that are not to be called
-    since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be."""
+    since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be; ``changed``: attempts
+    at contacts that are not what the gate judged any more, and were given back."""
 
     recorded: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
     aside: SetAside | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +312,15 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks."""
+    """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks. ``anew``: those that
+    were put off by a clock that was ahead are due before; ``rules``: those put off by the hours, too, for they are others
+    now."""
 
     campaign: str
     wanted: Mapping[Kind, int]
     agents: tuple[str, ...]
+    anew: bool = False
+    rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +377,7 @@ Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent | Forget
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An attempt to be made durable before it is dialled. ``facts``: what the gate saw."""
+    """An attempt to be made durable before it is dialled. ``facts``: what the gate saw; ``judged``: of whom."""
 
     attempt: str
     campaign: str
@@ -384,6 +390,7 @@ class Made:
     callback: int | None
     client: str | None
     facts: Mapping[str, Any]
+    judged: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +442,15 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What the gate said of a contact that is given back or up: its word, when, and the contact as it was judged."""
+
+    reason: str
+    at_s: float
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What is to become durable, in one transaction, in this order: what was learnt of attempts in flight, who opted out,
     what attempts came to, contacts given back (until when) and given up, attempts about to be made; what agents say of those
@@ -451,3 +467,5 @@ class Batch:
     said: tuple[Said, ...] = ()
     charged: tuple[tuple[str, str], ...] = ()
     """attempt and campaign, whose ledger is among these: it was refused what the attempt came to, and has charged it"""
+    refused: Mapping[int, Refused] = field(default_factory=dict)
+    """of the contacts given back and up, those that the gate refused"""

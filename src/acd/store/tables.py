@@ -15,7 +15,7 @@ from sqlalchemy.types import JSON
 
 from acd.store.times import UtcTime
 
-REVISION = "acd_0008"
+REVISION = "acd_0009"
 """The last migration: the schema's version that these tables are. Written down here so that a start need not load the
 migrations."""
 

@@ -57,7 +57,7 @@ def claim_number(
         raise RefusedError(f"contact {row['contact']} of list {row['list']} {why}")
     row = ready[0]
     mine = contacts.c.contact == row["contact"], contacts.c.state == row["state"]
-    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now}
+    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now, **of.UNREFUSED}
     if not connection.execute(sa.update(contacts).where(*mine).values(mark)).rowcount:
         raise RefusedError(f"contact {row['contact']} of list {row['list']} {_WHY_NOT[State.IN_FLIGHT]}")
     contact = of.contact_of(row)

@@ -1,8 +1,9 @@
 """Attempts: committed before anything is dialled, settled exactly once, and what is known of those before.
 
-`record` is one transaction with the claim's mark and the ledger; it asks do-not-call and what was promised once more, so
-that an opt-out and a promise count from the moment they are stored. `settle` is one transaction with what becomes of the
-contact and of the promise, the opt-out if there was one, and the ledger: done twice, it does nothing the second time.
+`record` is one transaction with the claim's mark and the ledger; it asks do-not-call, what was promised and what is known
+of the contact once more, so that an opt-out, a promise and a change count from the moment they are stored. `settle` is one
+transaction with what becomes of the contact and of the promise, the opt-out if there was one, and the ledger: done twice,
+it does nothing the second time.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from acd.domain.campaigns import AttemptOutcome, GivenUp
+from acd.domain.campaigns import AttemptOutcome, Contact, GivenUp
 from acd.domain.errors import MisuseError
 from acd.store.outbound import donotcall, optouts, work
 from acd.store.outbound.bulk import insert_many, pieces
 from acd.store.outbound.campaigns import Window, save_ledger
-from acd.store.outbound.contacts import NumberState, State
+from acd.store.outbound.contacts import JUDGED, Judged, NumberState, State, judged_of, judged_row
 from acd.store.outbound.donotcall import Entry, Sealed
 from acd.store.outbound.tables import GIVEN_UP, IS_IN_FLIGHT, IS_OPEN, attempts, callbacks, contact_numbers, contacts
 
@@ -34,7 +35,7 @@ _UNREACHED = frozenset({AttemptOutcome.FAILED, AttemptOutcome.CONGESTION, Attemp
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One that is about to be made. ``number``: E.164; ``facts``: what the gate saw, JSON-able; ``client``: whose
-    do-not-call list holds, too."""
+    do-not-call list holds, too; ``judged``: the contact as the gate saw it."""
 
     attempt: str
     campaign: str
@@ -47,16 +48,19 @@ class Attempt:
     callback: int | None = None
     client: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    judged: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """``recorded``: the ids of attempts that may be dialled now. ``do_not_call``: attempts that may not, for their numbers
-    are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold, or no more."""
+    are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold, or no more. ``changed``:
+    attempts at contacts that are not what the gate judged any more, and were given back."""
 
     recorded: tuple[str, ...]
     do_not_call: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +135,16 @@ def record(
     ledgers: Mapping[str, Sequence[Window]] | None = None,
 ) -> Recorded:
     """Make attempts durable before they are dialled, in this transaction, with their campaigns' ``ledgers`` as they are
-    with these lines in flight. Whoever is not to be called is blocked. ``hashed``: numbers are kept as hashes here."""
-    lists, places = _held(connection, made, epoch)
-    mine = [one for one in made if (one.contact, one.number) in places]
-    changed = work.return_changed(connection, {one.contact: one.callback for one in mine}, now)
-    mine = [one for one in mine if one.contact not in changed]
-    held = {one.attempt for one in mine}
+    with these lines in flight. Whoever is not to be called is blocked, and whoever is not what was judged given back.
+    ``hashed``: numbers are kept as hashes here."""
+    lists, places, now_known = _held(connection, made, epoch)
+    mine = [one for one in made if one.contact in now_known]
+    returned = work.return_changed(connection, {one.contact: one.callback for one in mine}, now)
+    mine = [one for one in mine if one.contact not in returned]
+    changed = {one.attempt: one.contact for one in mine if _is_other(one, now_known[one.contact])}
+    work.release(connection, list(changed.values()), epoch)
+    mine = [one for one in mine if (one.contact, one.number) in places and one.attempt not in changed]
+    held = {*changed, *(one.attempt for one in mine)}
     unclaimed = tuple(one.attempt for one in made if one.attempt not in held)
     numbers: dict[int, list[str]] = {}
     for contact, number in places:
@@ -144,7 +152,8 @@ def record(
     refused = _refused(connection, mine, numbers, sealed, now)
     if refused:
         ids = [one.contact for one in mine if one.attempt in refused]
-        blocked = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
+        blocked: dict[str, Any] = {"state": State.BLOCKED, "claimed_epoch": None, "claimed_at": None, "callback": None}
+        blocked |= {"refused": "do_not_call", "refused_at": now}
         connection.execute(
             sa.update(contacts).where(contacts.c.contact.in_(ids)).values(blocked | {"callback_agent": None})
         )
@@ -165,33 +174,44 @@ def record(
         connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(tried))
     for campaign, windows in (ledgers or {}).items():
         save_ledger(connection, campaign, windows, now)
-    return Recorded(tuple(one.attempt for one in good), tuple(refused), unclaimed)
+    return Recorded(tuple(one.attempt for one in good), tuple(refused), unclaimed, tuple(changed))
+
+
+def _is_other(one: Attempt, known: Judged) -> bool:
+    return one.judged is not None and judged_of(one.judged) != known
 
 
 def _held(
     connection: sa.Connection, made: Sequence[Attempt], epoch: int
-) -> tuple[dict[int, str], dict[tuple[int, str], int]]:
-    """Of contacts that this life has claimed: their lists, and the places of their numbers."""
+) -> tuple[dict[int, str], dict[tuple[int, str], int], dict[int, Judged]]:
+    """Of contacts that this life has claimed: their lists, the places of their numbers, and what is to be judged."""
     ids = [one.contact for one in made]
     if len(set(ids)) != len(ids):
         raise MisuseError("two attempts at one contact at once")
     lists: dict[int, str] = {}
     places: dict[tuple[int, str], int] = {}
+    known: dict[int, Judged] = {}
     for some in pieces(ids):
         mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT)
-        query = sa.select(contacts.c.contact, contacts.c.list).where(*mine)
+        columns = (contacts.c[name] for name in ("contact", "list", *JUDGED))
+        query = sa.select(*columns).where(*mine)
         if connection.dialect.name == "postgresql":
             query = query.with_for_update()
-        lists |= {row.contact: row.list for row in connection.execute(query)}
+        rows = {row.contact: row for row in connection.execute(query)}
+        lists |= {contact: row.list for contact, row in rows.items()}
+        own: dict[int, list[sa.Row[Any]]] = {contact: [] for contact in rows}
         numbers = sa.select(contact_numbers).where(contact_numbers.c.contact.in_(some))
         for row in connection.execute(numbers.order_by(contact_numbers.c.position.desc())):
-            if row.contact in lists:
+            if row.contact in own:
                 places[row.contact, row.number] = row.position
+                own[row.contact].append(row)
+        known |= {contact: judged_row(row, reversed(own[contact])) for contact, row in rows.items()}
     busy: set[int] = set()
     for some in pieces(ids):
         query = sa.select(attempts.c.contact).where(attempts.c.contact.in_(some), attempts.c.ended_at.is_(None))
         busy.update(connection.execute(query).scalars())
-    return lists, {key: place for key, place in places.items() if key[0] not in busy}
+    free = {key: place for key, place in places.items() if key[0] not in busy}
+    return lists, free, {contact: judged for contact, judged in known.items() if contact not in busy}
 
 
 def _refused(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from acd.domain.errors import RefusedError, UnknownNameError
 from acd.store.outbound.bulk import take
-from acd.store.outbound.contacts import State
+from acd.store.outbound.contacts import UNREFUSED, State
 from acd.store.outbound.tables import IS_OPEN, callbacks, contact_numbers, contacts
 
 
@@ -46,6 +46,7 @@ def promise(
     }  # fmt: skip
     connection.execute(sa.insert(callbacks).values(row))
     values: dict[str, Any] = {"callback": made, "callback_agent": agent, "due_at": due_at, "changed_at": now}
+    values |= UNREFUSED
     if found.state != State.IN_FLIGHT:
         values["state"] = State.DUE
     connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values))

@@ -38,6 +38,10 @@ KINDS: Final = {Kind.MOBILE: "mobile", Kind.FIXED: "landline", Kind.VOIP: "voip"
 """A number's kind as contacts have it, by what sort of line its digits tell; else ``other``."""
 
 
+CORRECTABLE: Final = ("consent", "place_unknown")
+"""Of the gate's words, those for which it blocks a contact by what is known of the contact itself."""
+UNREFUSED: Final[Mapping[str, None]] = {"refused": None, "refused_at": None}
+
 CLAIMED: Final = "is being dialled, or about to be: pause its campaign, or try again in a minute"
 """Of a contact that a campaign has at hand."""
 
@@ -166,6 +170,25 @@ def contact_of(row: Mapping[str, Any]) -> Contact:
     return Contact(**{name: row[name] for name in (*same, *times)}, numbers=numbers, best=best, fields=row["fields"])
 
 
+Judged = tuple[object, ...]
+"""What the gate judges a contact by, as far as it stands with the contact itself."""
+JUDGED: Final = ("zone", "country", "region", "consent_at", "consent_until", "customer_until", "best_from", "best_to")
+
+
+def judged_of(contact: Contact) -> Judged:
+    """Of one as the dialler knows it."""
+    best = contact.best if contact.best is not None else (None, None)
+    own = tuple((one.number, one.kind, one.zone) for one in contact.numbers)
+    return (*(getattr(contact, name) for name in JUDGED[:-2]), *best, own)
+
+
+def judged_row(row: sa.Row[Any], numbers: Iterable[sa.Row[Any]]) -> Judged:
+    """Of one as it is kept: a row with `JUDGED`, and its numbers in their order."""
+    best = (row.best_from, row.best_to) if row.best_from is not None and row.best_to is not None else (None, None)
+    own = tuple((one.number, one.kind, one.zone) for one in numbers if one.state != NumberState.BAD)
+    return (*(getattr(row, name) for name in JUDGED[:-2]), *best, own)
+
+
 def by_number(connection: sa.Connection, number: str, limit: int = 100) -> list[int]:
     """Contacts that have a number (E.164), the latest first."""
     query = sa.select(contact_numbers.c.contact).where(contact_numbers.c.number == number).distinct()
@@ -180,8 +203,41 @@ def one(connection: sa.Connection, contact: int) -> dict[str, Any]:
     return rows[0]
 
 
+def judged(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Judged]:
+    """What the gate would judge these contacts by now."""
+    found: dict[int, Judged] = {}
+    for some in pieces(ids):
+        here = among(connection, contact_numbers.c.contact, some)
+        own: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
+        for row in connection.execute(sa.select(contact_numbers).where(here).order_by(contact_numbers.c.position)):
+            own[row.contact].append(row)
+        columns = (contacts.c[name] for name in ("contact", *JUDGED))
+        for row in connection.execute(sa.select(*columns).where(among(connection, contacts.c.contact, some))):
+            found[row.contact] = judged_row(row, own[row.contact])
+    return found
+
+
+def judge_anew(connection: sa.Connection, ids: Sequence[int], now: float) -> None:
+    """What is known of these contacts has changed: the gate has another look at those that it put off, or blocked by what
+    was known of them."""
+    for some in pieces(ids):
+        mine = among(connection, contacts.c.contact, some), contacts.c.refused.is_not(None)
+        put_off = contacts.c.state == State.DUE, contacts.c.due_at > now
+        connection.execute(sa.update(contacts).where(*mine, *put_off).values({"due_at": now, **UNREFUSED}))
+        blocked = contacts.c.state == State.BLOCKED, contacts.c.refused.in_(CORRECTABLE)
+        state = sa.case((contacts.c.due_at.is_(None), "new"), else_="due")
+        connection.execute(sa.update(contacts).where(*mine, *blocked).values({"state": state, **UNREFUSED}))
+
+
 def edit(connection: sa.Connection, contact: int, changes: Mapping[str, Any], now: float) -> None:
-    """Change what is known of a contact (EDITABLE). Raises UnknownNameError."""
+    """Change what is known of a contact (EDITABLE); what the gate said of it by that is asked anew. Raises
+    UnknownNameError."""
+    _change(connection, contact, changes, now)
+    if not set(changes).isdisjoint(JUDGED):
+        judge_anew(connection, [contact], now)
+
+
+def _change(connection: sa.Connection, contact: int, changes: Mapping[str, Any], now: float) -> None:
     assert set(changes) <= set(EDITABLE)
     values = {**changes, "changed_at": now}
     if not connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values)).rowcount:
@@ -208,9 +264,12 @@ def update_from(connection: sa.Connection, contact: int, one: NewContact, now: f
     changes = {name: value for name in names if (value := getattr(one, name)) not in (None, "")}
     if one.best is not None:
         changes |= {"best_from": one.best[0], "best_to": one.best[1]}
-    edit(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)
+    _change(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)
     if known["state"] != State.IN_FLIGHT:
         renumber(connection, {contact: one.numbers})
+    before = judged_of(contact_of(known))
+    if known["refused"] is not None and judged(connection, [contact])[contact] != before:
+        judge_anew(connection, [contact], now)
 
 
 def renumber(connection: sa.Connection, numbers: Mapping[int, Sequence[NewNumber]]) -> None:
@@ -244,6 +303,7 @@ def set_numbers(connection: sa.Connection, contact: int, numbers: Sequence[NewNu
     connection.execute(sa.delete(contact_numbers).where(contact_numbers.c.contact == contact))
     insert_many(connection, contact_numbers, _NUMBER_COLUMNS, ((contact, *row) for row in _number_rows(numbers)))
     connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(changed_at=now, position=None))
+    judge_anew(connection, [contact], now)
 
 
 def set_state(connection: sa.Connection, contact: int, state: State, now: float, due_at: float | None = None) -> None:
@@ -256,7 +316,14 @@ def set_state(connection: sa.Connection, contact: int, state: State, now: float,
         raise RefusedError(f"contact {contact} {CLAIMED}")
     mine = callbacks.c.contact == contact, callbacks.c.ended_at.is_(None)
     connection.execute(sa.update(callbacks).where(*mine).values(ended_at=now, outcome="cancelled"))
-    values = {"state": state, "due_at": due_at, "callback": None, "callback_agent": None, "changed_at": now}
+    values = {
+        "state": state,
+        "due_at": due_at,
+        "callback": None,
+        "callback_agent": None,
+        "changed_at": now,
+        **UNREFUSED,
+    }
     connection.execute(sa.update(contacts).where(contacts.c.contact == contact).values(values))
 
 

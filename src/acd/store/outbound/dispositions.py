@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.store.outbound.attempts import Again, Over
-from acd.store.outbound.contacts import NumberState, State
+from acd.store.outbound.contacts import UNREFUSED, NumberState, State
 from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numbers, contacts
 
 _REVISED = (AttemptOutcome.ANSWERED.value, AttemptOutcome.MACHINE.value)
@@ -63,6 +63,7 @@ def _follow(connection: sa.Connection, one: Said, made: Any) -> None:
     if one.after is None or kept:
         return
     free: dict[str, Any] = {"claimed_epoch": None, "claimed_at": None, "due_at": None, "position": None}
+    free |= UNREFUSED
     if isinstance(one.after, Over):
         free["state"] = one.after.state
     else:

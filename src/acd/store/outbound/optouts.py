@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
-from acd.store.outbound.contacts import State
+from acd.store.outbound.contacts import UNREFUSED, State
 from acd.store.outbound.donotcall import Entry, Sealed
 from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contacts
 
@@ -53,7 +53,7 @@ def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, 
 def block(connection: sa.Connection, ids: Sequence[int], now: float) -> None:
     """Dial contacts no more who do not want it. An attempt in flight is settled as ever; the contact stays as it is made
     here. What was promised is taken back."""
-    none = {"due_at": None, "position": None, "claimed_epoch": None, "claimed_at": None, "callback": None}
+    none = {"due_at": None, "position": None, "claimed_epoch": None, "claimed_at": None, "callback": None, **UNREFUSED}
     for some in pieces(ids):
         values = {"state": State.BLOCKED, "callback_agent": None, **none}
         connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(values))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from acd.store.outbound import optouts
 from acd.store.outbound.bulk import among, locked, pieces
-from acd.store.outbound.contacts import EDITABLE, NewContact, State, renumber
+from acd.store.outbound.contacts import EDITABLE, NewContact, State, judge_anew, judged, renumber
 from acd.store.outbound.tables import attempts, callbacks, contact_numbers, contacts
 
 
@@ -34,14 +34,20 @@ def carry(connection: sa.Connection, rows: Mapping[int, NewContact], imported: i
     if not rows:
         return
     states: dict[int, str] = {}
+    refused: list[int] = []
     for some in pieces(list(rows)):
-        query = sa.select(contacts.c.contact, contacts.c.state).where(among(connection, contacts.c.contact, some))
-        states |= {row.contact: row.state for row in connection.execute(locked(connection, query))}
+        query = sa.select(contacts.c.contact, contacts.c.state, contacts.c.refused)
+        query = query.where(among(connection, contacts.c.contact, some))
+        found = connection.execute(locked(connection, query)).all()
+        states |= {row.contact: row.state for row in found}
+        refused += [row.contact for row in found if row.refused is not None]
+    before = judged(connection, refused)
     renumber(connection, {one: row.numbers for one, row in rows.items() if states.get(one) != State.IN_FLIGHT})
     known = {name: sa.bindparam(f"new_{name}", type_=contacts.c[name].type) for name in EDITABLE}
     always = {"import": imported, "changed_at": now}
     change = sa.update(contacts).where(contacts.c.contact == sa.bindparam("this")).values(**known, **always)
     connection.execute(change, [{"this": one, **_said(row)} for one, row in rows.items()])
+    judge_anew(connection, [one for one, is_now in judged(connection, refused).items() if is_now != before[one]], now)
 
 
 def _said(row: NewContact) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The tables of outbound dialling, in the metadata of `acd.store.tables`; the migrations acd_0003 and acd_0005 make them.
+"""The tables of outbound dialling, in the metadata of `acd.store.tables`; migrations make them, acd_0003 the first.
 
 What a dialler asks for at every step stands in a contact's own row, with a partial index for each kind of work, so that the
 next contacts of a list are a range of an index however long the list is. A dialler needs the numbers themselves: those of
@@ -114,6 +114,8 @@ contacts = Table(
     Column("attempts", Integer, nullable=False),
     Column("last_at", UtcTime),
     Column("last_outcome", Text),
+    Column("refused", Text),
+    Column("refused_at", UtcTime),
     Index("ix_contacts_new", "list", "rank", "contact", **_where(IS_NEW)),
     Index("ix_contacts_retry", "list", "due_at", "contact", **_where(IS_RETRY)),
     Index("ix_contacts_queue_callback", "list", "due_at", "contact", **_where(IS_QUEUE_CALLBACK)),
@@ -124,7 +126,8 @@ contacts = Table(
     Index("ix_contacts_list", "list", "contact"),
 )
 """``state``: new, due (``due_at`` says when), in_flight (taken by the life ``claimed_epoch``), done, blocked.
-``position``: of the number to be tried next."""
+``position``: of the number to be tried next. ``refused``: the gate's word for why it is put off or blocked, if the gate
+said so, at ``refused_at``."""
 
 contact_numbers = Table(
     "contact_numbers",

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, fields
 
 import sqlalchemy as sa
 
-from acd.domain.campaigns import AttemptOutcome
+from acd.domain.campaigns import AttemptOutcome, Contact
 from acd.store.outbound import attempts as of
 from acd.store.outbound import contacts, dispositions, donotcall, optouts, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
 from acd.store.outbound.bulk import pieces, seconds_between
 from acd.store.outbound.campaigns import Window, save_ledger
-from acd.store.outbound.contacts import State
+from acd.store.outbound.contacts import State, judged_of
 from acd.store.outbound.dispositions import Said
 from acd.store.outbound.donotcall import Sealed
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.tables import attempts
-from acd.store.outbound.work import Claimed, Kind
+from acd.store.outbound.work import Claimed, Kind, Refused
 
 _NO_PERSON = (AttemptOutcome.MACHINE.value, AttemptOutcome.FAX.value)
 _NO_CALL = (AttemptOutcome.FAILED.value, AttemptOutcome.WITHDRAWN.value)
@@ -31,7 +31,8 @@ _NO_CALL = (AttemptOutcome.FAILED.value, AttemptOutcome.WITHDRAWN.value)
 @dataclass(frozen=True, slots=True)
 class Turn:
     """In the order in which it is done. ``progress``: of attempts in flight, as `attempts.progress`; ``releases``: contact
-    and until when (None: as it was); ``blocks``: contact and what it is then; ``ledgers`` as they are afterwards."""
+    and until when (None: as it was); ``blocks``: contact and what it is then; ``refused``: of these two, whom the gate
+    refused, and the contact as it saw it; ``ledgers`` as they are afterwards."""
 
     progress: Sequence[tuple[str, Mapping[str, float | str]]] = ()
     opt_outs: Sequence[OptOut] = ()
@@ -41,6 +42,7 @@ class Turn:
     blocks: Sequence[tuple[int, State]] = ()
     made: Sequence[Attempt] = ()
     ledgers: Mapping[str, Sequence[Window]] = field(default_factory=dict)
+    refused: Mapping[int, tuple[Refused, Contact]] = field(default_factory=dict)
 
 
 def take(
@@ -54,20 +56,31 @@ def take(
     optouts.note(connection, turn.opt_outs, sealed, hashed=hashed)
     of.settle(connection, turn.ended, sealed, hashed=hashed)
     dispositions.note(connection, turn.said)
-    until: defaultdict[float | None, list[int]] = defaultdict(list)
+    anew, why = _changed(connection, turn), {contact: said for contact, (said, _) in turn.refused.items()}
+    until: defaultdict[tuple[float | None, Refused | None], list[int]] = defaultdict(list)
     for contact, due_at in turn.releases:
-        until[due_at].append(contact)
-    for due_at, ids in until.items():
-        work.release(connection, ids, epoch, due_at)
-    states: defaultdict[State, list[int]] = defaultdict(list)
+        until[(None, None) if contact in anew else (due_at, why.get(contact))].append(contact)
+    until[None, None] += [contact for contact, _ in turn.blocks if contact in anew]
+    for (due_at, said), ids in until.items():
+        work.release(connection, ids, epoch, due_at, said)
+    states: defaultdict[tuple[State, Refused | None], list[int]] = defaultdict(list)
     for contact, state in turn.blocks:
-        states[state].append(contact)
-    for state, ids in states.items():
-        work.block(connection, ids, epoch, now, state)
+        if contact not in anew:
+            states[state, why.get(contact)].append(contact)
+    for (state, said), ids in states.items():
+        work.block(connection, ids, epoch, now, state, said)
     recorded = of.record(connection, turn.made, epoch, now, sealed, hashed=hashed) if turn.made else Recorded(())
     for campaign, windows in turn.ledgers.items():
         save_ledger(connection, campaign, windows, now)
     return recorded
+
+
+def _changed(connection: sa.Connection, turn: Turn) -> set[int]:
+    """Contacts that the gate refused, and that are not what it judged any more: it has to look again."""
+    if not turn.refused:
+        return set()
+    known = contacts.judged(connection, list(turn.refused))
+    return {one for one, (_, judged) in turn.refused.items() if one in known and known[one] != judged_of(judged)}
 
 
 def _hold(connection: sa.Connection, turn: Turn) -> None:

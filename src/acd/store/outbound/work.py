@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -43,6 +43,19 @@ class Kind(StrEnum):
 
 
 _IS = {Kind.CALLBACK: IS_AGENT_CALLBACK, Kind.QUEUE_CALLBACK: IS_QUEUE_CALLBACK, Kind.RETRY: IS_RETRY, Kind.NEW: IS_NEW}
+
+
+BY_HOURS: Final = ("hours", "holiday", "schedule")
+"""Of the gate's words, those that tell of a time of day."""
+CLOCK_S: Final = 1.0
+"""How far clocks may be apart."""
+
+
+class Refused(NamedTuple):
+    """The gate's word for why a contact is put off or blocked, and when it said so."""
+
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,7 @@ def claim(
     if not kinds:
         return []
     ids = list(kinds)
-    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now}
+    mark = {"state": State.IN_FLIGHT, "claimed_epoch": epoch, "claimed_at": now, **of.UNREFUSED}
     for some in pieces(ids):
         connection.execute(sa.update(contacts).where(contacts.c.contact.in_(some)).values(mark))
     promised = _promised(connection, ids)
@@ -180,31 +193,65 @@ def _number(row: Mapping[str, Any], contact: Contact, asked_for: str | None) -> 
     return at[0] if at and at[0] in good else next(iter(good), None)
 
 
-def release(connection: sa.Connection, ids: Sequence[int], epoch: int, due_at: float | None = None) -> int:
+def release(
+    connection: sa.Connection,
+    ids: Sequence[int],
+    epoch: int,
+    due_at: float | None = None,
+    refused: Refused | None = None,
+) -> int:
     """Give contacts back that were claimed by this life and have no attempt open: as they were, or, where the gate refused
     them until then, due at ``due_at``. How many."""
     count = 0
     for some in pieces(ids):
         mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
-        count += connection.execute(sa.update(contacts).where(*mine).values(_back(due_at))).rowcount
+        count += connection.execute(sa.update(contacts).where(*mine).values(_back(due_at, refused))).rowcount
     return count
 
 
-def block(connection: sa.Connection, ids: Sequence[int], epoch: int, now: float, state: State = State.BLOCKED) -> int:
+def block(
+    connection: sa.Connection,
+    ids: Sequence[int],
+    epoch: int,
+    now: float,
+    state: State = State.BLOCKED,
+    refused: Refused | None = None,
+) -> int:
     """Dial contacts no more that this life claimed, for the gate refused them for good: callbacks promised to them are
     missed. How many."""
     count = 0
     for some in pieces(ids):
         mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
         ended = list(connection.execute(sa.select(contacts.c.contact).where(*mine)).scalars())
-        _end(connection, ended, now, state)
+        _end(connection, ended, now, state, refused)
         count += len(ended)
     return count
 
 
-def _end(connection: sa.Connection, ids: Sequence[int], now: float, state: State) -> None:
+def judge_anew(connection: sa.Connection, lists: Sequence[str], now: float, *, rules: bool, most: int = IN_MAX) -> int:
+    """Have the gate look again at contacts of ``lists`` that it put off: by the hours, if ``rules`` have changed, and by a
+    clock that was ahead. At most so many of each list and kind; how many."""
+    why = contacts.c.refused_at > now + CLOCK_S
+    if rules:
+        why |= contacts.c.refused.in_(BY_HOURS)
+    count = 0
+    for name in lists:
+        for kind in (Kind.RETRY, Kind.QUEUE_CALLBACK, Kind.CALLBACK):
+            query = sa.select(contacts.c.contact).where(sa.text(_IS[kind]), contacts.c.list == name)
+            query = query.where(contacts.c.due_at > now, contacts.c.refused.is_not(None), why)
+            ids = list(connection.execute(_unheld(connection, query.limit(most))).scalars())
+            mine = sa.update(contacts).where(contacts.c.contact.in_(ids))
+            connection.execute(mine.values({"due_at": now, **of.UNREFUSED}))
+            count += len(ids)
+    return count
+
+
+def _end(
+    connection: sa.Connection, ids: Sequence[int], now: float, state: State, refused: Refused | None = None
+) -> None:
     """Dial contacts no more; callbacks promised to them are missed."""
-    none = {"claimed_epoch": None, "claimed_at": None, "callback": None, "callback_agent": None}
+    none: dict[str, Any] = {"claimed_epoch": None, "claimed_at": None, "callback": None, "callback_agent": None}
+    none |= of.UNREFUSED if refused is None else {"refused": refused.reason, "refused_at": refused.at}
     connection.execute(sa.update(contacts).where(contacts.c.contact.in_(ids)).values(state=state, **none))
     promised = callbacks.c.contact.in_(ids), sa.text(IS_OPEN)
     connection.execute(sa.update(callbacks).where(*promised).values(ended_at=now, outcome="missed"))
@@ -263,8 +310,9 @@ def _has_attempt() -> sa.ColumnElement[bool]:
     return sa.exists().where(attempts.c.contact == contacts.c.contact, attempts.c.ended_at.is_(None))
 
 
-def _back(due_at: float | None) -> dict[str, Any]:
+def _back(due_at: float | None, refused: Refused | None = None) -> dict[str, Any]:
     back: dict[str, Any] = {"claimed_epoch": None, "claimed_at": None}
     if due_at is None:
         return back | {"state": sa.case((contacts.c.due_at.is_(None), "new"), else_="due")}
+    back |= of.UNREFUSED if refused is None else {"refused": refused.reason, "refused_at": refused.at}
     return back | {"state": "due", "due_at": due_at}
