@@ -131,7 +131,7 @@ async def test_an_agent_dials_by_number_through_the_same_gate(tmp_path):
     campaign = {"mode": "manual", "ring": "15s", "rules": {"hours": {"mon-sun": "00:00-24:00"}}}
     numbers = {NUMBERS[2].removeprefix("+"): "never"}
     async with campaign_rig(
-        tmp_path, 1, {"win": campaign}, {"answer-after:4": 1.0}, numbers=numbers, phones="answer+talk:2"
+        tmp_path, 1, {"win": campaign}, {"answer-after:3": 1.0}, numbers=numbers, phones="answer+talk:5"
     ) as here:
         here.add_contacts(3)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -83,13 +86,15 @@ class Course:
         log = self.log_from(begin)
         for lines, upto in counted(log.caught_up(), begin):
             # As long ago as this is, nothing comes late any more
-            self.written += target.append(lines, upto, upto)
+            with _whole():
+                self.written += target.append(lines, upto, upto)
         clock = time.monotonic() - max(log.upto, begin)
         if self.once:
             # To the second look an hour has gone in which nothing came: all there is counts as certain
             for settles in (0.0, _HOUR_S):
                 lines = log.new(time.monotonic() - clock + settles)
-                self.written += target.append(lines, log.upto, time.monotonic() - clock)
+                with _whole():
+                    self.written += target.append(lines, log.upto, time.monotonic() - clock)
             return
         said = ""
         while True:
@@ -99,17 +104,43 @@ class Course:
     def _look(self, target: Target, log: Log, clock: float) -> StoreError | None:
         """One look; what is wrong if the database is away. It comes back, and the log goes on where it was."""
         try:
-            self.written += target.flush()
+            with _whole():
+                self.written += target.flush()
             lines = log.new(time.monotonic() - clock)
         except StoreError as error:
             return error
         try:
-            self.written += target.append(lines, log.upto, time.monotonic() - clock)
+            with _whole():
+                self.written += target.append(lines, log.upto, time.monotonic() - clock)
         except StoreError as error:
             if not target.holds_back:
                 raise
             return error
         return None
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """What is written is counted: an interruption amid that comes afterwards, a second one at once (a database may hang)."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    asked = 0
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if asked:
+            raise KeyboardInterrupt
 
 
 def _told(error: StoreError | None, said: str) -> str:
