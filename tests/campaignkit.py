@@ -32,7 +32,7 @@ def noon_zone() -> str:
 
 
 def campaign_floor(agents: int, campaigns: Mapping[str, Mapping[str, Any]], **queue: Any) -> dict[str, Any]:
-    """``agents`` named a1, a2... in the queue sales, a trunk, and these campaigns."""
+    """``agents`` named a1, a2... in the queue sales, a trunk (and one that Asterisk does not know), and these campaigns."""
     usual = {
         "queue": "sales", "trunk": "carrier", "caller_ids": "own", "profile": "us", "lists": [LIST],
         "time_zone": "UTC", "message": "demo-thanks",
@@ -44,7 +44,10 @@ def campaign_floor(agents: int, campaigns: Mapping[str, Mapping[str, Any]], **qu
             for n in range(1, agents + 1)
         },
         "entry_points": {"100": "sales"},
-        "trunks": {"carrier": {"dial": "PJSIP/{number}@carrier", "lines": 60, "calls_per_s": 20, "plus": False}},
+        "trunks": {
+            "carrier": {"dial": "PJSIP/{number}@carrier", "lines": 60, "calls_per_s": 20, "plus": False},
+            "nowhere": {"dial": "PJSIP/{number}@nowhere"},
+        },
         "caller_ids": {"own": {"numbers": [CALLER_ID], "verified": "2026-03-01"}},
         "campaigns": {
             name: {key: value for key, value in {**usual, **given}.items() if value is not None}

@@ -20,6 +20,7 @@ MIX = {
 async def test_a_progressive_campaign_reaches_everybody_once(tmp_path):
     silent = {
         "mode": "manual",
+        "trunk": "nowhere",
         "message": "custom/not-there",
         "amd": {"within": "1.5s"},
         "machine_message": "tt-weasels",
@@ -31,8 +32,9 @@ async def test_a_progressive_campaign_reaches_everybody_once(tmp_path):
         assert (await here.campaign())["state"] == "stopped"
         told = json.loads(await here.rig.acd("campaign", "start", "win", "--reason", "a test", "--json"))
         assert (told["campaign"]["state"], told["warnings"]) == ("running", [])
-        (warned,) = json.loads(await here.rig.acd("campaign", "start", "silent", "--json"))["warnings"]
-        assert warned.startswith("Asterisk pbx1 has no sound custom/not-there under /")
+        no_trunk, no_sound = json.loads(await here.rig.acd("campaign", "start", "silent", "--json"))["warnings"]
+        assert no_trunk == "Asterisk pbx1 has no endpoint PJSIP/nowhere: no call of trunk nowhere can go out"
+        assert no_sound.startswith("Asterisk pbx1 has no sound custom/not-there under /")
         after = await here.until_settled(40)
         outcomes = here.outcomes()
         assert sum(outcomes.values()) == 40

@@ -41,11 +41,18 @@ async def test_evidence_is_given_of_a_campaign_that_is_no_longer_defined(tmp_pat
     assert (await DiallingDesk(_floor(WIN), {}, store, str, tmp_path).evidence("win", 0.0, 9.0))["attempts"] == 0
 
 
-class FakeNode:
-    """Lacks everything; or does not answer."""
+KNOWN = {"PJSIP/carrier": "NOT_INUSE"}
 
-    def __init__(self, fails: bool = False) -> None:
+
+class FakeNode:
+    """Lacks every sound; or does not answer. ``states``: of the endpoints it has."""
+
+    def __init__(self, fails: bool = False, states: dict[str, str] = KNOWN) -> None:
         self.fails = fails
+        self.states = states
+
+    async def state_of(self, device: str) -> str:
+        return self.states.get(device, "INVALID")
 
     async def lacks(self, sounds: Iterable[str]) -> tuple[list[str], str]:
         if self.fails:
@@ -69,7 +76,35 @@ async def test_a_start_is_told_of_sounds_that_are_missing_where_that_is_known(tm
     assert await told(one, "win") == await told(one, "gone") == await told(two) == await told(away) == []
 
 
-def _floor(*campaigns: Campaign, **trunk: Any) -> Any:
-    trunks = {"out": Trunk("out", "PJSIP/{number}@carrier", **trunk)}
+@pytest.mark.parametrize(
+    ("dial", "state", "warning"),
+    [
+        ("PJSIP/{number}@nosuch", "", "Asterisk pbx has no endpoint PJSIP/nosuch: no call of trunk out can go out"),
+        (
+            "pjsip/nosuch/sip:{number}@host",
+            "",
+            "Asterisk pbx has no endpoint PJSIP/nosuch: no call of trunk out can go out",
+        ),
+        (
+            "PJSIP/{number}@carrier",
+            "UNAVAILABLE",
+            "trunk out: PJSIP/carrier of Asterisk pbx cannot be reached at the moment",
+        ),
+        ("PJSIP/carrier/sip:{number}@host", "UNAVAILABLE", None),
+        ("PJSIP/{number}@carrier", "NOT_INUSE", None),
+        ("PJSIP/{number}@carrier", "INUSE", None),
+        ("DAHDI/g1/{number}", "", None),
+    ],
+)
+async def test_a_start_is_told_of_a_trunk_that_is_not_there(
+    tmp_path: Path, dial: str, state: str, warning: str
+) -> None:
+    node = FakeNode(states={"PJSIP/carrier": state} if state else {})
+    desk = DiallingDesk(_floor(WIN, dial=dial), {"pbx": node}, lambda: None, str, tmp_path)  # type: ignore[arg-type, return-value, dict-item]
+    assert await desk.start_warnings("win") == ([] if warning is None else [warning])
+
+
+def _floor(*campaigns: Campaign, dial: str = "PJSIP/{number}@carrier", **trunk: Any) -> Any:
+    trunks = {"out": Trunk("out", dial, **trunk)}
     defined = FloorDefinition({}, {}, {}, campaigns={one.name: one for one in campaigns}, trunks=trunks)
     return SimpleNamespace(floor=SimpleNamespace(definition=defined))

@@ -12,7 +12,7 @@ from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
 from acd.domain.instant import Instant
 from acd.outbound.recent import Recent
 from acd.outbound.runner import BUSY_S, EMPTY_S, READY_LEAST, Chosen, Runner
-from acd.outbound.words import Ready, Remembered
+from acd.outbound.words import Claim, Ready, Remembered
 from outbound.dialkit import UTC_0, campaign, terms
 
 
@@ -142,3 +142,39 @@ def test_whom_the_gate_put_off_is_given_back_with_its_word() -> None:
     assert (said[0], said[1].reason, said[1].at_s, said[1].contact) == (1, "hours", UTC_0, person)
     assert [contact for contact, _ in one.given_back()[0]] == [1]
     assert not one.said_of_them()
+
+
+EDITS = [
+    ({"number_day": 2}, True),
+    ({"contact_week": 9}, True),
+    ({"consent": True}, True),
+    ({"customer_days": 30}, True),
+    ({"cool_down_s": 60.0}, True),
+    ({"ring_s": 25.0}, False),
+    ({"message": False}, False),
+]
+
+
+@pytest.mark.parametrize(("edit", "anew"), EDITS)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_was_put_off_or_blocked_is_asked_about_anew_once_when_the_rules_are_others(
+    edit: dict[str, object], anew: bool, restarted: bool
+) -> None:
+    one = runner()
+    assert (one.wants(6, at(0.0)) or fail()).rules is False
+    one.take_in((), True, at(0.0))
+    before = one.campaign
+    other = terms(replace(before, rules=replace(before.rules, **edit)))  # type: ignore[arg-type]
+    if restarted:
+        two = Runner(other, UTC_0)
+        two.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", one.as_saved(), {}, None), UTC_0)
+        one = two
+    else:
+        one.redefine(other)
+    assert (one.wants(6, at(10.0)) or fail()).rules is anew
+    one.take_in((), True, at(10.0))
+    assert (one.wants(6, at(30.0)) or fail()).rules is False
+
+
+def fail() -> Claim:
+    raise AssertionError("nothing is claimed")

@@ -22,7 +22,7 @@ from acd.domain.dialrules import ShortCalls
 from acd.domain.errors import RefusedError, StoreError
 from acd.outbound import words as say
 from acd.outbound.storing import Shelf, terms_of
-from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, optouts, replacing, tables
+from acd.store.outbound import attempts, callbacks, contacts, donotcall, listed, optouts, replacing, tables, work
 from acd.store.outbound.contacts import NewContact, NewNumber
 from acd.store.outbound.evidence import evidence, label_of, names
 from acd.store.outbound.outbound import Outbound
@@ -270,20 +270,59 @@ async def test_a_promise_to_who_was_put_off_is_not_brought_forward(store: Outbou
     assert await stands(store) == ("due", LATER + 60, None)
 
 
-async def test_whoever_was_put_off_by_hours_that_are_others_now_is_claimed_again(store: Outbound) -> None:
+async def test_whoever_was_put_off_by_rules_that_are_others_now_is_claimed_again(store: Outbound) -> None:
     shelf = Shelf(store, sealed)
     first, second, third, fourth, *_ = (await claimed(shelf)).found or ()
     ids = [one.contact.contact for one in (first, second, third, fourth)]
     # The last one by a clock that was ahead by hours
-    said = (
-        off(first, "hours") | off(second, "holiday") | off(third, "number_day") | off(fourth, "number_day", NOW + 9000)
-    )
+    said = off(first, "hours") | off(second, "number_week") | off(third, "trunk") | off(fourth, "trunk", NOW + 9000)
     await shelf.take(say.Batch(releases=tuple((one, LATER) for one in ids), refused=said), 1, NOW)
     assert not (await claimed(shelf)).found
     for anew, rules, wanted in ((True, False, {ids[3]}), (False, True, {ids[0], ids[1]})):
         found = (await shelf.claim(say.Claim("win", EVERY, (), anew, rules), TERMS, 1, NOW + 1)).found
         assert {one.contact.contact for one in found or ()} == wanted
-    assert await stands(store, ids[2]) == ("due", LATER, "number_day")
+    assert await stands(store, ids[2]) == ("due", LATER, "trunk")
+
+
+def _unblock_two(connection: sa.Connection, after: int) -> int | None:
+    return work.unblock(connection, "a", after, most=2)
+
+
+async def test_whoever_was_blocked_by_rules_that_are_others_now_is_claimed_again(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    people = (await claimed(shelf)).found or ()
+    words = ("consent", "place_unknown", "do_not_call", "consent", "consent")
+    said: dict[int, say.Refused] = {}
+    for one, word in zip(people, words, strict=False):
+        said |= off(one, word)
+    ids = [one.contact.contact for one in people[:5]]
+    await shelf.take(say.Batch(blocks=tuple((one, False) for one in ids), refused=said), 1, NOW)
+    # Of these, one was blocked by hand since, and one opted out
+    await store.ask(contacts.set_state, ids[3], contacts.State.BLOCKED, NOW)
+    await store.ask(optouts.block, [ids[4]], NOW)
+    assert not {one.contact.contact for one in (await claimed(shelf)).found or ()} & set(ids)
+    found = (await shelf.claim(say.Claim("win", EVERY, (), True, True), TERMS, 1, NOW + 1)).found or ()
+    assert {one.contact.contact for one in found} & set(ids) == {ids[0], ids[1]}
+    assert [(await stands(store, one))[::2] for one in ids[2:]] == [
+        ("blocked", "do_not_call"),
+        ("blocked", None),
+        ("blocked", None),
+    ]
+
+
+async def test_a_long_list_is_looked_through_piece_by_piece_for_whom_rules_blocked(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    people = (await claimed(shelf)).found or ()
+    ids = sorted(one.contact.contact for one in people)
+    said = {contact: one for two in people for contact, one in off(two, "consent").items()}
+    await shelf.take(say.Batch(blocks=tuple((one, False) for one in ids), refused=said), 1, NOW)
+    last: int | None = 0
+    seen = []
+    while last is not None:
+        last = await store.ask(_unblock_two, last)
+        seen.append(last)
+    assert seen == [*ids[1::2], None]
+    assert {(await stands(store, one))[0] for one in ids} == {"new"}
 
 
 CLIENT = replace(TERMS, campaign=replace(CAMPAIGN, name="acme", client="acme", lists=("b",)))

@@ -179,6 +179,12 @@ class Node:
         folder = Path(answer.get("Value") or ".") / "sounds"
         return await asyncio.to_thread(_lacking, folder, list(sounds)), str(folder)
 
+    async def state_of(self, device: str) -> str:
+        """What ``DEVICE_STATE`` says of a device: ``INVALID`` where there is none. Raises AsteriskError if the node does not
+        answer."""
+        answer = await self.calls.send("Getvar", (("Variable", f"DEVICE_STATE({device})"),))
+        return answer.get("Value", "")
+
     def resync(self, reason: str) -> None:
         """Ask for a fresh look at everything, because events were lost."""
         log.warning("%s: resynchronising: %s", self.name, reason)

@@ -33,8 +33,8 @@ from acd.store.outbound.evidence import LEAST_RING_S, evidence, names
 from acd.store.outbound.outbound import Outbound
 
 BEGIN_S: Final = 3.0
-SOUNDS_S: Final = 2.0
-"""So long whoever starts a campaign waits for whether its sounds are there."""
+WARNINGS_S: Final = 2.0
+"""So long whoever starts a campaign waits for what Asterisk says of its trunk and its sounds."""
 
 
 class DiallingDesk:
@@ -153,19 +153,29 @@ class DiallingDesk:
     async def start_warnings(self, name: str) -> list[str]:
         definition = self._engine.floor.definition
         campaign = definition.campaigns.get(name)
-        where = None if campaign is None else definition.trunks[campaign.trunk].node or _only(self._nodes)
+        if campaign is None:
+            return []
+        trunk = definition.trunks[campaign.trunk]
+        where = trunk.node or _only(self._nodes)
         node = self._nodes.get(where or "")
-        if campaign is None or node is None:
+        if where is None or node is None:
             return []
         heard = {campaign.message: "who gets no agent hears no message"} if campaign.message else {}
         if campaign.machine_message:
             heard.setdefault(campaign.machine_message, "no message is left on machines")
         try:
-            async with asyncio.timeout(SOUNDS_S):
+            async with asyncio.timeout(WARNINGS_S):
+                state = await node.state_of(trunk.endpoint) if trunk.endpoint else ""
                 missing, folder = await node.lacks(heard)
         except (TimeoutError, AcdError):
             return []
-        return [f"Asterisk {where} has no sound {one} under {folder}: {heard[one]}" for one in missing]
+        told = [f"Asterisk {where} has no endpoint {trunk.endpoint}: no call of trunk {trunk.name} can go out"]
+        if state != "INVALID":
+            # Without a contact of its own it is reached at the address that is dialled
+            told = [f"trunk {trunk.name}: {trunk.endpoint} of Asterisk {where} cannot be reached at the moment"]
+            if state != "UNAVAILABLE" or "/" in trunk.dial.partition("/")[2]:
+                told = []
+        return told + [f"Asterisk {where} has no sound {one} under {folder}: {heard[one]}" for one in missing]
 
     def agent_of(self, name: str) -> str:
         roster = self._engine.floor.roster

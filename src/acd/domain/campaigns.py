@@ -87,6 +87,15 @@ class Trunk:
         """What is dialled for ``number`` (E.164 with its +)."""
         return self.dial.replace(NUMBER_PLACE, number if self.plus else number.removeprefix("+"))
 
+    @property
+    def endpoint(self) -> str:
+        """The PJSIP endpoint by which it goes out (``PJSIP/carrier``); empty if it is none."""
+        technology, _, rest = self.dial.partition("/")
+        name, slash, _ = rest.partition("/")
+        if not slash:
+            name = rest.rpartition("@")[2]
+        return f"PJSIP/{name}" if technology.upper() == "PJSIP" and name and NUMBER_PLACE not in name else ""
+
 
 @dataclass(frozen=True, slots=True)
 class CallerIds:

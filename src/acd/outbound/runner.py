@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, tzinfo
 from hashlib import sha256
 from types import MappingProxyType
@@ -64,6 +64,8 @@ OF_CAMPAIGN: Final = frozenset(
     {Reason.CAMPAIGN, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
 )
 _BY_CLOCK: Final = frozenset({Reason.HOURS, Reason.HOLIDAY, Reason.SCHEDULE})
+_UNJUDGED: Final = frozenset({"caps", "connect_s", "ring_s", "message", "false_positives"})
+"""Figures of the rules that no contact is judged by."""
 _OVER_FOR_GOOD: Final = frozenset(
     {Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.CONSENT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED}
 )
@@ -155,7 +157,7 @@ class Runner:
         self._anew = True
         """whoever was put off by a clock that was ahead is to be asked about anew, before the next claim"""
         self._rules_anew = False
-        """so is whoever was put off by the hours, for they are others now"""
+        """so is whoever was put off, or blocked, by rules, for they are others now"""
         self._asked_anew = False, False
         """as the claim under way says"""
 
@@ -176,8 +178,9 @@ class Runner:
         saved, fault = known.statistics, ""
         began = saved.get("began_s")
         self.began_s = float(began) if isinstance(began, int | float) else None
-        hours = saved.get("hours")
-        self._rules_anew = self._rules_anew or (hours is not None and hours != self._times_digest())
+        # "hours": as earlier versions kept it
+        rules = saved.get("rules", saved.get("hours"))
+        self._rules_anew = self._rules_anew or (rules is not None and rules != self._rules_digest())
         try:
             if "statistics" in saved:
                 self.statistics = Statistics.from_json(saved["statistics"])
@@ -192,10 +195,10 @@ class Runner:
 
     def redefine(self, terms: Terms) -> None:
         """Other terms; what was learnt and counted stays."""
-        old, times = self.campaign, self._times_digest()
+        old, rules = self.campaign, self._rules_digest()
         self.terms = terms
         self.removed = False
-        if self._times_digest() != times:
+        if self._rules_digest() != rules:
             self._rules_anew = self.learnt = True
             self.claim_mono = float("-inf")
             self.wait_no_more()
@@ -215,12 +218,13 @@ class Runner:
         """What `remember` takes over."""
         refusals = {day: dict(counts) for day, counts in self.days.items()}
         return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals,
-                "hours": self._times_digest()}  # fmt: skip
+                "rules": self._rules_digest()}  # fmt: skip
 
-    def _times_digest(self) -> str:
-        """What stands for the times at which it may dial."""
+    def _rules_digest(self) -> str:
+        """What stands for all that people may be put off or blocked by."""
         of = self.terms
-        return sha256(repr((of.rules.hours, of.schedule)).encode()).hexdigest()[:16]
+        own = [(one.name, getattr(of.rules, one.name)) for one in fields(of.rules) if one.name not in _UNJUDGED]
+        return sha256(repr((own, of.schedule)).encode()).hexdigest()[:16]
 
     # -- contacts --------------------------------------------------------------------------------------------------------
 

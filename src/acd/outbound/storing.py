@@ -32,7 +32,7 @@ from acd.store.outbound.donotcall import scopes_of
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.turn import Open, Turn
-from acd.store.outbound.work import Claimed, Refused, judge_anew
+from acd.store.outbound.work import Claimed, Refused, judge_anew, unblock
 from acd.store.outbound.work import Kind as StoredKind
 
 log = logging.getLogger(__name__)
@@ -156,6 +156,11 @@ class Shelf:
         # Asked first: what fails after a claim would leave contacts claimed of which nobody knows
         counted_s, calls, short = await self._short_calls(terms, now_s)
         found_out = await self._found_out(campaign, now_s)
+        if wish.rules:
+            for one in campaign.lists:
+                last: int | None = 0
+                while last is not None:
+                    last = await self._store.ask(unblock, one, last)
         while wish.anew or wish.rules:
             if await self._store.ask(judge_anew, campaign.lists, now_s, rules=wish.rules) < ANEW_LEAST:
                 break

@@ -313,8 +313,8 @@ class Do:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks. ``anew``: those that
-    were put off by a clock that was ahead are due before; ``rules``: those put off by the hours, too, for they are others
-    now."""
+    were put off by a clock that was ahead are due before; ``rules``: those put off, or blocked, by rules, too, for they are
+    others now."""
 
     campaign: str
     wanted: Mapping[Kind, int]

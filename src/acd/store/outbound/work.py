@@ -45,8 +45,11 @@ class Kind(StrEnum):
 _IS = {Kind.CALLBACK: IS_AGENT_CALLBACK, Kind.QUEUE_CALLBACK: IS_QUEUE_CALLBACK, Kind.RETRY: IS_RETRY, Kind.NEW: IS_NEW}
 
 
-BY_HOURS: Final = ("hours", "holiday", "schedule")
-"""Of the gate's words, those that tell of a time of day."""
+BY_RULES: Final = (
+    *("hours", "holiday", "schedule", "number_day", "number_week", "contact_day", "contact_week"),
+    *("cool_down", "short_calls"),
+)
+"""Of the gate's words, those for which it puts a contact off by figures that can be edited."""
 CLOCK_S: Final = 1.0
 """How far clocks may be apart."""
 
@@ -229,11 +232,11 @@ def block(
 
 
 def judge_anew(connection: sa.Connection, lists: Sequence[str], now: float, *, rules: bool, most: int = IN_MAX) -> int:
-    """Have the gate look again at contacts of ``lists`` that it put off: by the hours, if ``rules`` have changed, and by a
-    clock that was ahead. At most so many of each list and kind; how many."""
+    """Have the gate look again at contacts of ``lists`` that it put off: by rules, if ``rules`` have changed, and by a clock
+    that was ahead. At most so many of each list and kind; how many."""
     why = contacts.c.refused_at > now + CLOCK_S
     if rules:
-        why |= contacts.c.refused.in_(BY_HOURS)
+        why |= contacts.c.refused.in_(BY_RULES)
     count = 0
     for name in lists:
         for kind in (Kind.RETRY, Kind.QUEUE_CALLBACK, Kind.CALLBACK):
@@ -244,6 +247,18 @@ def judge_anew(connection: sa.Connection, lists: Sequence[str], now: float, *, r
             connection.execute(mine.values({"due_at": now, **of.UNREFUSED}))
             count += len(ids)
     return count
+
+
+def unblock(connection: sa.Connection, of_list: str, after: int, *, most: int = IN_MAX) -> int | None:
+    """Rules have changed: have the gate look again at contacts of a list that it blocked by what is known of them. Looks at
+    so many from the one that comes ``after``; the last one it has looked at, None: there are no more."""
+    page = sa.select(contacts.c.contact, contacts.c.state, contacts.c.refused)
+    page = page.where(contacts.c.list == of_list, contacts.c.contact > after)
+    rows = list(connection.execute(page.order_by(contacts.c.contact).limit(most)))
+    ids = [row.contact for row in rows if row.state == State.BLOCKED and row.refused in of.CORRECTABLE]
+    mine = contacts.c.contact.in_(ids), contacts.c.state == State.BLOCKED, contacts.c.refused.in_(of.CORRECTABLE)
+    connection.execute(sa.update(contacts).where(*mine).values({**_back(None), **of.UNREFUSED}))
+    return rows[-1].contact if rows else None
 
 
 def _end(
