@@ -433,6 +433,35 @@ async def test_what_was_never_dialled_counts_against_no_limit(store: Outbound) -
     assert (found["dialled"], found["outcomes"]) == (0, {"failed": 1, "withdrawn": 1})
 
 
+@pytest.mark.parametrize("how", ["deleted before", "under another name", "a stranger at the second number"])
+async def test_a_list_that_is_imported_anew_permits_nothing_that_was_forbidden(store: Outbound, how: str) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    numbers = [one.number for one in first.contact.numbers]
+    for n, number in enumerate(numbers):
+        attempt, at = f"0000010000000{n}", NOW + 100 * n
+        here = replace(first, piece=replace(first.piece, number=number))
+        assert (await shelf.take(say.Batch(made=(made(attempt, here),)), 1, at)).recorded
+        over = ended(attempt, AttemptOutcome.ABANDONED if n else AttemptOutcome.BUSY, at + 9, due_s=at + 10)
+        await shelf.take(say.Batch(ended=(over,)), 1, at + 9)
+        await claimed(shelf, at=at + 10)
+    await store.recover(2)
+    stranger = how.startswith("a stranger")
+    if how == "deleted before":
+        await store.ask(contacts.remove, [first.contact.contact])
+    else:
+        await store.ask(listed.create, "b", "test", NOW)
+    again = ["+4930777", numbers[1]] if stranger else numbers
+    name = "a" if how == "deleted before" else "b"
+    new = await store.ask(contacts.add, name, [NewContact([NewNumber(one) for one in again])], NOW)
+    terms = replace(TERMS, campaign=replace(CAMPAIGN, lists=(name,)))
+    found = (await claimed(shelf, 2, NOW + 1000, terms)).found or ()
+    (one,) = (each for each in found if each.contact.contact == new)
+    assert sorted(one.contact_s) == ([] if stranger else [NOW, NOW + 100])
+    assert (one.abandoned_s, len(one.tried)) == (None if stranger else NOW + 109, 0)
+    assert len(one.number_s) == (0 if stranger else 1)
+
+
 @pytest.mark.parametrize("undialled", [AttemptOutcome.FAILED, AttemptOutcome.WITHDRAWN])
 async def test_short_calls_of_the_day_are_counted(store: Outbound, undialled: AttemptOutcome) -> None:
     shelf = Shelf(store, sealed)
