@@ -14,6 +14,8 @@ _NOTED_LEAST: Final = 1_000
 _EQUAL_S: Final = 0.001
 """Databases may keep times to the microsecond."""
 
+_BACK_S: Final = 1.0
+"""A clock that goes back by no more holds nobody up, so what is earlier by so little may have come later."""
 
 @dataclass(slots=True)
 class Dialled:
@@ -118,7 +120,8 @@ class Recent:
 
     def unseen(self, number: str, read_s: float) -> list[Dialled]:
         """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""
-        return [one for one in self._by_number.get(number, ()) if one.written_s is None or one.written_s >= read_s]
+        before_s = read_s - _BACK_S
+        return [one for one in self._by_number.get(number, ()) if one.written_s is None or one.written_s >= before_s]
 
     def _forget(self, attempt: str) -> None:
         one = self._attempts.pop(attempt, None)
