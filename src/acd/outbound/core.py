@@ -466,6 +466,7 @@ class Dialler(Aloft):
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
         seats = self.blending.keep(event.seats, event.queues, now.mono)
         for name, runner in self.runners.items():
+        self.recent.needed_s = min((desk.ready.read_s for desk in self.desks.by_agent.values()), default=float("inf"))
             runner.free = frozenset(seat.agent for seat in seats if seat.stage == "idle" and name in seat.lines)
             if runner.state is CampaignState.RUNNING:
                 runner.keep_hours(now)
