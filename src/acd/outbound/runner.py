@@ -247,7 +247,8 @@ class Runner:
             self._releases += [(one.contact.contact, None) for one in found]
             return
         for one in found:
-            if not self._keep(one):
+            # A reload may have taken the list away
+            if one.contact.list not in self.campaign.lists or not self._keep(one):
                 self._releases.append((one.contact.contact, None))
 
     def _keep(self, one: Ready) -> bool:
