@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -570,6 +572,30 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
     kept = {one["attempt"][-1]: one["facts"] for one in await store.ask(_attempts)}
     assert [kept[n] for n in "34"] == [{"x": 1}, {"x": 1, "given_up": "stop"}]
     assert label_of("month", 2024 * 12 + 12) == "2024-12"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", None])
+async def test_the_evidence_of_a_month_has_no_window_and_no_refusal_of_another(
+    store: Outbound, zone: str | None
+) -> None:
+    shelf, where = Shelf(store, sealed), ZoneInfo(zone or "UTC")
+    days = [date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1)]
+    windows = [replace(WINDOW, span="day", key=day.toordinal()) for day in days]
+    windows += [replace(WINDOW, span="month", key=2026 * 12 + month) for month in (10, 11, 12)]
+    windows += [replace(WINDOW, span="days30", key=key) for key in (0, 1, 2)]
+    await shelf.take(say.Batch(ledgers={"win": tuple(windows)}), 1, NOW)
+    since, until = (datetime(2026, month, 1, tzinfo=where).timestamp() for month in (11, 12))
+    learnt = {"began_s": until - 45 * 86_400.0, "refusals": {str(day): {"hours": 1} for day in days}}
+    await shelf.save("win", learnt, NOW)
+    told = await store.ask(evidence, "win", since, until, 15.0, (), ZoneInfo(zone) if zone else None)
+    labels = [one["label"] for one in told["windows"]]
+    if zone is None:
+        # Nobody knows by whose clock: what may be in it is told
+        assert {"2026-11-01", "2026-11-30", "2026-11"} < set(labels)
+        assert told["refusals"]["hours"] >= 2
+    else:
+        assert labels == ["2026-11-01", "2026-11-30", "30 days, no. 1", "30 days, no. 2", "2026-11"]
+        assert told["refusals"] == {"hours": 2}
 
 
 async def test_what_agents_say_of_attempts_is_kept_and_followed(store: Outbound) -> None:
