@@ -176,6 +176,9 @@ class Runner:
         saved, fault = known.statistics, ""
         began = saved.get("began_s")
         self.began_s = float(began) if isinstance(began, int | float) else None
+        if self.began_s is None and known.since_s > 0.0 and (self.state is CampaignState.RUNNING or known.windows):
+            # Killed before that was kept; its state was at once
+            self.began_s, self.learnt = known.since_s, True
         hours = saved.get("hours")
         self._rules_anew = self._rules_anew or (hours is not None and hours != self._times_digest())
         try:
