@@ -9,6 +9,7 @@ import pytest
 
 from acd.domain.campaigns import AttemptOutcome, Mode
 from acd.domain.instant import Instant
+from acd.domain.states import AgentState
 from acd.outbound import views
 from outbound.dialkit import UTC_0, World, campaign, terms
 
@@ -74,3 +75,24 @@ def test_a_clock_that_went_back_is_told_with_how_far() -> None:
     (first, *_) = views.explain(world.core, "win", world.now)["why"]
     assert first["what"] == "clock"
     assert "3590 s" in first["detail"]
+
+
+def test_a_clock_set_back_by_less_than_a_second_has_nobody_dialled_as_if_for_the_first_time() -> None:
+    """Two contacts have one number; the clock is stepped after they were read, and before the first is dialled."""
+    rules = replace(campaign().rules, number_day=1)
+    world = JumpyWorld(
+        terms(campaign(mode=Mode.PROGRESSIVE, rules=rules)), agents=1, contacts=2, answers=0.0, others=("busy",)
+    )
+    first, second = world.kept.rows.values()
+    second.contact = replace(second.contact, numbers=first.contact.numbers)
+    world.agents["a0"] = (AgentState.TALKING, 0.0, "")
+    world.off_s = 60.0
+    world.core.runners["win"].let_go()
+    world.run(0.6)
+    assert all(one.read_s > UTC_0 + 59.0 for one in world.core.runners["win"].ready.values())
+    world.off_s = 59.1
+    world.agents["a0"] = (AgentState.AVAILABLE, 0.6, "")
+    world.look()
+    world.run(30.0)
+    assert len(world.placed) == 1
+    assert "number_day" in world.core.runners["win"].refusals

@@ -9,7 +9,16 @@ from typing import Self
 import pytest
 
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, ContactNumber, GivenUp, Mode
+from acd.domain.campaigns import (
+    AttemptOutcome,
+    CallerIds,
+    CampaignState,
+    Contact,
+    ContactNumber,
+    GivenUp,
+    Mode,
+    Trunk,
+)
 from acd.domain.dialrules import CallingHours, ShortCalls
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
@@ -437,6 +446,62 @@ def test_what_becomes_durable_after_the_calling_hours_is_not_dialled(mode: Mode)
     tomorrow = [row.due_s for row in world.kept.rows.values() if row.due_s is not None and row.due_s > UTC_0 + 3_600]
     assert len(tomorrow) >= world.core.counters["attempts_too_late"]
     world.stop()
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])
+def test_what_is_permitted_in_the_last_moment_is_not_dialled_after_it(mode: Mode) -> None:
+    rules = replace(campaign().rules, hours=CallingHours((((0, 601),),) * 7))
+    for delay_s in (0.0, 0.2, 0.4):
+        world = World(terms(campaign(mode=mode, rules=rules)), contacts=800, agents=4, answers=0.0, others=("busy",))
+        world.run(50.0 + delay_s)
+        world.write_s = 0.7
+        world.run(80.0)
+        assert 50.0 < max(world.placed_at) < 60.0
+        world.stop()
+
+
+@pytest.mark.parametrize("changed", ["trunk", "caller ids", "rules", "nothing"])
+def test_what_was_permitted_by_other_terms_is_not_dialled(changed: str) -> None:
+    """A reload comes while an attempt is becoming durable."""
+    before = terms(campaign(mode=Mode.PROGRESSIVE))
+    world = World(before, agents=4, answers=0.0, others=("busy",))
+    world.write_s = 0.5
+    while not any(flight.phase is Phase.COMMITTING for flight in world.core.flights.values()):
+        world.run(world.s + 0.1)
+    after = replace(before, campaign=replace(before.campaign))
+    match changed:
+        case "trunk":
+            other = replace(campaign(mode=Mode.PROGRESSIVE), trunk="second")
+            after = replace(terms(other), trunk=Trunk("second", "PJSIP/{number}@other", calls_per_s=10.0, lines=60))
+        case "caller ids":
+            after = replace(before, caller_ids=CallerIds("own", ("+4930555200",)))
+        case "rules":
+            rules = replace(before.rules, hours=CallingHours((((0, 60),),) * 7))
+            after = replace(before, campaign=replace(before.campaign, rules=rules))
+    committed = list(world.core.flights)
+    world.parts = (after,)
+    placed: list[wire.PlaceAttempt] = []
+    world.place = placed.append  # type: ignore[method-assign]
+    world.tell(say.Defined((after,), (NODE,)))
+    world.run(world.s + 0.6)
+    dialled = [one.attempt for one in placed if one.attempt in committed]
+    assert dialled == (committed if changed == "nothing" else [])
+    if changed != "nothing":
+        outcomes = {world.kept.outcomes.get(attempt) for attempt in committed}
+        assert outcomes <= {AttemptOutcome.WITHDRAWN, None}
+
+
+def test_a_list_that_a_reload_takes_from_a_campaign_is_not_dialled_by_a_claim_under_way() -> None:
+    before = terms(campaign(mode=Mode.PROGRESSIVE))
+    world = World(before, agents=4)
+    while not world.core.runners["win"].claiming:
+        world.run(world.s + 0.005)
+    after = replace(before, campaign=replace(before.campaign, lists=("b",)))
+    world.parts = (after,)
+    world.tell(say.Defined((after,), (NODE,)))
+    world.run(world.s + 0.02)
+    assert not world.core.runners["win"].ready
+    assert not world.placed
 
 
 @pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])

@@ -187,6 +187,28 @@ def test_a_contact_that_may_not_be_called_any_more_is_not_dialled(late_s: float)
     assert not world.legs
 
 
+@pytest.mark.parametrize("came_to", ["number_day", "cool_down"])
+def test_what_others_dialled_meanwhile_counts_however_long_an_agent_looks(came_to: str) -> None:
+    """Another campaign tries the number of a contact that an agent is shown for half an hour."""
+    rules = replace(campaign().rules, number_day=1 if came_to == "number_day" else None, cool_down_s=86_400.0)
+    world = preview_world(preview=replace(PREVIEW, look_s=3_000.0), changes={"rules": rules}, answers=0.0)
+    world.run(2.0)
+    number, recent = world.shown()["number"], world.core.recent
+    recent.note("other", number, "other", world.now.utc)
+    recent.written(["other"], [], world.now.utc)
+    world.run(30.0)
+    if came_to == "cool_down":
+        recent.abandoned[number] = world.now.utc
+    recent.over("other", number, world.now.utc)
+    world.run(1_800.0)
+    # With the end of any later attempt, what is long ago is forgotten
+    recent.over("later", "+4930666", world.now.utc)
+    world.choose(accepts=True)
+    world.run(1_810.0)
+    assert not world.kept.attempts
+    assert came_to in world.core.runners["win"].refusals
+
+
 @pytest.mark.parametrize("then", list(Lapse))
 def test_what_follows_when_an_agent_does_nothing(then: Lapse) -> None:
     world = preview_world(preview=replace(PREVIEW, then=then), answers=1.0)

@@ -133,7 +133,7 @@ def test_an_attempt_counts_until_the_store_has_told_of_it() -> None:
     # Read before it was durable, though after it was decided on
     recent.written(["1"], [], 12.0)
     assert [one.attempt for one in recent.unseen("+1", 11.0)] == ["1"]
-    assert recent.unseen("+1", 12.1) == []
+    assert recent.unseen("+1", 13.1) == []
     (one,) = recent.unseen("+1", 9.0)
     # As the store has it, it was made between then and then
     assert [one.among((at,)) for at in (9.9, 10.0, 12.0, 12.1)] == [False, True, True, False]
@@ -159,7 +159,7 @@ def test_an_attempt_that_never_was_does_not_count_and_one_in_doubt_does_until_th
     assert [one.attempt for one in recent.unseen("+1", 99.0)] == ["2"]
     recent.written([], [], 2_000.0)
     assert [one.attempt for one in recent.unseen("+1", 2_000.0)] == ["2"]
-    assert recent.unseen("+1", 2_001.0) == []
+    assert recent.unseen("+1", 2_001.1) == []
 
 
 def test_what_was_dialled_is_forgotten_in_time() -> None:

@@ -12,7 +12,7 @@ from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
 from acd.domain.instant import Instant
 from acd.outbound.recent import Recent
 from acd.outbound.runner import BUSY_S, EMPTY_S, READY_LEAST, Chosen, Runner
-from acd.outbound.words import Claim, Ready, Remembered
+from acd.outbound.words import Claim, Counted, Ready, Remembered
 from outbound.dialkit import UTC_0, campaign, terms
 
 
@@ -128,6 +128,23 @@ def test_hours_that_were_changed_before_the_start_are_told_of(changed: bool) -> 
     after = wider(before) if changed else runner()
     after.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", before.as_saved(), ()), UTC_0)
     assert asked(after, 0.0) == (True, changed)
+
+
+@pytest.mark.parametrize("state", [CampaignState.RUNNING, CampaignState.PAUSED])
+def test_a_campaign_killed_before_it_was_kept_when_it_began_counts_its_30_days_on(state: CampaignState) -> None:
+    """Forty days later, by a life that knows of a state and of a window, and of nothing that was learnt."""
+    one, now_s = runner(), UTC_0 + 40 * 86_400.0
+    counted = Counted("days30", 0, 100.0, 3.0, 0.0, 0.0, 0)
+    one.remember(Remembered("win", state, UTC_0, "", "", {}, (counted,)), now_s)
+    assert (one.began_s, one.as_saved()["began_s"], one.learnt) == (UTC_0, UTC_0, True)
+    one.book.served(now_s)
+    assert [(window.key, window.answered) for window in one.book.windows()] == [(1, 1.0)]
+
+
+def test_a_campaign_that_never_ran_begins_when_it_is_started() -> None:
+    one = runner()
+    one.remember(Remembered("win", CampaignState.STOPPED, UTC_0, "", "", {}, ()), UTC_0)
+    assert one.began_s is None
 
 
 def test_whom_the_gate_put_off_is_given_back_with_its_word() -> None:

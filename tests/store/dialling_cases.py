@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -472,6 +474,35 @@ async def test_what_was_never_dialled_counts_against_no_limit(store: Outbound) -
     assert (found["dialled"], found["outcomes"]) == (0, {"failed": 1, "withdrawn": 1})
 
 
+@pytest.mark.parametrize("how", ["deleted before", "under another name", "a stranger at the second number"])
+async def test_a_list_that_is_imported_anew_permits_nothing_that_was_forbidden(store: Outbound, how: str) -> None:
+    shelf = Shelf(store, sealed)
+    first, *_ = (await claimed(shelf)).found or ()
+    numbers = [one.number for one in first.contact.numbers]
+    for n, number in enumerate(numbers):
+        attempt, at = f"0000010000000{n}", NOW + 100 * n
+        here = replace(first, piece=replace(first.piece, number=number))
+        assert (await shelf.take(say.Batch(made=(made(attempt, here),)), 1, at)).recorded
+        over = ended(attempt, AttemptOutcome.ABANDONED if n else AttemptOutcome.BUSY, at + 9, due_s=at + 10)
+        await shelf.take(say.Batch(ended=(over,)), 1, at + 9)
+        await claimed(shelf, at=at + 10)
+    await store.recover(2)
+    stranger = how.startswith("a stranger")
+    if how == "deleted before":
+        await store.ask(contacts.remove, [first.contact.contact])
+    else:
+        await store.ask(listed.create, "b", "test", NOW)
+    again = ["+4930777", numbers[1]] if stranger else numbers
+    name = "a" if how == "deleted before" else "b"
+    new = await store.ask(contacts.add, name, [NewContact([NewNumber(one) for one in again])], NOW)
+    terms = replace(TERMS, campaign=replace(CAMPAIGN, lists=(name,)))
+    found = (await claimed(shelf, 2, NOW + 1000, terms)).found or ()
+    (one,) = (each for each in found if each.contact.contact == new)
+    assert sorted(one.contact_s) == ([] if stranger else [NOW, NOW + 100])
+    assert (one.abandoned_s, len(one.tried)) == (None if stranger else NOW + 109, 0)
+    assert len(one.number_s) == (0 if stranger else 1)
+
+
 @pytest.mark.parametrize("undialled", [AttemptOutcome.FAILED, AttemptOutcome.WITHDRAWN])
 async def test_short_calls_of_the_day_are_counted(store: Outbound, undialled: AttemptOutcome) -> None:
     shelf = Shelf(store, sealed)
@@ -580,6 +611,30 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
     kept = {one["attempt"][-1]: one["facts"] for one in await store.ask(_attempts)}
     assert [kept[n] for n in "34"] == [{"x": 1}, {"x": 1, "given_up": "stop"}]
     assert label_of("month", 2024 * 12 + 12) == "2024-12"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", None])
+async def test_the_evidence_of_a_month_has_no_window_and_no_refusal_of_another(
+    store: Outbound, zone: str | None
+) -> None:
+    shelf, where = Shelf(store, sealed), ZoneInfo(zone or "UTC")
+    days = [date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1)]
+    windows = [replace(WINDOW, span="day", key=day.toordinal()) for day in days]
+    windows += [replace(WINDOW, span="month", key=2026 * 12 + month) for month in (10, 11, 12)]
+    windows += [replace(WINDOW, span="days30", key=key) for key in (0, 1, 2)]
+    await shelf.take(say.Batch(ledgers={"win": tuple(windows)}), 1, NOW)
+    since, until = (datetime(2026, month, 1, tzinfo=where).timestamp() for month in (11, 12))
+    learnt = {"began_s": until - 45 * 86_400.0, "refusals": {str(day): {"hours": 1} for day in days}}
+    await shelf.save("win", learnt, NOW)
+    told = await store.ask(evidence, "win", since, until, 15.0, (), ZoneInfo(zone) if zone else None)
+    labels = [one["label"] for one in told["windows"]]
+    if zone is None:
+        # Nobody knows by whose clock: what may be in it is told
+        assert {"2026-11-01", "2026-11-30", "2026-11"} < set(labels)
+        assert told["refusals"]["hours"] >= 2
+    else:
+        assert labels == ["2026-11-01", "2026-11-30", "30 days, no. 1", "30 days, no. 2", "2026-11"]
+        assert told["refusals"] == {"hours": 2}
 
 
 async def test_what_agents_say_of_attempts_is_kept_and_followed(store: Outbound) -> None:

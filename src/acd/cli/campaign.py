@@ -415,7 +415,8 @@ def _account(name: str, since: str | None, until: str | None, zone: str | None) 
         when = period(since, until, find_zone(zone) if zone else machine_zone(), time.time())
     except ReportError as error:
         raise Failure(str(error), EXIT_USAGE, kind="usage", as_json=options().json) from error
-    least_s, words, by_clock = LEAST_RING_S, frozenset[str](), ZoneInfo("UTC")
+    least_s, words = LEAST_RING_S, frozenset[str]()
+    by_clock: ZoneInfo | None = None
     try:
         definition = load_floor(loaded.floor.file).definition
         if name in definition.campaigns:

@@ -225,7 +225,7 @@ class DiallingDesk:
 
     async def evidence(self, name: str, since: float, until: float) -> dict[str, Any]:
         campaign = self._engine.floor.definition.campaigns.get(name)
-        least_s, words, zone = LEAST_RING_S, frozenset[str](), ZoneInfo("UTC")
+        least_s, words, zone = LEAST_RING_S, frozenset[str](), None
         if campaign is not None:
             least_s, words = campaign.rules.ring_s, machine_words_of(campaign.dispositions)
             zone = ZoneInfo(campaign.zone)

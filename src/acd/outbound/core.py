@@ -49,7 +49,7 @@ CHARGE_S: Final = 1.0
 UNHEARD_S: Final = 120.0
 """A line that should have been given up so long ago is not there."""
 STALE_S: Final = 1.0
-"""What was permitted longer ago is asked again before it is dialled."""
+"""What was permitted longer ago, or in another minute, is asked again before it is dialled."""
 SOON_S: Final = 60.0
 """When a contact is tried again whose attempt was never dialled."""
 LINES_MOST: Final = 5_000
@@ -400,6 +400,8 @@ class Dialler(Aloft):
         own = flight.contact.numbers if flight.contact is not None else ()
         # Others who asked for it the store itself refuses
         left = left or self.recent.holds_opt_out((one.number for one in own), runner.campaign.client)
+        # Reloaded meanwhile: trunk, caller ID and permit were those of other terms
+        left = left or flight.terms != runner.terms
         if left or runner.state is not CampaignState.RUNNING or runner.removed or node is None or not node.up:
             self._undialled(flight, now)
             return
@@ -409,7 +411,7 @@ class Dialler(Aloft):
             runner.spare += flight.desk is None
             self._undialled(flight, now, refusal.until_s)
             return
-        flight.facts = None
+        flight.facts = flight.terms = None
         campaign = runner.campaign
         flight.phase, flight.sent_s, flight.sent_mono = Phase.DIALLED, now.utc, now.mono
         node.sent()
@@ -435,7 +437,9 @@ class Dialler(Aloft):
 
     def _refusal_since(self, flight: Flight, runner: Runner, now: Instant) -> Refusal | None:
         """Why an attempt is not dialled that took too long to become durable: the gate is asked again."""
-        if flight.facts is None or 0.0 <= now.utc - flight.committed_s <= STALE_S:
+        # Calling hours end with a minute
+        fresh = 0.0 <= now.utc - flight.committed_s <= STALE_S and now.utc // 60 == flight.committed_s // 60
+        if flight.facts is None or fresh:
             return None
         rests_until_s = self.trunks[flight.trunk].rests_until_s
         trunk = TrunkState(rests_until_s=None if rests_until_s is None else rests_until_s + now.utc - now.mono)
@@ -462,6 +466,7 @@ class Dialler(Aloft):
         self._looked_mono = now.mono
         self._tidy(now)
         self.desks.look(event.engaged, now)
+        self.recent.needed_s = min((desk.ready.read_s for desk in self.desks.by_agent.values()), default=float("inf"))
         busy = {agent: name for agent, (_, _, name) in self._stages.items()}
         busy |= {agent: self._calls[call].campaign for agent, call in self._offered.items() if call in self._calls}
         seats = self.blending.keep(event.seats, event.queues, now.mono)
@@ -651,7 +656,8 @@ class Dialler(Aloft):
         )  # fmt: skip
         flight.callback, flight.callback_agent, flight.segment = ready.callback, piece.agent, piece.segment
         flight.note, flight.agent_held = ready.note, agent_held
-        flight.tried, flight.needs_agent, flight.facts = ready.tried, chosen.permit.needs_agent, chosen.facts
+        flight.tried, flight.needs_agent = ready.tried, chosen.permit.needs_agent
+        flight.facts, flight.terms = chosen.facts, runner.terms
         self._track(flight, runner)
         self.trunks[flight.trunk].began(flight.attempt, now.mono)
         self.recent.note(flight.attempt, flight.number, campaign.name, now.utc)

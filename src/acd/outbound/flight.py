@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from acd.dialer.gate import Facts
+from acd.dialer.gate import Facts, Terms
 from acd.domain.campaigns import AttemptOutcome, Contact, GivenUp
 from acd.domain.outbound import Verdict
 from acd.outbound.words import Tried
@@ -56,6 +56,8 @@ class Flight:
     tried: tuple[Tried, ...] = ()
     facts: Facts | None = None
     """what the gate permitted it on, until it is dialled"""
+    terms: Terms | None = None
+    """and by which terms"""
     needs_agent: bool = False
     agent_held: bool = False
     """an idle agent there was counted for it"""

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 KEPT_S: Final = 600.0
-"""So long after its end an attempt is remembered: longer than anybody goes by what was read of a contact."""
+"""So long after its end an attempt is remembered: longer than anybody goes by what was read of a contact, but for agents who
+look at one (`Recent.needed_s`)."""
 _NOTED_LEAST: Final = 1_000
 _EQUAL_S: Final = 0.001
 """Databases may keep times to the microsecond."""
+_BACK_S: Final = 1.0
+"""A clock that goes back by no more holds nobody up, so what is earlier by so little may have come later."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Recent:
 
     def __init__(self, sealed: Callable[[str], str] | None = None) -> None:
         self._sealed = sealed
+        self.needed_s = float("inf")
+        """when what agents look at now was read, the earliest of it: what came since is not forgotten"""
         self.abandoned: dict[str, float] = {}
         self.served: dict[str, float] = {}
         self.opted_out: dict[tuple[str, str], float] = {}
@@ -85,7 +90,7 @@ class Recent:
     def over(self, attempt: str, number: str, now_s: float) -> None:
         """Nothing more will happen to ``attempt``."""
         self._over.append((now_s, attempt, number))
-        before_s = now_s - KEPT_S
+        before_s = min(now_s - KEPT_S, self.needed_s)
         while self._over[0][0] < before_s and self._over[0][1] not in self._doubtful:
             _, old, its_number = self._over.popleft()
             self._forget(old)
@@ -118,7 +123,8 @@ class Recent:
 
     def unseen(self, number: str, read_s: float) -> list[Dialled]:
         """Attempts at ``number`` of which what was read at ``read_s`` may not tell: they were not durable before."""
-        return [one for one in self._by_number.get(number, ()) if one.written_s is None or one.written_s >= read_s]
+        before_s = read_s - _BACK_S
+        return [one for one in self._by_number.get(number, ()) if one.written_s is None or one.written_s >= before_s]
 
     def _forget(self, attempt: str) -> None:
         one = self._attempts.pop(attempt, None)

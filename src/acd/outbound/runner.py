@@ -178,6 +178,9 @@ class Runner:
         saved, fault = known.statistics, ""
         began = saved.get("began_s")
         self.began_s = float(began) if isinstance(began, int | float) else None
+        if self.began_s is None and known.since_s > 0.0 and (self.state is CampaignState.RUNNING or known.windows):
+            # Killed before that was kept; its state was at once
+            self.began_s, self.learnt = known.since_s, True
         # "hours": as earlier versions kept it
         rules = saved.get("rules", saved.get("hours"))
         self._rules_anew = self._rules_anew or (rules is not None and rules != self._rules_digest())
@@ -251,7 +254,8 @@ class Runner:
             self._releases += [(one.contact.contact, None) for one in found]
             return
         for one in found:
-            if not self._keep(one):
+            # A reload may have taken the list away
+            if one.contact.list not in self.campaign.lists or not self._keep(one):
                 self._releases.append((one.contact.contact, None))
 
     def _keep(self, one: Ready) -> bool:

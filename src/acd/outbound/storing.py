@@ -190,7 +190,8 @@ class Shelf:
         whom = (number, campaign.lists, own, by, now_s, epoch, self.sealed)
         one, made = await self._store.ask(claim_number, *whom, ours=ours, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
-        histories = await self._store.histories(pairs, 0.0)
+        every = {one.contact.contact: [each.number for each in one.contact.numbers]}
+        histories = await self._store.histories(pairs, 0.0, every)
         ready = replace(self._ready(one, campaign.name, histories[pairs[0]], (), now_s), made=made)
         return replace(ready, do_not_call=await self.barred(ready, campaign, now_s))
 
@@ -251,13 +252,14 @@ class Shelf:
         kind, contact = Kind(one.kind.value), one.contact
         segment = contact.list
         due_s = 0.0 if one.due_at is None else one.due_at
-        times = [seen.committed_at for seen in (*history.of_contact, *history.of_number)]
+        of_person = [seen.committed_at for seen in (*history.of_contact, *history.of_person)]
+        times = [*of_person, *(seen.committed_at for seen in history.of_number)]
         return say.Ready(
             Piece(contact, one.number, kind, due_s, one.order, one.agent, segment),
             now_s,
             {one.number: zones_of(one.number)},
             tuple(seen.committed_at for seen in history.of_number),
-            tuple(seen.committed_at for seen in history.of_contact),
+            tuple(of_person),
             self._tried(campaign, contact, [seen for seen in history.of_contact if seen.campaign == campaign]),
             sum(seen.campaign == campaign for seen in history.of_number),
             barred,

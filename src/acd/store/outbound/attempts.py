@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -116,10 +117,11 @@ class Seen:
 class History:
     """What is known of a contact and a number, by whatever campaign: the attempts since the asked-for time, oldest first
     and without those that were never dialled, and when the last abandonment was and the last conversation with an agent,
-    however long ago."""
+    however long ago. ``of_person``: attempts at the contact's numbers, made at the same person as another contact."""
 
     of_contact: list[Seen] = field(default_factory=list)
     of_number: list[Seen] = field(default_factory=list)
+    of_person: list[Seen] = field(default_factory=list)
     abandoned_at: float | None = None
     served_at: float | None = None
 
@@ -339,10 +341,14 @@ def in_flight(connection: sa.Connection) -> list[dict[str, Any]]:
 
 
 def histories(
-    connection: sa.Connection, pairs: Sequence[tuple[int, str]], since: float, sealed: Sealed
+    connection: sa.Connection,
+    pairs: Sequence[tuple[int, str]],
+    since: float,
+    sealed: Sealed,
+    own: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> dict[tuple[int, str], History]:
     """What the gate asks of contacts and the numbers (E.164) that are to be dialled. Numbers are known again whether they
-    were kept as they are or as hashes."""
+    were kept as they are or as hashes. ``own``: all numbers of the contacts, where people are to be known again by them."""
     found: dict[tuple[int, str], History] = {pair: History() for pair in pairs}
     by_contact: dict[int, list[History]] = {}
     by_number: dict[str, list[History]] = {}
@@ -358,9 +364,39 @@ def histories(
         for seen in _seen(connection, attempts.c.number.in_(texts), since):
             for history in by_number[seen.number]:
                 history.of_number.append(seen)
-    _last(connection, attempts.c.contact, by_contact)
+    by_person = {contact: list(mine) for contact, mine in by_contact.items()}
+    for contact, seen in _of_same_people(connection, own, since, sealed):
+        mine = by_contact.get(contact, [])
+        for history in mine:
+            history.of_person.append(seen)
+        by_person.setdefault(seen.contact, []).extend(mine)
+    _last(connection, attempts.c.contact, by_person)
     _last(connection, attempts.c.number, by_number)
     return found
+
+
+def _of_same_people(
+    connection: sa.Connection, own: Mapping[int, Sequence[str]], since: float, sealed: Sealed
+) -> list[tuple[int, Seen]]:
+    """Of contacts, attempts at their numbers that were made as another one's: of one with the same first number, by which
+    lists know people again, or of one that is gone, for a list may have been taken away and imported anew."""
+    holders: dict[str, list[int]] = {}
+    for contact, numbers in own.items():
+        for number in numbers:
+            for form in (number, sealed(number)):
+                holders.setdefault(form, []).append(contact)
+    found: list[tuple[int, Seen]] = []
+    for texts in pieces(list(holders)):
+        for seen in _seen(connection, attempts.c.number.in_(texts), since):
+            found += [(contact, seen) for contact in holders[seen.number] if contact != seen.contact]
+    first: dict[int, str] = {}
+    for some in pieces(list({one for contact, seen in found for one in (contact, seen.contact)})):
+        query = sa.select(contact_numbers.c.contact, contact_numbers.c.number)
+        query = query.where(contact_numbers.c.contact.in_(some), contact_numbers.c.position == 0)
+        first |= {row.contact: row.number for row in connection.execute(query)}
+    return [
+        (contact, seen) for contact, seen in found if first.get(seen.contact, first.get(contact)) == first.get(contact)
+    ]
 
 
 def _seen(connection: sa.Connection, which: sa.ColumnElement[bool], since: float) -> list[Seen]:

@@ -30,7 +30,7 @@ def evidence(
     until: float,
     least_ring_s: float = LEAST_RING_S,
     machine_words: Collection[str] = (),
-    zone: tzinfo = UTC,
+    zone: tzinfo | None = None,
 ) -> dict[str, Any]:
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
 
@@ -45,8 +45,8 @@ def evidence(
          "dispositions": {word: n}, "detection": as `Detected.as_json`}
 
     ``windows``: those of the ledger that reach into the stretch, with all that was charged in them, also what was connected
-    too late; their days and months are those of ``zone``. ``machine_words``: what agents call a machine. ``refusals``: of
-    the days (the campaign's) that lie in it.
+    too late; their days and months are those of ``zone``, and so are the days of ``refusals``; where it is not known, a day
+    more at each end. ``machine_words``: what agents call a machine.
     """
     mine = attempts.c.campaign == campaign, attempts.c.committed_at >= since, attempts.c.committed_at < until
     outcomes = _by(connection, attempts.c.outcome, mine)
@@ -63,7 +63,7 @@ def evidence(
     learnt: Mapping[str, Any] = {} if state is None else state.statistics
     said = learnt.get("began_s")
     began = said if isinstance(said, int | float) else None
-    windows = _windows(connection, campaign, since, until, began)
+    windows = _windows(connection, campaign, since, until, began, zone)
     return {
         "campaign": campaign,
         "since": since,
@@ -82,8 +82,8 @@ def evidence(
         "caller_ids": _by(connection, attempts.c.caller_id, mine),
         "trunks": _by(connection, attempts.c.trunk, mine),
         "windows": windows,
-        "differences": _differences(connection, mine, windows, since, until, began, zone),
-        "refusals": _refusals(learnt.get("refusals", {}), since, until),
+        "differences": _differences(connection, mine, windows, since, until, began, zone or UTC),
+        "refusals": _refusals(learnt.get("refusals", {}), since, until, zone),
         "dispositions": {word: many for word, many in _by(connection, attempts.c.said, mine).items() if word},
         "detection": detected(connection, campaign, since, until, machine_words).as_json(),
     }
@@ -131,13 +131,18 @@ def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> 
 
 
 def _windows(
-    connection: sa.Connection, campaign: str, since: float, until: float, began: float | None
+    connection: sa.Connection,
+    campaign: str,
+    since: float,
+    until: float,
+    began: float | None,
+    zone: tzinfo | None,
 ) -> list[dict[str, Any]]:
     table = campaign_ledgers
     query = sa.select(table).where(table.c.campaign == campaign).order_by(table.c.window, table.c.key)
     found = []
     for row in connection.execute(query):
-        if not _reaches(row.window, row.key, since, until, began):
+        if not _reaches(row.window, row.key, since, until, began, zone):
             continue
         charged = row.abandoned + row.misjudged + row.unknown
         found.append(
@@ -210,8 +215,11 @@ def _edges(window: str, key: int, began: float | None, zone: tzinfo) -> tuple[fl
     return low, high
 
 
-def _reaches(window: str, key: int, since: float, until: float, began: float | None) -> bool:
-    """Days and months are those of some zone, so a day more at each end."""
+def _reaches(window: str, key: int, since: float, until: float, began: float | None, zone: tzinfo | None) -> bool:
+    """Where nobody knows by whose clock days and months are meant, a day more at each end."""
+    edges = None if zone is None else _edges(window, key, began, zone)
+    if edges is not None:
+        return edges[0] < until and edges[1] > since
     low, high = _day(since).toordinal() - 1, _day(until).toordinal() + 1
     if window == "day":
         return low <= key <= high
@@ -236,8 +244,10 @@ def label_of(window: str, key: int) -> str:
     return f"30 days, no. {key + 1}" if window == "days30" else "whole campaign"
 
 
-def _refusals(days: Mapping[str, Mapping[str, int]], since: float, until: float) -> dict[str, int]:
+def _refusals(days: Mapping[str, Mapping[str, int]], since: float, until: float, zone: tzinfo | None) -> dict[str, int]:
     first, last = _day(since), _day(until)
+    if zone is not None:
+        first, last = (datetime.fromtimestamp(at, zone).date() for at in (since, max(since, until - 1e-3)))
     found: dict[str, int] = {}
     for day, counts in days.items():
         if first.isoformat() <= day <= last.isoformat():

@@ -7,6 +7,7 @@ away nobody is dialled.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -110,9 +111,11 @@ class Outbound:
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
-    async def histories(self, pairs: Sequence[tuple[int, str]], since: float) -> dict[tuple[int, str], History]:
+    async def histories(
+        self, pairs: Sequence[tuple[int, str]], since: float, own: Mapping[int, Sequence[str]] = MappingProxyType({})
+    ) -> dict[tuple[int, str], History]:
         """`attempts.histories`."""
-        return await self.look(attempts.histories, pairs, since, self._sealed)
+        return await self.look(attempts.histories, pairs, since, self._sealed, own)
 
     async def take_turn(self, of: Turn, epoch: int, now: float) -> Recorded:
         """`turn.take`: dial those it gives back, and only those."""

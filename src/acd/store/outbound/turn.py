@@ -118,7 +118,8 @@ def claim(
     taken = work.claim(connection, lists, wanted, now, epoch, agents=agents)
     if not taken:
         return []
-    histories = of.histories(connection, [(one.contact.contact, one.number) for one in taken], 0.0, sealed)
+    own = {one.contact.contact: [each.number for each in one.contact.numbers] for one in taken}
+    histories = of.histories(connection, [(one.contact.contact, one.number) for one in taken], 0.0, sealed, own)
     people = [(one.number, [own.number for own in one.contact.numbers]) for one in taken]
     barred = donotcall.barred(connection, people, scopes, sealed, now)
     return [Known(one, histories[one.contact.contact, one.number], why) for one, why in zip(taken, barred, strict=True)]
