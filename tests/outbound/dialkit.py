@@ -65,6 +65,10 @@ class Row:
     """attempt, when, campaign, outcome"""
 
 
+SEARCHED = 300
+"""New contacts that are looked at in one claim where some are passed over."""
+
+
 @dataclass
 class Kept:
     """The store: what is durable. ``up``: it answers; ``in_doubt``: a batch is taken and nobody is told."""
@@ -84,15 +88,27 @@ class Kept:
     def claim(self, wish: say.Claim, epoch: int, now_s: float) -> say.Claimed | None:
         if not self.up:
             return None
-        found = []
+        found: list[say.Ready] = []
+        last, looked = wish.past.get("a", (0, 0)) if wish.shut else (0, 0), 0
         for number, row in self.rows.items():
+            if wish.shut and row.state == "new":
+                taken = sum(one.piece.kind is Kind.NEW for one in found)
+                if (number, number) <= last or looked >= SEARCHED or taken >= wish.wanted.get(Kind.NEW, 0):
+                    continue
+                last, looked = (number, number), looked + 1
+                place = say.Place((row.contact.zone or "UTC",), row.contact.country, row.contact.region)
+                if place in wish.shut:
+                    continue
             due = row.state == "new" or (row.state == "due" and row.due_s is not None and row.due_s <= now_s)
             kind = Kind.NEW if row.state == "new" else Kind.RETRY
             if due and sum(one.piece.kind is kind for one in found) < wish.wanted.get(kind, 0):
                 row.state, row.epoch = "in_flight", epoch
                 found.append(self._ready(row, kind, wish.campaign, number, now_s))
         later = [row.due_s for row in self.rows.values() if row.state == "due" and row.due_s is not None]
-        return say.Claimed(wish.campaign, tuple(found), due_s=None if found else min(later, default=None))
+        past = {"a": last} if wish.shut else {}
+        more = looked >= SEARCHED if wish.shut else True
+        due_s = None if found else min(later, default=None)
+        return say.Claimed(wish.campaign, tuple(found), more, due_s=due_s, past=past)
 
     def _ready(self, row: Row, kind: Kind, of: str, order: int, now_s: float) -> say.Ready:
         number = row.contact.numbers[0].number

@@ -26,6 +26,7 @@ from acd.outbound import views
 from acd.outbound import words as say
 from acd.outbound.core import Dialler
 from acd.outbound.flight import Phase
+from acd.outbound.runner import Runner
 from outbound.dialkit import NODE, UTC_0, World, campaign, terms
 
 
@@ -178,7 +179,7 @@ def test_who_was_changed_while_claimed_ahead_is_judged_anew() -> None:
     zones = {one.judged.zone for one in world.kept.attempts.values() if one.judged}
     assert "Pacific/Auckland" not in zones
     assert not ahead & {one.contact for one in list(world.kept.attempts.values())[dialled:]}
-    assert {world.kept.rows[contact].state for contact in ahead} == {"due"}
+    assert {world.kept.rows[contact].state for contact in ahead} <= {"due", "new"}
     # The first one told of the others
     assert 0 < world.core.counters["attempts_changed"] < len(ahead) / 2
     assert world.core.counters["attempts_changed"] == world.core.counters["attempts_not_recorded"]
@@ -423,10 +424,66 @@ def test_outside_the_hours_the_whole_list_is_not_gone_through() -> None:
     world = World(terms(campaign(rules=never)), contacts=2_000)
     world.run(300.0)
     assert not world.placed
+    assert {row.state for row in world.kept.rows.values()} == {"new", "due"}
     touched = sum(row.state == "due" for row in world.kept.rows.values())
-    assert 100 <= touched <= 700
-    why = views.explain(world.core, "win", world.now)["why"]
-    assert why[0]["what"] == "gate:hours"
+    assert touched <= 100
+    (why,) = views.explain(world.core, "win", world.now)["why"]
+    assert why["what"] == "gate:hours"
+    assert why["detail"].endswith("outside the calling hours; the next may be called at 2024-03-21 00:00:00 UTC")
+
+
+def _elsewhere(world: World, first: int, last: int, zone: str) -> None:
+    for number in range(first, last + 1):
+        row = world.kept.rows[number]
+        row.contact = replace(row.contact, zone=zone)
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])
+def test_people_who_may_be_called_are_found_behind_any_number_who_may_not(mode: Mode) -> None:
+    """Ten o'clock at the end of the list, midnight for the 3,000 at its head: they stay as they are."""
+    world = World(terms(campaign(mode=mode)), contacts=3_040, agents=4, answers=0.0, others=("busy",))
+    _elsewhere(world, 1, 3_000, "Etc/GMT+10")
+    world.run(6.0)
+    (why,) = views.explain(world.core, "win", world.now)["why"]
+    assert why["detail"].endswith("; its lists are looked through for people who are elsewhere")
+    world.run(120.0)
+    assert set(world.by_contact) == set(range(3_001, 3_041))
+    assert min(world.placed_at) < 15.0
+    head = [world.kept.rows[number].state for number in range(1, 3_001)]
+    assert head.count("new") >= 2_900
+
+
+def test_a_place_that_opens_is_called_at_once() -> None:
+    rules = campaign().rules
+    late = replace(rules, hours=CallingHours((((602, 1_200),),) * 7))
+    world = World(terms(campaign(rules=late)), contacts=500, agents=4, answers=0.0, others=("busy",))
+    world.run(115.0)
+    assert not world.placed
+    world.run(135.0)
+    assert world.placed
+    assert 120.0 <= min(world.placed_at) < 126.0
+
+
+def test_a_place_that_a_wrong_clock_had_shut_is_open_when_the_clock_is_right() -> None:
+    one = Runner(terms(campaign(mode=Mode.PROGRESSIVE)), UTC_0)
+    one.state = CampaignState.RUNNING
+    ahead = Instant(1_000.0, UTC_0 + 50_000.0)
+    one.places[say.Place(("UTC",), None, None)] = ahead.utc, ahead.utc + 40_000.0
+    claim = one.wants(4, ahead)
+    assert claim is not None
+    assert claim.shut
+    one.take_in((), True, ahead)
+    claim = one.wants(4, Instant(1_001.0, UTC_0))
+    assert claim is not None
+    assert not claim.shut
+
+
+def test_who_is_given_back_while_a_list_is_looked_through_is_found_again() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), contacts=400, agents=1, answers=0.0, others=("nobody",))
+    _elsewhere(world, 1, 300, "Etc/GMT+10")
+    # What was claimed ahead is given back after a minute, and read anew
+    world.run(2_400.0)
+    assert {*world.by_contact} == set(range(301, 401))
 
 
 @pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.PREDICTIVE])

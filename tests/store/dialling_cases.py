@@ -17,6 +17,7 @@ from storekit import Database
 from acd.dialer.gate import Terms
 from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind
+from acd.domain import dialable
 from acd.domain.campaigns import AttemptOutcome, CallerIds, Campaign, CampaignState, GivenUp, Mode, Trunk
 from acd.domain.definition import FloorDefinition
 from acd.domain.detection import Detected
@@ -325,6 +326,72 @@ async def test_a_long_list_is_looked_through_piece_by_piece_for_whom_rules_block
         seen.append(last)
     assert seen == [*ids[1::2], None]
     assert {(await stands(store, one))[0] for one in ids} == {"new"}
+
+
+BERLIN = say.Place(("Europe/Berlin",), None, None)
+PASSED = frozenset(
+    {
+        BERLIN,
+        say.Place(("Europe/Vienna",), "AT", None),
+        say.Place(("Europe/Moscow",), None, None),
+        # Of numbers whose prefix alone tells, as Germany's
+        say.Place(dialable.zones("+493055512340"), "DE", "BY"),
+    }
+)
+
+
+async def test_new_contacts_at_places_that_are_shut_are_passed_over_and_stay_new(store: Outbound) -> None:
+    number = "+4930555123{}".format
+    here = NewContact([NewNumber(number(41), zone="Europe/Moscow")], zone="Asia/Tokyo", rank=2)
+    people = {
+        "b": [
+            NewContact([NewNumber(number(1))], zone="Europe/Berlin"),
+            NewContact([NewNumber(number(2))], zone="Europe/Berlin", country="DE"),
+            NewContact([NewNumber(number(3), zone="Europe/Moscow")]),
+            NewContact([NewNumber(number(4))], country="DE", region="BY"),
+            NewContact([NewNumber(number(5))], country="DE", region="BE", rank=-1),
+        ],
+        "c": [here, *(NewContact([NewNumber(number(10 + n))], zone="Europe/Vienna", country="AT") for n in range(9))],
+    }
+    for name, new in people.items():
+        await store.ask(listed.create, name, "test", NOW)
+        await store.ask(contacts.add, name, new, NOW)
+    shelf, terms = Shelf(store, sealed), replace(TERMS, campaign=replace(CAMPAIGN, lists=("b", "gone", "c")))
+    wish = say.Claim("win", EVERY, (), shut=PASSED)
+    found = await shelf.claim(wish, terms, 1, NOW)
+    # By the contact's own zone, else the number's, else the prefix; by rank
+    assert [one.piece.number for one in found.found or ()] == [number(5), number(2), number(41)]
+    assert (dict(found.past), found.more) == ({"b": (0, 10), "c": (2, 12)}, False)
+    states = {row["state"] for row in await store.look(contacts.rows_of, list(range(7, 22)))}
+    assert states == {"new", "in_flight"}
+    # From there on; who comes later is found
+    await store.ask(contacts.add, "b", [NewContact([NewNumber(number(60))], country="DE")], NOW)
+    again = await shelf.claim(replace(wish, past=found.past), terms, 1, NOW)
+    assert [one.piece.number for one in again.found or ()] == [number(60)]
+    only = {**dict.fromkeys(Kind, 0), Kind.RETRY: 5}
+    found = await shelf.claim(replace(wish, wanted=only, past=again.past), terms, 1, NOW)
+    assert (found.found, found.past) == ((), again.past)
+    # Without places all of them
+    assert len((await shelf.claim(replace(wish, shut=frozenset()), terms, 1, NOW)).found or ()) == 10
+
+
+async def test_a_list_is_looked_through_for_people_elsewhere_in_pieces(
+    store: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "SEARCHED", 4)
+    monkeypatch.setattr(work, "SEARCHED_MOST", 10)
+    await store.ask(listed.create, "b", "test", NOW)
+    new = [NewContact([NewNumber(f"+49305551{n:03}")], zone="Europe/Berlin", rank=n // 7) for n in range(23)]
+    new += [NewContact([NewNumber(f"+49305552{n:03}")], zone="UTC", rank=9) for n in range(6)]
+    await store.ask(contacts.add, "b", new, NOW)
+    shelf, terms = Shelf(store, sealed), replace(TERMS, campaign=replace(CAMPAIGN, lists=("b",)))
+    wish = say.Claim("win", {**dict.fromkeys(Kind, 0), Kind.NEW: 4}, (), shut=frozenset({BERLIN}))
+    seen = []
+    for _ in range(5):
+        found = await shelf.claim(wish, terms, 1, NOW)
+        seen.append((len(found.found or ()), found.more))
+        wish = replace(wish, past=found.past)
+    assert seen == [(0, True), (0, True), (4, True), (2, False), (0, False)]
 
 
 CLIENT = replace(TERMS, campaign=replace(CAMPAIGN, name="acme", client="acme", lists=("b",)))

@@ -330,9 +330,10 @@ class Dialler(Aloft):
                 self.latest_s = max(self.latest_s, one.latest_s)
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
         runner.counted_s = event.counted_s
-        runner.due_s, runner.missing = event.due_s, event.missing
+        runner.due_s, runner.missing, runner.found = event.due_s, event.missing, bool(event.found)
         runner.detected = event.detected
         runner.book.measure(None if event.detected is None else event.detected.upper)
+        runner.searched(event.past, event.more)
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from acd.dialer.gate import Facts, Permit, Reason, Refusal, Terms, TrunkState, permit
+from acd.dialer.gate import Facts, Permit, Reason, Refusal, Terms, TrunkState, permit, zones_of
 from acd.dialer.ledger import Slack
 from acd.dialer.pacing import Decision, Forecaster, Pacer, Power, Preview, Progressive
 from acd.dialer.predictive import Predictive
@@ -33,7 +33,7 @@ from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Claim, Ready, Refused, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Mark, Place, Ready, Refused, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -45,10 +45,12 @@ EMPTY_S: Final = 5.0
 """How soon to ask again when nothing was due."""
 FAILED_S: Final = 1.0
 """How soon when the store could not be asked."""
-REFUSED_IN_A_ROW: Final = 100
-"""When so many contacts on end may not be called now, the rest of the list is not gone through."""
-SHUT_S: Final = 60.0
-SHUT_MOST_S: Final = 600.0
+REFUSED_AT_ONCE: Final = 100
+"""So many refusals, and the rest is asked about at the next look."""
+SEARCH_S: Final = 600.0
+"""How soon a list is looked through from its beginning again, where nobody may be called at some places."""
+PLACES_MOST: Final = 1_000
+"""Places that are shut and are passed over."""
 NEVER_S: Final = float(DAY_S)
 """When to look again at a contact whose calling hours and the campaign's have no moment in common."""
 CLOCK_S: Final = 1.0
@@ -64,6 +66,7 @@ OF_CAMPAIGN: Final = frozenset(
     {Reason.CAMPAIGN, Reason.SCHEDULE, Reason.SHORT_CALLS, Reason.CALLER_ID, Reason.TRUNK, Reason.LEDGER}
 )
 _BY_CLOCK: Final = frozenset({Reason.HOURS, Reason.HOLIDAY, Reason.SCHEDULE})
+_BY_PLACE: Final = frozenset({Reason.HOURS, Reason.HOLIDAY})
 _UNJUDGED: Final = frozenset({"caps", "connect_s", "ring_s", "message", "false_positives"})
 """Figures of the rules that no contact is judged by."""
 _OVER_FOR_GOOD: Final = frozenset(
@@ -125,6 +128,8 @@ class Runner:
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
+        self.found = False
+        """it gave something"""
         self.claim_mono = self.callbacks_mono = float("-inf")
         self._asks_all = False
         self._waits_from_s = self._waits_until_s = float("-inf")
@@ -133,7 +138,15 @@ class Runner:
         """its own hours are over: until when, if they ever begin again"""
         self._hours: Wall | None = None
         self._set_hours()
-        self.shut_in_row = 0
+        self.places: dict[Place, tuple[float, float]] = {}
+        """where nobody may be called, and from when to when"""
+        self.searches = False
+        """its lists are being looked through for people elsewhere"""
+        self._past: dict[str, Mark] = {}
+        self._search_mono = float("-inf")
+        self._search_begun = self._search_asked = 0
+        """so often it began elsewhere than where the last claim came to, now and when the claim under way was made"""
+        self.refused_in_row = 0
         self.calls_today = self.short_today = 0
         self.counted_s = float("inf")
         self.detected: Detected | None = None
@@ -251,12 +264,22 @@ class Runner:
         some = any(one.piece.agent is not None for one in found)
         self.callbacks_mono = now.mono + (CLAIM_EVERY_S if some else EMPTY_S)
         if self.state is not CampaignState.RUNNING or self.removed or self.rests_by(now) is not None:
-            self._releases += [(one.contact.contact, None) for one in found]
+            for one in found:
+                self._as_it_was(one)
             return
         for one in found:
             # A reload may have taken the list away
             if one.contact.list not in self.campaign.lists or not self._keep(one):
-                self._releases.append((one.contact.contact, None))
+                self._as_it_was(one)
+
+    def _as_it_was(self, one: Ready) -> None:
+        """Give a contact back, to be found again."""
+        contact = one.contact.contact
+        self._releases.append((contact, None))
+        past = self._past.get(one.contact.list)
+        if past is not None and one.piece.kind is Kind.NEW:
+            self._past[one.contact.list] = min(past, (one.piece.order, contact - 1))
+            self._search_begun += 1
 
     def _keep(self, one: Ready) -> bool:
         """Have a contact ready; whether there is room."""
@@ -291,7 +314,8 @@ class Runner:
         kinds: dict[Kind, int] = {}
         promised = self.promised.total()
         if now.mono >= self.claim_mono:
-            target = max(READY_LEAST, min(READY_MOST, 3 * present))
+            # More and more, as long as nobody of them may be called
+            target = max(READY_LEAST, min(READY_MOST, max(3 * present, self.refused_in_row)))
             others = len(self.ready) - promised
             if others <= target // 2:
                 kinds = {kind: target - others for kind in KINDS if kind is not Kind.CALLBACK}
@@ -303,7 +327,24 @@ class Runner:
             return None
         self._asked_anew = self._anew, self._rules_anew
         self._anew = self._rules_anew = False
-        return Claim(self.name, kinds, tuple(agents), *self._asked_anew)
+        return Claim(self.name, kinds, tuple(agents), *self._asked_anew, *self._search(now))
+
+    def _search(self, now: Instant) -> tuple[frozenset[Place], dict[str, Mark]]:
+        """The places to be passed over, and how far that has come."""
+        open_ = [one for one, (from_s, until_s) in self.places.items() if not from_s - CLOCK_S <= now.utc < until_s]
+        if open_ or now.mono >= self._search_mono:
+            for one in open_:
+                del self.places[one]
+            self._past, self._search_mono = {}, now.mono + SEARCH_S
+        self._search_asked = self._search_begun
+        return frozenset(self.places), dict(self._past)
+
+    def searched(self, past: Mapping[str, Mark], more: bool) -> None:
+        """How far new contacts were looked through by the claim under way."""
+        if self._asks_all:
+            self.searches = more and bool(past)
+            if self._search_asked == self._search_begun:
+                self._past = dict(past)
 
     def asks_anew(self) -> None:
         """A claim came to nothing: what it was to do besides is to be done by the next one."""
@@ -315,7 +356,7 @@ class Runner:
         for number, one in list(self.ready.items()):
             if one.read_s < older_than_s:
                 self.drop(number)
-                self._releases.append((number, None))
+                self._as_it_was(one)
                 self.renews = True
         if older_than_s == float("inf"):
             self.renews = False
@@ -424,7 +465,7 @@ class Runner:
                 self._releases.append((piece.contact.contact, now.utc + BUSY_S))
                 continue
             if isinstance(said, Permit):
-                self.shut_in_row = 0
+                self.refused_in_row = 0
                 self.segment = piece.segment
                 return Chosen(ready, said, facts)
             self.refuse(said, now)
@@ -434,10 +475,12 @@ class Runner:
                     self.wait(said, said.until_s, now)
                 return None
             self._turn_down(ready, said, now)
-            if self.shut_in_row >= REFUSED_IN_A_ROW:
-                until_s = said.until_s if said.until_s is not None else now.utc + SHUT_S
-                self.wait(said, min(now.utc + SHUT_MOST_S, max(now.utc + SHUT_S, until_s)), now)
-                self.shut_in_row = 0
+            self.refused_in_row += 1
+            if said.reason in _BY_PLACE and len(self.places) < PLACES_MOST:
+                contact, zones = ready.contact, zones_of(ready.contact, facts.number, facts.zones)
+                until_s = said.until_s if said.until_s is not None else now.utc + NEVER_S
+                self.places[Place(zones, contact.country, contact.region)] = now.utc, until_s
+            if self.refused_in_row % REFUSED_AT_ONCE == 0:
                 return None
 
     def ask(
@@ -497,7 +540,9 @@ class Runner:
 
     def wait_no_more(self) -> None:
         """Whatever it waited for."""
-        self._waits_until_s, self.waits_for, self.shut, self.shut_in_row = float("-inf"), None, None, 0
+        self._waits_until_s, self.waits_for, self.shut, self.refused_in_row = float("-inf"), None, None, 0
+        self.places, self._past, self.searches = {}, {}, False
+        self._search_begun += 1
 
     def waits(self, now: Instant) -> Refusal | None:
         """What it waits for now, if it does."""
@@ -537,12 +582,10 @@ class Runner:
         self._refused[contact] = Refused(said.reason.value, now.utc, ready.contact)
         if said.until_s is None and said.reason in _BY_CLOCK:
             # Not his fault, and hours can be edited
-            self.shut_in_row += 1
             self._releases.append((contact, now.utc + NEVER_S))
         elif said.until_s is None or said.reason in _OVER_FOR_GOOD:
             self._blocks.append((contact, said.reason is Reason.EXHAUSTED))
         else:
-            self.shut_in_row += 1
             self._releases.append((contact, said.until_s))
 
     def refuse(self, said: Refusal, now: Instant) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -32,7 +33,7 @@ from acd.store.outbound.donotcall import scopes_of
 from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.turn import Open, Turn
-from acd.store.outbound.work import Claimed, Refused, judge_anew, unblock
+from acd.store.outbound.work import Claimed, Home, Refused, Search, judge_anew, unblock
 from acd.store.outbound.work import Kind as StoredKind
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ def terms_of(definition: FloorDefinition) -> tuple[Terms, ...]:
 def blends_of(definition: FloorDefinition) -> dict[str, Blend]:
     """What queues take from campaigns."""
     return {name: queue.blend for name, queue in definition.queues.items() if queue.blend is not None}
+
+
+def _is_shut(shut: Set[say.Place], at: Home) -> bool:
+    """Whether somebody is where nobody may be called, as `zones_of` of the gate says where he is."""
+    if at.number is None:
+        return False
+    own = at.zone or at.number_zone
+    return say.Place((own,) if own is not None else zones_of(at.number), at.country, at.region) in shut
 
 
 class Shelf:
@@ -164,13 +173,19 @@ class Shelf:
         while wish.anew or wish.rules:
             if await self._store.ask(judge_anew, campaign.lists, now_s, rules=wish.rules) < ANEW_LEAST:
                 break
-        taken = await self._store.claim(campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes)
+        search = Search(partial(_is_shut, wish.shut), wish.past) if wish.shut else None
+        taken = await self._store.claim(
+            campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes, search=search
+        )
         found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
+        past, more = (search.reached, search.more) if search is not None else ({}, False)
         if taken:
-            return say.Claimed(campaign.name, found, len(taken) >= most, calls, short, counted_s, detected=found_out)
+            more = more or len(taken) >= most
+            return say.Claimed(campaign.name, found, more, calls, short, counted_s, detected=found_out, past=past)
         later = await self._store.outlook(campaign.lists)
         due_s, missing = later.due_at, later.missing
-        return say.Claimed(campaign.name, found, most == 0, calls, short, counted_s, due_s, missing, found_out)
+        more = more or most == 0
+        return say.Claimed(campaign.name, found, more, calls, short, counted_s, due_s, missing, found_out, past)
 
     async def pick(
         self,

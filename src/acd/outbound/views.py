@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from acd.dialer.blending import Level
+from acd.dialer.gate import Reason
 from acd.domain.campaigns import CampaignState, Mode
 from acd.domain.detection import Detected
 from acd.domain.instant import Instant
@@ -116,6 +117,8 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
                 f"no agent who serves {name} is there: logged in, not paused, and with a phone that can be called",
             )
         )
+    elif there and campaign.mode is not Mode.MANUAL and runner.places and not (runner.ready or runner.found):
+        found.append(_shut(runner))
     elif there and campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
         found.append(("contacts", _contacts(runner)))
     elif not away:
@@ -125,6 +128,18 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
     elif runner.decision is not None and not found:
         found.append((f"pacer:{runner.decision.why.because}", _PACER[runner.decision.why.because]))
     return found
+
+
+def _shut(runner: Runner) -> tuple[str, str]:
+    """Nobody of those who may be called now is left, if there are such."""
+    said = runner.last_refusal.get(Reason.HOURS.value) or runner.last_refusal.get(Reason.HOLIDAY.value)
+    detail = "it is outside the calling hours where its contacts are" if said is None else said.detail
+    what = f"gate:{Reason.HOURS if said is None else said.reason}"
+    if runner.searches:
+        return what, f"{detail}; its lists are looked through for people who are elsewhere"
+    ends = [until_s for _, until_s in runner.places.values()]
+    next_s = min([*ends, *([] if runner.due_s is None else [runner.due_s])])
+    return what, f"{detail}; the next may be called at {datetime.fromtimestamp(next_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _contacts(runner: Runner) -> str:
@@ -138,6 +153,8 @@ def _contacts(runner: Runner) -> str:
             return text
         return f"{text}, and no contact of the others is due now"
     what = f"no contact of its lists ({', '.join(names)}) is due now"
+    if runner.found:
+        return what
     if runner.due_s is None:
         return f"{what}, and none will be: all are done, blocked, or with somebody else"
     return f"{what}; the next is at {datetime.fromtimestamp(runner.due_s, UTC):%Y-%m-%d %H:%M:%S} UTC"

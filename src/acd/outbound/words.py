@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
@@ -17,6 +17,9 @@ from acd.domain.states import AgentState
 
 Stage = Literal["idle", "talking", "wrapping", "engaged"]
 """``engaged``: he looks at a contact or dials, and his phone is free; with a phone in use, ``talking``."""
+
+Mark = tuple[int, int]
+"""Rank and number of a new contact: how far a list was looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class Claimed(Told):
     """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
     gate's, as they were at ``counted_s``. ``more``: there may be more that are due; if there is nothing, ``due_s`` says when
     the next is (None: none ever), and ``missing`` which lists are not there. ``detected``: what machine detection was found
-    to do lately."""
+    to do lately; ``past``: by list, how far new contacts were looked through past those at places that are shut."""
 
     campaign: str
     found: tuple[Ready, ...] | None
@@ -166,6 +169,7 @@ class Claimed(Told):
     due_s: float | None = None
     missing: tuple[str, ...] = ()
     detected: Detected | None = None
+    past: Mapping[str, Mark] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,17 +314,28 @@ class Do:
     command: OutboundCommand
 
 
+class Place(NamedTuple):
+    """Where somebody is, as far as calling hours go. ``zones``: as the gate's `zones_of`."""
+
+    zones: tuple[str, ...]
+    country: str | None
+    region: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks. ``anew``: those that
     were put off by a clock that was ahead are due before; ``rules``: those put off, or blocked, by rules, too, for they are
-    others now."""
+    others now. ``shut``: places where nobody may be called now, ``past``: by list, the new contact that new ones come
+    after; without them, all that are due."""
 
     campaign: str
     wanted: Mapping[Kind, int]
     agents: tuple[str, ...]
     anew: bool = False
     rules: bool = False
+    shut: frozenset[Place] = frozenset()
+    past: Mapping[str, Mark] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

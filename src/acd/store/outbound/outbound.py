@@ -93,9 +93,11 @@ class Outbound:
         *,
         agents: Sequence[str] = (),
         scopes: Sequence[str] = (),
+        search: work.Search | None = None,
     ) -> list[Known]:
         """`turn.claim`: all of it or nothing."""
-        return await self.ask(turn.claim, lists, wanted, now, epoch, self._sealed, agents=agents, scopes=scopes)
+        more = {"agents": agents, "scopes": scopes}
+        return await self.ask(turn.claim, lists, wanted, now, epoch, self._sealed, search=search, **more)
 
     async def outlook(self, lists: Sequence[str]) -> work.Outlook:
         """`work.outlook`."""

@@ -112,10 +112,11 @@ def claim(
     *,
     agents: Sequence[str] = (),
     scopes: Sequence[str] = (),
+    search: work.Search | None = None,
 ) -> list[Known]:
     """`work.claim` with what the gate asks of each contact: nobody is claimed of whom that cannot be read. ``scopes``: of
     do-not-call."""
-    taken = work.claim(connection, lists, wanted, now, epoch, agents=agents)
+    taken = work.claim(connection, lists, wanted, now, epoch, agents=agents, search=search)
     if not taken:
         return []
     own = {one.contact.contact: [each.number for each in one.contact.numbers] for one in taken}

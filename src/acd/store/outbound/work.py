@@ -8,8 +8,8 @@ attempt for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +28,7 @@ from acd.store.outbound.tables import (
     IS_RETRY,
     attempts,
     callbacks,
+    contact_numbers,
     contacts,
     lists,
 )
@@ -52,6 +53,9 @@ BY_RULES: Final = (
 """Of the gate's words, those for which it puts a contact off by figures that can be edited."""
 CLOCK_S: Final = 1.0
 """How far clocks may be apart."""
+SEARCHED: Final = 1000
+SEARCHED_MOST: Final = 2000
+"""New contacts looked at together, and in one claim, where some are passed over."""
 
 
 class Refused(NamedTuple):
@@ -79,6 +83,29 @@ class Claimed:
     note: str = ""
 
 
+class Home(NamedTuple):
+    """What tells where a new contact is. ``number``: the one whose turn it is (None: it has none), ``number_zone``: its
+    own."""
+
+    zone: str | None
+    country: str | None
+    region: str | None
+    number: str | None
+    number_zone: str | None
+
+
+@dataclass(slots=True)
+class Search:
+    """How new contacts are looked for where some are passed over, and stay new. ``passes``: whether one is, by where he is;
+    ``past``: by list, the rank and number of the one they come after. Told by `claim`: ``reached``: how far it has come, and
+    ``more``: whether it has stopped before the end."""
+
+    passes: Callable[[Home], bool]
+    past: Mapping[str, tuple[int, int]]
+    reached: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    more: bool = False
+
+
 def claim(
     connection: sa.Connection,
     lists: Sequence[str],
@@ -87,6 +114,7 @@ def claim(
     epoch: int,
     *,
     agents: Sequence[str] = (),
+    search: Search | None = None,
 ) -> list[Claimed]:
     """Take up to so many contacts of each kind that are due, from ``lists``: callbacks and retries by the time they have
     been due, new ones by list, rank and number. Personal callbacks are those of ``agents``. A contact without a number left
@@ -97,7 +125,9 @@ def claim(
         _miss_late(connection, now)
     kinds: dict[int, Kind] = {}
     for kind in Kind:
-        if wanted.get(kind, 0) > 0:
+        if kind is Kind.NEW and search is not None:
+            kinds |= dict.fromkeys(_searched(connection, lists, wanted.get(kind, 0), search), kind)
+        elif wanted.get(kind, 0) > 0:
             kinds |= dict.fromkeys(_next(connection, kind, lists, wanted[kind], now, agents), kind)
     if not kinds:
         return []
@@ -170,6 +200,46 @@ def _next(
         query = query.order_by(contacts.c.due_at, contacts.c.contact).limit(most)
         due += [(row.due_at, row.contact) for row in connection.execute(_unheld(connection, query))]
     return [contact for _, contact in sorted(due)[:most]]
+
+
+def _searched(connection: sa.Connection, lists: Sequence[str], most: int, search: Search) -> list[int]:
+    """New contacts that are not passed over, of ``SEARCHED_MOST`` that are looked at."""
+    found: list[int] = []
+    reached = {name: search.past[name] for name in lists if name in search.past}
+    left = SEARCHED_MOST if most > 0 else 0
+    for name in lists:
+        while len(found) < most and left > 0:
+            page = min(left, SEARCHED)
+            rows = list(connection.execute(_homes(name, reached.get(name), page)))
+            good: list[int] = []
+            for row in rows:
+                reached[name] = row.rank, row.contact
+                if not search.passes(Home(*row[2:])):
+                    good.append(row.contact)
+                    if len(found) + len(good) == most:
+                        break
+            if good:
+                mine = sa.select(contacts.c.contact).where(contacts.c.contact.in_(good), sa.text(IS_NEW))
+                mine = mine.order_by(contacts.c.rank, contacts.c.contact)
+                found += connection.execute(_unheld(connection, mine)).scalars()
+            left -= len(rows)
+            if len(rows) < page:
+                break
+    search.reached, search.more = reached, left <= 0 < most
+    return found
+
+
+def _homes(name: str, past: tuple[int, int] | None, most: int) -> sa.Select[Any]:
+    columns = ("rank", "contact", "zone", "country", "region", "position")
+    new = sa.select(*(contacts.c[one] for one in columns)).where(sa.text(IS_NEW), contacts.c.list == name)
+    if past is not None:
+        new = new.where(sa.tuple_(contacts.c.rank, contacts.c.contact) > sa.tuple_(*map(sa.literal, past)))
+    some = new.order_by(contacts.c.rank, contacts.c.contact).limit(most).subquery()
+    numbers = contact_numbers
+    at = sa.func.coalesce(some.c.position, 0)
+    turn = sa.and_(numbers.c.contact == some.c.contact, numbers.c.position == at, numbers.c.state == of.NumberState.OK)
+    query = sa.select(*(some.c[one] for one in columns[:-1]), numbers.c.number, numbers.c.zone)
+    return query.outerjoin_from(some, numbers, turn).order_by(some.c.rank, some.c.contact)
 
 
 def _unheld(connection: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
