@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -86,6 +86,11 @@ EDITABLE = (
     "key", "name", "zone", "country", "region", "language", "consent_at", "consent_until", "customer_until", "best_from",
     "best_to", "fields", "rank",
 )  # fmt: skip
+
+_UPDATED: Final = (
+    "key", "name", "zone", "country", "region", "language", "consent_at", "consent_until", "customer_until", "rank",
+)  # fmt: skip
+"""What a row may change of a contact that is there; what it leaves out stays."""
 
 
 def add(
@@ -244,24 +249,18 @@ def _change(connection: sa.Connection, contact: int, changes: Mapping[str, Any],
         raise UnknownNameError("contact", str(contact))
 
 
+def updated(known: NewContact, one: NewContact) -> NewContact:
+    """`update_from`, of a contact that is still to be."""
+    said = {name: value for name in (*_UPDATED, "best") if (value := getattr(one, name)) not in (None, "")}
+    return replace(known, **said, numbers=one.numbers, fields={**known.fields, **one.fields}, line=one.line)
+
+
 def update_from(connection: sa.Connection, contact: int, one: NewContact, now: float) -> None:
     """Give a contact what a row of a list says now; what the row leaves out stays. Numbers stay while it is being dialled,
     and its work is not touched."""
     connection.execute(_locked(connection, contact))
     known = rows_of(connection, [contact])[0]
-    names = (
-        "key",
-        "name",
-        "zone",
-        "country",
-        "region",
-        "language",
-        "consent_at",
-        "consent_until",
-        "customer_until",
-        "rank",
-    )
-    changes = {name: value for name in names if (value := getattr(one, name)) not in (None, "")}
+    changes = {name: value for name in _UPDATED if (value := getattr(one, name)) not in (None, "")}
     if one.best is not None:
         changes |= {"best_from": one.best[0], "best_to": one.best[1]}
     _change(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)
