@@ -114,6 +114,19 @@ def test_duplicates_are_kept_updated_or_moved_when_that_is_said(url: str, tmp_pa
     assert [row["name"] for row in rows_in(url, contacts, contacts.c.list == "moved")] == ["Cy"]
 
 
+@pytest.mark.parametrize("across", ["keep", "skip", "move"])
+def test_who_is_on_the_list_and_on_another_is_a_duplicate_of_himself(url: str, tmp_path: Path, across: Any) -> None:
+    """The other list has him for longer."""
+    path, text = tmp_path / "l.csv", "name,phone\nAnn,0171 2234567\n"
+    for name in ("older", "own"):
+        brought(url, path, f"{name}-{across}", text)
+    report = brought(url, path, f"own-{across}", text, How("DE", within="update", across=across))
+    assert (report.imported, report.duplicates, report.updated, report.moved) == (0, 1, 1, 0)
+    report = brought(url, path, f"own-{across}", text, How("DE", replace=True, across=across))
+    assert (report.carried, report.removed) == (1, 0)
+    assert [len(numbers_of(url, f"{name}-{across}")) for name in ("older", "own")] == [1, 1]
+
+
 @pytest.mark.parametrize("piece", [1, 2000])
 @pytest.mark.parametrize("before", [False, True])
 def test_who_has_a_number_that_was_somebodys_before_an_update_is_somebody_else(

@@ -118,7 +118,8 @@ def _number_rows(numbers: Iterable[NewNumber]) -> Iterable[tuple[Any, ...]]:
 def taken_numbers(
     connection: sa.Connection, numbers: Sequence[str], lists: Sequence[str]
 ) -> dict[str, tuple[int, str, str]]:
-    """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one."""
+    """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one, if it
+    can be of the first list."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in pieces(numbers):
         # Two questions, each of an index: a join would be begun from the list's side, which is all of it
@@ -132,7 +133,9 @@ def taken_numbers(
             known |= {row.contact: row for row in connection.execute(query) if row.list in lists}
         for row in holders:
             if row.contact in known:
-                found[row.number] = (row.contact, known[row.contact].list, known[row.contact].state)
+                here = known[row.contact]
+                if row.number not in found or here.list == lists[0] or found[row.number][1] != lists[0]:
+                    found[row.number] = (row.contact, here.list, here.state)
     return found
 
 
