@@ -123,6 +123,10 @@ def test_where_holidays_count_it_must_be_known_whose() -> None:
     nowhere = contact(country=None)
     assert refused(ask(terms("it"), contact=nowhere)) == ("place_unknown", None)
     assert isinstance(ask(contact=nowhere), Permit), "no rule of the United States"
+    # ``holidays: as usual`` leaves the hours of their eves
+    rules = terms("it").rules
+    eves = terms(rules=replace(rules, hours=replace(rules.hours, holiday=None)))
+    assert refused(ask(eves, contact=nowhere)) == ("place_unknown", None)
 
 
 def test_public_holidays_of_the_place() -> None:

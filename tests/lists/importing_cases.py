@@ -114,6 +114,48 @@ def test_duplicates_are_kept_updated_or_moved_when_that_is_said(url: str, tmp_pa
     assert [row["name"] for row in rows_in(url, contacts, contacts.c.list == "moved")] == ["Cy"]
 
 
+@pytest.mark.parametrize("across", ["keep", "skip", "move"])
+def test_who_is_on_the_list_and_on_another_is_a_duplicate_of_himself(url: str, tmp_path: Path, across: Any) -> None:
+    """The other list has him for longer."""
+    path, text = tmp_path / "l.csv", "name,phone\nAnn,0171 2234567\n"
+    for name in ("older", "own"):
+        brought(url, path, f"{name}-{across}", text)
+    report = brought(url, path, f"own-{across}", text, How("DE", within="update", across=across))
+    assert (report.imported, report.duplicates, report.updated, report.moved) == (0, 1, 1, 0)
+    report = brought(url, path, f"own-{across}", text, How("DE", replace=True, across=across))
+    assert (report.carried, report.removed) == (1, 0)
+    assert [len(numbers_of(url, f"{name}-{across}")) for name in ("older", "own")] == [1, 1]
+
+
+@pytest.mark.parametrize("piece", [1, 2000])
+@pytest.mark.parametrize("before", [False, True])
+def test_who_has_a_number_that_was_somebodys_before_an_update_is_somebody_else(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool, piece: int
+) -> None:
+    """Ann's number changes, Bob has her old one, and Ann is there once more by the new one, without her key."""
+    monkeypatch.setattr(importing, "PIECE", piece)
+    path, name, head = tmp_path / "l.csv", f"anew{before:d}{piece}", "key,name,phone\n"
+    text = "1,Ann,0171 2234567\n1,Ann,0171 3334567\n2,Bob,0171 2234567\n,Anna,0171 3334567\n2,Bob,0171 4434567\n"
+    if before:
+        brought(url, path, name, head + text.partition("\n")[0])
+        text = text.partition("\n")[2]
+    report = brought(url, path, name, head + text, How("DE", within="update"))
+    assert report.rows == report.imported + report.duplicates
+    found = [(row["key"], row["name"]) for row in rows_in(url, contacts, contacts.c.list == name)]
+    assert found == [("1", "Anna"), ("2", "Bob")]
+    assert numbers_of(url, name) == ["+491713334567", "+491714434567"]
+
+
+@pytest.mark.parametrize("piece", [1, 2000])
+def test_a_row_with_the_second_number_of_a_row_above_is_a_duplicate_of_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(importing, "PIECE", piece)
+    text = "name,phone,phone2\nAnn,0171 2234567,0171 3334567\nAnna,0171 3334567,\nBob,0171 4434567,\n"
+    report = brought(url, tmp_path / "l.csv", f"second{piece}", text)
+    assert (report.imported, report.duplicates) == (2, 1)
+
+
 def test_who_was_erased_comes_back_by_consent_or_where_it_is_said(url: str, tmp_path: Path) -> None:
     def sealed(number: str) -> str:
         return "hmac:" + sha256(b"key" + number.encode()).hexdigest()[:32]

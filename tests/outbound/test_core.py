@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Self
 
 import pytest
@@ -19,7 +20,7 @@ from acd.domain.campaigns import (
     Mode,
     Trunk,
 )
-from acd.domain.dialrules import CallingHours, ShortCalls
+from acd.domain.dialrules import CallingHours, Rule, ShortCalls
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import views
@@ -592,6 +593,33 @@ def test_what_becomes_durable_late_has_to_fit_into_the_ledger_as_it_is_then(aban
     world.run(world.s + 3.5)
     assert len(world.placed) == dialled
     world.stop()
+
+
+class Late(World):
+    """It begins in the last minute of a day."""
+
+    @property
+    def now(self) -> Instant:
+        return Instant(1_000.0 + self.s, UTC_0 + 14 * 3_600.0 - 30.0 + self.s)
+
+
+@pytest.mark.parametrize("mode", [Mode.PROGRESSIVE, Mode.POWER, Mode.PREDICTIVE])
+def test_what_is_charged_last_before_midnight_is_not_lost_with_the_first_look_after_it(mode: Mode) -> None:
+    always = CallingHours((((0, 1_440),),) * 7)
+    rules = replace(campaign().rules, caps=(Rule("day", 0.03), Rule("campaign", 0.03)), hours=always)
+    world = Late(terms(campaign(mode=mode, rules=rules, zone="UTC")), agents=2, answers=0.0, others=("nobody",))
+    world.run(1.0)
+    assert world.core.runners["win"].ready
+    book = world.core.runners["win"].book
+    # A transaction is under way, and takes its time
+    world.writing = True
+    book.abandoned(world.now.utc)
+    today = datetime.fromtimestamp(UTC_0, UTC).toordinal()
+    world.s = 30.1
+    world.look()
+    book.served(world.now.utc)
+    found = {(one.span, one.key): (one.answered, one.abandoned) for one in book.take()}
+    assert found == {("day", today): (1.0, 1.0), ("day", today + 1): (1.0, 0.0), ("campaign", 0): (2.0, 1.0)}
 
 
 @pytest.mark.parametrize("gone", ["node", "campaign"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from acd.dialer.gate import TrunkState
+from acd.dialer.ledger import Count
 from acd.dialer.work import Kind, Piece
 from acd.domain.campaigns import CampaignState, Contact, ContactNumber, Mode
+from acd.domain.dialrules import Rule
 from acd.domain.instant import Instant
 from acd.outbound.recent import Recent
 from acd.outbound.runner import BUSY_S, EMPTY_S, READY_LEAST, Chosen, Runner
@@ -139,6 +142,43 @@ def test_a_campaign_killed_before_it_was_kept_when_it_began_counts_its_30_days_o
     assert (one.began_s, one.as_saved()["began_s"], one.learnt) == (UTC_0, UTC_0, True)
     one.book.served(now_s)
     assert [(window.key, window.answered) for window in one.book.windows()] == [(1, 1.0)]
+
+
+def test_a_window_that_a_clock_ahead_began_does_not_hide_today_s() -> None:
+    """What an earlier life had left in flight was settled by the next one, whose clock was a day ahead until a restart."""
+    rules = replace(campaign().rules, caps=(Rule("day", 0.03),))
+    one = Runner(terms(campaign(rules=rules, zone="UTC")), UTC_0)
+    today = datetime.fromtimestamp(UTC_0, UTC).toordinal()
+    windows = (
+        Counted("day", today - 1, 50.0, 1.0, 0.0, 0.0, 0),
+        Counted("day", today, 100.0, 4.0, 0.0, 0.0, 0),
+        Counted("day", today + 1, 0.0, 0.0, 0.0, 2.0, 0),
+    )
+    saved = {"began_s": UTC_0 - 9 * 86_400.0}
+    one.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", saved, windows), UTC_0)
+    slack = one.book.slack(UTC_0)
+    assert (slack.answered, slack.charged) == (100.0, 4.0)
+    one.book.served(UTC_0)
+    one.book.served(UTC_0 + 86_400.0)
+    found = {window.key: (window.answered, window.charged) for window in map(_count, one.book.take())}
+    assert found == {today: (101.0, 4.0), today + 1: (1.0, 2.0)}
+    assert one.book.slack(UTC_0 + 2 * 86_400.0).charged == 0.0
+
+
+def test_what_is_charged_by_a_clock_that_is_behind_is_charged_to_the_last_window() -> None:
+    rules = replace(campaign().rules, caps=(Rule("day", 0.03),))
+    one = Runner(terms(campaign(rules=rules, zone="UTC")), 0.0)
+    today = datetime.fromtimestamp(UTC_0, UTC).toordinal()
+    windows = (Counted("day", today - 1, 50.0, 1.0, 0.0, 0.0, 0), Counted("day", today, 100.0, 2.0, 0.0, 0.0, 0))
+    saved = {"began_s": UTC_0}
+    one.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", saved, windows, UTC_0), 100.0)
+    one.book.lost(101.0)
+    assert [(window.key, window.charged) for window in map(_count, one.book.take())] == [(today, 3.0)]
+    assert one.book.slack(UTC_0).charged == 3.0
+
+
+def _count(one: Counted) -> Count:
+    return Count(one.key, one.answered, one.abandoned, one.misjudged, one.unknown)
 
 
 def test_a_campaign_that_never_ran_begins_when_it_is_started() -> None:

@@ -19,7 +19,7 @@ from acd.store.outbound.optouts import OptOut
 from acd.store.outbound.outbound import Outbound
 from acd.store.outbound.tables import callbacks, contact_numbers, contacts
 from acd.store.outbound.turn import Turn
-from acd.store.outbound.work import Kind
+from acd.store.outbound.work import Kind, Refused
 
 NOW = 1_710_928_800.0
 FIRST, SECOND = "+49301230000", "+49309990000"
@@ -186,6 +186,38 @@ async def test_what_was_claimed_for_another_promise_or_none_is_given_back(store:
     )
     left = ("done", None, None, None) if before == "promised" else ("due", NOW + 900, 1, None)
     assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [left]
+
+
+@pytest.mark.parametrize("until", [None, NOW + 60, NOW + 9_000])
+@pytest.mark.parametrize("before", ["new", "promised"])
+async def test_a_promise_made_while_the_contact_is_at_hand_outlives_that_it_is_given_back(
+    store: Outbound, before: str, until: float | None
+) -> None:
+    """As it was, or because the gate refused it until then."""
+    if before == "promised":
+        await promised(store)
+    await store.claim(["a"], dict.fromkeys(Kind, 1), NOW, 1, agents=ANNA)
+    made = await store.ask(promises.promise, 1, NOW + 900, "ben", NOW + 1)
+    contact = of.contact_of(await store.look(of.one, 1))
+    said = {} if until is None else {1: (Refused("number_day", NOW + 2), contact)}
+    await store.take_turn(Turn(releases=[(1, until)], refused=said), 1, NOW + 2)
+    assert await kept(store, contacts, "state", "due_at", "callback", "refused") == [("due", NOW + 900, made, None)]
+    assert await store.claim(["a"], dict.fromkeys(Kind, 1), NOW + 899, 1, agents=ANNA) == []
+    assert [one.claimed.callback for one in await store.claim(["a"], {Kind.QUEUE_CALLBACK: 1}, NOW + 900, 1)] == [made]
+
+
+@pytest.mark.parametrize("until", [None, NOW + 60])
+async def test_a_promise_taken_back_while_the_contact_is_at_hand_is_not_dialled_after_it_is_given_back(
+    store: Outbound, until: float | None
+) -> None:
+    callback = await promised(store)
+    await store.claim(["a"], dict.fromkeys(Kind, 1), NOW, 1, agents=ANNA)
+    assert await store.ask(promises.cancel, 1, NOW + 1)
+    await store.take_turn(Turn(releases=[(1, until)]), 1, NOW + 2)
+    assert await kept(store, contacts, "state", "due_at", "callback", "claimed_epoch") == [("done", None, None, None)]
+    made = attempt(1, callback=callback)
+    assert (await store.take_turn(Turn(made=[made]), 1, NOW + 3)).unclaimed == (made.attempt,)
+    assert await store.claim(["a"], dict.fromkeys(Kind, 1), NOW + 999, 1, agents=ANNA) == []
 
 
 async def test_who_has_no_number_left_is_not_waited_for_with_a_callback(store: Outbound) -> None:

@@ -287,11 +287,13 @@ def _time(
     holidays: Holidays,
     now_s: float,
 ) -> Refusal | None:
-    if unknown is None and terms.rules.hours.holiday is not None and facts.contact.country is None:
+    hours = terms.rules.hours
+    by_holidays = hours.holiday is not None or hours.eve is not None
+    if unknown is None and by_holidays and facts.contact.country is None:
         unknown = "nobody knows in which country the person is, and so which days are public holidays"
     if unknown is not None:
         return Refusal(Reason.PLACE_UNKNOWN, None, unknown)
-    ranges_of = calling_ranges(terms.rules.hours, holidays)
+    ranges_of = calling_ranges(hours, holidays)
     walls = [Wall(zone, ranges_of) for zone in zones]
     own = None
     if terms.schedule is not None:
@@ -299,7 +301,7 @@ def _time(
     shut = [wall.zone for wall in walls if not wall.allows(now_s)]
     everything = walls if own is None else [*walls, own]
     if shut:
-        kinds = [closed_by(terms.rules.hours, holidays, zone, now_s) for zone in shut]
+        kinds = [closed_by(hours, holidays, zone, now_s) for zone in shut]
         by_hours = "hours" in kinds
         where = shut[kinds.index("hours")] if by_hours else shut[0]
         clock = f"it is {datetime.fromtimestamp(now_s, where):%A %H:%M} in {where}"

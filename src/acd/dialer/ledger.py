@@ -125,6 +125,10 @@ class Ledger:
         for count in self.counts:
             count.abandoned += 1.0
 
+    def key(self, span: Span, at_s: float) -> int:
+        """Which window of a kind this moment lies in."""
+        return self._keys(at_s)[span]
+
     def holds(self, at_s: float) -> bool:
         """Whether every present window is the one in which something of this moment was counted."""
         keys = self._keys(at_s)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -283,6 +283,51 @@ def _in_turn(pool: ProcessPoolExecutor, chunks: Iterable[list[Row]], jobs: int) 
         yield rows, unpack(found.result())
 
 
+def _place(of: int) -> int:
+    """What stands for a row of the piece among contacts, and the row for which something stands."""
+    return -1 - of
+
+
+class _Holders:
+    """Who has a number or a key, with what the rows of a piece have changed so far: contacts of the list, and rows of the
+    piece (`_place`). ``fixed``: numbers that stay with their contacts, for these are being dialled."""
+
+    def __init__(self, numbers: Mapping[str, int], keys: Mapping[str, int], fixed: Set[str]) -> None:
+        self._numbers, self._keys, self._fixed = dict(numbers), dict(keys), fixed
+        self._has: defaultdict[int, list[str]] = defaultdict(list)
+        self._named: defaultdict[int, list[str]] = defaultdict(list)
+        for number, holder in numbers.items():
+            self._has[holder].append(number)
+        for key, holder in keys.items():
+            self._named[holder].append(key)
+
+    def find(self, one: NewContact) -> tuple[int | None, str]:
+        """Who has its key, else its first number; and which of the two."""
+        there = self._keys.get(one.key) if one.key else None
+        return (self._numbers.get(one.numbers[0].number), "number") if there is None else (there, "key")
+
+    def add(self, holder: int, one: NewContact) -> None:
+        """A row becomes a contact. Whoever had one of its numbers before is still found by it."""
+        for number in {each.number for each in one.numbers} - self._numbers.keys():
+            self._numbers[number] = holder
+            self._has[holder].append(number)
+        if one.key and one.key not in self._keys:
+            self._keys[one.key] = holder
+            self._named[holder].append(one.key)
+
+    def change(self, holder: int, one: NewContact, *, keeps_key: bool) -> None:
+        """From now on it is what the row says, but for its key if the row has none (``keeps_key``)."""
+        for number in self._has.pop(holder, ()):
+            if number in self._fixed:
+                self._has[holder].append(number)
+            else:
+                del self._numbers[number]
+        if one.key or not keeps_key:
+            for key in self._named.pop(holder, ()):
+                del self._keys[key]
+        self.add(holder, one)
+
+
 class _Target:
     """The list that rows go into."""
 
@@ -330,8 +375,7 @@ class _Target:
             before = replacing.brought_before(self._connection, both, self._report.imported_as)
         carried: dict[int, NewContact] = {}
         fresh: list[NewContact] = []
-        by_number: dict[str, int] = {}
-        by_key: dict[str, int] = {}
+        holders = _Holders(mine, keys, {number for number, found in taken.items() if found[2] == State.IN_FLIGHT})
         rejects: list[tuple[int, int, int, str, str, Sequence[str]]] = []
         first = self._report.rows + 1
         for row, one in enumerate(piece, first):
@@ -340,16 +384,17 @@ class _Target:
                 rejects.append((self._report.imported_as, row, one.line, one.reason, one.detail, one.cells))
                 continue
             number = one.numbers[0].number
-            known = keys.get(one.key, mine.get(number)), by_key.get(one.key, by_number.get(number))
-            what = "key" if one.key in keys or one.key in by_key else "number"
-            there = known[0]
+            there, what = holders.find(one)
             if there is not None and there in before:
                 if there not in carried:
                     carried[there] = one
+                    holders.change(there, one, keeps_key=False)
                     continue
                 why = self._row_above(one, there, what, carried)
             else:
-                why = self._double(one, *known, what, fresh, now)
+                why = self._double(one, there, what, fresh, now)
+            if there is not None and self._how.within == "update":
+                holders.change(there, one, keeps_key=there not in carried)
             if why is None and number in taken and taken[number][1] != self._name:
                 why = self._elsewhere(number, taken[number], now)
             if why is not None:
@@ -357,9 +402,7 @@ class _Target:
                 cells = kept(rows[row - first].cells)
                 rejects.append((self._report.imported_as, row, one.line, "duplicate", why, cells))
                 continue
-            by_number.setdefault(number, len(fresh))
-            if one.key:
-                by_key.setdefault(one.key, len(fresh))
+            holders.add(_place(len(fresh)), one)
             fresh.append(one)
         listed.reject(self._connection, rejects)
         return fresh, carried
@@ -385,21 +428,17 @@ class _Target:
             kept.append(one)
         return kept
 
-    def _double(
-        self, one: NewContact, known: int | None, near: int | None, what: str, fresh: list[NewContact], now: float
-    ) -> str | None:
-        """Why a row is no new contact of this list, where ``known`` is one, or the ``near``-th of this piece; None if it
-        is."""
-        if (known is None and near is None) or self._how.within == "keep":
+    def _double(self, one: NewContact, there: int | None, what: str, fresh: list[NewContact], now: float) -> str | None:
+        """Why a row is no new contact of this list, where ``there`` is one, or a row of this piece; None if it is."""
+        if there is None or self._how.within == "keep":
             return None
         if self._how.within == "skip":
-            return f"a row above has this {what}" if known is None else f"contact {known} of this list has this {what}"
+            return f"a row above has this {what}" if there < 0 else f"contact {there} of this list has this {what}"
         self._report.updated += 1
-        if known is not None:
-            of.update_from(self._connection, known, one, now)
-            return f"contact {known} has this {what}, and was updated"
-        assert near is not None
-        fresh[near] = one
+        if there >= 0:
+            of.update_from(self._connection, there, one, now)
+            return f"contact {there} has this {what}, and was updated"
+        fresh[_place(there)] = of.updated(fresh[_place(there)], one)
         return f"took the place of a row above with this {what}"
 
     def _row_above(self, one: NewContact, there: int, what: str, carried: dict[int, NewContact]) -> str | None:

@@ -33,9 +33,16 @@ class Book:
         self._former: Ledger | None = None
         """windows of kinds that the rules do not have"""
         self._over: list[Counted] = []
+        self._ahead: dict[tuple[str, int], Counted] = {}
+        """windows that have not come yet, which a clock that was ahead has begun"""
 
-    def restore(self, windows: Sequence[Counted]) -> None:
-        """Take over what was counted."""
+    def restore(self, windows: Sequence[Counted], now_s: float | None = None) -> None:
+        """Take over what was counted; windows later than ``now_s`` when they come."""
+        if now_s is not None:
+            present: dict[str, int] = {span: self.ledger.key(span, now_s) for span in SPANS}
+            later = [one for one in windows if one.key > present.get(one.span, one.key)]
+            self._ahead = {(one.span, one.key): one for one in later}
+            windows = [one for one in windows if one not in later]
         latest = {one.span: one for one in sorted(windows, key=lambda one: one.key)}
         own = {rule.span for rule in self.ledger.rules}
         former = tuple(Rule(span, 0.0) for span in SPANS if span in latest and span not in own)
@@ -58,7 +65,7 @@ class Book:
         fresh.restore(self.windows())
         for ledger in fresh._ledgers():
             ledger.in_flight = self.ledger.in_flight
-        fresh._over, fresh.changed = self._over, True
+        fresh._over, fresh._ahead, fresh.changed = self._over, self._ahead, True
         return fresh
 
     def _ledgers(self) -> Iterator[Ledger]:
@@ -157,6 +164,13 @@ class Book:
         for was, (_, count) in zip(before, self._counts(), strict=True):
             if was.key not in (-1, count.key) and self.changed and len(self._over) < _OVER_MAX:
                 self._over.append(was)
+        for rule, count in self._counts() if self._ahead else ():
+            begun = self._ahead.pop((rule.span, count.key), None)
+            if begun is not None:
+                count.answered += begun.answered
+                count.abandoned += begun.abandoned
+                count.misjudged += begun.misjudged
+                count.unknown += begun.unknown
 
     # -- as it is written ------------------------------------------------------------------------------------------------
 

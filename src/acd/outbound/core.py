@@ -497,8 +497,9 @@ class Dialler(Aloft):
             runner.supply, runner.decision = supply, None
             if runner.state is not CampaignState.RUNNING or runner.removed or runner.rests_by(now) is not None:
                 continue
-            runner.decision = runner.pacer.decide(supply, runner.statistics, runner.book.ledger, now.utc)
+            # First: windows that are over are kept by the book alone
             runner.book.slack(now.utc)
+            runner.decision = runner.pacer.decide(supply, runner.statistics, runner.book.ledger, now.utc)
             if runner.campaign.mode is Mode.PREVIEW and not held_up:
                 self._show(runner, [seat.agent for seat in shared.seats if seat.stage == "idle"], now)
             if runner.decision.lines > 0:

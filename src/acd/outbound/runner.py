@@ -206,7 +206,8 @@ class Runner:
             fault = f"what campaign {self.name} had learnt cannot be used, it learns anew: {error!r}"
             self.statistics, self.days = Statistics(cap=max(self.terms.rules.cap, 1e-4)), {}
         self.book = Book(self.campaign, self.began_s if self.began_s is not None else now_s)
-        self.book.restore(known.windows)
+        # By a clock that is behind, windows are those of the last attempt
+        self.book.restore(known.windows, max(now_s, known.latest_s or now_s))
         return fault
 
     def redefine(self, terms: Terms) -> None:

@@ -135,7 +135,7 @@ class Shelf:
         states, latest_s = await self._store.states(), await self._store.latest()
         found = []
         for name in names:
-            windows = tuple(_counted(one) for one in await self._store.ledger(name))
+            windows = tuple(_counted(one) for one in await self._store.ledger(name, latest=False))
             standing = states.get(name)
             if standing is None:
                 if windows or latest_s is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from acd.domain.errors import RefusedError, UnknownNameError
-from acd.store.outbound.bulk import take
+from acd.store.outbound.bulk import locked, take
 from acd.store.outbound.contacts import UNREFUSED, State
-from acd.store.outbound.tables import IS_OPEN, callbacks, contact_numbers, contacts
+from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numbers, contacts
 
 
 def promise(
@@ -56,13 +56,17 @@ def promise(
 def cancel(connection: sa.Connection, contact: int, now: float) -> bool:
     """Take back what was promised to a contact; it is done then, unless it is being dialled. Whether there was anything."""
     mine = callbacks.c.contact == contact, sa.text(IS_OPEN)
-    ended = connection.execute(sa.update(callbacks).where(*mine).values(ended_at=now, outcome="cancelled")).rowcount
     here = contacts.c.contact == contact
+    connection.execute(locked(connection, sa.select(contacts.c.state).where(here)))
+    ended = connection.execute(sa.update(callbacks).where(*mine).values(ended_at=now, outcome="cancelled")).rowcount
     if ended:
         none = {"callback": None, "callback_agent": None, "changed_at": now}
         connection.execute(sa.update(contacts).where(here).values(none))
-        due = here & (contacts.c.state == State.DUE)
-        connection.execute(sa.update(contacts).where(due).values(state=State.DONE, due_at=None))
+        # Claimed ahead, it is not dialled by that claim
+        called = sa.exists().where(attempts.c.contact == contact, attempts.c.ended_at.is_(None))
+        free = here & ((contacts.c.state == State.DUE) | ((contacts.c.state == State.IN_FLIGHT) & ~called))
+        done = {"state": State.DONE, "due_at": None, "claimed_epoch": None, "claimed_at": None}
+        connection.execute(sa.update(contacts).where(free).values(done))
     return ended > 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -87,6 +87,11 @@ EDITABLE = (
     "best_to", "fields", "rank",
 )  # fmt: skip
 
+_UPDATED: Final = (
+    "key", "name", "zone", "country", "region", "language", "consent_at", "consent_until", "customer_until", "rank",
+)  # fmt: skip
+"""What a row may change of a contact that is there; what it leaves out stays."""
+
 
 def add(
     connection: sa.Connection, of_list: str, found: Sequence[NewContact], now: float, *, imported: int | None = None
@@ -113,7 +118,8 @@ def _number_rows(numbers: Iterable[NewNumber]) -> Iterable[tuple[Any, ...]]:
 def taken_numbers(
     connection: sa.Connection, numbers: Sequence[str], lists: Sequence[str]
 ) -> dict[str, tuple[int, str, str]]:
-    """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one."""
+    """Which of these numbers a contact of these lists has: number -> (contact, list, state), the first one, if it
+    can be of the first list."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in pieces(numbers):
         # Two questions, each of an index: a join would be begun from the list's side, which is all of it
@@ -127,7 +133,9 @@ def taken_numbers(
             known |= {row.contact: row for row in connection.execute(query) if row.list in lists}
         for row in holders:
             if row.contact in known:
-                found[row.number] = (row.contact, known[row.contact].list, known[row.contact].state)
+                here = known[row.contact]
+                if row.number not in found or here.list == lists[0] or found[row.number][1] != lists[0]:
+                    found[row.number] = (row.contact, here.list, here.state)
     return found
 
 
@@ -244,24 +252,18 @@ def _change(connection: sa.Connection, contact: int, changes: Mapping[str, Any],
         raise UnknownNameError("contact", str(contact))
 
 
+def updated(known: NewContact, one: NewContact) -> NewContact:
+    """`update_from`, of a contact that is still to be."""
+    said = {name: value for name in (*_UPDATED, "best") if (value := getattr(one, name)) not in (None, "")}
+    return replace(known, **said, numbers=one.numbers, fields={**known.fields, **one.fields}, line=one.line)
+
+
 def update_from(connection: sa.Connection, contact: int, one: NewContact, now: float) -> None:
     """Give a contact what a row of a list says now; what the row leaves out stays. Numbers stay while it is being dialled,
     and its work is not touched."""
     connection.execute(_locked(connection, contact))
     known = rows_of(connection, [contact])[0]
-    names = (
-        "key",
-        "name",
-        "zone",
-        "country",
-        "region",
-        "language",
-        "consent_at",
-        "consent_until",
-        "customer_until",
-        "rank",
-    )
-    changes = {name: value for name in names if (value := getattr(one, name)) not in (None, "")}
+    changes = {name: value for name in _UPDATED if (value := getattr(one, name)) not in (None, "")}
     if one.best is not None:
         changes |= {"best_from": one.best[0], "best_to": one.best[1]}
     _change(connection, contact, {**changes, "fields": {**known["fields"], **one.fields}}, now)

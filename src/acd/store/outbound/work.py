@@ -274,7 +274,7 @@ def release(
     refused: Refused | None = None,
 ) -> int:
     """Give contacts back that were claimed by this life and have no attempt open: as they were, or, where the gate refused
-    them until then, due at ``due_at``. How many."""
+    them until then, due at ``due_at``, but for what was promised meanwhile. How many."""
     count = 0
     for some in pieces(ids):
         mine = contacts.c.contact.in_(some), contacts.c.claimed_epoch == epoch, sa.text(IS_IN_FLIGHT), ~_has_attempt()
@@ -399,5 +399,13 @@ def _back(due_at: float | None, refused: Refused | None = None) -> dict[str, Any
     back: dict[str, Any] = {"claimed_epoch": None, "claimed_at": None}
     if due_at is None:
         return back | {"state": sa.case((contacts.c.due_at.is_(None), "new"), else_="due")}
-    back |= of.UNREFUSED if refused is None else {"refused": refused.reason, "refused_at": refused.at}
-    return back | {"state": "due", "due_at": due_at}
+    # Due later than it was claimed: promised since, and put off by what was known before
+    promised = contacts.c.due_at > contacts.c.claimed_at
+    why = of.UNREFUSED if refused is None else {"refused": refused.reason, "refused_at": refused.at}
+    put_off = {"due_at": due_at, **why}
+    stays = {"due_at": contacts.c.due_at, **of.UNREFUSED}
+    cases = {
+        name: sa.case((promised, stays[name]), else_=sa.bindparam(None, put_off[name], contacts.c[name].type))
+        for name in put_off
+    }
+    return back | {"state": "due", **cases}
