@@ -40,6 +40,8 @@ def test_people_are_told_by_attempts() -> None:
         (Reached(97, 11, 0), [window(95, 11, 0, 2)], NOBODY, {"unknown": (-2, 2)}, "2 of them are answered by attempts"),
         (Reached(30, 1, 0), [window(31.5, 1, 1.5)], NOBODY, {"machine_detection": (1.5, 1.5)}, "machine detection"),
         (Reached(3, 1, 0), [window(10, 4)], Reached(7, 3, 0), {"outside_period": (7, 3)}, "does not cover the window: 7"),
+        (Reached(4, 1, 0, 2), [window(6, 1)], NOBODY, {"in_call": (2, 0)}, "2 answered and are in a call"),
+        (Reached(4, 1, 0, 2), [window(9, 1)], NOBODY, {"in_call": (2, 0), "other": (3, 0)}, "after a restart"),
         (Reached(9, 2, 0), [window(5, 1)], NOBODY, {"other": (-4, -1)}, "in another window, or in none"),
     ],
 )  # fmt: skip
@@ -54,6 +56,8 @@ def test_what_windows_count_otherwise_is_explained_and_adds_up(
 @pytest.mark.parametrize(("windows", "inside"), [([window(30, 1)], (30, 1)), ([window(20, 1), window(10, 0)], (30, 1))])
 def test_what_says_the_same_is_not_told(windows: list[dict[str, Any]], inside: tuple[int, int]) -> None:
     assert told(Reached(*inside, 0), *windows) is None
+    # People in a call whom the ledger does not count yet
+    assert told(Reached(*inside, 0, 3), *windows) is None
 
 
 def test_every_kind_of_window_that_differs_is_told_also_in_files() -> None:

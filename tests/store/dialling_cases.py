@@ -428,6 +428,9 @@ async def test_who_has_opted_out_is_called_at_no_number_in_no_list(store: Outbou
     # Read since, for another campaign, client and list
     (other,) = (await claimed(shelf, at=NOW + 3, terms=CLIENT)).found or ()
     assert other.do_not_call == (("all by the person's other number",) if by != "register" else ())
+    # So is a stranger to the first number who has the second
+    entries = await store.look(donotcall.held, second, sealed)
+    assert [(one.scope, one.source) for one in entries] == ([("all", "attempt:00000100000001")] if by == "key" else [])
     # P0 itself is over, at its other number too
     state = (await store.look(contacts.one, 1))["state"]
     assert state == "blocked"
@@ -594,6 +597,26 @@ async def test_short_calls_of_the_day_are_counted(store: Outbound, undialled: At
     # Yesterday's are no matter, and nobody asks where no rule does
     assert (await claimed(shelf, at=NOW + 86_400, terms=terms)).calls_today == 0
     assert (await claimed(shelf, at=NOW + 60)).calls_today == 0
+
+
+async def test_who_opts_out_of_the_message_has_heard_it(store: Outbound) -> None:
+    shelf, outcome = Shelf(store, sealed), AttemptOutcome
+    found = (await claimed(shelf)).found or ()
+    batch = tuple(made(f"0000010000000{n}", one) for n, one in enumerate(found[:4], 1))
+    await shelf.take(say.Batch(made=batch), 1, NOW)
+    known = {"dialled_s": NOW, "answered_s": NOW + 3}
+    over = (
+        ended("00000100000001", outcome.OPTED_OUT, NOW + 9, message="cut", **known),
+        # While the call waited, for an agent or for him to answer
+        ended("00000100000002", outcome.OPTED_OUT, NOW + 9, **known),
+        ended("00000100000003", outcome.ABANDONED, NOW + 9, **known),
+    )
+    await shelf.take(
+        say.Batch(ended=over, progress=(("00000100000004", {"answered_at": NOW + 4, "agent": "a"}),)), 1, NOW + 9
+    )
+    told = await store.ask(evidence, "win", NOW - 60, NOW + 60)
+    assert told["messages"] == {"played": 0, "cut": 1, "none": 1}
+    assert (told["unsettled"], told["people"]) == (1, 3)
 
 
 async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:

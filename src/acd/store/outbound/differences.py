@@ -12,11 +12,13 @@ _NEGLIGIBLE = 0.005
 
 
 class Reached(NamedTuple):
-    """By attempts: people who answered, whom of them attempts tell as abandoned, and who opted out and had no agent."""
+    """By attempts: people who answered, whom of them attempts tell as abandoned, and who opted out and had no agent; beside
+    them people whose call is not over, or was not when a crash came."""
 
     people: int
     abandoned: int
     opted_out: int
+    in_call: int = 0
 
 
 def difference(
@@ -40,10 +42,13 @@ def difference(
     opted_out = min(float(inside.opted_out + outside.opted_out), max(0.0, more_charged))
     more_charged -= opted_out
     elsewhere = min(max(0.0, -more), unknown)
+    in_call = min(float(inside.in_call + outside.in_call), max(0.0, more))
+    more -= in_call
     missed = f"{misjudged:g} are people that machine detection is expected to have hung up on"
     parts = [
         ("outside_period", outside.people, outside.abandoned, _outside(outside, len(windows))),
         ("opted_out", 0.0, opted_out, f"{opted_out:g} who opted out and had no agent count as abandoned"),
+        ("in_call", in_call, 0.0, f"{in_call:g} answered and are in a call"),
         ("machine_detection", misjudged, misjudged, missed),
         ("unknown", -elsewhere, unknown, _unknown(unknown, elsewhere)),
         ("other", more + elsewhere, more_charged, _other(more + elsewhere, more_charged)),

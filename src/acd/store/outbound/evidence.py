@@ -35,7 +35,8 @@ def evidence(
     """Attempts committed from ``since`` to before ``until`` (UTC s), JSON-able::
 
         {"campaign", "since", "until", "attempts", "dialled", "unsettled", "outcomes": {outcome: n}, "people": n who
-         answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned,
+         answered, "abandoned", "abandonment": share or None, "messages": {"played", "cut", "none"} of those abandoned and
+         who opted out of it,
          "on_machines": {"played", "cut"} of those left there, "opted_out": n in whose call a key was pressed or an agent
          said so, whatever that came to, "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n
          given up before ``least_ring_s``, "early_by_stop" and "early_by_agent": n of them by `stop --now`, and because the
@@ -56,7 +57,9 @@ def evidence(
         outcomes.get(AttemptOutcome.ANSWERED.value, 0) + abandoned + outcomes.get(AttemptOutcome.OPTED_OUT.value, 0)
     )
     dialled = sa.select(sa.func.count()).where(*mine, attempts.c.dialled_at.is_not(None))
-    left_alone = (*mine, attempts.c.outcome == AttemptOutcome.ABANDONED.value)
+    # Who opts out of the message has heard it; who opted out before it wanted none
+    asked = sa.and_(attempts.c.outcome == AttemptOutcome.OPTED_OUT.value, attempts.c.message != "")
+    left_alone = (*mine, sa.or_(attempts.c.outcome == AttemptOutcome.ABANDONED.value, asked))
     messages = _by(connection, attempts.c.message, left_alone)
     on_machines = _by(connection, attempts.c.message, (*mine, attempts.c.outcome == AttemptOutcome.MACHINE.value))
     state = connection.execute(sa.select(campaign_states).where(campaign_states.c.campaign == campaign)).first()
@@ -196,7 +199,9 @@ def _reached(connection: sa.Connection, which: tuple[Any, ...]) -> Reached:
     )
     counts = [sa.func.sum(sa.case((one, 1), else_=0)) for one in (outcome == AttemptOutcome.ABANDONED.value, out)]
     many, abandoned, opted_out = connection.execute(sa.select(sa.func.count(), *counts).where(*which, reached)).one()
-    return Reached(int(many), int(abandoned or 0), int(opted_out or 0))
+    in_call = sa.select(sa.func.count()).where(*which, outcome.is_(None), attempts.c.answered_at.is_not(None))
+    talking = int(connection.execute(in_call).scalar_one())
+    return Reached(int(many), int(abandoned or 0), int(opted_out or 0), talking)
 
 
 def _edges(window: str, key: int, began: float | None, zone: tzinfo) -> tuple[float, float] | None:

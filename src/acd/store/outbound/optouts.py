@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.contacts import UNREFUSED, State
 from acd.store.outbound.donotcall import Entry, Sealed
-from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contacts
+from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numbers, contacts
 
 HEARD_IN = "attempt:"
 """How the source of an entry begins that somebody asked for in a call; the attempt follows."""
@@ -29,12 +30,13 @@ class OptOut:
 
 
 def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, hashed: bool = False) -> None:
-    """Put the numbers on the do-not-call list, and dial the contacts no more, whatever was planned or promised: also at
-    their other numbers, and also those whose attempt is settled. ``hashed``: numbers are kept as hashes here."""
+    """Put the numbers on the do-not-call list, with the others that the contacts have, and dial the contacts no more,
+    whatever was planned or promised, also those whose attempt is settled. ``hashed``: numbers are kept as hashes here."""
     made: dict[str, sa.Row[tuple[str, int, str]]] = {}
     for some in pieces([one.attempt for one in heard]):
         query = sa.select(attempts.c.attempt, attempts.c.contact, attempts.c.number).where(attempts.c.attempt.in_(some))
         made |= {row.attempt: row for row in connection.execute(query)}
+    own = _numbers(connection, [row.contact for row in made.values()])
     entries, ids, latest = [], [], 0.0
     for one in heard:
         row = made.get(one.attempt)
@@ -42,12 +44,21 @@ def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, 
         if row is not None:
             ids.append(row.contact)
             latest = max(latest, one.at)
-        if number:
-            kept = sealed(number) if hashed and number.startswith("+") else number
-            said = (one.scope or donotcall.ALL, HEARD_IN + one.attempt, "opted out", one.at, "service")
-            entries.append(Entry(kept, *said))
+        said = (one.scope or donotcall.ALL, HEARD_IN + one.attempt, "opted out", one.at, "service")
+        every = dict.fromkeys(filter(None, (number, *(own[row.contact] if row is not None else ()))))
+        entries += [Entry(sealed(each) if hashed and each.startswith("+") else each, *said) for each in every]
     donotcall.add(connection, entries, sealed)
     block(connection, ids, latest)
+
+
+def _numbers(connection: sa.Connection, ids: Sequence[int]) -> defaultdict[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for some in pieces(ids):
+        query = sa.select(contact_numbers.c.contact, contact_numbers.c.number)
+        query = query.where(contact_numbers.c.contact.in_(some)).order_by(contact_numbers.c.position)
+        for row in connection.execute(query):
+            found[row.contact].append(row.number)
+    return found
 
 
 def block(connection: sa.Connection, ids: Sequence[int], now: float) -> None:
