@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +15,11 @@ from acd.domain.outbound import Verdict
 from acd.outbound.book import Book
 from acd.outbound.flight import Flight
 from acd.outbound.recent import KEPT_S, Recent
+from acd.outbound.runner import Runner
 from acd.outbound.sharing import Part, Sharing
 from acd.outbound.trunks import REST_MOST_S, Pressure, TrunkUse
-from acd.outbound.words import Seat, Stage
-from outbound.dialkit import UTC_0, campaign
+from acd.outbound.words import Remembered, Seat, Stage
+from outbound.dialkit import UTC_0, campaign, terms
 
 # -- trunks --------------------------------------------------------------------------------------------------------------
 
@@ -277,8 +279,40 @@ def test_what_was_kept_is_taken_over_by_window_and_under_other_rules() -> None:
     assert fresh.windows() == kept.windows()
     other = kept.under(campaign(rules=replace(campaign().rules, caps=(Rule("month", 0.03), Rule("campaign", 0.01)))))
     windows = {one.span: one for one in other.windows()}
-    assert (windows["campaign"].abandoned, windows["month"].abandoned) == (1.0, 0.0)
+    # Of a kind that the rules have for the first time, what was counted beside
+    assert (windows["campaign"].abandoned, windows["month"].abandoned) == (1.0, 1.0)
     assert other.changed
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_kind_of_window_that_is_new_knows_what_was_before(restarted: bool) -> None:
+    rules = campaign().rules
+    monthly = campaign(rules=replace(rules, caps=(Rule("days30", 0.03),)))
+    daily = campaign(rules=replace(rules, caps=(Rule("day", 0.03),)))
+    one = Runner(terms(monthly), UTC_0)
+    for at_s in (UTC_0 - 86_400, UTC_0):
+        for _ in range(3):
+            one.book.dialled(at_s)
+        one.book.abandoned(at_s)
+        one.book.served(at_s)
+    assert {window.span for window in one.book.take()} == {"days30"}
+    if restarted:
+        two = Runner(terms(daily), UTC_0)
+        saved = json.loads(json.dumps(one.as_saved()))
+        two.remember(Remembered("win", one.state, UTC_0, "", "", saved, one.book.windows(), None), UTC_0)
+    else:
+        (two := one).redefine(terms(daily))
+    slack = two.book.slack(UTC_0)
+    assert (slack.span, slack.answered, slack.charged) == ("day", 2.0, 1.0), "of today, not of yesterday"
+    two.book.changed = True
+    assert {window.span for window in two.book.take()} == {"day", "days30"}
+
+
+def test_what_was_saved_of_windows_and_cannot_be_read_counts_from_nothing() -> None:
+    one = Runner(terms(campaign()), UTC_0)
+    saved = {"beside": [{"span": "week", "key": 1}, {"span": "month"}, 7, {"span": "day", "key": "x"}]}
+    one.remember(Remembered("win", one.state, UTC_0, "", "", saved, (), None), UTC_0)
+    assert all(window.answered == 0.0 for window in one.book.beside())
 
 
 def test_a_window_that_the_rules_lose_and_get_back_has_missed_nothing() -> None:

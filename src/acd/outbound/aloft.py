@@ -700,7 +700,7 @@ class Aloft:
         if served is None or served.machine is machine or not runner.book.holds(served.at_s):
             return None
         served.machine = machine
-        runner.book.revise(now.utc, served.share, person=not machine)
+        runner.book.revise(now.utc, served.at_s, served.share, person=not machine)
         runner.outcomes[AttemptOutcome.MACHINE.value] += 1 if machine else -1
         runner.outcomes[AttemptOutcome.ANSWERED.value] += -1 if machine else 1
         self.counters["machines_served"] += 1 if machine else -1

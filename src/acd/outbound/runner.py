@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, tzinfo
 from hashlib import sha256
 from types import MappingProxyType
@@ -28,12 +29,13 @@ from acd.dialer.windows import DAY_S, Wall, next_allowed, schedule_ranges
 from acd.dialer.work import KINDS, Kind, Work
 from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, Disposition, Effect, Mode
 from acd.domain.detection import Detected
+from acd.domain.dialrules import SPANS
 from acd.domain.instant import Instant
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Claim, Mark, Place, Ready, Refused, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Counted, Mark, Place, Ready, Refused, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -207,7 +209,7 @@ class Runner:
             self.statistics, self.days = Statistics(cap=max(self.terms.rules.cap, 1e-4)), {}
         self.book = Book(self.campaign, self.began_s if self.began_s is not None else now_s)
         # By a clock that is behind, windows are those of the last attempt
-        self.book.restore(known.windows, max(now_s, known.latest_s or now_s))
+        self.book.restore(known.windows, max(now_s, known.latest_s or now_s), beside=_beside(saved))
         return fault
 
     def redefine(self, terms: Terms) -> None:
@@ -235,7 +237,7 @@ class Runner:
         """What `remember` takes over."""
         refusals = {day: dict(counts) for day, counts in self.days.items()}
         return {"statistics": self.statistics.as_json(), "began_s": self.began_s, "refusals": refusals,
-                "rules": self._rules_digest()}  # fmt: skip
+                "rules": self._rules_digest(), "beside": [asdict(one) for one in self.book.beside()]}  # fmt: skip
 
     def _rules_digest(self) -> str:
         """What stands for all that people may be put off or blocked by."""
@@ -699,3 +701,13 @@ def _busy(seats: list[Seat], stage: str) -> tuple[Busy, ...]:
 
 def _later(one: float | None, other: float | None) -> float | None:
     return max((at for at in (one, other) if at is not None), default=None)
+
+
+def _beside(saved: Mapping[str, Any]) -> list[Counted]:
+    """Windows that are not kept, as they were saved; those that cannot be read count from nothing."""
+    found = []
+    for one in saved.get("beside", ()):
+        with suppress(TypeError, ValueError, KeyError):
+            figures = {key: float(one[key]) for key in ("answered", "abandoned", "misjudged", "unknown")}
+            found.append(Counted(SPANS[SPANS.index(one["span"])], int(one["key"]), **figures, in_flight=0))
+    return found
