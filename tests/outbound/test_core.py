@@ -518,6 +518,22 @@ def test_what_is_permitted_in_the_last_moment_is_not_dialled_after_it(mode: Mode
         world.stop()
 
 
+@pytest.mark.parametrize("write_s", [0.004, 0.7, 3.0])
+@pytest.mark.parametrize("calls_per_s", [1.0, 2.0, 5.0])
+def test_a_slow_database_has_no_more_calls_started_at_once_than_the_trunk_takes(
+    write_s: float, calls_per_s: float
+) -> None:
+    one = terms(campaign(mode=Mode.PROGRESSIVE), calls_per_s=calls_per_s)
+    world = World(one, agents=30, answers=0.0, others=("busy",))
+    world.write_s = write_s
+    world.run(60.0)
+    world.stop()
+    starts, most = world.placed_at, max(1, int(calls_per_s))
+    assert all(later - earlier > 0.95 for earlier, later in zip(starts, starts[most:], strict=False))
+    # A transaction brings as many as may start in a second, and those after it wait for its end
+    assert len(starts) > 0.6 * 60.0 * calls_per_s / (1.0 + 2.0 * write_s)
+
+
 @pytest.mark.parametrize("changed", ["trunk", "caller ids", "rules", "nothing"])
 def test_what_was_permitted_by_other_terms_is_not_dialled(changed: str) -> None:
     """A reload comes while an attempt is becoming durable."""

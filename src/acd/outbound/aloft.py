@@ -84,6 +84,8 @@ class Aloft:
         self.recent = Recent(sealed)
         self.numbers: dict[str, str] = {}
         """number, and ``contact:`` with its id -> attempt"""
+        self.committing: dict[str, Flight] = {}
+        """attempts that are not durable yet"""
         self._calls: dict[str, Flight] = {}
         self._offered: dict[str, str] = {}
         """agent -> the call that he has, or that is on its way to him"""
@@ -120,6 +122,7 @@ class Aloft:
     def _untrack(self, flight: Flight, now: Instant) -> None:
         """Nothing more is expected of it; its line has been given back."""
         del self.flights[flight.attempt]
+        self.committing.pop(flight.attempt, None)
         runner = self.runners[flight.campaign]
         runner.flights.pop(flight.attempt, None)
         for key in (flight.number, f"contact:{flight.contact_id}"):

@@ -50,6 +50,8 @@ UNHEARD_S: Final = 120.0
 """A line that should have been given up so long ago is not there."""
 STALE_S: Final = 1.0
 """What was permitted longer ago, or in another minute, is asked again before it is dialled."""
+AT_ONCE_S: Final = 0.05
+"""What becomes durable so soon is started when it was decided on, as far as a trunk's calls a second go."""
 SOON_S: Final = 60.0
 """When a contact is tried again whose attempt was never dialled."""
 LINES_MOST: Final = 5_000
@@ -415,6 +417,12 @@ class Dialler(Aloft):
         flight.facts = flight.terms = None
         campaign = runner.campaign
         flight.phase, flight.sent_s, flight.sent_mono = Phase.DIALLED, now.utc, now.mono
+        self.committing.pop(flight.attempt, None)
+        started = self.trunks[flight.trunk].started_s
+        if now.mono - flight.committed_mono > AT_ONCE_S and flight.committed_mono in started:
+            # It is now that it is started
+            started.remove(flight.committed_mono)
+            started.append(now.mono)
         node.sent()
         self.counters["attempts_dialled"] += 1
         self._command(
@@ -592,8 +600,12 @@ class Dialler(Aloft):
         if node is None or len(self.flights) >= LINES_MOST:
             return 0
         committing = sum(1 for made in self._made if made.node == node)
-        trunk = self.trunks[runner.terms.trunk.name]
-        return max(0, min(trunk.room(runner.terms.trunk, now.mono), self.nodes[node].room() - committing))
+        trunk = runner.terms.trunk
+        # Decided on so long ago that they count as started no more, and still to be started
+        before_mono = now.mono - max(1, int(trunk.calls_per_s)) / trunk.calls_per_s
+        still = sum(one.trunk == trunk.name and one.committed_mono <= before_mono for one in self.committing.values())
+        free = self.trunks[trunk.name].room(trunk, now.mono) - still
+        return max(0, min(free, self.nodes[node].room() - committing))
 
     def node_of(self, runner: Runner) -> str | None:
         """The node of the campaign's trunk, if it can be dialled from."""
@@ -661,6 +673,7 @@ class Dialler(Aloft):
         flight.tried, flight.needs_agent = ready.tried, chosen.permit.needs_agent
         flight.facts, flight.terms = chosen.facts, runner.terms
         self._track(flight, runner)
+        flight.committed_mono, self.committing[flight.attempt] = now.mono, flight
         self.trunks[flight.trunk].began(flight.attempt, now.mono)
         self.recent.note(flight.attempt, flight.number, campaign.name, now.utc)
         runner.book.dialled(now.utc)

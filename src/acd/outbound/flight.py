@@ -48,6 +48,7 @@ class Flight:
     mode: str
     caller_id: str
     committed_s: float
+    committed_mono: float = 0.0
     phase: Phase = Phase.COMMITTING
     callback: int | None = None
     callback_agent: str | None = None
