@@ -54,6 +54,8 @@ def test_whoever_is_not_to_be_called_is_not() -> None:
         ("nl", {"consent_at": NOON - 1.0}, True),
         ("nl", {"consent_at": NOON + 1.0}, False),
         ("nl", {"consent_at": 0.0, "consent_until": NOON}, False),
+        ("nl", {"consent_at": NOON + 9.0, "consent_until": NOON + 10.0}, False),
+        ("nl", {"consent_at": 0.0, "consent_until": NOON - 1.0}, False),
         ("nl", {"consent_at": 0.0, "consent_until": NOON + 1.0}, True),
         ("nl", {"customer_until": NOON - 1_094 * DAY_S}, True),
         ("nl", {"customer_until": NOON - 1_095 * DAY_S}, False),
@@ -67,7 +69,8 @@ def test_consent(profile: str, facts: dict[str, float], allowed: bool) -> None:
     answer = ask(terms(profile), contact=contact(**facts))
     assert isinstance(answer, Permit) is allowed
     if not allowed:
-        assert refused(answer) == ("consent", None)
+        later = facts.get("consent_at", 0.0)
+        assert refused(answer) == ("consent", later if later > NOON else None)
 
 
 def test_nobody_is_called_twice_at_a_time_nor_too_often() -> None:

@@ -272,6 +272,13 @@ class World:
         seen = tuple(
             wire.SeenAttempt(attempt, self._state_of(attempt), UTC_0 + self.s) for attempt in sorted(self.lines)
         )
+        for one in seen:
+            # As Asterisk's side takes up what it finds, before it has told all of it
+            self.tell(wire.AttemptPlaced(UTC_0 + self.s, NODE, one.attempt, 0.0), look=False)
+            if one.state is wire.SeenState.RINGING:
+                self.tell(wire.AttemptRang(UTC_0 + self.s, NODE, one.attempt, False), look=False)
+            else:
+                self.tell(wire.AttemptAnswered(UTC_0 + self.s, NODE, one.attempt, f"PJSIP/{one.attempt}"), look=False)
         self.tell(wire.OutboundSeen(UTC_0 + self.s, NODE, seen, True), look=False)
         self.tell(wire.OutboundBack(UTC_0 + self.s, NODE))
 

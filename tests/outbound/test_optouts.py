@@ -181,8 +181,9 @@ async def test_who_opted_out_amid_an_outage_that_the_service_did_not_outlive(liv
     again = then.begin(2)
     await again.up()
     await again.until(lambda: not (then.folder / FILE).exists())
-    number = sealed("+49301000000") if hashed else "+49301000000"
-    assert then.rows("SELECT number, scope, source FROM do_not_call") == [(number, "all", f"attempt:{attempt}")]
+    numbers = [sealed(one) if hashed else one for one in ("+49301000000", "+49301000001")]
+    listed_as = then.rows("SELECT number, scope, source FROM do_not_call ORDER BY number")
+    assert listed_as == sorted((number, "all", f"attempt:{attempt}") for number in numbers)
     # Nor at the other number, though its rules would have it tried again
     assert then.rows("SELECT state, due_at FROM contacts") == [("blocked", None)]
     assert again.sent == then.alarms == []
@@ -231,8 +232,9 @@ async def test_who_opted_out_before_it_was_known_who_he_is(lives: Lives) -> None
     third = lives.begin(3)
     await third.up()
     await third.until(lambda: lives.rows("SELECT number FROM do_not_call"))
-    ((number,),) = lives.rows("SELECT number FROM do_not_call")
-    assert number in ("+49301000000", sealed("+49301000000"))
+    numbers = {number for (number,) in lives.rows("SELECT number FROM do_not_call")}
+    both = ("+49301000000", "+49301000001")
+    assert numbers in (set(both), {sealed(one) for one in both})
     await close(third)
 
 

@@ -596,7 +596,7 @@ async def test_a_stop_holds_though_it_could_not_be_written(stand: Stand, monkeyp
     assert stand.dialling.campaign("win")["state"] == "stopped"
 
 
-async def test_a_campaign_that_a_reload_brings_goes_on_as_it_was(stand: Stand) -> None:
+async def test_a_campaign_that_reloads_take_away_and_bring_back_is_to_be_started_again(stand: Stand) -> None:
     await stand.up()
     await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
     await stand.until(lambda: len(stand.sent) == 3)
@@ -606,9 +606,25 @@ async def test_a_campaign_that_a_reload_brings_goes_on_as_it_was(stand: Stand) -
         stand.over(command)
     await stand.until(lambda: stand.rows("SELECT count(*) FROM attempts WHERE outcome = 'busy'") == [(3,)])
     assert len(stand.sent) == 3
+    stated = "SELECT state, by, reason FROM campaign_states"
+    await stand.until(lambda: stand.rows(stated) == [("stopped", "reload", "taken out of floor.yaml")])
     stand.dialling.follow(definition())
-    await stand.until(lambda: [one["state"] for one in stand.dialling.campaigns()] == ["running"])
+    await stand.until(lambda: [one["state"] for one in stand.dialling.campaigns()] == ["stopped"])
+    assert stand.dialling.campaign("win")["ledger"]["in_flight"] == 0
+    await stand.dialling.set_state("win", CampaignState.RUNNING, "anna", "")
     await stand.until(lambda: len(stand.sent) == 6)
+
+
+async def test_a_campaign_of_an_earlier_life_that_a_reload_brings_is_to_be_started_again(stand: Stand) -> None:
+    await stand.up()
+    await stand.shelf._store.set_state("lose", CampaignState.RUNNING, "anna", "", NOON)
+    two = definition()
+    other = replace(campaign("lose", mode=Mode.PROGRESSIVE), lists=("a",))
+    stand.dialling.follow(replace(two, campaigns=MappingProxyType({**two.campaigns, "lose": other})))
+    stated = "SELECT state, by FROM campaign_states WHERE campaign = 'lose'"
+    await stand.until(lambda: stand.rows(stated) == [("stopped", "reload")])
+    assert stand.dialling.campaign("lose")["state"] == "stopped"
+    assert not stand.sent
 
 
 async def test_a_campaign_that_a_reload_brings_cannot_be_started_before_its_past_is_known(
@@ -636,9 +652,10 @@ async def test_a_campaign_that_a_reload_brings_cannot_be_started_before_its_past
             await stand.dialling.set_state("lose", state, "anna", "")
     assert stand.alarms.count("outbound_waits") == 1
     stand.shelf.away = False
-    await stand.until(lambda: stand.dialling.campaign("lose")["state"] == "running")
-    await stand.dialling.set_state("lose", CampaignState.STOPPED, "anna", "")
+    await stand.until(lambda: "lose" in stand.dialling._known)
     assert stand.dialling.campaign("lose")["state"] == "stopped"
+    await stand.dialling.set_state("lose", CampaignState.RUNNING, "anna", "")
+    assert stand.dialling.campaign("lose")["state"] == "running"
 
 
 async def test_reloads_that_drop_a_rule_and_bring_it_back_leave_what_was_written_of_it(stand: Stand) -> None:

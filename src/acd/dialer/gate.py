@@ -255,7 +255,9 @@ def _person(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
     if facts.opted_out_s is not None:
         return Refusal(Reason.OPTED_OUT, None, f"asked not to be called at {_said(facts.opted_out_s)}")
     if terms.rules.consent and not _may_be_called(facts.contact, terms.rules, now_s):
-        return Refusal(Reason.CONSENT, None, _no_consent(facts.contact, terms.rules, now_s))
+        given, ends = facts.contact.consent_at, facts.contact.consent_until
+        later = given is not None and given > now_s and (ends is None or ends > given)
+        return Refusal(Reason.CONSENT, given if later else None, _no_consent(facts.contact, terms.rules, now_s))
     return None
 
 

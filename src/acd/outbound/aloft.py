@@ -190,6 +190,9 @@ class Aloft:
         flight = self.flights.get(event.attempt)
         if flight is None or flight.answered_s is not None or flight.over_s is not None:
             return
+        if flight.phase is Phase.LEFT:
+            # When he did, nobody heard: the look that is about to be told says where he is
+            return
         flight.answered_s = event.at
         if flight.phase in RINGS:
             flight.phase = Phase.ANSWERED
@@ -222,6 +225,9 @@ class Aloft:
         flight.verdict = verdict
         if flight.answered_s is None:
             flight.answered_s = at
+            if flight.phase is Phase.LEFT and verdict not in (wire.Verdict.MACHINE, wire.Verdict.FAX):
+                # He asks before anybody has looked, and may have waited for longer than he must
+                self._unwatched(flight, now)
         if verdict in (wire.Verdict.MACHINE, wire.Verdict.FAX):
             self._rung(flight, now, person=False)
             return

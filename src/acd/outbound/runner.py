@@ -71,9 +71,7 @@ _BY_CLOCK: Final = frozenset({Reason.HOURS, Reason.HOLIDAY, Reason.SCHEDULE})
 _BY_PLACE: Final = frozenset({Reason.HOURS, Reason.HOLIDAY})
 _UNJUDGED: Final = frozenset({"caps", "connect_s", "ring_s", "message", "false_positives"})
 """Figures of the rules that no contact is judged by."""
-_OVER_FOR_GOOD: Final = frozenset(
-    {Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.CONSENT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED}
-)
+_OVER_FOR_GOOD: Final = frozenset({Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,9 @@ class Dialling:
         """The floor goes by another definition now."""
         self._definition = definition
         if self._ready:
+            for name, runner in self.core.runners.items():
+                if name not in definition.campaigns and not runner.removed:
+                    self._rest(name, runner.state, "taken out of floor.yaml")
             self._put(self._defined())
             self._spawn(self._shelf_follow(definition), "outbound-follow")
 
@@ -248,8 +251,19 @@ class Dialling:
             for event in found:
                 if event.campaign not in self._known:
                     self._handle(event)
+                    self._rest(event.campaign, event.state, "came with a reload while it was running")
             self._known.update(new)
             self._wake()
+
+    def _rest(self, campaign: str, state: CampaignState, reason: str) -> None:
+        """A campaign that comes and goes by reloads dials when somebody starts it."""
+        if state is CampaignState.RUNNING:
+            stopped = CampaignState.STOPPED
+            self._handle(say.StateSet(campaign, stopped, "reload", reason))
+            kept: asyncio.Future[None] = self._loop.create_future()
+            kept.add_done_callback(lambda tried: tried.exception())
+            keep = self._keep_state(campaign, stopped, "reload", reason, self._clock().utc, kept)
+            self._spawn(keep, "outbound-state")
 
     def _put(self, event: Told) -> None:
         if len(self._inbox) >= INBOX_MOST:

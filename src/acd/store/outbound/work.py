@@ -48,7 +48,7 @@ _IS = {Kind.CALLBACK: IS_AGENT_CALLBACK, Kind.QUEUE_CALLBACK: IS_QUEUE_CALLBACK,
 
 BY_RULES: Final = (
     *("hours", "holiday", "schedule", "number_day", "number_week", "contact_day", "contact_week"),
-    *("cool_down", "short_calls"),
+    *("cool_down", "short_calls", "consent"),
 )
 """Of the gate's words, those for which it puts a contact off by figures that can be edited."""
 CLOCK_S: Final = 1.0
