@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from acd.store.times import from_text
-from callkit import caller, dial, until_agent
+from callkit import caller, channels, dial, until_agent
 from campaignkit import CALLER_ID, campaign_rig
 
 MIX = {
@@ -145,3 +147,24 @@ async def test_nobody_is_dialled_twice_though_the_controller_is_killed_amid_dial
         assert "in_flight" not in {row["state"] for row in states}
         served = here.rig.rows("SELECT count(*) AS n FROM calls WHERE answered_at IS NOT NULL")[0]["n"]
         assert outcomes["answered"] == served
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+async def test_a_machine_that_hears_a_message_while_the_service_is_away_is_no_abandoned_person(tmp_path, how):
+    campaign = {"mode": "progressive", "amd": {"within": "1.9s"}, "machine_message": "demo-congrats"}
+    async with campaign_rig(tmp_path, 2, {"win": campaign}, {"answer+machine": 1.0}) as here:
+        here.add_contacts(2)
+        await here.rig.acd("campaign", "start", "win")
+
+        async def heard() -> bool:
+            plays = [one["context"] for one in channels(here.rig) if one["application"] in ("Playback", "BackGround")]
+            return plays == ["acd-machine"] * 2
+
+        await here.rig.until(heard, 40, "both machines to hear the message", every_s=0.2)
+        await (here.rig.kill_serve() if how == "killed" else here.rig.stop_serve())
+        await here.rig.start_serve()
+        after = await here.until_settled(2)
+        assert here.outcomes() == {"machine": 2}
+        assert after["ledger"]["charged"] == 0
+        told = json.loads(await here.rig.acd("campaign", "evidence", "win", "--json"))
+        assert (told["abandoned"], told["on_machines"]) == (0, {"played": 2, "cut": 0})
