@@ -22,7 +22,8 @@ from acd.domain.errors import ConfigurationError, RefusedError, StoreError, Unkn
 ROW = {
     "name": "win", "mode": "predictive", "state": "running", "since": 1_710_928_800.0, "by": "user:anna", "reason": "",
     "queue": "sales", "trunk": "carrier", "lists": ["a"], "profile": "us", "priority": 0, "weight": 1.0,
-    "agents": {"idle": 2, "talking": 5, "wrapping": 1}, "ringing": 7, "waiting": 0, "connected": 5, "ready": 24,
+    "agents": {"idle": 2, "talking": 5, "wrapping": 1}, "ringing": 7, "waiting": 0, "connected": 5, "machines": 1,
+    "ready": 24,
     "inbound": {
         "support": {"level": "reserve", "for_s": 20.0, "why": "1 waiting, 1 being too many", "kept": 2, "waiting": 1,
                     "wait_s": 9.0, "service_level": 0.81},

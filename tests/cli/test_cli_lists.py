@@ -7,9 +7,11 @@ import json
 import shutil
 import stat
 import time
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -372,6 +374,30 @@ campaigns: {win: {mode: preview, queue: main, trunk: out, caller_ids: own, lists
     assert "agent eve does not serve win, which dials list spring: ann would" in refused
     assert desk.json("contact", "show", "1")["state"] == "new"
     assert desk.json("contact", "callback", "1", "--at", "2h", "--agent", "ann")["agent"] == "ann"
+
+
+def test_a_promise_for_an_hour_at_which_nobody_may_call_says_when_it_is_kept(desk: Desk) -> None:
+    outbound = """
+trunks: {out: {dial: "PJSIP/{number}@out"}}
+caller_ids: {own: {numbers: ["+4930555100"], verified: 2026-03-01}}
+campaigns:
+  win: {mode: progressive, queue: main, trunk: out, caller_ids: own, profile: us, lists: [spring], time_zone: Europe/Berlin}
+  other: {mode: preview, queue: main, trunk: out, caller_ids: own, profile: us, lists: [autumn], time_zone: Europe/Berlin}
+"""
+    desk.acd("list", "import", desk.file(LIST), "--list", "spring")
+    (desk.folder / "floor.yaml").write_text(FLOOR + outbound)
+    day = (datetime.now(UTC) + timedelta(days=20)).date()
+    night = ("contact", "callback", "1", "--at", f"{day} 03:30:00+01:00")
+    opens = datetime.fromisoformat(f"{day} 08:00:00").replace(tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    (told,) = desk.json(*night)["untimely"]
+    assert (told["campaign"], told["opens_at"]) == ("win", opens)
+    assert "in Europe/Berlin, outside the calling hours" in told["why"]
+    said = desk.acd(*night, "--until", f"{day} 07:00:00+01:00").stderr
+    assert "but campaign win may not call there then (it is" in said
+    assert said.rstrip().endswith("on, when it is too late")
+    assert "too late" not in desk.acd(*night, "--until", f"{day} 21:00:00+01:00").stderr
+    assert "UNTIL" in desk.acd("contact", "show", "1").stdout
+    assert desk.json("contact", "callback", "1", "--at", f"{day} 13:30:00+01:00")["untimely"] == []
 
 
 def test_who_opts_out_to_an_agent_is_called_at_no_number(desk: Desk) -> None:

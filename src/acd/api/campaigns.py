@@ -31,6 +31,7 @@ class CampaignsPort(Protocol):
     "priority", "weight", "agents": {"idle", "talking", "wrapping"} (that count for it now), "inbound": {queue: {"level":
     calm|reserve|recall, "for_s", "why", "kept" (of its agents), "waiting", "wait_s", "service_level"}} (queues that may take
     its agents), "previews": {step: n}, "skipped": {reason: n}, "ringing", "waiting" (people who have answered), "connected",
+    "machines" (that hear a message),
     "ready" (contacts at hand), "outcomes": {outcome: n}, "settled", "refusals": {reason: n}, "ledger": {"window", "cap",
     "answered", "charged", "slack", "share", "in_flight"} (the tightest window), "answer_rate", "talk_s", "wrap_s",
     "threshold", "because", "because_detail"}``; counts are since the service began, but the ledger's.

@@ -94,7 +94,7 @@ class CampaignCollector(Collector):
         outcomes = CounterMetricFamily("acd_campaign_attempts", "Attempts settled", labels=["campaign", "outcome"])
         refusals = CounterMetricFamily("acd_campaign_refusals", "Refused by the gate", labels=["campaign", "reason"])
         for row in rows:
-            for state in ("ringing", "waiting", "connected"):
+            for state in ("ringing", "waiting", "connected", "machines"):
                 lines.add_metric([row["name"], state], float(row[state]))
             for family, counts in ((outcomes, row["outcomes"]), (refusals, row["refusals"])):
                 for word, count in counts.items():

@@ -106,6 +106,11 @@ def _watch(client: Client, console: Console, body: dict[str, Any], interval: flo
             body = client.get("/v1/campaigns")
 
 
+def _lines(body: dict[str, Any]) -> str:
+    told = f"{body['ringing']} ringing, {body['waiting']} waiting, {body['connected']} connected"
+    return f"{told}, {say.counted(body['machines'], 'machine')}" if body["machines"] else told
+
+
 def _rate(share: float | None) -> str:
     """Abandonment, where tenths of a per cent matter."""
     return "" if share is None else f"{share:.2%}"
@@ -168,12 +173,12 @@ def _told(body: dict[str, Any]) -> list[tuple[str, str]]:
         ("mode", body["mode"]),
         ("agents of", _whose(body)),
         ("dials over", f"trunk {body['trunk']}"),
-        ("lists", ", ".join(body["lists"]) or "none: callbacks only"),
+        ("lists", ", ".join(body["lists"]) or "none: it dials nobody"),
         ("rules", f"profile {body['profile']}"),
         ("rank", f"priority {body['priority']}, weight {body['weight']:g}"),
         ("agents", f"{agents['idle']} idle, {agents['talking']} talking, {agents['wrapping']} wrapping up"),
         *((f"queue {queue}", _queue_told(one)) for queue, one in body["inbound"].items()),
-        ("lines", f"{body['ringing']} ringing, {body['waiting']} waiting, {body['connected']} connected"),
+        ("lines", _lines(body)),
         ("contacts ready", str(body["ready"])),
         ("outcomes", f"{told} (since the service began)" if (told := _counts(body["outcomes"])) else "none yet"),
         ("refused", _counts(body["refusals"]) or "nobody"),

@@ -87,12 +87,13 @@ def show(contact: int, most: int) -> None:
     emit_table(console, table, "never dialled")
     if promised:
         table = make_table(
-            [("CALLBACK", "right"), ("DUE", "left"), ("BY", "left"), ("NOTE", "left"), ("PROMISED BY", "left"),
-             ("CAME TO", "left")]
+            [("CALLBACK", "right"), ("DUE", "left"), ("UNTIL", "left"), ("BY", "left"), ("NOTE", "left"),
+             ("PROMISED BY", "left"), ("CAME TO", "left")]
         )  # fmt: skip
         for one in promised:
             table.add_row(
-                str(one["callback"]), cell(say.moment(one["due_at"])), cell(one["agent"] or "anybody"),
+                str(one["callback"]), cell(say.moment(one["due_at"])),
+                cell(say.moment(one["until"]) if one["until"] is not None else ""), cell(one["agent"] or "anybody"),
                 cell(one["note"]), cell(one["made_by"]), cell(one["outcome"] or "open"),
             )  # fmt: skip
         emit_table(console, table, "")
@@ -377,10 +378,18 @@ def callback(
             connection, contact, at, me(), now, agent=name, number=mine, until=until, note=say.clean(note, TEXT_MAX)
         )
         audited(connection, "contact_callback", str(contact), {"callback": made, "due_at": at, "agent": name})
+    untimely = place.untimely(row, mine, max(at, now))
     if given.json:
-        print_json({"contact": contact, "callback": made, "due_at": at, "agent": name, "number": mine})
+        hours = [{"campaign": one, "why": said.detail, "opens_at": said.until_s} for one, said in untimely.items()]
+        told = {"contact": contact, "callback": made, "due_at": at, "until": until, "agent": name, "number": mine}
+        print_json({**told, "untimely": hours})
         return
     click.echo(f"contact {contact} is called at {say.moment(at)} by {say.clean(name) if name else 'whoever serves it'}")
+    for one, why in untimely.items():
+        opens = "never" if why.until_s is None else f"from {say.moment(why.until_s)} on"
+        missed = until is not None and (why.until_s is None or why.until_s >= until)
+        detail = f"({say.clean(why.detail)}); it calls {opens}{', when it is too late' if missed else ''}"
+        click.echo(f"but campaign {say.clean(one)} may not call there then {detail}", err=True)
 
 
 @click.command("opt-out")

@@ -24,6 +24,7 @@ from acd.store.beside import reading, writing
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from acd.dialer.gate import Refusal
     from acd.domain.definition import FloorDefinition
     from acd.records.seal import Seal
     from acd.store.outbound.contacts import NewContact
@@ -147,6 +148,29 @@ class Place:
         with suppress(ConfigurationError):
             return sorted(one for one, campaign in self._floor.campaigns.items() if name in campaign.lists)
         return []
+
+    def untimely(self, row: Mapping[str, Any], number: str | None, at: float) -> dict[str, Refusal]:
+        """Campaigns that dial a contact's list and may not call the person at a time (UTC s), by what the gate says of it;
+        none if floor.yaml cannot be read. ``number``: at which, None: the first."""
+        from acd.dialer.gate import hours
+        from acd.dialer.publicdays import public_holidays
+        from acd.domain.dialable import zones
+        from acd.outbound.storing import terms_of
+        from acd.store.outbound.contacts import contact_of
+
+        contact = contact_of(row)
+        at_it = next((one for one in contact.numbers if number in (None, one.number)), None)
+        if at_it is None:
+            return {}
+        with suppress(ConfigurationError):
+            holidays, by_prefix = public_holidays(contact.country, contact.region), zones(at_it.number)
+            found = {
+                one.campaign.name: hours(contact, at_it, by_prefix, one, holidays, at)
+                for one in terms_of(self._floor)
+                if contact.list in one.campaign.lists
+            }
+            return {name: said for name, said in sorted(found.items()) if said is not None}
+        return {}
 
     def check_scope(self, scope: str) -> None:
         """A campaign or client of do-not-call that is misspelt would keep nobody from being called. Raises

@@ -527,7 +527,7 @@ def check_campaigns(floor: FloorDefinition, reader: CampaignReader) -> None:
             message = f"none of the agents of {section.label} has the skills that need asks for, so it dials nobody"
             section.problems.warning(place.line, place.column, message)
         if not campaign.lists and campaign.mode is not Mode.MANUAL:
-            message = f"{section.label} names no lists: it dials callbacks only"
+            message = f"{section.label} names no lists, so it dials nobody"
             section.problems.warning(section.line, section.column, message)
 
 

@@ -173,12 +173,12 @@ class Refusal:
 
 def permit(facts: Facts, terms: Terms, holidays: Holidays, now_s: float) -> Permit | Refusal:
     """Whether this attempt may be placed at UTC second ``now_s``. ``holidays``: of the place where the person is."""
-    zones, unknown = _zones(facts)
+    zones, unknown = _zones(facts.contact, facts.number, facts.zones)
     refused = (
         _state(facts, terms, now_s)
         or _person(facts, terms, now_s)
         or _spent(facts, terms, now_s)
-        or _time(facts, terms, zones, unknown, holidays, now_s)
+        or _time(facts.contact, terms, zones, unknown, holidays, now_s)
         or _history(facts, terms, now_s)
     )
     if refused is not None:
@@ -281,8 +281,17 @@ def _spent(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
     return None
 
 
+def hours(
+    contact: Contact, number: ContactNumber, by_prefix: Sequence[str], terms: Terms, holidays: Holidays, at_s: float
+) -> Refusal | None:
+    """What stands against calling somebody at UTC second ``at_s`` for the time of day alone. ``by_prefix``: as
+    `zones_of`'s."""
+    zones, unknown = _zones(contact, number, by_prefix)
+    return _time(contact, terms, zones, unknown, holidays, at_s)
+
+
 def _time(
-    facts: Facts,
+    contact: Contact,
     terms: Terms,
     zones: tuple[tzinfo, ...],
     unknown: str | None,
@@ -291,7 +300,7 @@ def _time(
 ) -> Refusal | None:
     hours = terms.rules.hours
     by_holidays = hours.holiday is not None or hours.eve is not None
-    if unknown is None and by_holidays and facts.contact.country is None:
+    if unknown is None and by_holidays and contact.country is None:
         unknown = "nobody knows in which country the person is, and so which days are public holidays"
     if unknown is not None:
         return Refusal(Reason.PLACE_UNKNOWN, None, unknown)
@@ -396,9 +405,9 @@ def _trunk(state: TrunkState, trunk: Trunk, now_s: float) -> Refusal | None:
 # -- particulars -------------------------------------------------------------------------------------------------------
 
 
-def _zones(facts: Facts) -> tuple[tuple[tzinfo, ...], str | None]:
+def _zones(contact: Contact, number: ContactNumber, by_prefix: Sequence[str]) -> tuple[tuple[tzinfo, ...], str | None]:
     """The clocks to look at, and what is wrong with them."""
-    names = zones_of(facts.contact, facts.number, facts.zones)
+    names = zones_of(contact, number, by_prefix)
     if not names:
         return (), "nobody knows in which time zone the number is"
     found = []

@@ -12,6 +12,7 @@ from acd.dialer.gate import Reason
 from acd.domain.campaigns import CampaignState, Mode
 from acd.domain.detection import Detected
 from acd.domain.instant import Instant
+from acd.domain.outbound import Verdict
 from acd.outbound.desks import Desk, Step
 from acd.outbound.flight import RINGS, Phase
 from acd.outbound.runner import Runner
@@ -224,6 +225,9 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
     runner = dialler.runners[name]
     campaign, supply, slack = runner.campaign, runner.supply, runner.book.slack(now.utc)
     phases = Counter(flight.phase for flight in runner.flights.values())
+    machines = sum(
+        one.phase in RINGS and one.verdict in (Verdict.MACHINE, Verdict.FAX) for one in runner.flights.values()
+    )
     why = _reasons(dialler, runner, now)
     decision = runner.decision
     return {
@@ -249,9 +253,10 @@ def status(dialler: Dialler, name: str, now: Instant) -> dict[str, Any]:
         "inbound": _inbound(dialler, runner, now),
         "previews": dict(Counter(one.step.value for one in dialler.desks.of_campaign(name))),
         "skipped": dict(runner.skips),
-        "ringing": sum(phases[phase] for phase in RINGS),
+        "ringing": sum(phases[phase] for phase in RINGS) - machines,
         "waiting": phases[Phase.WAITING],
         "connected": phases[Phase.CONNECTED],
+        "machines": machines,
         "ready": len(runner.ready),
         "detection": _detection(runner),
         "outcomes": dict(runner.outcomes),
