@@ -290,16 +290,18 @@ def _place(of: int) -> int:
 
 class _Holders:
     """Who has a number or a key, with what the rows of a piece have changed so far: contacts of the list, and rows of the
-    piece (`_place`). ``fixed``: numbers that stay with their contacts, for these are being dialled."""
+    piece (`_place`). ``fixed``: numbers that stay with their contacts, for these are being dialled. ``changes``: whether
+    rows may change who they are."""
 
-    def __init__(self, numbers: Mapping[str, int], keys: Mapping[str, int], fixed: Set[str]) -> None:
-        self._numbers, self._keys, self._fixed = dict(numbers), dict(keys), fixed
+    def __init__(self, numbers: Mapping[str, int], keys: Mapping[str, int], fixed: Set[str], *, changes: bool) -> None:
+        self._numbers, self._keys, self._fixed, self._changes = dict(numbers), dict(keys), fixed, changes
         self._has: defaultdict[int, list[str]] = defaultdict(list)
         self._named: defaultdict[int, list[str]] = defaultdict(list)
-        for number, holder in numbers.items():
-            self._has[holder].append(number)
-        for key, holder in keys.items():
-            self._named[holder].append(key)
+        if changes:
+            for number, holder in numbers.items():
+                self._has[holder].append(number)
+            for key, holder in keys.items():
+                self._named[holder].append(key)
 
     def find(self, one: NewContact) -> tuple[int | None, str]:
         """Who has its key, else its first number; and which of the two."""
@@ -308,12 +310,15 @@ class _Holders:
 
     def add(self, holder: int, one: NewContact) -> None:
         """A row becomes a contact. Whoever had one of its numbers before is still found by it."""
-        for number in {each.number for each in one.numbers} - self._numbers.keys():
-            self._numbers[number] = holder
-            self._has[holder].append(number)
+        for each in one.numbers:
+            if each.number not in self._numbers:
+                self._numbers[each.number] = holder
+                if self._changes:
+                    self._has[holder].append(each.number)
         if one.key and one.key not in self._keys:
             self._keys[one.key] = holder
-            self._named[holder].append(one.key)
+            if self._changes:
+                self._named[holder].append(one.key)
 
     def change(self, holder: int, one: NewContact, *, keeps_key: bool) -> None:
         """From now on it is what the row says, but for its key if the row has none (``keeps_key``)."""
@@ -375,7 +380,8 @@ class _Target:
             before = replacing.brought_before(self._connection, both, self._report.imported_as)
         carried: dict[int, NewContact] = {}
         fresh: list[NewContact] = []
-        holders = _Holders(mine, keys, {number for number, found in taken.items() if found[2] == State.IN_FLIGHT})
+        fixed = {number for number, found in taken.items() if found[2] == State.IN_FLIGHT}
+        holders = _Holders(mine, keys, fixed, changes=self._how.within == "update" or bool(before))
         rejects: list[tuple[int, int, int, str, str, Sequence[str]]] = []
         first = self._report.rows + 1
         for row, one in enumerate(piece, first):
