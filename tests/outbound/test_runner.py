@@ -76,7 +76,8 @@ def test_promises_are_looked_for_though_enough_others_are_ready() -> None:
     assert one.wants(6, at(EMPTY_S - 0.1)) is None
     claim = one.wants(6, at(EMPTY_S))
     assert claim is not None
-    assert claim.wanted == {Kind.CALLBACK: 1}
+    # And for others that come before new ones
+    assert claim.wanted == {Kind.CALLBACK: 1, Kind.QUEUE_CALLBACK: 5, Kind.RETRY: 5}
     one.take_in((), False, at(EMPTY_S))
     # It found none, which says nothing of others
     while one.ready:
@@ -84,6 +85,38 @@ def test_promises_are_looked_for_though_enough_others_are_ready() -> None:
     claim = one.wants(6, at(EMPTY_S + 0.1))
     assert claim is not None
     assert set(claim.wanted) == {*OTHERS, Kind.CALLBACK}
+
+
+def test_retries_are_looked_for_no_more_than_a_few_at_a_time() -> None:
+    one = runner()
+    assert one.wants(6, at(0.0)) is not None
+    one.take_in(tuple(ready(number) for number in range(READY_LEAST)), True, at(0.0))
+    for turn in range(1, 4):
+        claim = one.wants(6, at(turn * EMPTY_S))
+        held = one.work.held(Kind.RETRY)
+        if held < 5:
+            assert claim is not None
+            assert claim.wanted[Kind.RETRY] == 5
+            due = [
+                replace(ready(100 * turn + n), piece=replace(ready(100 * turn + n).piece, kind=Kind.RETRY))
+                for n in range(5)
+            ]
+            one.take_in(tuple(due), True, at(turn * EMPTY_S))
+        else:
+            assert claim is None or Kind.RETRY not in claim.wanted
+
+
+def test_who_is_given_back_to_be_read_anew_is_claimed_before_those_behind_him() -> None:
+    one = runner()
+    assert one.wants(6, at(0.0)) is not None
+    one.take_in(tuple(ready(number) for number in range(READY_LEAST)), True, at(0.0))
+    one.let_go(UTC_0 + 1.0)
+    assert one.renews
+    assert one.wants(6, at(61.0)) is None
+    assert len(one.given_back()[0]) == READY_LEAST
+    assert one.wants(6, at(61.0)) is None, "it is not durable yet"
+    one.returning = False
+    assert one.wants(6, at(61.0)) is not None
 
 
 def test_who_has_a_history_ahead_of_the_clock_stands_in_nobody_s_way() -> None:

@@ -128,6 +128,10 @@ class Work:
         """How many more pieces of a kind it takes."""
         return WAITING_MAX - self._held[kind]
 
+    def held(self, kind: Kind) -> int:
+        """How many of a kind are at hand."""
+        return self._held[kind]
+
     def add(self, pieces: Iterable[Piece]) -> int:
         """Take pieces in; a contact that is here already stays as it is, unless it now is of a kind that comes earlier
         (a retry for which a callback has been arranged). Returns how many were taken."""

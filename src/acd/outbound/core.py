@@ -332,16 +332,16 @@ class Dialler(Aloft):
                 self.latest_s = max(self.latest_s, one.latest_s)
         runner.calls_today, runner.short_today = event.calls_today, event.short_today
         runner.counted_s = event.counted_s
-        runner.due_s, runner.missing, runner.found = event.due_s, event.missing, bool(event.found)
         runner.detected = event.detected
         runner.book.measure(None if event.detected is None else event.detected.upper)
-        runner.searched(event.past, event.more)
+        runner.told(event)
         runner.take_in(event.found, event.more, now)
 
     # -- durable or not --------------------------------------------------------------------------------------------------
 
     def _written(self, event: say.Written, now: Instant) -> None:
         self.database_up = True
+        self._returned()
         never = [*event.refused, *event.unclaimed, *event.changed]
         self.withheld.charged_for_good(event.aside)
         if event.aside is not None:
@@ -372,8 +372,13 @@ class Dialler(Aloft):
                     self.runners[flight.campaign].let_go(now.utc)
                 self.desks.over(flight, now, why)
 
+    def _returned(self) -> None:
+        for runner in self.runners.values():
+            runner.returning = False
+
     def _not_written(self, event: say.NotWritten, now: Instant) -> None:
         self.database_up = False
+        self._returned()
         batch = event.batch
         self.recent.doubt({made.attempt for made in batch.made})
         self._progress = {**{a: dict(known) for a, known in batch.progress}, **self._progress}

@@ -35,7 +35,7 @@ from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
 from acd.outbound.sharing import Part, Shared
-from acd.outbound.words import Claim, Counted, Mark, Place, Ready, Refused, Remembered, Seat, Tried
+from acd.outbound.words import Claim, Claimed, Counted, Mark, Place, Ready, Refused, Remembered, Seat, Tried
 
 READY_LEAST: Final = 20
 READY_MOST: Final = 400
@@ -118,6 +118,8 @@ class Runner:
         self.claiming = False
         self.renews = False
         """contacts were given back to be read anew: there is work, though none is at hand for a moment"""
+        self.returning = False
+        """what was given back is being written"""
         self.beyond_cap = False
         self.unmet = self.rests = self.present = 0
         """people in a row who met no agent, and how often the campaign has rested for that; agents who are there"""
@@ -128,8 +130,8 @@ class Runner:
         self.due_s: float | None = None
         self.missing: tuple[str, ...] = ()
         """as the last claim told, if it gave nothing"""
-        self.found = False
-        """it gave something"""
+        self.empty = False
+        """the last claim gave nothing"""
         self.claim_mono = self.callbacks_mono = float("-inf")
         self._asks_all = False
         self._waits_from_s = self._waits_until_s = float("-inf")
@@ -312,6 +314,9 @@ class Runner:
             return None
         if self.campaign.mode is Mode.MANUAL or self.rests_by(now) is not None:
             return None
+        if self.renews and (self._releases or self.returning):
+            # They come before those behind them
+            return None
         kinds: dict[Kind, int] = {}
         promised = self.promised.total()
         if now.mono >= self.claim_mono:
@@ -322,8 +327,13 @@ class Runner:
                 kinds = {kind: target - others for kind in KINDS if kind is not Kind.CALLBACK}
         self._asks_all = bool(kinds)
         agents = sorted(agent for agent in self.free if agent not in self.promised)
-        if agents and promised < READY_MOST and (kinds or now.mono >= self.callbacks_mono):
-            kinds[Kind.CALLBACK] = len(agents)
+        if kinds or now.mono >= self.callbacks_mono:
+            if not kinds:
+                # Due since new ones were claimed, and before them
+                few = max(1, max(READY_LEAST, min(READY_MOST, 3 * present)) // 4)
+                kinds = {kind: few for kind in (Kind.QUEUE_CALLBACK, Kind.RETRY) if self.work.held(kind) < few}
+            if agents and promised < READY_MOST:
+                kinds[Kind.CALLBACK] = len(agents)
         if not kinds:
             return None
         self._asked_anew = self._anew, self._rules_anew
@@ -340,12 +350,14 @@ class Runner:
         self._search_asked = self._search_begun
         return frozenset(self.places), dict(self._past)
 
-    def searched(self, past: Mapping[str, Mark], more: bool) -> None:
-        """How far new contacts were looked through by the claim under way."""
+    def told(self, event: Claimed) -> None:
+        """What the claim under way says of the lists, if it was for all kinds: what is left there, and how far new contacts
+        were looked through."""
         if self._asks_all:
-            self.searches = more and bool(past)
+            self.due_s, self.missing, self.empty = event.due_s, event.missing, not event.found
+            self.searches = event.more and bool(event.past)
             if self._search_asked == self._search_begun:
-                self._past = dict(past)
+                self._past = dict(event.past)
 
     def asks_anew(self) -> None:
         """A claim came to nothing: what it was to do besides is to be done by the next one."""
@@ -370,6 +382,7 @@ class Runner:
     def given_back(self) -> tuple[list[tuple[int, float | None]], list[tuple[int, bool]]]:
         """Contacts given back (until when) and given up (whether done), since the last time."""
         found = self._releases, self._blocks
+        self.returning = bool(self._releases)
         self._releases, self._blocks = [], []
         return found
 

@@ -118,7 +118,7 @@ def _reasons(dialler: Dialler, runner: Runner, now: Instant) -> list[tuple[str, 
                 f"no agent who serves {name} is there: logged in, not paused, and with a phone that can be called",
             )
         )
-    elif there and campaign.mode is not Mode.MANUAL and runner.places and not (runner.ready or runner.found):
+    elif there and campaign.mode is not Mode.MANUAL and runner.places and runner.empty and not runner.ready:
         found.append(_shut(runner))
     elif there and campaign.mode is not Mode.MANUAL and not (runner.ready or runner.claiming or runner.flights):
         found.append(("contacts", _contacts(runner)))
@@ -154,7 +154,7 @@ def _contacts(runner: Runner) -> str:
             return text
         return f"{text}, and no contact of the others is due now"
     what = f"no contact of its lists ({', '.join(names)}) is due now"
-    if runner.found:
+    if not runner.empty:
         return what
     if runner.due_s is None:
         return f"{what}, and none will be: all are done, blocked, or with somebody else"
