@@ -6,10 +6,14 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
 from storekit import until
 
+from acd.domain.errors import StoreError
 from acd.domain.records import CallOpened
 from acd.store import Store, upgrade
+from acd.store.outbound import donotcall, listed
+from acd.store.outbound.outbound import Outbound
 
 
 def opened(number: int) -> CallOpened:
@@ -46,3 +50,33 @@ async def test_a_removed_file_is_noticed_and_a_new_one_gets_what_was_spilled(tmp
     again = Store(url, tmp_path)
     assert (await again.open()).epoch > first, "an epoch of the lost database was used again"
     await again.close()
+
+
+async def test_dialling_commits_nothing_into_a_file_that_is_gone(tmp_path):
+    url = f"sqlite:///{tmp_path}/acd.sqlite3"
+    await asyncio.to_thread(upgrade, url)
+    kept = Outbound(url, str)
+    entry = donotcall.Entry("+4930", "all", "file", "", 1.0, "test")
+
+    async def held() -> list[str]:
+        return [one.number for one in await kept.look(donotcall.held, "+4930", str)]
+
+    try:
+        await kept.ask(listed.create, "a", "test", 1.0)
+        await kept.look(listed.every)
+        for file in tmp_path.glob("acd.sqlite3*"):
+            file.rename(file.with_suffix(".away" + file.suffix.removeprefix(".sqlite3")))
+        for _ in range(3):
+            with pytest.raises(StoreError, match="cannot be used now"):
+                await kept.ask(donotcall.add, [entry], str)
+            with pytest.raises(StoreError, match="cannot be used now"):
+                await held()
+        await asyncio.to_thread(upgrade, url)
+        # Another one in its place is the one that counts
+        assert await kept.look(listed.every) == []
+        await kept.ask(donotcall.add, [entry], str)
+        other = Outbound(url, str)
+        assert [one.number for one in await other.look(donotcall.held, "+4930", str)] == await held() == ["+4930"]
+        await other.close()
+    finally:
+        await kept.close()

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import NullPool
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from acd.domain.errors import ConfigurationError
@@ -60,6 +61,8 @@ class Location:
             return create_async_engine(self.url, connect_args=arguments, **pool)
         engine = _sqlite_engine(self.path, {"timeout": _BUSY_S, "uri": True}, pool)
         sa.event.listen(engine.sync_engine, "connect", _query_only if readers else _writing)
+        if readers:
+            _keep_to_file(engine, self.path)
         return engine
 
     def outbound_engine(self, *, connections: int, query_s: float) -> AsyncEngine:
@@ -75,6 +78,7 @@ class Location:
         engine = _sqlite_engine(self.path, arguments, pool)
         sa.event.listen(engine.sync_engine, "connect", _writing)
         sa.event.listen(engine.sync_engine, "begin", _begin)
+        _keep_to_file(engine, self.path)
         return engine
 
     def engine(self) -> sa.Engine:
@@ -157,6 +161,28 @@ def _sqlite_engine(path: Path, arguments: dict[str, Any], pool: dict[str, Any]) 
     engine = create_async_engine(uri.set(drivername="sqlite+aiosqlite"), connect_args=arguments, **pool)
     sa.event.listen(engine.sync_engine, "do_connect", try_first)
     return engine
+
+
+def _keep_to_file(engine: AsyncEngine, path: Path) -> None:
+    """Use no pooled connection to a file that was removed or replaced since: it would take commits into nowhere."""
+
+    def connected(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(path)
+
+    def checked_out(_: Any, record: ConnectionPoolEntry, __: Any) -> None:
+        if record.info.get("file") != _identity(path):
+            raise DisconnectionError(f"{path} was removed or replaced")
+
+    sa.event.listen(engine.sync_engine, "connect", connected)
+    sa.event.listen(engine.sync_engine, "checkout", checked_out)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open_and_close(uri: URL) -> None:
