@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from acd.asterisk.node import Node
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import outbound as out
@@ -447,3 +450,22 @@ async def test_nobody_takes_the_call_and_nobody_decides(tmp_path):
             assert seen_by(at.customers, "2").heard_at
     finally:
         phones.close()
+
+
+@pytest.mark.parametrize(("off_s", "words"), [(-3.0, "3 s ahead of"), (5.0, "5 s behind"), (0.2, "")])
+async def test_clocks_that_are_apart_are_told(tmp_path, off_s, words):
+    async with station(tmp_path) as at:
+        await at.controller_gone()
+        told = []
+        other = Node(
+            at.node.settings,
+            epoch=EPOCH,
+            submit=lambda _: None,
+            alarm=lambda *what: told.append(what),
+            clock=lambda: time.time() + off_s,
+        )
+        await other.start()
+        assert await other.wait_synced(20)
+        await other.close()
+        assert [kind for kind, _ in told] == (["clocks_apart"] if words else [])
+        assert all(f"Asterisk {at.node.name} is {words} this machine's" in detail for _, detail in told)

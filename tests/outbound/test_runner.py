@@ -106,12 +106,13 @@ def test_retries_are_looked_for_no_more_than_a_few_at_a_time() -> None:
             assert claim is None or Kind.RETRY not in claim.wanted
 
 
-def test_who_is_given_back_to_be_read_anew_is_claimed_before_those_behind_him() -> None:
+@pytest.mark.parametrize("older_than_s", [UTC_0 + 1.0, float("inf")], ids=["read long ago", "all"])
+def test_who_is_given_back_is_claimed_before_those_behind_him(older_than_s: float) -> None:
     one = runner()
     assert one.wants(6, at(0.0)) is not None
     one.take_in(tuple(ready(number) for number in range(READY_LEAST)), True, at(0.0))
-    one.let_go(UTC_0 + 1.0)
-    assert one.renews
+    one.let_go(older_than_s)
+    assert one.renews is (older_than_s < float("inf"))
     assert one.wants(6, at(61.0)) is None
     assert len(one.given_back()[0]) == READY_LEAST
     assert one.wants(6, at(61.0)) is None, "it is not durable yet"

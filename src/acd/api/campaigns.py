@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Protocol
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from acd.api.desk import DETAIL
 from acd.api.errors import RequestError
@@ -84,7 +84,7 @@ class StateBody(Nothing):
     """Why, and whether lines that ring are hung up (``stop`` alone)."""
 
     reason: Annotated[str, Field(max_length=500)] = ""
-    now: bool = False
+    now: StrictBool = False
 
 
 class EvidenceQuery(Nothing):
@@ -105,7 +105,7 @@ class DialBody(Nothing):
 
     number: Annotated[str, Field(min_length=1, max_length=80)]
     agent: Annotated[str, Field(min_length=1, max_length=80)]
-    allow_erased: bool = False
+    allow_erased: StrictBool = False
 
 
 class CampaignHandlers:

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
+APART_S = 1.0
+"""Clocks that are farther apart are told of."""
 RECONCILE_MARGIN_S = 3.0
 UNSUITABLE_PAUSE_S = 5.0
 LOCKED_OUT_PAUSE_S = 60.0
@@ -347,7 +349,25 @@ class Node:
             if answer.get("Response") != "Success":
                 raise AsteriskError(f"{self.name} refused to set a global variable: {answer.get('Message')}")
 
+    async def _compare_clocks(self, session: AmiSession) -> None:
+        """Tell if Asterisk's clock is not ours: times in the records are Asterisk's, and limits are kept by both."""
+        asked = self._clock()
+        stamp = (await session.action("Ping")).get("Timestamp", "")
+        answered = self._clock()
+        try:
+            ahead_s = float(stamp) - (asked + answered) / 2
+        except ValueError:
+            return
+        if APART_S < abs(ahead_s) - abs(answered - asked) / 2 < float("inf"):
+            which = "ahead of" if ahead_s > 0 else "behind"
+            detail = (
+                f"the clock of Asterisk {self.name} is {abs(ahead_s):.0f} s {which} this machine's: times in records do not "
+                "fit together, and campaigns charge people as abandoned who were not; keep both right, as with NTP"
+            )
+            self._alarm("clocks_apart", detail)
+
     async def _look(self, session: AmiSession, *, first: bool) -> None:
+        await self._compare_clocks(session)
         at = self._clock()
         buffer = self._buffer
         channels = await session.list_action("CoreShowChannels")

@@ -118,8 +118,8 @@ class Runner:
         self.claiming = False
         self.renews = False
         """contacts were given back to be read anew: there is work, though none is at hand for a moment"""
-        self.returning = False
-        """what was given back is being written"""
+        self.returning = self._rereads = False
+        """what was given back is being written; some of it is to be found again"""
         self.beyond_cap = False
         self.unmet = self.rests = self.present = 0
         """people in a row who met no agent, and how often the campaign has rested for that; agents who are there"""
@@ -279,6 +279,7 @@ class Runner:
         """Give a contact back, to be found again."""
         contact = one.contact.contact
         self._releases.append((contact, None))
+        self._rereads = True
         past = self._past.get(one.contact.list)
         if past is not None and one.piece.kind is Kind.NEW:
             self._past[one.contact.list] = min(past, (one.piece.order, contact - 1))
@@ -314,9 +315,11 @@ class Runner:
             return None
         if self.campaign.mode is Mode.MANUAL or self.rests_by(now) is not None:
             return None
-        if self.renews and (self._releases or self.returning):
-            # They come before those behind them
-            return None
+        if self._rereads:
+            if self._releases or self.returning:
+                # They come before those behind them
+                return None
+            self._rereads = False
         kinds: dict[Kind, int] = {}
         promised = self.promised.total()
         if now.mono >= self.claim_mono:
