@@ -100,7 +100,7 @@ async def test_a_start_is_told_of_a_trunk_that_is_not_there(
     tmp_path: Path, dial: str, state: str, warning: str
 ) -> None:
     node = FakeNode(states={"PJSIP/carrier": state} if state else {})
-    desk = DiallingDesk(_floor(WIN, dial=dial), {"pbx": node}, lambda: None, str, tmp_path)  # type: ignore[arg-type, return-value, dict-item]
+    desk = DiallingDesk(_floor(WIN, dial=dial), {"pbx": node}, lambda: None, str, tmp_path)
     assert await desk.start_warnings("win") == ([] if warning is None else [warning])
 
 

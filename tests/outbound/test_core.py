@@ -555,7 +555,7 @@ def test_what_was_permitted_by_other_terms_is_not_dialled(changed: str) -> None:
     committed = list(world.core.flights)
     world.parts = (after,)
     placed: list[wire.PlaceAttempt] = []
-    world.place = placed.append  # type: ignore[method-assign]
+    world.place = placed.append
     world.tell(say.Defined((after,), (NODE,)))
     world.run(world.s + 0.6)
     dialled = [one.attempt for one in placed if one.attempt in committed]

@@ -255,7 +255,7 @@ def test_who_was_put_off_or_blocked_is_asked_about_anew_once_when_the_rules_are_
     assert (one.wants(6, at(0.0)) or fail()).rules is False
     one.take_in((), True, at(0.0))
     before = one.campaign
-    other = terms(replace(before, rules=replace(before.rules, **edit)))  # type: ignore[arg-type]
+    other = terms(replace(before, rules=replace(before.rules, **edit)))
     if restarted:
         two = Runner(other, UTC_0)
         two.remember(Remembered("win", CampaignState.RUNNING, UTC_0, "", "", one.as_saved(), {}, None), UTC_0)

@@ -56,7 +56,6 @@ class Book:
         former = tuple(Rule(span, 0.0) for span in SPANS if span in latest and span not in own)
         if former:
             self._former = Ledger(former, self.ledger.began_s, self.ledger.zone, self._share)
-        self._aside({})
         for ledger in self._kept():
             _restore(ledger, latest)
         self._aside({one.span: one for one in beside})

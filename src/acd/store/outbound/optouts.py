@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,9 @@ import sqlalchemy as sa
 
 from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
-from acd.store.outbound.contacts import UNREFUSED, State
+from acd.store.outbound.contacts import UNREFUSED, State, rows_of
 from acd.store.outbound.donotcall import Entry, Sealed
-from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numbers, contacts
+from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contacts
 
 HEARD_IN = "attempt:"
 """How the source of an entry begins that somebody asked for in a call; the attempt follows."""
@@ -36,7 +35,8 @@ def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, 
     for some in pieces([one.attempt for one in heard]):
         query = sa.select(attempts.c.attempt, attempts.c.contact, attempts.c.number).where(attempts.c.attempt.in_(some))
         made |= {row.attempt: row for row in connection.execute(query)}
-    own = _numbers(connection, [row.contact for row in made.values()])
+    people = rows_of(connection, [row.contact for row in made.values()])
+    own = {row["contact"]: [each["number"] for each in row["numbers"]] for row in people}
     entries, ids, latest = [], [], 0.0
     for one in heard:
         row = made.get(one.attempt)
@@ -45,20 +45,10 @@ def note(connection: sa.Connection, heard: Sequence[OptOut], sealed: Sealed, *, 
             ids.append(row.contact)
             latest = max(latest, one.at)
         said = (one.scope or donotcall.ALL, HEARD_IN + one.attempt, "opted out", one.at, "service")
-        every = dict.fromkeys(filter(None, (number, *(own[row.contact] if row is not None else ()))))
+        every = dict.fromkeys(filter(None, (number, *(own.get(row.contact, ()) if row is not None else ()))))
         entries += [Entry(sealed(each) if hashed and each.startswith("+") else each, *said) for each in every]
     donotcall.add(connection, entries, sealed)
     block(connection, ids, latest)
-
-
-def _numbers(connection: sa.Connection, ids: Sequence[int]) -> defaultdict[int, list[str]]:
-    found: defaultdict[int, list[str]] = defaultdict(list)
-    for some in pieces(ids):
-        query = sa.select(contact_numbers.c.contact, contact_numbers.c.number)
-        query = query.where(contact_numbers.c.contact.in_(some)).order_by(contact_numbers.c.position)
-        for row in connection.execute(query):
-            found[row.contact].append(row.number)
-    return found
 
 
 def block(connection: sa.Connection, ids: Sequence[int], now: float) -> None:
