@@ -196,8 +196,7 @@ class Runner:
         if self.began_s is None and known.since_s > 0.0 and (self.state is CampaignState.RUNNING or known.windows):
             # Killed before that was kept; its state was at once
             self.began_s, self.learnt = known.since_s, True
-        # "hours": as earlier versions kept it
-        rules = saved.get("rules", saved.get("hours"))
+        rules = saved.get("rules")
         self._rules_anew = self._rules_anew or (rules is not None and rules != self._rules_digest())
         try:
             if "statistics" in saved:
@@ -322,9 +321,10 @@ class Runner:
             self._rereads = False
         kinds: dict[Kind, int] = {}
         promised = self.promised.total()
+        usual = max(READY_LEAST, min(READY_MOST, 3 * present))
         if now.mono >= self.claim_mono:
             # More and more, as long as nobody of them may be called
-            target = max(READY_LEAST, min(READY_MOST, max(3 * present, self.refused_in_row)))
+            target = max(usual, min(READY_MOST, self.refused_in_row))
             others = len(self.ready) - promised
             if others <= target // 2:
                 kinds = {kind: target - others for kind in KINDS if kind is not Kind.CALLBACK}
@@ -333,7 +333,7 @@ class Runner:
         if kinds or now.mono >= self.callbacks_mono:
             if not kinds:
                 # Due since new ones were claimed, and before them
-                few = max(1, max(READY_LEAST, min(READY_MOST, 3 * present)) // 4)
+                few = usual // 4
                 kinds = {kind: few for kind in (Kind.QUEUE_CALLBACK, Kind.RETRY) if self.work.held(kind) < few}
             if agents and promised < READY_MOST:
                 kinds[Kind.CALLBACK] = len(agents)
