@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.asterisk.registration import MAX_TEXT, read_attributes
+from acd.asterisk.registration import MAX_TEXT, read_attributes, read_question
 from acd.domain.attributes import MAX_ATTRIBUTES
 
 
@@ -22,3 +22,18 @@ def test_too_many_and_too_long() -> None:
     assert (len(found), wrong) == (MAX_ATTRIBUTES, [f"more than {MAX_ATTRIBUTES} attributes"])
     found, wrong = read_attributes("a=1;b=2;" + ";" * MAX_TEXT)
     assert (found, wrong) == ({"a": "1", "b": "2"}, [f"longer than {MAX_TEXT} characters"])
+
+
+def test_the_question_comes_in_one_argument() -> None:
+    asked = ["pbx1|1700000000.5|7|sales:0:1|tier=gold|49|30", "5550"]
+    # Commas of the DID are Asterisk's to cut at; whatever is in it stays in it
+    assert read_question(asked) == ("pbx1", "1700000000.5", "7", "sales:0:1", "tier=gold", "49|30,5550")
+    assert read_question(["|1700000000.5||||800"]) == ("", "1700000000.5", "", "", "", "800")
+    assert read_question(["pbx1|"]) == ("pbx1", "", "", "", "", "")
+
+
+def test_a_dialplan_from_before_asks_in_six() -> None:
+    asked = ["pbx1", "1700000000.5", "", "", "tier=gold", "49", "30|1"]
+    assert read_question(asked) == ("pbx1", "1700000000.5", "", "", "tier=gold", "49,30|1")
+    assert read_question(["pbx1"]) == ("pbx1", "", "", "", "", "")
+    assert read_question([]) == ("", "", "", "", "", "")

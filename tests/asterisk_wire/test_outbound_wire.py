@@ -34,6 +34,10 @@ class Session:
         self.sent: list[tuple[str, dict[str, str]]] = []
         self.futures: list[asyncio.Future[Any]] = []
         self.at_once: Exception | None = None
+        self.listens = 0
+
+    def listen(self) -> None:
+        self.listens += 1
 
     def send(self, action: str, fields: Any = ()) -> asyncio.Future[Any]:
         return self.send_many([(action, fields)])[0]

@@ -311,3 +311,77 @@ def test_quiet_log_says_once_and_then_how_often(caplog: pytest.LogCaptureFixture
     for number in range(1000):
         quiet.say(logging.WARNING, f"kind {number}", "x")
     assert len(quiet._kinds) <= 257
+
+
+class Valve:
+    """A transport that is read or not."""
+
+    def __init__(self) -> None:
+        self.reads = True
+        self.turns: list[str] = []
+
+    def pause_reading(self) -> None:
+        assert self.reads
+        self.reads = False
+        self.turns.append("paused")
+
+    def resume_reading(self) -> None:
+        assert not self.reads
+        self.reads = True
+        self.turns.append("resumed")
+
+    def write(self, _data: bytes) -> None:
+        self.turns.append("written")
+
+    def abort(self) -> None:
+        self.turns.append("aborted")
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def unhurried(answers: list[bool]) -> tuple[Feed, Valve]:
+    valve, feed = Valve(), Feed(no_hurry=lambda: answers.pop(0))
+    feed.protocol.connection_made(valve)  # type: ignore[arg-type]
+    feed.give(GREETING)
+    return feed, valve
+
+
+EVENT = b"Event: Hold\r\nUniqueid: 1\r\n\r\n"
+
+
+async def test_what_nobody_is_in_a_hurry_for_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol_module, "GATHER_S", 0.01)
+    feed, valve = unhurried([True, False])
+    feed.give(EVENT[:10])
+    assert valve.reads, "the beginning of a message is nothing to wait upon"
+    feed.give(EVENT[10:])
+    assert len(feed.messages) == 1
+    assert not valve.reads
+    async with asyncio.timeout(5):
+        while not valve.reads:
+            await asyncio.sleep(0)
+    feed.give(EVENT)
+    assert valve.turns == ["paused", "resumed"], "somebody is in a hurry: it is read on"
+
+
+@pytest.mark.parametrize("hurry", ["listen", "write"])
+async def test_reading_goes_on_at_once_for_who_is_in_a_hurry(hurry: str) -> None:
+    feed, valve = unhurried([True])
+    feed.give(EVENT)
+    assert not valve.reads
+    feed.protocol.listen() if hurry == "listen" else feed.protocol.write(b"Action: Ping\r\n\r\n")
+    assert valve.turns[-1] == "resumed"
+    feed.protocol.listen()
+    assert valve.turns.count("resumed") == 1
+    await asyncio.sleep(0)
+
+
+async def test_a_connection_that_ends_while_it_is_not_read_is_not_read_again() -> None:
+    feed, valve = unhurried([True])
+    feed.give(EVENT)
+    feed.protocol.abort("enough")
+    assert feed.lost == ["enough"]
+    feed.protocol.listen()
+    assert valve.turns == ["paused", "aborted"]
+    assert feed.protocol._gathering is None

@@ -43,7 +43,7 @@ class Settling(FakeStore):
 
     holding = losing = False
 
-    def write(self, records, *, soon=False):  # type: ignore[no-untyped-def]
+    def write(self, records, *, soon=False, age_s=0.0):  # type: ignore[no-untyped-def]
         ticket = super().write(records, soon=soon)
         if self.losing:
             self.lost.add(ticket)

@@ -18,7 +18,7 @@ class FakeStore:
         self.lost: set[int] = set()
         self._settled: Callable[[int], None] = lambda ticket: None
 
-    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+    def write(self, records: Sequence[Record], *, soon: bool = False, age_s: float = 0.0) -> int:
         self.written.append(tuple(records))
         self.soon.append(soon)
         return len(self.written)

@@ -120,9 +120,21 @@ def test_a_python_that_is_too_old_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(bootstrap.BootstrapError, match=r"python3\.11 is 3\.9\); install the package python3\.11"):
         bootstrap._find_python(str(old))
     # Looking further, it finds the one that runs this test.
+    monkeypatch.setattr(bootstrap, "_DISTRIBUTION", tmp_path)
     assert bootstrap._find_python(None) == sys.executable
     with pytest.raises(bootstrap.BootstrapError, match=r"no Python 3\.11 or newer at nowhere"):
         bootstrap._find_python("nowhere")
+
+
+def test_the_distributions_python_goes_before_the_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, version in (("path", "3.14"), ("usr", "3.12")):
+        found = tmp_path / folder / "python3.12"
+        found.parent.mkdir()
+        found.write_text(f'#!/bin/sh\necho "{version} $0"\n')
+        found.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(bootstrap, "_DISTRIBUTION", tmp_path / "usr")
+    assert bootstrap._find_python(None) == str(tmp_path / "usr/python3.12")
 
 
 def test_a_stamp_of_another_python_or_project_does_not_count(tmp_path: Path) -> None:

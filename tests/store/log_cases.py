@@ -130,6 +130,21 @@ async def test_whoever_asks_sees_what_was_written_just_now(database: Database, t
     assert not await store.flush()
 
 
+@pytest.mark.parametrize("amid", [True, False], ids=["the writer waits already", "in one go"])
+async def test_what_happened_long_ago_waits_no_longer(database: Database, tmp_path: Path, amid: bool) -> None:
+    store = new_store(database, tmp_path, replace(LATER, pace_s=3600.0))
+    await store.open()
+    first = store.write([opened("c1")])
+    for _ in range(5 if amid else 0):
+        await asyncio.sleep(0)
+    store.write([opened("c2")], age_s=60.0)
+    assert not store.durable(first)
+    last = store.write([opened("c3")], age_s=3600.0)
+    await settled(store, last)
+    assert store.durable(first)
+    await store.close()
+
+
 async def test_many_who_ask_at_once_share_a_transaction(database: Database, tmp_path: Path) -> None:
     store = new_store(database, tmp_path, LATER)
     await store.open()

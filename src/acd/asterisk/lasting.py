@@ -45,6 +45,11 @@ class LastingLines:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is any such line, or one is being called."""
+        return bool(self._up or self._called)
+
     def feed(self, message: Message) -> None:
         """Take one event; those of other channels do nothing."""
         name = message.get("Event", "")

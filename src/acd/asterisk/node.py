@@ -78,7 +78,7 @@ class NodeSettings:
 class Node:
     """Runs for ever once started. ``submit`` gets events, ``alarm(kind, detail)`` what a person should know; ``devices``
     are the phones whose states matter; ``outbound`` is told of dialled lines, where any are dialled; ``lasting``: whether
-    agents are to have lasting lines."""
+    agents are to have lasting lines; ``no_hurry``: whether no caller waits for what an event may bring."""
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class Node:
         devices: Callable[[], Iterable[str]] = tuple,
         outbound: OutboundSink | None = None,
         lasting: Callable[[], bool] = lambda: False,
+        no_hurry: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
@@ -122,6 +123,7 @@ class Node:
             on_down=self._on_down,
             wanted=WANTED,
             tls=settings.tls,
+            no_hurry=lambda: self._buffer is None and not self.outbound.busy and not self.lasting.busy and no_hurry(),
         )
         self.executor = NodeExecutor(self.name, self.calls, submit, clock)
         self.outbound = NodeOutbound(self.name, self.calls, outbound, clock)

@@ -69,6 +69,11 @@ class NodeOutbound:
 
     # -- the node's side ---------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether any line is under way."""
+        return bool(self.lines.lines)
+
     def feed(self, message: Message) -> None:
         """Take one event of the node's."""
         if self.lines.lines or message.get("Event") == "UserEvent":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.quietlog import QuietLog
@@ -28,8 +28,8 @@ LATE_S = 2.5
 
 
 class Registration:
-    """Handles ``agi://controller/inbound,node,entered,call,place,attributes,did``. The DID comes last: whoever calls
-    chose its text."""
+    """Handles ``agi://controller/inbound,node|entered|call|place|attributes|did``. The DID comes last: whoever calls
+    chose its text. A dialplan from before says the same in six arguments, and is understood."""
 
     def __init__(
         self, nodes: Mapping[str, Node], submit: Callable[[Event], None], clock: Callable[[], float] = time.time
@@ -42,7 +42,7 @@ class Registration:
     def inbound(self, request: AgiRequest) -> Awaitable[Ending | None] | Ending | None:
         """Register the call; the floor's answer, within the same turn of the loop as a rule, becomes its variables.
         Without an answer the dialplan holds the caller anyway."""
-        name, entered, call, place, attributes = (*request.args, "", "", "", "", "")[:5]
+        name, entered, call, place, attributes, did = read_question(request.args)
         node = self.node_of(name)
         if node is None or not request.uniqueid:
             text = "an AGI session of %s names the node %r and the channel %r: no such node is connected"
@@ -56,7 +56,7 @@ class Registration:
             channel=request.uniqueid,
             channel_name=request.channel,
             linkedid=request.variables.get("agi_linkedid", request.uniqueid),
-            did=",".join(request.args[5:]),
+            did=did,
             caller_number=_known(request.callerid),
             caller_name=_known(plain_name(request.calleridname, request.channel)),
             call=call or None,
@@ -106,6 +106,8 @@ class Registration:
         timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, too_late)
         node.executor.expect(channel, answer)
         self._submit(arrived)
+        # He may have to wait for an agent whose last call is over, as an event says that was left unread
+        node.calls.listen()
 
     def _answered(
         self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
@@ -147,6 +149,16 @@ class Registration:
 
 def _known(text: str) -> str:
     return "" if text == "unknown" else text[:80]
+
+
+def read_question(arguments: Sequence[str]) -> tuple[str, str, str, str, str, str]:
+    """Node, entered, call, place, attributes and DID, as the dialplan asked; what is not there is empty."""
+    if arguments and "|" in arguments[0]:
+        told = ",".join(arguments).split("|", 5)
+    else:
+        told = [*arguments[:5], *[""] * (5 - len(arguments[:5])), ",".join(arguments[5:])]
+    node, entered, call, place, attributes, did = (*told, *[""] * 5)[:6]
+    return node, entered, call, place, attributes, did
 
 
 def read_attributes(text: str) -> tuple[dict[str, str], list[str]]:

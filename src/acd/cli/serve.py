@@ -293,6 +293,7 @@ class Service:
             devices=lambda: list(engine.floor.roster.by_device),
             outbound=self._dialling.sink_for(self.definition),
             lasting=lambda: any(agent.lasting_line is not None for agent in self.definition.agents.values()),
+            no_hurry=lambda: not engine.floor.matcher.waiting_count,
         )
 
     # -- while it runs -----------------------------------------------------------------------------------------------

@@ -115,9 +115,10 @@ class StorePort(Protocol):
     async def open(self) -> Memory:
         """Check the schema (SchemaError says what to run), replay a spill, take the next epoch, remember."""
 
-    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+    def write(self, records: Sequence[Record], *, soon: bool = False, age_s: float = 0.0) -> int:
         """Queue records for the next group commit; never blocks, never raises for the database's sake. Returns a
-        ticket; tickets grow by one a call. ``soon``: somebody waits for these, so commit without waiting for more."""
+        ticket; tickets grow by one a call. ``soon``: somebody waits for these, so commit without waiting for more.
+        ``age_s``: what they tell of was so long ago, which shortens their wait."""
 
     def durable(self, ticket: int) -> bool:
         """Whether all of ``ticket`` is in the database or the spill; stays False for what had to be dropped."""

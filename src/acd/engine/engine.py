@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 INBOX_LIMIT = 100_000
 SLICE_S = 0.005
 MAX_ALARMS = 100
+MAX_AGE_S = 0.1
+"""Events are not that late. Whose time is older is of another clock, or tells of what happened while nobody listened."""
 ANSWER_WITHIN_S = 10.0
 
 
@@ -138,13 +140,13 @@ class Engine:
             step = self.floor.salvage()
         if self._journal is not None:
             self._journal.note(event, now, step, failed)
-        self._carry_out(step)
+        self._carry_out(step, min(max(now.utc - event.at, 0.0), MAX_AGE_S))
         if failed is not None:
             self._apologise(event)
 
-    def _carry_out(self, step: Step) -> None:
+    def _carry_out(self, step: Step, age_s: float) -> None:
         awaited = any(command.after_durable for command in step.commands)
-        ticket = self._store.write(step.records, soon=awaited) if step.records else None
+        ticket = self._store.write(step.records, soon=awaited, age_s=age_s) if step.records else None
         if step.records:
             for watcher in self.watchers:
                 watcher(step.records)

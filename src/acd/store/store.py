@@ -229,12 +229,12 @@ class Store:
         except OSError as error:
             log.warning("%s could not be written: %s", self._epoch_file, error)
 
-    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+    def write(self, records: Sequence[Record], *, soon: bool = False, age_s: float = 0.0) -> int:
         """StorePort.write; ``soon`` if somebody waits until the database has these (or, if it is away, the spill).
         Raises MisuseError if the store is not open."""
         if self._sealed is not None:
             records = [without_number(record, self._sealed) for record in records]
-        ticket = self._open_writer().write(records, soon=soon)
+        ticket = self._open_writer().write(records, soon=soon, age_s=age_s)
         self._agents.note(records)
         return ticket
 

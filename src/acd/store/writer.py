@@ -51,7 +51,8 @@ class Writer:
         self.name = prefix + os.urandom(8).hex()
         self._records: list[Record] = []
         self._since = 0.0
-        """When the first of them came."""
+        """When what the oldest of them tells of happened."""
+        self._timer: asyncio.TimerHandle | None = None
         self._takes_s = 0.0
         """What a commit may be expected to take: the longest of the last few."""
         self._taken = 0
@@ -85,15 +86,18 @@ class Writer:
 
     # -- the port ----------------------------------------------------------------------------------------------------
 
-    def write(self, records: Sequence[Record], *, soon: bool = False) -> int:
+    def write(self, records: Sequence[Record], *, soon: bool = False, age_s: float = 0.0) -> int:
         """Queue records; returns their ticket. ``soon``: somebody waits until the database has them (or, if it is away,
-        the spill), so do not gather more. Raises MisuseError before ``start`` and after ``close``."""
+        the spill), so do not gather more. ``age_s``: what they tell of was so long ago. Raises MisuseError before ``start``
+        and after ``close``."""
         if self._task is None or self._stopping:
             raise MisuseError("the store is not open")
         now = asyncio.get_running_loop().time()
         fits = len(self._records) + len(records) <= self._options.held_max
-        if fits and not self._records:
-            self._since = now
+        if fits and (not self._records or now - age_s < self._since):
+            self._since = now - age_s
+            if self._timer is not None:
+                self._arm()
         ticket = self._tickets.give(len(records) if fits else 0, now, soon=soon)
         if fits:
             self._records.extend(records)
@@ -221,13 +225,24 @@ class Writer:
     async def _pace(self) -> None:
         """Wait for more until the first record can be durable after ``pace_s``, as things go lately; unless enough has
         gathered or somebody waits."""
-        loop = asyncio.get_running_loop()
-        due_at = self._since + self._options.pace_s - self._takes_s
-        if due_at > loop.time() and len(self._records) < self._options.batch_max and not self._stopping:
-            timer = loop.call_at(due_at, self._due.set)
-            await self._due.wait()
-            timer.cancel()
+        now = asyncio.get_running_loop().time()
+        if self._due_at() > now and len(self._records) < self._options.batch_max and not self._stopping:
+            self._arm()
+            try:
+                await self._due.wait()
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
         self._due.clear()
+
+    def _due_at(self) -> float:
+        return self._since + self._options.pace_s - self._takes_s
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(self._due_at(), self._due.set)
 
     async def _commit(self) -> None:
         limit = self._options.batch_max

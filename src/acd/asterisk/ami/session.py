@@ -39,7 +39,8 @@ class AmiSession:
     when the connection goes. ``on_down`` gets the reason; every ``on_up`` is followed by one ``on_down``.
     ``wanted`` names the events to hand on, None for all. ``events`` is the Login header: ``on``, ``off`` or classes
     (``call,user,system``); ``FullyBooted`` is of class system, without it the session is up once Login is accepted.
-    ``rng`` makes the jitter of pauses. ``tls`` is an SSLContext or None.
+    ``rng`` makes the jitter of pauses. ``tls`` is an SSLContext or None. ``no_hurry``: whether events may be late by
+    `GATHER_S` just now; they then come together. ``listen`` ends that at once.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class AmiSession:
         timings: AmiTimings | None = None,
         rng: random.Random | None = None,
         tls: ssl.SSLContext | None = None,
+        no_hurry: Callable[[], bool] | None = None,
     ) -> None:
         account = AmiAccount(name, host, port, username, secret, events, tls)
         self.name = name
@@ -69,7 +71,7 @@ class AmiSession:
         )
         self._keeper = ConnectionKeeper(
             account,
-            AmiHandlers(on_event, on_up, on_down, wanted),
+            AmiHandlers(on_event, on_up, on_down, wanted, no_hurry),
             timings=self._timings,
             rng=rng or random.Random(),
             pending=self._pending,
@@ -93,6 +95,11 @@ class AmiSession:
     def waiting(self) -> int:
         """Actions that await an answer now."""
         return len(self._pending)
+
+    def listen(self) -> None:
+        """Read on now what ``no_hurry`` has left unread."""
+        if self._keeper.link is not None:
+            self._keeper.link.listen()
 
     @property
     def version(self) -> str | None:
