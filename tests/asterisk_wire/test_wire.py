@@ -318,6 +318,7 @@ class Valve:
 
     def __init__(self) -> None:
         self.reads = True
+        self.opened = asyncio.Event()
         self.turns: list[str] = []
 
     def pause_reading(self) -> None:
@@ -328,6 +329,7 @@ class Valve:
     def resume_reading(self) -> None:
         assert not self.reads
         self.reads = True
+        self.opened.set()
         self.turns.append("resumed")
 
     def write(self, _data: bytes) -> None:
@@ -358,9 +360,7 @@ async def test_what_nobody_is_in_a_hurry_for_is_read_together(monkeypatch: pytes
     feed.give(EVENT[10:])
     assert len(feed.messages) == 1
     assert not valve.reads
-    async with asyncio.timeout(5):
-        while not valve.reads:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(valve.opened.wait(), 5)
     feed.give(EVENT)
     assert valve.turns == ["paused", "resumed"], "somebody is in a hurry: it is read on"
 

@@ -106,13 +106,14 @@ class Registration:
         timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, too_late)
         node.executor.expect(channel, answer)
         self._submit(arrived)
-        # He may have to wait for an agent whose last call is over, as an event says that was left unread
-        node.calls.listen()
 
     def _answered(
         self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
     ) -> None:
         request.abort()
+        # He may have to wait for an agent whose last call is over, as an event says that was left unread. Not before he has
+        # his answer: what is read now would keep that from being sent
+        node.calls.listen()
         if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
             request.spawn(self._look_after(request, node, values, error))

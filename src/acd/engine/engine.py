@@ -145,21 +145,24 @@ class Engine:
             self._apologise(event)
 
     def _carry_out(self, step: Step, age_s: float) -> None:
-        awaited = any(command.after_durable for command in step.commands)
-        ticket = self._store.write(step.records, soon=awaited, age_s=age_s) if step.records else None
-        if step.records:
-            for watcher in self.watchers:
-                watcher(step.records)
-        channel_commands: list[Command] = []
+        awaited, others, channel_commands = [], [], []
         for command in step.commands:
-            if command.after_durable and ticket is not None:
-                self._undurable.append((ticket, command))
+            if command.after_durable and step.records:
+                awaited.append(command)
             elif isinstance(command, ChannelCommand | SendCall | LineCommand):
                 channel_commands.append(command)
             else:
-                self._dispatch(command)
+                others.append(command)
+        # First what a caller waits for
         if channel_commands:
             self._execute(channel_commands)
+        if step.records:
+            ticket = self._store.write(step.records, soon=bool(awaited), age_s=age_s)
+            for watcher in self.watchers:
+                watcher(step.records)
+            self._undurable.extend((ticket, command) for command in awaited)
+        for command in others:
+            self._dispatch(command)
 
     def _execute(self, commands: Sequence[Command]) -> None:
         """One that cannot be carried out must not take the others' turn; what it was for is found amiss by the next look."""

@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lock", default="requirements-dev.lock", help="lock file with hashes (%(default)s)")
     parser.add_argument("--venv", default=".venv", help="folder of the environment (%(default)s)")
     parser.add_argument(
-        "--python", help="the Python to make it with (default: the distribution's, /usr/bin/python3.11, else the PATH's)"
+        "--python",
+        help="the Python to make it with (default: the distribution's, /usr/bin/python3.11, else the PATH's)",
     )
     arguments = parser.parse_args(argv)
     lock, venv = Path(arguments.lock).absolute(), Path(arguments.venv).absolute()
