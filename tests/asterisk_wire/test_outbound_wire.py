@@ -265,6 +265,7 @@ async def port(agi: FastAgiServer, node: FakeNode, sink: Sink) -> int:
             node.executor.execute(offer(event.channel))
 
     registration = Registration(nodes, submit, clock=lambda: 1000.0)
+    agi.add_route("inbound", registration.inbound)
     agi.add_route("outbound", OutboundQuestions(nodes, registration, sink, clock=lambda: 1000.0).outbound)
     return await agi.start("127.0.0.1", 0)
 
@@ -435,3 +436,29 @@ def test_who_was_dialled_is_found_again_by_his_own_number(node: FakeNode) -> Non
     found = node.outbound.named((seen(A), unknown, caller))
     assert found == (seen(A, "+49301230001", "Bob"), unknown, caller)
     assert FakeNode(None).outbound.named((seen(A),)) == (seen(A),)
+
+
+# -- a caller's question -------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_left_unread_is_read_once_a_caller_has_his_answer(port: int, node: FakeNode) -> None:
+    call = await AgiCall.open(port, header("inbound", agi_arg_1="pbx|999.5||||800"))
+    command = await call.command()
+    assert "acd-offer" in command
+    assert node.calls.listens == 0, "it would keep his answer from being sent"
+    call.raw(b"200 result=1\n")
+    assert (await call.command()).startswith("GET VARIABLE")
+    call.raw(b"200 result=1 (acd-offer,1,1)\n")
+    await call.ended()
+    assert node.calls.listens == 1
+    assert [event.did for event in node.floor if isinstance(event, ev.CallArrived)] == ["800"]
+
+
+async def test_of_a_caller_who_comes_back_it_is_read_before_he_is_taken(port: int, node: FakeNode) -> None:
+    call = await AgiCall.open(port, header("inbound", agi_arg_1="pbx|999.5|c7|sales:0:1:2:3:4||800"))
+    assert await call.command() == 'GET VARIABLE "acd_call"'
+    assert node.calls.listens == 1
+    assert not node.floor
+    call.raw(b"200 result=1 (c7)\n")
+    assert "acd-offer" in await call.command()
+    assert [event.call for event in node.floor if isinstance(event, ev.CallArrived)] == ["c7"]

@@ -64,6 +64,8 @@ class Registration:
             variables=self._attributes(attributes),
         )
         if call or now - at > LATE_S:
+            # He was here before: what has become of him since is read while he is asked
+            node.calls.listen()
             return self._ask_first(request, node, arrived)
         self._register(request, node, arrived)
         return Ending.LATER

@@ -270,6 +270,8 @@ class Service:
         )
 
     async def _dial_code(self, request: AgiRequest) -> None:
+        for node in self.nodes.values():
+            node.calls.listen()  # what his phone does was perhaps left unread
         await self._codes.agent(request)
 
     def _node(self, name: str, table: AsteriskNode, epoch: int, agi_port: int) -> Node:
