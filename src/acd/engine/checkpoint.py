@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import tzinfo
+from enum import Enum
 from functools import partial
 from inspect import signature
 from itertools import count
@@ -152,6 +153,9 @@ class _Pickler(pickle.Pickler):
             return kind, tuple(getattr(value, name) for name in signature(kind).parameters)
         if isinstance(value, tzinfo):
             return _zone, (str(value),)
+        if isinstance(value, Enum):
+            # Python 3.11 up to 3.11.3 writes them as attributes of their class, others by their value
+            return kind, (value.value,)
         return NotImplemented
 
 
