@@ -40,8 +40,8 @@ INBOX_LIMIT = 100_000
 SLICE_S = 0.005
 MAX_ALARMS = 100
 MAX_AGE_S = 0.05
-"""So late at most are events by our own doing (`acd.asterisk.ami.protocol.GATHER_S`). Whose time is older is of another clock,
-or tells of what happened while nobody listened."""
+"""So late at most are events by our own doing (`acd.asterisk.ami.protocol.GATHER_S`). Whose time is older is of another
+clock, or tells of what happened while nobody listened."""
 ANSWER_WITHIN_S = 10.0
 
 
