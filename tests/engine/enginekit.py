@@ -15,12 +15,14 @@ class FakeStore:
     def __init__(self) -> None:
         self.written: list[tuple[Record, ...]] = []
         self.soon: list[bool] = []
+        self.ages: list[float] = []
         self.lost: set[int] = set()
         self._settled: Callable[[int], None] = lambda ticket: None
 
     def write(self, records: Sequence[Record], *, soon: bool = False, age_s: float = 0.0) -> int:
         self.written.append(tuple(records))
         self.soon.append(soon)
+        self.ages.append(age_s)
         return len(self.written)
 
     def durable(self, ticket: int) -> bool:
@@ -46,6 +48,8 @@ class FakeStore:
 class FakeExecutor:
     def __init__(self) -> None:
         self.executed: list[Command] = []
+        self.told: Callable[[], None] = lambda: None
 
     def execute(self, commands: Sequence[Command]) -> None:
+        self.told()
         self.executed += commands

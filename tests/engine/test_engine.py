@@ -148,6 +148,26 @@ async def test_a_command_that_cannot_be_carried_out_takes_nobodys_turn(bench: Be
     assert "command_failed" in bench.engine.alarms
 
 
+async def test_a_caller_has_his_answer_before_his_records_are_written(bench: Bench) -> None:
+    bench.engine.submit(ev.NodeResynced(bench.clock.now.utc, "east", (), {}))
+    await handled(bench, 1)
+    before, written = len(bench.store.written), list[int]()
+    bench.executor.told = lambda: written.append(len(bench.store.written))
+    bench.arrives("c1")
+    await handled(bench, 2)
+    assert written == [before]
+    assert len(bench.store.written) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("late_s", "age_s"), [(0.0, 0.0), (0.02, 0.02), (3600.0, engine_module.MAX_AGE_S), (-5.0, 0.0)]
+)
+async def test_records_are_as_old_as_their_event(bench: Bench, late_s: float, age_s: float) -> None:
+    bench.engine.submit(ev.CallArrived(bench.clock.now.utc - late_s, "east", "c1", "PJSIP/x", "c1", "1"))
+    await handled(bench, 1)
+    assert bench.store.ages[-1] == pytest.approx(age_s, abs=1e-6)
+
+
 async def test_an_answer_waits_until_what_it_says_is_durable(bench: Bench) -> None:
     bench.floor.give = lambda event: Step(MOVED, (Reply(event.request, True, "done", {"n": 1}),))
     asked = asyncio.ensure_future(bench.engine.request("ann", AgentAction.PAUSE, reason="lunch"))

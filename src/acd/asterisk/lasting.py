@@ -57,7 +57,7 @@ class LastingLines:
             if message.get("UserEvent") == "AcdLine":
                 self._waits(message)
             return
-        if not (self._up or self._called):
+        if not self.busy:
             return
         channel = message.get("Uniqueid", "")
         if message.get("Privilege", "call,all") != "call,all":

@@ -76,7 +76,7 @@ class NodeOutbound:
 
     def feed(self, message: Message) -> None:
         """Take one event of the node's."""
-        if self.lines.lines or message.get("Event") == "UserEvent":
+        if self.busy or message.get("Event") == "UserEvent":
             self.lines.feed(message)
 
     async def read_opt_outs(self, session: AmiSession) -> None:

@@ -84,7 +84,7 @@ class AmiHandlers:
     on_up: Callable[[Message], Awaitable[None] | None]
     on_down: Callable[[str], None]
     wanted: frozenset[str] | None
-    no_hurry: Callable[[], bool] | None = None
+    no_hurry: Callable[[], bool]
 
 
 class _LoginInUseError(AsteriskError):
@@ -165,7 +165,7 @@ class ConnectionKeeper:
             quiet=self._quiet,
             wanted=self._wire_wanted,
             claimed=self._pending.claimed,
-            no_hurry=self._no_hurry if self._handlers.no_hurry is not None else None,
+            no_hurry=self._no_hurry,
         )
         try:
             await self._connect(link)
@@ -221,8 +221,7 @@ class ConnectionKeeper:
 
     def _no_hurry(self) -> bool:
         """Whether what comes may wait a moment: nobody awaits an answer, and whoever the events are for has said so."""
-        asked = self._handlers.no_hurry
-        return self.up and not self._pending and asked is not None and asked()
+        return self.up and not self._pending and self._handlers.no_hurry()
 
     def _event(self, name: str, message: Message) -> None:
         if self._pending.event(name, message):

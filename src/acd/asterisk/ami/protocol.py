@@ -42,8 +42,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     ``on_lost`` is called once with the reason when the connection is gone.
 
     ``no_hurry`` is asked when all that has come was handed on: if it says yes, what comes within `GATHER_S` stays in the
-    kernel and is taken in one go, unless something is written or ``listen`` is called before. A call makes ten events
-    within some milliseconds of each other, and being woken for each costs more than reading it.
+    kernel and is taken in one go, unless something is written or ``listen`` is called before. A call makes some ten
+    events, most of them in two bursts of some milliseconds, and being woken for each costs more than reading it.
 
     ``banner`` resolves to the interface's version, or fails with AsteriskError when the peer is no manager interface
     or goes away. ``last_bytes_at`` is the loop's time of the last bytes, in seconds.
@@ -60,7 +60,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         wanted: frozenset[str] | None = None,
         claimed: Container[str] = frozenset(),
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        no_hurry: Callable[[], bool] | None = None,
+        no_hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_event = on_event
@@ -122,8 +122,9 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         self._take(whole.decode(errors="replace").split("\r\n\r\n"))
         if rest and not self.closed:
             self._keep(rest)
-        if self._no_hurry is not None and not self.closed and self._gathering is None and self._no_hurry():
-            self._gather()
+        if self.transport is not None and not self.closed and self._gathering is None and self._no_hurry():
+            self.transport.pause_reading()
+            self._gathering = self._loop.call_later(GATHER_S, self.listen)
 
     def eof_received(self) -> bool:
         return False
@@ -197,15 +198,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
 
     # -- framing --------------------------------------------------------------------------------------------------
 
-    def _gather(self) -> None:
-        if self.transport is not None:
-            self.transport.pause_reading()
-            self._gathering = self._loop.call_later(GATHER_S, self.listen)
-
     def _finish(self) -> None:
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
+        self.listen()
         reason = self._lost_because or ""
         self._tail.clear()
         if not self.banner.done():

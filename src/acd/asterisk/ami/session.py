@@ -59,7 +59,7 @@ class AmiSession:
         timings: AmiTimings | None = None,
         rng: random.Random | None = None,
         tls: ssl.SSLContext | None = None,
-        no_hurry: Callable[[], bool] | None = None,
+        no_hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         account = AmiAccount(name, host, port, username, secret, events, tls)
         self.name = name
