@@ -67,6 +67,19 @@ def test_the_next_deadline_is_the_earliest(floor: Floor, clock: Clock) -> None:
     assert floor.next_deadline() == MONO_0 + 20  # the wrap-up's end
 
 
+def test_nobody_is_woken_for_what_is_over(floor: Floor, clock: Clock) -> None:
+    floor.handle(arrives(clock), clock.now)
+    (first,) = floor.offers
+    floor.handle(arrives(clock, "c2"), clock.now)
+    floor.handle(ev.AgentAnswered(clock.now.utc, first), clock.now)
+    assert floor.next_deadline() == MONO_0 + 60, "the offer is answered; the one who waits may do so for a minute"
+    clock.s = 10
+    floor.handle(ev.CallEnded(clock.now.utc, "pbx", "c2"), clock.now)
+    assert floor.next_deadline() is None, "he who waited is gone"
+    floor.handle(ev.CallEnded(clock.now.utc, "pbx", "c1"), clock.now)
+    assert floor.next_deadline() == MONO_0 + 20, "the wrap-up's end"
+
+
 def test_an_event_comes_after_the_deadlines_that_were_due(floor: Floor, clock: Clock) -> None:
     """The process was held up: the log-out comes before the timer, and yet finds an agent who is free again."""
     floor.handle(arrives(clock), clock.now)

@@ -180,8 +180,25 @@ class Floor:
         return step
 
     def next_deadline(self) -> float | None:
-        """The monotonic time at which ``DeadlinePassed`` is wanted, or None. May be early, never late."""
-        return self._timers[0][0] if self._timers else None
+        """The monotonic time at which ``DeadlinePassed`` is wanted, or None. May be early, never late.
+
+        Deadlines of what is over are forgotten here: nearly every offer is answered long before its own, and to be woken
+        for each costs more than to look.
+        """
+        timers = self._timers
+        while timers and self._is_over(*timers[0]):
+            heappop(timers)
+        return timers[0][0] if timers else None
+
+    def _is_over(self, mono: float, _serial: int, kind: str, key: str) -> bool:
+        """Whether a deadline will never mean anything again."""
+        if kind == "offer":
+            offer = self.offers.get(key)
+            return offer is None or offer.answered
+        if kind == "max_wait":
+            call = self.calls.get(key)
+            return call is None or call.max_wait_mono != mono
+        return False
 
     # -- small tools -------------------------------------------------------------------------------------------------
 
