@@ -197,7 +197,8 @@ async def test_numbers_with_line_feeds(make_rig):
         ("event_not_whole", 2)
     ]
     assert [row["call"] for row in await live(rig)] == [call["call"]]
-    assert (await rig.api("agents/bob"))["phone_state"] == "IDLE"
+    # Asterisk says so some time after the last call's end
+    await until_agent(rig, "bob", "AVAILABLE", phone_state="IDLE")
     assert status["drift"] == {}
     await hang_up(rig, "5551")
     await finish(victim)
