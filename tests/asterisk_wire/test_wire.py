@@ -41,6 +41,7 @@ class Feed:
             "on_lost": self.lost.append,
             "counters": self.counters,
             "quiet": QuietLog(logging.getLogger("test")),
+            "at_once": 1_000_000,
         }
         self.protocol = AmiProtocol(**(options | changes))
 
@@ -385,3 +386,77 @@ async def test_a_connection_that_ends_while_it_is_not_read_is_not_read_again() -
     feed.protocol.listen()
     assert valve.turns == ["paused", "aborted"]
     assert feed.protocol._gathering is None
+
+
+async def turned(feed: Feed) -> list[int]:
+    """Let the loop turn until all is handed on: how many messages there were after each turn."""
+    seen = [len(feed.messages)]
+    while feed.protocol._blocks:
+        await asyncio.sleep(0)
+        seen.append(len(feed.messages))
+    return seen
+
+
+async def test_much_is_handed_on_in_parts_and_nothing_is_read_meanwhile() -> None:
+    valve, feed = Valve(), Feed(at_once=8)
+    feed.protocol.connection_made(valve)
+    feed.give(GREETING + EVENT * 20 + EVENT[:10])
+    assert not valve.reads
+    assert await turned(feed) == [8, 16, 20]
+    assert valve.turns == ["paused", "resumed"]
+    feed.give(EVENT[10:])
+    assert len(feed.messages) == 21
+
+
+async def test_reading_that_may_be_put_off_is_put_off_once_all_is_handed_on() -> None:
+    valve, feed = Valve(), Feed(at_once=8, no_hurry=lambda: True)
+    feed.protocol.connection_made(valve)
+    feed.give(GREETING + EVENT * 9)
+    assert feed.counters.put_off == 0
+    await turned(feed)
+    assert (valve.turns, feed.counters.put_off) == (["paused"], 1)
+    feed.protocol.listen()
+    assert valve.reads
+
+
+async def test_who_is_in_a_hurry_meanwhile_is_read_for_as_soon_as_all_is_handed_on() -> None:
+    valve, feed = Valve(), Feed(at_once=8, no_hurry=lambda: True)
+    feed.protocol.connection_made(valve)
+    feed.give(GREETING + EVENT * 30)
+    feed.protocol.listen()
+    assert not valve.reads, "what was read comes first"
+    await turned(feed)
+    assert (valve.turns, feed.counters.put_off) == (["paused", "resumed"], 0)
+    feed.give(EVENT)
+    assert (valve.reads, feed.counters.put_off) == (False, 1), "the hurry is over"
+
+
+async def test_what_was_read_before_the_connection_broke_is_handed_on_before_its_loss_is_told() -> None:
+    order: list[str] = []
+    feed = Feed(at_once=8, on_event=lambda name, _: order.append(name), on_lost=lambda _: order.append("lost"))
+    feed.protocol.connection_made(Valve())
+    feed.give(GREETING + EVENT * 30)
+    feed.protocol.connection_lost(None)
+    assert order == ["Hold"] * 30 + ["lost"]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(order) == 31
+
+
+async def test_nothing_is_handed_on_once_we_have_given_the_connection_up() -> None:
+    feed = Feed(at_once=8)
+    feed.protocol.connection_made(Valve())
+    feed.give(GREETING + EVENT * 30)
+    feed.protocol.abort("enough")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (len(feed.messages), feed.lost) == (8, ["enough"])
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 8])
+async def test_in_parts_it_is_the_same(at_once: int) -> None:
+    feed = Feed(at_once=at_once)
+    for segment in cut_up(ALL, list(range(0, len(ALL), 5000))):
+        feed.give(segment)
+    await turned(feed)
+    assert feed.messages == EXPECTED_ALL

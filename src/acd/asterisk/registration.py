@@ -113,9 +113,10 @@ class Registration:
         self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
     ) -> None:
         request.abort()
-        # He may have to wait for an agent whose last call is over, as an event says that was left unread. Not before he has
-        # his answer: what is read now would keep that from being sent
-        node.calls.listen()
+        if not values["acd_next"].startswith(f"{OFFER_CONTEXT},"):
+            # He waits, perhaps for an agent whose last call is over, as an event says that was left unread. Not before he has
+            # his answer: what is read now would keep that from being sent
+            node.calls.listen()
         if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
             request.spawn(self._look_after(request, node, values, error))

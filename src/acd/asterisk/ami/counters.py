@@ -15,6 +15,8 @@ class AmiCounters:
     responses: int = 0
     unwanted: int = 0
     """events passed over by their first line"""
+    put_off: int = 0
+    """times that reading was put off, since nobody was in a hurry"""
     dropped: int = 0
     """messages over the size cap, thrown away"""
     malformed: int = 0

@@ -60,6 +60,7 @@ async def measure_parse_rate(
         counters=counters,
         quiet=QuietLog(logging.getLogger(__name__)),
         wanted=None if wanted is None else frozenset(wanted),
+        at_once=sys.maxsize,
     )
     protocol.data_received(greeting + b"\r\n")
     rounds, began = 0, time.process_time()
