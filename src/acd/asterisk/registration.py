@@ -114,8 +114,8 @@ class Registration:
     ) -> None:
         request.abort()
         if not values["acd_next"].startswith(f"{OFFER_CONTEXT},"):
-            # He waits, perhaps for an agent whose last call is over, as an event says that was left unread. Not before he has
-            # his answer: what is read now would keep that from being sent
+            # He waits, perhaps for an agent whose last call is over, as an event says that was left unread. Not before he
+            # has his answer: what is read now would keep that from being sent
             node.calls.listen()
         if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)

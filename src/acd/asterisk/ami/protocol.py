@@ -25,7 +25,7 @@ MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 GATHER_S = 0.1
 """So long at most is left unread what nobody is in a hurry for."""
 AT_ONCE = 8
-"""So many messages are handed on in one go. After them a caller who asks where to go has his turn: each takes some 100 us."""
+"""So many messages are handed on in one go. After them a caller who asks where to go has his turn: each takes 100 us."""
 
 _END = b"\r\n\r\n"
 _BANNER = b"Asterisk Call Manager/"
