@@ -35,9 +35,13 @@ class Session:
         self.futures: list[asyncio.Future[Any]] = []
         self.at_once: Exception | None = None
         self.listens = 0
+        self.caught: int | None = None
 
     def listen(self) -> None:
         self.listens += 1
+
+    async def caught_up(self) -> None:
+        self.caught = self.listens
 
     def send(self, action: str, fields: Any = ()) -> asyncio.Future[Any]:
         return self.send_many([(action, fields)])[0]
@@ -261,9 +265,7 @@ async def port(agi: FastAgiServer, node: FakeNode, sink: Sink) -> int:
 
     def submit(event: ev.Event) -> None:
         node.floor.append(event)
-        if isinstance(event, ev.CallArrived) and event.did == "900":
-            node.executor.execute(do.HoldCall("pbx", event.channel, "c1", "sales:0:1:2:3:4", "default"))
-        elif isinstance(event, ev.CallArrived):
+        if isinstance(event, ev.CallArrived):
             node.executor.execute(offer(event.channel))
 
     registration = Registration(nodes, submit, clock=lambda: 1000.0)
@@ -443,27 +445,13 @@ def test_who_was_dialled_is_found_again_by_his_own_number(node: FakeNode) -> Non
 # -- a caller's question -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("did", "context", "listens"), [("900", "acd-hold", 1), ("800", "acd-offer", 0)])
-async def test_what_was_left_unread_is_read_once_a_caller_who_waits_has_his_answer(
-    port: int, node: FakeNode, did: str, context: str, listens: int
-) -> None:
-    call = await AgiCall.open(port, header("inbound", agi_arg_1=f"pbx|999.5||||{did}"))
-    command = await call.command()
-    (told,) = re.findall(context + r"\W+\w+\W+1", command)
-    assert node.calls.listens == 0, "it would keep his answer from being sent"
-    call.raw(b"200 result=1\n")
-    assert (await call.command()).startswith("GET VARIABLE")
-    call.raw(b"200 result=1 (%s)\n" % told.replace("\\", "").encode())
-    await call.ended()
-    assert node.calls.listens == listens
-    assert [event.did for event in node.floor if isinstance(event, ev.CallArrived)] == [did]
-
-
 async def test_of_a_caller_who_comes_back_it_is_read_before_he_is_taken(port: int, node: FakeNode) -> None:
     call = await AgiCall.open(port, header("inbound", agi_arg_1="pbx|999.5|c7|sales:0:1:2:3:4||800"))
     assert await call.command() == 'GET VARIABLE "acd_call"'
     assert node.calls.listens == 1
+    assert node.calls.caught is None, "not before he has said that he is there"
     assert not node.floor
     call.raw(b"200 result=1 (c7)\n")
     assert "acd-offer" in await call.command()
+    assert node.calls.caught == 1, "all that was read is handed on first"
     assert [event.call for event in node.floor if isinstance(event, ev.CallArrived)] == ["c7"]

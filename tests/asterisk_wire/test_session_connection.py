@@ -367,3 +367,14 @@ async def test_reconnecting_logs_little(
         fake.lines[0].hang_up()
         await witness.until("up", 1 + drops)
     assert len([r for r in caplog.records if "connection" in r.getMessage()]) == 1
+
+
+async def test_who_has_caught_up_knows_all_that_was_read(fake: FakeAmi, session_to: Any, witness: Witness) -> None:
+    session = await session_to(fake)
+    await session.caught_up()
+    before = len(witness.of("event"))
+    fake.lines[-1].raw(b"Event: Hold\r\nUniqueid: 1.1\r\n\r\n" * 500)
+    await witness.until("event", before + 1)
+    assert len(witness.of("event")) < before + 500, "not all in one go"
+    await session.caught_up()
+    assert len(witness.of("event")) == before + 500

@@ -373,7 +373,7 @@ async def test_reading_goes_on_at_once_for_who_is_in_a_hurry(hurry: str) -> None
     feed.give(EVENT)
     assert not valve.reads
     feed.protocol.listen() if hurry == "listen" else feed.protocol.write(b"Action: Ping\r\n\r\n")
-    assert valve.turns[-1] == "resumed"
+    assert valve.turns[1] == "resumed"
     feed.protocol.listen()
     assert valve.turns.count("resumed") == 1
 
@@ -460,3 +460,20 @@ async def test_in_parts_it_is_the_same(at_once: int) -> None:
         feed.give(segment)
     await turned(feed)
     assert feed.messages == EXPECTED_ALL
+
+
+async def test_the_loss_is_told_once_though_the_last_event_makes_us_give_up() -> None:
+    feed = Feed(at_once=1)
+    feed.protocol._on_event = lambda name, message: feed.protocol.abort("enough")
+    feed.protocol.connection_made(Valve())
+    feed.protocol._at_once = 0
+    feed.give(GREETING + EVENT * 3)
+    feed.protocol.connection_lost(None)
+    assert feed.lost == ["enough"]
+
+
+async def test_what_is_passed_over_does_not_count() -> None:
+    valve, feed = Valve(), Feed(at_once=2, wanted=frozenset({"Hold"}))
+    feed.protocol.connection_made(valve)
+    feed.give(GREETING + b"Event: VarSet\r\nUniqueid: 1\r\n\r\n" * 50 + EVENT * 2)
+    assert (len(feed.messages), feed.counters.unwanted, valve.turns) == (2, 50, [])

@@ -12,6 +12,7 @@ from enginekit import FakeExecutor, FakeStore
 from floorkit import UTC_0, Clock, define
 
 from acd.domain import events as ev
+from acd.asterisk.ami.protocol import GATHER_S
 from acd.domain.commands import Command, HoldCall, RaiseAlarm, Reply, SendCall
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.instant import Instant
@@ -157,6 +158,27 @@ async def test_a_caller_has_his_answer_before_his_records_are_written(bench: Ben
     await handled(bench, 2)
     assert written == [before]
     assert len(bench.store.written) == before + 1
+
+
+async def test_it_is_told_when_callers_wait(bench: Bench) -> None:
+    """Whoever may be free for them is perhaps in what was left unread, at whichever node."""
+    told = list[int]()
+    bench.engine.callers_wait = lambda: told.append(bench.floor.matcher.waiting_count)
+    bench.engine.submit(ev.NodeResynced(bench.clock.now.utc, "east", (), {}))
+    await handled(bench, 1)
+    assert told == []
+    bench.arrives("c1")
+    await handled(bench, 2)
+    await asyncio.sleep(0)
+    assert told == [1]
+    bench.engine.submit(ev.CallEnded(bench.clock.now.utc, "east", "c1"))
+    await handled(bench, 3)
+    await asyncio.sleep(0)
+    assert told == [1]
+
+
+def test_events_that_we_leave_unread_are_credited_with_all_of_it() -> None:
+    assert engine_module.MAX_AGE_S >= GATHER_S
 
 
 @pytest.mark.parametrize(

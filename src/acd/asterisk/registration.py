@@ -79,7 +79,9 @@ class Registration:
         return found
 
     async def _ask_first(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending | None:
-        if not await request.waits():
+        still_waits = await request.waits()
+        await node.calls.caught_up()
+        if not still_waits:
             log.info(
                 "%s asked while nobody listened, and has gone on; it asks again if it still waits", request.channel
             )
@@ -113,10 +115,6 @@ class Registration:
         self, request: AgiRequest, node: Node, values: Mapping[str, str], error: AsteriskError | None
     ) -> None:
         request.abort()
-        if not values["acd_next"].startswith(f"{OFFER_CONTEXT},"):
-            # He waits, perhaps for an agent whose last call is over, as an event says that was left unread. Not before he
-            # has his answer: what is read now would keep that from being sent
-            node.calls.listen()
         if error is not None:
             log.log(logging.DEBUG if request.hung_up else logging.WARNING, "AGI of %s: %s", request.channel, error)
             request.spawn(self._look_after(request, node, values, error))

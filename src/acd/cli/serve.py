@@ -187,6 +187,7 @@ class Service:
             executors.executors[name] = node.executor
             self._counters.append(node.counters)
             self._closers.append(node.close)
+        engine.callers_wait = self._listen
 
         # Whoever can ask sees every node, be it up or not
         live = ServedFloor(
@@ -270,9 +271,13 @@ class Service:
         )
 
     async def _dial_code(self, request: AgiRequest) -> None:
-        for node in self.nodes.values():
-            node.calls.listen()  # what his phone does was perhaps left unread
+        self._listen()  # what his phone does was perhaps left unread
         await self._codes.agent(request)
+
+    def _listen(self) -> None:
+        """Read on at every node: an agent on one may be free for a caller on another."""
+        for node in self.nodes.values():
+            node.calls.listen()
 
     def _node(self, name: str, table: AsteriskNode, epoch: int, agi_port: int) -> Node:
         engine, agi = self.engine, self.settings.agi

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 INBOX_LIMIT = 100_000
 SLICE_S = 0.005
 MAX_ALARMS = 100
-MAX_AGE_S = 0.05
+MAX_AGE_S = 0.1
 """So late at most are events by our own doing (`acd.asterisk.ami.protocol.GATHER_S`). Whose time is older is of another
 clock, or tells of what happened while nobody listened."""
 ANSWER_WITHIN_S = 10.0
@@ -85,6 +85,8 @@ class Engine:
         self.alarms: dict[str, Alarm] = {}
         self.watchers: list[Callable[[Sequence[Record]], None]] = []
         """told the records of every step; they change nothing and never raise"""
+        self.callers_wait: Callable[[], None] = lambda: None
+        """called after each turn at whose end callers wait: whatever may bring them an agent is to be read at once"""
         self._store = store
         self._executor = executor
         self._on_overflow = on_overflow
@@ -124,6 +126,8 @@ class Engine:
                 self._scheduled = True
                 self._loop.call_soon(self._drain)
                 break
+        if self.floor.matcher.waiting_count:
+            self.callers_wait()
         self._arm()
 
     def _process(self, event: Event) -> None:

@@ -20,7 +20,7 @@ from acd.asterisk.ami.counters import AmiCounters
 from acd.asterisk.ami.encoder import encode
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.pending import PendingTable, refusal
-from acd.asterisk.ami.protocol import AmiProtocol
+from acd.asterisk.ami.protocol import AT_ONCE, AT_ONCE_OF_LISTS, AmiProtocol
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.domain.errors import AmiAuthenticationError, AmiTimeoutError, AsteriskError, MisuseError
 
@@ -166,6 +166,7 @@ class ConnectionKeeper:
             wanted=self._wire_wanted,
             claimed=self._pending.claimed,
             no_hurry=self._no_hurry,
+            at_once=AT_ONCE_OF_LISTS if self._handlers.wanted == frozenset() else AT_ONCE,
         )
         try:
             await self._connect(link)

@@ -20,6 +20,9 @@ from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.pending import Completion, PendingTable, refusal
 from acd.domain.errors import AmiDisconnectedError, AsteriskError, MisuseError
 
+_TURNS = 1_000
+"""Of the loop, at most: as many as a kernel's whole buffer takes."""
+
 MAX_UNSENT_BYTES = 1024 * 1024
 MAX_PENDING = 20_000
 
@@ -100,6 +103,13 @@ class AmiSession:
         """Read on now what ``no_hurry`` has left unread."""
         if self._keeper.link is not None:
             self._keeper.link.listen()
+
+    async def caught_up(self) -> None:
+        """Wait until all is handed on that was read up to now, however much that is."""
+        for _ in range(_TURNS):
+            if self._keeper.link is None or not self._keeper.link.unhanded:
+                return
+            await asyncio.sleep(0)
 
     @property
     def version(self) -> str | None:
