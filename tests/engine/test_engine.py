@@ -11,8 +11,8 @@ import pytest
 from enginekit import FakeExecutor, FakeStore
 from floorkit import UTC_0, Clock, define
 
-from acd.domain import events as ev
 from acd.asterisk.ami.protocol import GATHER_S
+from acd.domain import events as ev
 from acd.domain.commands import Command, HoldCall, RaiseAlarm, Reply, SendCall
 from acd.domain.events import AgentAction, CallAction
 from acd.domain.instant import Instant
