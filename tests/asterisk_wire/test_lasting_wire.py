@@ -153,6 +153,21 @@ async def test_a_look_finds_lines_and_who_talks_on_them(wired: Any) -> None:
     assert told == [ev.LineEnded(5.0, "pbx", "1.7")], "what was forgotten is not told of"
 
 
+async def test_a_line_that_was_called_for_as_the_connection_broke_is_given_up_at_the_first_look_after(
+    wired: Any,
+) -> None:
+    lines, _, told = wired
+    lines.execute(CALL)
+    ringing = {"Uniqueid": LINE, "Channel": NAME, "Context": "default"}
+    assert lines.look([], first=False) == ()
+    assert lines.look([ringing], first=True) == ()
+    assert told == [], "it rings: its end will be told"
+    assert lines.look([], first=True) == ()
+    assert told == [ev.LineFailed(9.0, "pbx", LINE, "the connection to pbx was lost")]
+    lines.feed(waits())
+    assert told[1:] == [ev.LineWaits(5.0, "ann", "pbx", LINE, NAME)], "it came about all the same"
+
+
 def test_the_words_of_originate() -> None:
     plain = line_fields(CALL)
     assert ("Context", "acd-line") in plain

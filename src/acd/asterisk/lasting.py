@@ -154,7 +154,8 @@ class LastingLines:
 
     def look(self, channels: Sequence[Message], *, first: bool) -> tuple[ev.SeenLine, ...]:
         """The lines among ``channels`` (CoreShowChannel items). After the ``first`` look of a connection what was followed
-        before is forgotten."""
+        before is forgotten, and a line that was called for on the one before and is nowhere has failed: nothing else would
+        tell."""
         seen = tuple(
             ev.SeenLine(agent, channel.get("Uniqueid", ""), channel.get("Channel", ""), bool(channel.get("BridgeId")))
             for channel in channels
@@ -162,6 +163,10 @@ class LastingLines:
         )
         if first:
             self._up.clear()
+            there = {channel.get("Uniqueid", "") for channel in channels}
+            for lost in [line for line in self._called if line not in there]:
+                del self._called[lost]
+                self._fails(lost, f"the connection to {self.node} was lost")
         for one in seen:
             self._is_up(one.channel)
         return seen
