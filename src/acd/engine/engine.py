@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 INBOX_LIMIT = 100_000
 SLICE_S = 0.005
 MAX_ALARMS = 100
-MAX_AGE_S = 0.1
+MAX_AGE_S = 0.08
 """So late at most are events by our own doing (`acd.asterisk.ami.protocol.GATHER_S`). Whose time is older is of another
 clock, or tells of what happened while nobody listened."""
 ANSWER_WITHIN_S = 10.0
