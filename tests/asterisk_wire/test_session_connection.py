@@ -369,6 +369,18 @@ async def test_reconnecting_logs_little(
     assert len([r for r in caplog.records if "connection" in r.getMessage()]) == 1
 
 
+async def test_lists_are_handed_on_in_larger_parts(fake: FakeAmi, session_to: Any) -> None:
+    """A look at a thousand channels is not to last a hundred turns of a loop that has other things to do."""
+    turns: list[int] = []
+    for wanted in (frozenset(), frozenset({"Hold"})):
+        session = await session_to(fake, wanted=wanted)
+        link = session._keeper.link
+        link._blocks.extend(["Response: Success\r\nActionID: nobody's"] * 100)
+        link._hand_on()
+        turns.append(link.unhanded)
+    assert turns == [0, 92]
+
+
 async def test_who_has_caught_up_knows_all_that_was_read(fake: FakeAmi, session_to: Any, witness: Witness) -> None:
     session = await session_to(fake)
     await session.caught_up()

@@ -463,10 +463,8 @@ async def test_in_parts_it_is_the_same(at_once: int) -> None:
 
 
 async def test_the_loss_is_told_once_though_the_last_event_makes_us_give_up() -> None:
-    feed = Feed(at_once=1)
-    feed.protocol._on_event = lambda name, message: feed.protocol.abort("enough")
+    feed = Feed(at_once=0, on_event=lambda name, message: feed.protocol.abort("enough"))
     feed.protocol.connection_made(Valve())
-    feed.protocol._at_once = 0
     feed.give(GREETING + EVENT * 3)
     feed.protocol.connection_lost(None)
     assert feed.lost == ["enough"]

@@ -134,8 +134,8 @@ class LastingLines:
         return None if future.done() and not future.cancelled() and future.exception() is not None else future
 
     def _taken(self, line: str, future: asyncio.Future[Message]) -> None:
-        """Asterisk has taken it, or refuses. If the connection was lost meanwhile, the floor hears nothing of it for too
-        long."""
+        """Asterisk has taken it, or refuses. If the connection was lost meanwhile, the first look at the next one
+        tells."""
         if future.cancelled() or future.exception() is not None or line not in self._called:
             return
         response = future.result()

@@ -26,9 +26,9 @@ MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 GATHER_S = 0.07
 """So long at most is left unread what nobody is in a hurry for: a record is to be durable within 100 ms of its event."""
 AT_ONCE = 8
-"""So many messages are handed on in one go. After them a caller who asks where to go has his turn: each takes 100 us."""
+"""So many messages are handed on in one go. After them a caller who asks where to go has his turn."""
 AT_ONCE_OF_LISTS = 200
-"""The same for who only asks for lists: nothing but a few figures is read of each."""
+"""The same for who only asks for lists, of which nothing is done but keeping the items until the last has come."""
 
 _END = b"\r\n\r\n"
 _BANNER = b"Asterisk Call Manager/"

@@ -20,11 +20,10 @@ from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.pending import Completion, PendingTable, refusal
 from acd.domain.errors import AmiDisconnectedError, AsteriskError, MisuseError
 
-_TURNS = 1_000
-"""Of the loop, at most: as many as a kernel's whole buffer takes."""
-
 MAX_UNSENT_BYTES = 1024 * 1024
 MAX_PENDING = 20_000
+_MAX_TURNS = 1_000
+"""Of the loop, so that who waits to have caught up is not kept for ever by an Asterisk that never stops."""
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +104,8 @@ class AmiSession:
             self._keeper.link.listen()
 
     async def caught_up(self) -> None:
-        """Wait until all is handed on that was read up to now, however much that is."""
-        for _ in range(_TURNS):
+        """Wait until all is handed on that was read up to now."""
+        for _ in range(_MAX_TURNS):
             if self._keeper.link is None or not self._keeper.link.unhanded:
                 return
             await asyncio.sleep(0)
