@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from simkit import HangUp, ToQueue, calls, floor, group, played, scenario
 
 from acd.domain.commands import Command
 from acd.domain.definition import FloorDefinition
+from acd.domain.values import valueclass
 from acd.sim.book import Fate
 from acd.sim.chance import Fixed, Sample
 from acd.sim.scenario import AgentGroup, ConnectionLost, PhonesFail, Shift
@@ -195,7 +195,7 @@ def test_a_flood_that_nobody_can_serve_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_command_that_nobody_carries_out_raises() -> None:
-    @dataclass(frozen=True, slots=True)
+    @valueclass(frozen=True, slots=True)
     class Sing(Command):
         """Nobody does."""
 

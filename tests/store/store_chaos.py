@@ -137,6 +137,29 @@ async def test_the_next_life_brings_in_what_the_last_one_spilled(
     assert [row["stopped_at"] is None for row in database.rows(epochs)] == [True, False]
 
 
+async def test_a_time_that_is_none_costs_no_call_whether_stored_or_spilled(
+    database: Database, tmp_path: Path, way: str
+) -> None:
+    store = new_store(database, tmp_path)
+    await store.open()
+    await settled(store, store.write([opened("nan", float("nan")), opened("inf", float("inf")), opened("next")]))
+    assert await store.flush()
+    away = database.away[way]()
+    await asyncio.to_thread(away.__enter__)
+    try:
+        await settled(store, store.write([opened("nan2", float("nan")), opened("inf2", float("inf")), opened("next2")]))
+        await asyncio.wait_for(store.close(), 10.0)
+    finally:
+        await asyncio.to_thread(away.__exit__, None, None, None)
+    later = new_store(database, tmp_path)
+    await later.open()
+    await later.close()
+    rows = {row["call"]: row["entered_at"] for row in database.rows(calls)}
+    assert set(rows) == {"nan", "inf", "next", "nan2", "inf2", "next2"}
+    assert rows["nan"] == rows["nan2"] == 0.0
+    assert rows["inf"] == rows["inf2"]
+
+
 async def test_a_damaged_spill_is_set_aside_and_the_rest_replayed(
     database: Database, tmp_path: Path, options: StoreOptions, caplog: pytest.LogCaptureFixture
 ) -> None:

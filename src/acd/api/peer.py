@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from acd.accounts import user_of
+from acd.domain.values import valueclass
 
 _UCRED = struct.Struct("3i")
 _SO_PEERGROUPS = 59
@@ -18,7 +18,7 @@ _GROUPS_BYTES_MAX = 1024
 """What Python reads of an option at most: 256 groups."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Peer:
     """``who`` as the audit log writes it. ``is_owner``: the service's own user, or root; nobody else is, nor is anybody who
     does not come by the Unix socket: ``uid`` is None then. ``groups``: ids of those that the process had when it connected,

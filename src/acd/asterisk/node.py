@@ -16,7 +16,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from acd.domain.errors import AcdError, AmiAuthenticationError, AsteriskError, A
 from acd.domain.events import Event, NodeLost, NodeResynced
 from acd.domain.outbound import OutboundSink
 from acd.domain.states import PhoneState
+from acd.domain.values import valueclass
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ MAX_BUFFERED = 200_000
 _HOST = re.compile(r"sips?:(?:[^@&;]*@)?(\[[0-9a-fA-F:.]+\]|[^:;&>]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NodeSettings:
     """How to reach a node, and what to tell it. ``agi_address`` is what the node's dialplan dials (host:port)."""
 

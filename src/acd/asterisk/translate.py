@@ -85,6 +85,7 @@ _OF_NO_LEG = frozenset({"", "ANSWER", "CANCEL"})
 """Ends of dialling that say nothing of the leg: it answered, or was taken back for another or for the caller's sake."""
 _OF_LEGS = frozenset({"BUSY", "CHANUNAVAIL", "NOANSWER", "CONGESTION"})
 _UNIQUE = re.compile(r"-[0-9a-fA-F]+$")
+_QUOTED = re.compile(r"\\(.)")
 _MAX_TRACKED = 100_000
 _MAX_PAST = 256
 
@@ -112,7 +113,7 @@ def dialled_device(channel: str, dialled: str) -> str:
 
 def plain_name(text: str, channel: str) -> str:
     """A caller's name as he wrote it: chan_pjsip leaves the escapes of SIP's quoted strings (RFC 3261, 25.1) in it."""
-    return re.sub(r"\\(.)", r"\1", text) if channel.startswith("PJSIP/") else text
+    return _QUOTED.sub(r"\1", text) if "\\" in text and channel.startswith("PJSIP/") else text
 
 
 @dataclass(slots=True)

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+
+from acd.domain.values import valueclass
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960, 52, 8, 10, 26
 _LABELS_MAX = 12
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Series:
     """``style`` is a class of the style sheet; a value None is a gap."""
 
@@ -128,7 +129,7 @@ def share_line(one: Series, labels: Sequence[str], names: Sequence[str], says: s
     return _svg(height, says, marks)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Stretch:
     """From ``begin`` to ``end``, shares of the lane's width."""
 

@@ -6,7 +6,6 @@ in one reading, each with file, line and column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from acd.config.yaml_lines import Mapping, Node, Scalar, Sequence, compose
 from acd.domain.attributes import fault_of
 from acd.domain.definition import FloorDefinition
 from acd.domain.errors import UnknownNameError
+from acd.domain.values import valueclass
 from acd.sim.chance import Choice, Distribution
 from acd.sim.scenario import (
     A_MINUTE,
@@ -45,7 +45,7 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 SUFFIX = ".yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LoadedScenario:
     """A scenario that can be run, and what is nevertheless odd about it."""
 
@@ -407,7 +407,7 @@ class _Reader:
         return section.duration("at", 0.0, 0.0, YEAR_S), section.duration("for", 1.0, 0.001, YEAR_S)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class _Run:
     length_s: float
     warm_up_s: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from acd.config.fields import Section, described
 from acd.config.places import Places
@@ -11,6 +10,7 @@ from acd.config.problems import Problems, show
 from acd.config.yaml_lines import Node, Scalar, place_within
 from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of, number_of
 from acd.domain.expression import Expression, ExpressionError, parse
+from acd.domain.values import valueclass
 
 PRIORITY_LIMIT = 1_000
 DAY_S = 86_400.0
@@ -18,7 +18,7 @@ DAY_S = 86_400.0
 _FLAGS = {"true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Context:
     """Names are complete before any part is read, because parts refer to each other. ``lines``: of the source."""
 

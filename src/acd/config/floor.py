@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +31,7 @@ from acd.domain.campaignlines import with_lines
 from acd.domain.definition import CALL_SELECTIONS, BreakerDefinition, FloorDefinition, HangUp
 from acd.domain.expression import RESERVED, Expression
 from acd.domain.states import PAUSE_DEFAULT, SYSTEM_PAUSE_REASONS
+from acd.domain.values import valueclass
 
 __all__ = (
     "AGENT_KEYS",
@@ -75,7 +76,7 @@ PRIVATE_PREFIX = "x-"
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LoadedFloor:
     """A floor that can be used, and what is nevertheless odd about it."""
 

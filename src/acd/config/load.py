@@ -9,7 +9,6 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from acd.config.settings import (
 from acd.config.sources import Loc, Sources
 from acd.config.toml_lines import locate_keys
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 CONFIG_VARIABLE = "ACD_CONFIG"
 MAX_TOML_BYTES = 1024 * 1024
@@ -49,7 +49,7 @@ _ADDRESS = ("host", "ami_port")
 _HINT = "; `acd init DIRECTORY` writes samples to begin with"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LoadedSettings:
     """Settings that can be used, the file they came from, and what is nevertheless odd about it."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 Severity = Literal["error", "warning"]
 
@@ -22,7 +23,7 @@ _MAX_NEAREST_CHARS = 80
 _MAX_NEAREST_CANDIDATES = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong. ``line`` and ``column`` count from 1; ``None`` where there is no line to point at.
 

@@ -9,11 +9,11 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from acd.config.pins import hash_pin
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 SAMPLES = ("acd.toml", "floor.yaml", "manager_acd.conf", "pjsip_acd.conf")
 SECRETS_DIR = "secrets"
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"CHANGE-ME-([a-z0-9-]+)")
 _AGENT_WITH_PIN = re.compile(r"^  ([a-z0-9_-]+):\n((?:    .*\n)*?)    pin_hash: (\S+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class WrittenSamples:
     """What `write_samples` made: every file, in the order written, and the agents' PINs by their names."""
 

@@ -6,14 +6,15 @@ Only for text that tomllib has accepted: it follows keys, strings and brackets, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from acd.domain.values import valueclass
 
 Path = tuple[str, ...]
 
 _KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Spot:
     """Line and column, from 1."""
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from acd.domain.blending import Blend, Limits
+from acd.domain.values import valueclass
 
 JUDGED_CALLS: Final = 5
 _SPARE: Final = 0.05
@@ -37,7 +37,7 @@ class Level(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Counts:
     """Of a queue. ``waiting``: now, ``late`` of them for longer than its service level allows; ``wait_s``: what somebody who
     called now would wait, if anything is known. ``answered``, ``in_time``, ``abandoned``: since any one moment."""
@@ -50,7 +50,7 @@ class Counts:
     abandoned: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Seen:
     """What is judged: callers waiting, the estimated wait, the service level (``None``: too few calls)."""
 
@@ -59,7 +59,7 @@ class Seen:
     service_level: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Standing:
     """How a queue stands since ``since_s``, and ``why``, in a sentence. ``well_s``: since when it has been well enough for a
     lower level."""

@@ -32,7 +32,6 @@ this process, so a restart or a list imported anew permits nothing that was forb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Final
@@ -51,6 +50,7 @@ from acd.dialer.windows import (
 from acd.domain.campaigns import CallerIds, Campaign, CampaignState, Contact, ContactNumber, Trunk
 from acd.domain.dialrules import Rules
 from acd.domain.hours import MINUTES_A_DAY, OpeningHours
+from acd.domain.values import valueclass
 
 WEEK_S: Final = 7 * DAY_S
 SOON_S: Final = 1.0
@@ -85,7 +85,7 @@ class Reason(StrEnum):
     LEDGER = "ledger"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Terms:
     """What holds for a campaign as a whole: its definition, the way out, the numbers it may show, its own hours if it has
     some."""
@@ -101,7 +101,7 @@ class Terms:
         return self.campaign.rules
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class TrunkState:
     """``lines``: in use. ``started_s``: when its last calls were started, ``calls_per_s`` of them or more, in order (an
     older one tells nothing). ``rests_until_s``: it has failed and is left alone until then."""
@@ -111,7 +111,7 @@ class TrunkState:
     rests_until_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Facts:
     """What is known of one attempt that somebody wants to place, at one moment.
 
@@ -151,7 +151,7 @@ class Facts:
     caller_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Permit:
     """The attempt may be placed now. ``caller_id``: the number to show. ``needs_agent``: only with an agent held for
     this very line until it has ended. ``zones``: whose clocks were looked at."""
@@ -161,7 +161,7 @@ class Permit:
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Refusal:
     """The attempt may not be placed. ``detail``: a sentence. ``until_s``: when it is worth asking again; ``None``: not
     before somebody changes something."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from acd.domain.dialrules import Rule, Span
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 _DAYS_30_S = 30 * 86_400
 _SCATTER = 1.0
@@ -48,7 +49,7 @@ class Count:
         return _SCATTER * math.sqrt(self.misjudged)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Slack:
     """The tightest window: its figures, and what may still be abandoned in it. ``misjudged``: of ``charged``, people
     expected to have been taken for machines; ``held``: what is held back for their scatter, and is no part of ``slack``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
 from acd.dialer.forecast import Forecast, Tables
@@ -16,13 +16,14 @@ from acd.dialer.ledger import Ledger, Slack
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import Supply
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 Because = Literal["pulled", "covered", "ratio", "risk", "ledger", "lines", "nothing"]
 LOOK_S = 0.5
 """How soon a decision is looked at again when nothing happens."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Why:
     """The numbers that led to a decision. ``because``: what set the number of lines: contacts pulled by agents, agents held
     for each line, the ratio, the risk of the next line against the threshold, the ledger, the lines there are, or nothing
@@ -48,7 +49,7 @@ class Why:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Decision:
     """``lines`` to place now; unless something happens before, look again at ``look_at_s``."""
 
@@ -63,7 +64,7 @@ class Pacer(Protocol):
     def decide(self, supply: Supply, statistics: Statistics, ledger: Ledger, now_s: float) -> Decision: ...
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Preview:
     """Dials the contacts that agents have looked at and accepted."""
 
@@ -73,7 +74,7 @@ class Preview:
         return Decision(lines, math.inf, Why(because, supply.pulled, supply.pulled))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Progressive:
     """One line for each idle agent: nobody is ever abandoned for want of one."""
 

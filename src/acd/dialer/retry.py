@@ -7,10 +7,10 @@ the answer goes to the store, and the gate asks for it again before anything is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from acd.domain.campaigns import AttemptOutcome, Campaign, Contact, Retry
+from acd.domain.values import valueclass
 
 
 class Over(StrEnum):
@@ -26,7 +26,7 @@ class Over(StrEnum):
     """No number of the contact is left to be tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Again:
     """Try ``number`` (E.164), not before ``due_s``."""
 
@@ -34,7 +34,7 @@ class Again:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Tried:
     """What is known of one number of a contact in this campaign. ``last``: the outcome of its last attempt."""
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from acd.domain.values import valueclass
+
 BIN_S = 0.5
 BINS = 240
 """Two minutes; what rings longer counts as two minutes old."""
@@ -28,7 +30,7 @@ _OVER_A_BREAK = 600.0
 _SCALE_MAX = 1e12
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RingCurve:
     """``answered[i]``: share of people who answer who have done so by i half seconds; ``over[i]``: of all other lines,
     those that have ended. ``looks``: the quantiles of the first, in half seconds."""

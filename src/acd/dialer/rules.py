@@ -9,13 +9,13 @@ named.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from acd.dialer.windows import both
 from acd.domain.dialrules import CallingHours, Rule, Rules, ShortCalls
 from acd.domain.hours import Range
+from acd.domain.values import valueclass
 
 _HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
@@ -43,7 +43,7 @@ FIGURES: Final = (
 """The fields of `Rules`."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Profile:
     """``place``: whose rules these are. ``sources``: figure -> where it comes from."""
 

@@ -6,8 +6,9 @@ seconds, given as arguments throughout this room, so that what was learned outli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from acd.domain.values import valueclass
 
 MAX_LINES = 100_000
 """Lines that a snapshot may allow: far above what any trunk carries."""
@@ -27,7 +28,7 @@ class Line(NamedTuple):
     segment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Supply:
     """``idle``: agents free for a call now. ``waiting``: people who have answered and have no agent yet. ``talking`` and
     ``wrapping``: agents who will be back. ``ringing``: lines dialled and not answered. ``most``: how many more lines the

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import Final, Literal
 
 from acd.domain.dialrules import CallingHours
 from acd.domain.hours import OpeningHours, Range
+from acd.domain.values import valueclass
 
 Holidays = Callable[[date], bool]
 """Whether a date is a public holiday at the place called."""
@@ -32,7 +32,7 @@ _PROBES: Final = 4
 """Clocks are changed at most once in a quarter of a day."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Wall:
     """One clock, and what may be done by it."""
 

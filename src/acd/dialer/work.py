@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from acd.dialer.windows import welcome
 from acd.domain.campaigns import Campaign, Contact, Mix
+from acd.domain.values import valueclass
 
 
 class Kind(StrEnum):
@@ -46,7 +47,7 @@ _LEAST_WEIGHT: Final = 1e-6
 """Of a kind with weight 0: only when there is no other."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Piece:
     """One contact to be dialled. ``due_s``: since when; ``order``: its place in the list (new contacts). ``agent``:
     whom a personal callback was promised to; ``segment``: the part of the list it belongs to, for the answer rate."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from acd.domain.errors import RefusedError, UnknownNameError
+from acd.domain.values import valueclass
 
 DISPOSITION_MAX = 60
 TAG_MAX = 40
@@ -15,7 +15,7 @@ TAGS_MAX = 30
 NOTES_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Annotation:
     """What is to be said of a call. ``None`` leaves a thing as it is, an empty text takes it away; ``append`` puts
     ``notes`` below those there are."""

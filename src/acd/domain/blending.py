@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from acd.domain.values import valueclass
 
 OVER_S = 600.0
 HOLD_S = 60.0
 """Where the operator says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Limits:
     """Beyond any of these a queue needs its agents: a service level ``below`` this share (of the last while), an estimated
     wait of ``wait_s`` for somebody who called now, so many callers ``waiting``. ``None``: not looked at."""
@@ -24,7 +24,7 @@ class Limits:
         return self.below is not None or self.wait_s is not None or self.waiting is not None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Blend:
     """Of one queue. ``agents`` and ``share``: how many of its agents, and what share of them, campaigns do without while it
     is beyond ``reserve``, always if that has no limit; beyond ``recall`` they do without all. ``None``: never.

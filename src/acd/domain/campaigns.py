@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from acd.domain.dialrules import Rules
 from acd.domain.expression import Expression
+from acd.domain.values import valueclass
 
 NUMBER_PLACE: Final = "{number}"
 """What stands in a trunk's ``dial`` where the number goes."""
@@ -70,7 +71,7 @@ class GivenUp(StrEnum):
     AGENT = "agent"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Trunk:
     """The way out. ``dial``: the device, with ``{number}`` where the number goes (``PJSIP/{number}@carrier``);
     ``node``: the Asterisk it hangs on, ``None`` for the only one; ``calls_per_s`` and ``lines``: what it carries.
@@ -97,7 +98,7 @@ class Trunk:
         return f"PJSIP/{name}" if technology.upper() == "PJSIP" and name and NUMBER_PLACE not in name else ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallerIds:
     """A set of numbers (E.164) that calls may be shown to come from, in the operator's order. ``verified``: number ->
     the date (``2026-03-01``) on which somebody made sure that the operator has the right to it and that it is answered;
@@ -121,7 +122,7 @@ class CallerIds:
         return replace(self, numbers=tuple(one for one in self.numbers if self.verified.get(one, "") <= today))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Retry:
     """After an attempt with one outcome: ``after_s`` later again, at most ``most`` times (0: never); each time
     ``backoff`` times as long after the last, up to ``longest_s``. ``same_number``: at the number tried, else at the
@@ -161,7 +162,7 @@ USUAL_RETRIES: Final[Mapping[AttemptOutcome, Retry]] = MappingProxyType(
 """Where the operator says nothing. Who was put through or opted out is not called again."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Mix:
     """How work is shared out when there is some of every kind: parts of personal callbacks that are due, of callers who
     asked for one while they waited, of retries, of new contacts. A kind of weight 0 is dialled when there is no
@@ -185,7 +186,7 @@ class Effect(StrEnum):
     MACHINE = "machine"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Disposition:
     """What follows when a call is said to have come to this. ``after_s`` of ``again``."""
 
@@ -206,7 +207,7 @@ class Lapse(StrEnum):
     PAUSE = "pause"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PreviewTerms:
     """How contacts are shown to agents: for ``look_s``, ``then`` what; one that was skipped comes back ``again_s`` later.
     ``script``: what the agent reads with it."""
@@ -217,7 +218,7 @@ class PreviewTerms:
     script: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Campaign:
     """What is dialled, how, and by whose rules. ``queue``: whose agents serve it (empty: those of no queue); ``agents``:
     only these of them, or these; ``need``: what is asked of their skills, instead of what the queue asks; ``script``: what
@@ -273,7 +274,7 @@ class Campaign:
 NumberKind = Literal["mobile", "landline", "voip", "work", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ContactNumber:
     """One number of a contact, E.164 (``+49...``). ``zone``: the place's time zone if the number or the list says it.
     ``extension``: whom to ask for there; it is not dialled."""
@@ -284,7 +285,7 @@ class ContactNumber:
     extension: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Contact:
     """A person of a list; ``contact`` is the record's number, ``key`` the operator's own name for it. ``numbers`` in
     the order in which they are to be tried. ``zone``: where the person is (counts before what the numbers say).

@@ -6,20 +6,20 @@ live caller never waits for the database; telling somebody that a thing was done
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from acd.domain.definition import HangUp, ToDialplan
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Command:
     """Base of all commands."""
 
     after_durable: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ChannelCommand(Command):
     """Aimed at one caller's channel on one node. ``place`` is the text of ``Place.encode``."""
 
@@ -29,14 +29,14 @@ class ChannelCommand(Command):
     place: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HoldCall(ChannelCommand):
     """Let the caller wait in ``acd-hold``. ``hold`` is a music class or ``None`` for ringback."""
 
     hold: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class MarkCall(ChannelCommand):
     """Write a caller's new place (another queue) on its channel, without moving it; and ``agent``, if it is another."""
 
@@ -44,7 +44,7 @@ class MarkCall(ChannelCommand):
     agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OfferCall(ChannelCommand):
     """Ring ``phones`` together for at most ``ring_timeout_s``; ``hold`` as in HoldCall. ``leg``: the agent is on the line
     already, on that channel of the name ``leg_name``, and nothing is rung. ``lasting``: that is his lasting line, which goes
@@ -61,7 +61,7 @@ class OfferCall(ChannelCommand):
     lasting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SendCall(Command):
     """Send the caller away to a place in the operator's dialplan, or hang up politely."""
 
@@ -71,7 +71,7 @@ class SendCall(Command):
     destination: ToDialplan | HangUp
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LineCommand(Command):
     """Aimed at an agent's lasting line on one node. ``line``: its channel's Uniqueid."""
 
@@ -79,7 +79,7 @@ class LineCommand(Command):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallLine(LineCommand):
     """Call the phone ``device`` of ``agent`` for at most ``ring_s``; what answers becomes his lasting line, with ``music``
     (a class, or SILENCE) on it between conversations. ``number``: shown to him. ``auto_answer``: his phone is asked to
@@ -93,12 +93,12 @@ class CallLine(LineCommand):
     auto_answer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class EndLine(LineCommand):
     """Hang the line up, whatever it does."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Reply(Command):
     """The answer to a request. ``data`` is JSON-able."""
 
@@ -110,7 +110,7 @@ class Reply(Command):
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ReportDrift(Command):
     """Belief and Asterisk differed and belief was corrected. ``kind`` is one of few words, for a metric's label."""
 
@@ -118,7 +118,7 @@ class ReportDrift(Command):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RaiseAlarm(Command):
     """A person should know."""
 

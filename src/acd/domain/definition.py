@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,20 +17,21 @@ from acd.domain.blending import Blend
 from acd.domain.campaigns import CallerIds, Campaign, Trunk
 from acd.domain.expression import Expression, at_least_all
 from acd.domain.hours import OpeningHours
+from acd.domain.values import valueclass
 
 
 def _nothing() -> MappingProxyType[str, Any]:
     return MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ToQueue:
     """Go on waiting in another queue."""
 
     queue: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ToDialplan:
     """Leave for a place in the operator's own dialplan."""
 
@@ -39,24 +40,24 @@ class ToDialplan:
     priority: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ToVoicemail(ToDialplan):
     """Leave a message. The place in the operator's dialplan does it; ``box`` is empty for the one that it names."""
 
     box: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ToCallback(ToDialplan):
     """Be called back. The place in the operator's dialplan takes the number."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HangUp:
     """Say goodbye."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ToMessage(HangUp):
     """Hear ``sound`` (as Asterisk's Playback names it), then goodbye. A HangUp, so ask for this first."""
 
@@ -66,7 +67,7 @@ class ToMessage(HangUp):
 Destination = ToQueue | ToDialplan | HangUp
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SkillRequirement:
     """``skill`` at ``minimum`` proficiency (0-100) or better."""
 
@@ -74,7 +75,7 @@ class SkillRequirement:
     minimum: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Stage:
     """What a queue asks for from ``after_s`` on (since the call joined it) until the next stage takes over."""
 
@@ -82,7 +83,7 @@ class Stage:
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Preferred:
     """Before its first stage a call is held for one agent alone, until ``limit_s`` have passed since it joined.
 
@@ -95,7 +96,7 @@ class Preferred:
     attribute: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SelectionWeights:
     """Of ``agent_selection: weighted``: an agent's score is what these add up to, the highest is taken.
 
@@ -124,7 +125,7 @@ AGENT_SELECTIONS = ("longest_idle", "least_occupied", "most_proficient", "least_
 CALL_SELECTIONS = ("fcfs", "priority", "deadline", "ratio", "cmu")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class QueueDefinition:
     """One queue. ``hold`` is a music class, or ``None`` for ringback. Times in seconds, ``None`` = without limit.
 
@@ -188,7 +189,7 @@ class QueueDefinition:
         return self.overflow if chosen is None else chosen
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentDefinition:
     """One person. ``phones`` are Asterisk devices that ring together (``PJSIP/1001``); ``number`` is for dial codes.
 
@@ -237,7 +238,7 @@ def _holds(validity: tuple[float | None, float | None] | None, at: float) -> boo
     return (start is None or start <= at) and (end is None or at < end)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class EntryPoint:
     """Calls to ``did`` enter ``queue``; ``priority`` is added to the queue's. ``attributes`` become those of the call.
     ``client`` counts before the queue's."""
@@ -249,7 +250,7 @@ class EntryPoint:
     client: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class KnownCaller:
     """A caller the operator knows. ``priority`` is added; ``owner`` is an agent; ``attributes`` become the call's."""
 
@@ -258,7 +259,7 @@ class KnownCaller:
     attributes: Mapping[str, Value] = field(default_factory=_nothing)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class BreakerDefinition:
     """When ``failures`` offers to different phones of one ``group`` fail ``within_s``, the group is left alone.
 
@@ -280,7 +281,7 @@ def number_key(number: str) -> str:
     return (bare.removeprefix("+") if bare.startswith("+") else bare.removeprefix("00")) or bare
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class FloorDefinition:
     """The whole floor. ``fallback`` takes callers whose DID has no entry point.
 

@@ -7,8 +7,9 @@ many were people; the others were hung up on unheard. The interval is Wilson's (
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
+
+from acd.domain.values import valueclass
 
 LEAST: Final = 100
 """Lines that agents have looked at before what they say is gone by."""
@@ -16,7 +17,7 @@ _Z: Final = 1.959964
 """Two-sided 95 %."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Detected:
     """Lines that were answered while machines were told from people. ``hung_up``: found to be machines', and hung up on (or
     left a message); ``audited``: found to be, and put through; ``said``: those of them that an agent has said something of,

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
@@ -38,6 +37,7 @@ from phonenumbers.phonenumberutil import SUPPORTED_REGIONS, NumberParseException
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
 from acd.domain.plans import PUNCTUATION, code_of, plain
+from acd.domain.values import valueclass
 
 WRITTEN_MAX: Final = 250
 """Characters: longer texts are no number (libphonenumber's own limit)."""
@@ -137,7 +137,7 @@ _UNPARSED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Dialable:
     """A number that can be dialled. ``number``: E.164 with its ``+``. ``country``: ISO 3166, `NOWHERE` for none. ``zones``:
     every time zone it may ring in, mostly one, none if nobody knows. ``extension``: whom to ask for there."""
@@ -154,7 +154,7 @@ class Dialable:
         return self.zones[0] if len(self.zones) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Undialable:
     """Why not. ``either``: of one that is AMBIGUOUS the numbers that it may be, international and national."""
 

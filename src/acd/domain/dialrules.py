@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
 from acd.domain.errors import ConfigurationError
 from acd.domain.hours import MINUTES_A_DAY, WEEKDAYS, Range
+from acd.domain.values import valueclass
 
 Span = Literal["day", "days30", "month", "campaign"]
 SPANS: Final[tuple[Span, ...]] = ("day", "days30", "month", "campaign")
@@ -20,7 +21,7 @@ _DATE = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", re.ASCII)
 Week = tuple[tuple[Range, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rule:
     """At most ``cap`` of the calls that people answered may be abandoned in each window of ``span``: a calendar day,
     each successive 30 days from the campaign's start, a calendar month, the whole campaign."""
@@ -35,7 +36,7 @@ class Rule:
             raise ConfigurationError(f"the share that may be abandoned must be from 0 to below 1, not {self.cap}")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallingHours:
     """When people may be called, by the clock on the wall where they are. ``week``: seven tuples of ranges, Monday
     first. ``holiday``: those of a public holiday, ``eve``: the most of the day before one, ``special``: the most of a
@@ -61,7 +62,7 @@ class CallingHours:
                 last = end
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ShortCalls:
     """Who places ``calls`` or more a day, ``share`` or more of them ended within ``short_s``, is cut off by the networks."""
 
@@ -76,7 +77,7 @@ class ShortCalls:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rules:
     """The figures of one profile or campaign.
 

@@ -6,23 +6,24 @@ Everything the floor learns it learns from these; a recorded list of them replay
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from acd.domain.attributes import Value
 from acd.domain.definition import FloorDefinition, ToDialplan
 from acd.domain.place import Place
 from acd.domain.states import AgentState, OfferOutcome, PhoneState
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Event:
     """Common to all: when it happened (UTC s)."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallArrived(Event):
     """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before;
     ``variables`` are attributes that the dialplan gave it. ``campaign``: whose call it is that was answered: it enters that
@@ -46,7 +47,7 @@ class CallArrived(Event):
     leg_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallEnded(Event):
     """The caller's channel is gone. ``cause`` is the Q.850 cause, if known."""
 
@@ -55,7 +56,7 @@ class CallEnded(Event):
     cause: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallTransferred(Event):
     """The caller was moved out of our contexts by the agent's phone. ``kind`` is ``blind`` or ``attended``; ``offer`` the
     one that the agent had answered, None if unknown: the word may come when the channel is another call already."""
@@ -67,7 +68,7 @@ class CallTransferred(Event):
     offer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallLeft(Event):
     """The dialplan sent the caller to the fallback, because we seemed to be away for too long."""
 
@@ -76,14 +77,14 @@ class CallLeft(Event):
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentRang(Event):
     """The agent's phone is known to ring for this offer."""
 
     offer: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentAnswered(Event):
     """Caller and agent are in one bridge. ``channel`` is the agent's leg, ``device`` his phone, if known."""
 
@@ -92,7 +93,7 @@ class AgentAnswered(Event):
     device: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegFailed(Event):
     """One of the phones that an offer rings is over without an answer, by ``outcome``, while others still ring."""
 
@@ -101,7 +102,7 @@ class LegFailed(Event):
     outcome: OfferOutcome
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OfferFailed(Event):
     """The offer ended without a conversation. ``phones``: what each phone did, device -> outcome, as far as known."""
 
@@ -111,7 +112,7 @@ class OfferFailed(Event):
     phones: Mapping[str, OfferOutcome] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class TalkEnded(Event):
     """Agent and caller are no longer in one bridge. ``by`` is ``agent``, ``caller`` or ``transfer``."""
 
@@ -119,21 +120,21 @@ class TalkEnded(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallHeld(Event):
     """The agent's phone has put the caller on hold. ``offer`` is that of their conversation, here and in the next four."""
 
     offer: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallRetrieved(Event):
     """The agent's phone has taken the caller back."""
 
     offer: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ConsultBegan(Event):
     """The agent's phone calls somebody else, ``target``, in mid-conversation. ``channel`` is that other call's, here and in
     the next two."""
@@ -143,7 +144,7 @@ class ConsultBegan(Event):
     channel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ConsultChanged(Event):
     """What that other call is from now on: ``up`` when somebody is on the line there, ``on_hold`` when the agent's phone
     holds it."""
@@ -154,7 +155,7 @@ class ConsultChanged(Event):
     on_hold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ConsultEnded(Event):
     """The agent's phone has ended that other call, or it was refused."""
 
@@ -162,7 +163,7 @@ class ConsultEnded(Event):
     channel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallJoined(Event):
     """The agent's phone joined his caller, ``channel``, with whomever he had reached by a call into a queue of ours, whose
     channel was ``into``: the caller stands in its place now, and it is gone."""
@@ -172,7 +173,7 @@ class CallJoined(Event):
     into: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PhoneStateChanged(Event):
     """A device changed its state."""
 
@@ -189,7 +190,7 @@ class AgentAction(StrEnum):
     RESUME = "resume"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentRequested(Event):
     """An agent asked for something. ``request`` names the asker; the ``Reply`` bears the same name. ``channel``: the call on
     which he asks, which can become his lasting line, if he has none."""
@@ -202,7 +203,7 @@ class AgentRequested(Event):
     channel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LineWaits(Event):
     """The lasting line of ``agent`` is in its waiting place: it is up, or back from a conversation."""
 
@@ -212,7 +213,7 @@ class LineWaits(Event):
     channel_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LineHeld(Event):
     """The agent's phone puts his lasting line on hold, or takes it back (not ``on``)."""
 
@@ -221,7 +222,7 @@ class LineHeld(Event):
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LineEnded(Event):
     """A lasting line is over: the agent's phone has hung it up, or the way to it broke."""
 
@@ -229,7 +230,7 @@ class LineEnded(Event):
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LineFailed(Event):
     """A lasting line that was called for did not come about: ``why``. ``refused``: Asterisk does not let us call."""
 
@@ -239,7 +240,7 @@ class LineFailed(Event):
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentEngaged(Event):
     """An agent is to be offered nothing, for he looks at a contact or has one dialled: ``what`` says which (the reason of
     his PREVIEW), ``None``: that is over. Refused for whoever can be offered nothing anyway. ``request`` as in
@@ -258,7 +259,7 @@ class CallAction(StrEnum):
     SET_ATTRIBUTES = "set_attributes"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallRequested(Event):
     """Somebody asked for something about a call. ``request`` as in AgentRequested.
 
@@ -275,7 +276,7 @@ class CallRequested(Event):
     to: ToDialplan | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class FloorEdited(Event):
     """From now on the floor is as in ``definition``, whoever waits or talks. ``request`` as in AgentRequested."""
 
@@ -283,7 +284,7 @@ class FloorEdited(Event):
     request: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallerForgotten(Event):
     """Nothing may be remembered of a caller, who is remembered by one of ``numbers``. ``request`` as in AgentRequested."""
 
@@ -301,7 +302,7 @@ class Phase(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SeenConsult:
     """Another call that the phone of an agent who talks has made. ``up``: in a bridge; ``dials``: it has dialled somebody
     (``target``, if that can be seen) or is in a queue of ours."""
@@ -312,7 +313,7 @@ class SeenConsult:
     dials: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SeenCall:
     """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on. ``target``:
     where in the operator's dialplan it is, ``EXTEN@CONTEXT``, if it is elsewhere and not on its way out of ours.
@@ -335,7 +336,7 @@ class SeenCall:
     consults: tuple[SeenConsult, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SeenLine:
     """An agent's lasting line as Asterisk shows it. ``talks``: it is in a bridge."""
 
@@ -345,7 +346,7 @@ class SeenLine:
     talks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NodeResynced(Event):
     """All that exists on a node at ``at``: every caller's channel that is or was ours, and every device's state.
 
@@ -363,14 +364,14 @@ class NodeResynced(Event):
     lines: tuple[SeenLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NodeLost(Event):
     """The connection to a node is down. Its calls go on there; nothing can be offered until a resynchronisation."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentMemory:
     """What the database remembers of an agent. Times are UTC seconds; ``serial`` counts his state intervals."""
 
@@ -386,7 +387,7 @@ class AgentMemory:
     call: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SegmentMemory:
     """A segment the database knows to be open (``ended_at`` not set)."""
 
@@ -399,7 +400,7 @@ class SegmentMemory:
     offer: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallMemory:
     """A call the database knows to be open. ``next_segment`` is the first free segment serial."""
 
@@ -419,7 +420,7 @@ class CallMemory:
     open_segments: tuple[SegmentMemory, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class MemoryRestored(Event):
     """The first event of a life: what the database remembers. Calls are kept aside until their node is resynced.
 
@@ -433,7 +434,7 @@ class MemoryRestored(Event):
     callers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RecordsFilled(Event):
     """Nothing can be recorded any more (``full``), or everything again; sent only where new callers are to be turned away
     meanwhile."""
@@ -441,6 +442,6 @@ class RecordsFilled(Event):
     full: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class DeadlinePassed(Event):
     """The floor's own timer fired."""

@@ -16,7 +16,7 @@ so does ``skill(call.NAME)`` when the attribute names no skill. How values compa
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final
 
@@ -53,6 +53,7 @@ from acd.domain.requirement import (
     levels_where,
     skill_levels,
 )
+from acd.domain.values import valueclass
 
 __all__ = (
     "ANYONE",
@@ -78,7 +79,7 @@ _BOUND_MAX: Final = 1_000
 """Bindings remembered an expression."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Expression:
     """A checked expression. Two are equal when their trees are; ``text`` prints the tree and parses to an equal one."""
 

@@ -6,10 +6,11 @@ Every node prints to text that parses to an equal node, with no more parentheses
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Skill:
     """The agent's proficiency in a skill."""
 
@@ -19,7 +20,7 @@ class Skill:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SkillNamedBy:
     """The agent's proficiency in the skill that an attribute of the call names."""
 
@@ -29,7 +30,7 @@ class SkillNamedBy:
         return f"skill(call.{self.attribute})"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Attribute:
     """An attribute of the call."""
 
@@ -39,7 +40,7 @@ class Attribute:
         return f"call.{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Literal:
     """A number or a text."""
 
@@ -52,7 +53,7 @@ class Literal:
         return f"{quote}{self.value}{quote}"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Always:
     """``anyone`` or ``nobody``."""
 
@@ -62,7 +63,7 @@ class Always:
         return "anyone" if self.holds else "nobody"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Compare:
     """A comparison: of a skill with a number or attribute, or of an attribute with a literal or attribute."""
 
@@ -74,7 +75,7 @@ class Compare:
         return f"{self.left} {self.operator} {self.right}"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Within:
     """``left in (values)``; ``negated``: ``left not in (values)``."""
 
@@ -86,7 +87,7 @@ class Within:
         return f"{self.left} {'not ' if self.negated else ''}in ({', '.join(map(str, self.values))})"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Not:
     """The contrary."""
 
@@ -96,7 +97,7 @@ class Not:
         return f"not {_inner(self.item)}"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Both:
     """Every one of two or more; none of them is itself a ``Both``."""
 
@@ -106,7 +107,7 @@ class Both:
         return " and ".join(_inner(item) for item in self.items)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Either:
     """One of two or more; none of them is itself an ``Either``."""
 

@@ -7,8 +7,9 @@ that is left out is the moment the clocks are changed. ``24:00`` is the midnight
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from acd.domain.values import valueclass
 
 Range = tuple[int, int]
 """From, until: minutes after midnight by the clock on the wall, 0 <= from < until <= 1440."""
@@ -16,7 +17,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY = 1440
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OpeningHours:
     """``week``: seven tuples of ranges, Monday first; ``exceptions``: those of a date instead, none = closed all day.
 

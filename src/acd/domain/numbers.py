@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from acd.domain.definition import number_key
+from acd.domain.values import valueclass
 
 HIDDEN = "•••"
 _HEAD_MAX, _TAIL_MAX, _HIDDEN_MIN = 6, 4, 3
@@ -33,7 +33,7 @@ ID_KEYS = frozenset({"call", "offer", "from_call", "linkedid", "channel", "did",
 """Digits that are no caller's number."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Numbering:
     """How numbers are written here. ``country_code`` (``49``) and ``national_prefix`` (``0``) make ``0171...`` and
     ``+49171...`` one number; without a country code they are two."""

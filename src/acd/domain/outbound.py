@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from acd.domain.campaigns import AttemptOutcome
 from acd.domain.events import CallArrived
+from acd.domain.values import valueclass
 
 ATTEMPT: Final = re.compile(r"[0-9]{14}", re.ASCII)
 """Of fixed length, because Asterisk takes an id for used while it is the beginning of a living channel's."""
@@ -60,7 +61,7 @@ class SeenState(StrEnum):
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OutboundCommand:
     """Aimed at one attempt on one node."""
 
@@ -68,7 +69,7 @@ class OutboundCommand:
     attempt: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PlaceAttempt(OutboundCommand):
     """Dial ``device`` (``PJSIP/+4930123456@carrier``; ``number`` is what is dialled, for messages) and show
     ``caller_id``, a number, and ``caller_name``, of which only what is fit to be shown is.
@@ -97,7 +98,7 @@ class PlaceAttempt(OutboundCommand):
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallAgent(OutboundCommand):
     """Ring an agent's own phone, ``device``, before somebody is dialled for him: what is told of it is what is told of any
     attempt. Once answered he hears a ringing tone for ``wait_s`` at most, until the call is joined with his line.
@@ -111,7 +112,7 @@ class CallAgent(OutboundCommand):
     auto_answer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class EndAttempt(OutboundCommand):
     """Hang the line up, whatever it does."""
 
@@ -119,7 +120,7 @@ class EndAttempt(OutboundCommand):
 # -- what happened ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OutboundEvent:
     """Common to all: when (UTC s) and where."""
 
@@ -127,28 +128,28 @@ class OutboundEvent:
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptEvent(OutboundEvent):
     """Of one attempt."""
 
     attempt: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptPlaced(AttemptEvent):
     """Asterisk has taken it, ``took_s`` after it was sent. It may still fail."""
 
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptRefused(AttemptEvent):
     """Nothing was dialled: what was asked is impossible, the node is away, or Asterisk refused. The attempt's end."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptRang(AttemptEvent):
     """The other end rings, or plays something before it answers. ``heard``: since now; else a look found it ringing, and it
     began some time before."""
@@ -156,14 +157,14 @@ class AttemptRang(AttemptEvent):
     heard: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptAnswered(AttemptEvent):
     """Somebody or something has answered. ``channel_name`` as far as it is known."""
 
     channel_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptClassified(AttemptEvent):
     """Who answered. ``detail``: AMD's own reason (``LONGGREETING-1500-1500``)."""
 
@@ -171,7 +172,7 @@ class AttemptClassified(AttemptEvent):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptMessage(AttemptEvent):
     """A message was begun; ``played``: it was heard to its end, or until a key opted out. ``missing``: the sound that
     Asterisk could not play, so that it was not heard, or not all of it. ``asked_at``: when the line was answered and, with
@@ -182,14 +183,14 @@ class AttemptMessage(AttemptEvent):
     asked_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptOptedOut(AttemptEvent):
     """Whoever was called pressed ``key``, not to be called again."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptOver(AttemptEvent):
     """The line is gone. The attempt's end. ``cause``: the Q.850 cause, if known.
 
@@ -204,7 +205,7 @@ class AttemptOver(AttemptEvent):
     answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SeenAttempt:
     """One line of ours as Asterisk shows it. ``since``: when it was made (UTC s, to the second)."""
 
@@ -213,7 +214,7 @@ class SeenAttempt:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OutboundSeen(OutboundEvent):
     """All of our lines on a node, of whatever life, at every look: the first after a connection was made (``first``), and
     every half minute. Each is followed from now on as if it had been placed by this life. Attempts of this life that are
@@ -223,12 +224,12 @@ class OutboundSeen(OutboundEvent):
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OutboundLost(OutboundEvent):
     """The connection to a node is down. Its lines go on; nothing can be placed until ``OutboundBack``."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OutboundBack(OutboundEvent):
     """A node can be dialled from: it is connected, and what it has was looked at (``OutboundSeen`` came before)."""
 
@@ -236,7 +237,7 @@ class OutboundBack(OutboundEvent):
 # -- the question ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AttemptAsked(AttemptEvent):
     """An answered line asks what becomes of it. ``at``: when it was answered and, with AMD, AMD was done.
 
@@ -253,26 +254,26 @@ class AttemptAsked(AttemptEvent):
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Connect:
     """It becomes a call of the floor's: ``arrived`` is submitted, and the floor's first command is the answer."""
 
     arrived: CallArrived
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PlayMessage:
     """It hears ``sound``, may opt out by the attempt's key meanwhile, and is hung up."""
 
     sound: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LeaveMessage:
     """It is a machine: once its greeting is over, the attempt's ``machine_message`` is left on it."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HangUpLine:
     """It is hung up."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 from acd.domain.attributes import MAX_ATTRIBUTES, Value, fault_of
+from acd.domain.values import valueclass
 
 MAX_CHARS = 900
 """Of the whole text: Asterisk reads 1,022 bytes of a line. Attributes that would make it longer do not ride on the channel:
@@ -23,7 +24,7 @@ MAX_BARRED = 8
 _BARRED = re.compile(r"[a-z0-9_-]{1,40}=[a-z_]{1,20}(?:;[a-z0-9_-]{1,40}=[a-z_]{1,20})*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Place:
     """Where a caller stands. Times are UTC seconds. ``barred``: agents who do not get this call, each with the reason."""
 

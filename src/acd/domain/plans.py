@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberType
 from phonenumbers.phonenumberutil import SUPPORTED_REGIONS
+
+from acd.domain.values import valueclass
 
 PUNCTUATION: Final = frozenset("0123456789+-/() .\u00a0")
 _NO_PUNCTUATION: Final = {ord(char): None for char in PUNCTUATION - frozenset("0123456789+")}
@@ -80,7 +81,7 @@ def code_of(region: str) -> str:
     return plan.code if plan is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class _Plan:
     """How a country's numbers are written. ``parsing``: what is taken off their front; ``is_simple``: nothing of it is kept;
     ``abroad``: what is dialled for another country, ``dials_00``: 00 and nothing else."""

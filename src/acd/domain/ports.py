@@ -6,15 +6,15 @@ All ``dict`` results are JSON-able. Times named ``*_at`` or ``since`` are UTC se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from acd.domain.commands import Command
 from acd.domain.events import AgentAction, AgentMemory, CallMemory, Event, SegmentMemory
 from acd.domain.records import Record
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Answer:
     """What came of an agent's request."""
 
@@ -94,7 +94,7 @@ class RecordsPort(Protocol):
     async def decisions(self, call: str) -> list[dict[str, Any]]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Memory:
     """What a store gives back at start. ``epoch`` is new with every start and already durable.
 

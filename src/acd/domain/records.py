@@ -6,18 +6,18 @@ call's decisions likewise. ``store`` may fold several records on the same row in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from acd.domain.states import AgentState, CallOutcome, SegmentKind
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Record:
     """Base of all records."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallOpened(Record):
     """A call became ours. ``client``: for whom it is handled, where one centre works for several; ``from_call``: the call
     of ours that its channel was before, when it left us and came back, by a transfer say."""
@@ -36,7 +36,7 @@ class CallOpened(Record):
     from_call: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallMoved(Record):
     """A call now waits in another queue."""
 
@@ -44,7 +44,7 @@ class CallMoved(Record):
     queue: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallAnswered(Record):
     """An agent and the caller talk (the first time in this call)."""
 
@@ -53,7 +53,7 @@ class CallAnswered(Record):
     answered_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallClosed(Record):
     """A call is over. ``ended_by`` is caller, agent, system or unknown; ``cause`` the Q.850 cause, if known."""
 
@@ -65,7 +65,7 @@ class CallClosed(Record):
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallTargeted(Record):
     """Where a call went that is over: Asterisk told of the transfer after the caller had come back by it."""
 
@@ -73,7 +73,7 @@ class CallTargeted(Record):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SegmentOpened(Record):
     """A stretch of a call began. ``target``: whom it is about besides the agent, such as who is consulted."""
 
@@ -87,7 +87,7 @@ class SegmentOpened(Record):
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SegmentClosed(Record):
     """A stretch of a call ended. ``outcome`` is a word such as an OfferOutcome; ``target`` as in SegmentOpened, if it was
     not known before, or where a transfer went; ``agent`` whose it is, if that is another than was thought at its begin."""
@@ -100,7 +100,7 @@ class SegmentClosed(Record):
     agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class DecisionMade(Record):
     """One explained decision on a call. ``detail`` is JSON-able (candidates by reason, the best few, the rule)."""
 
@@ -114,7 +114,7 @@ class DecisionMade(Record):
     detail: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentStateChanged(Record):
     """An agent's interval ``serial`` began at ``at``, the one before ended. ``until`` is a UTC deadline."""
 
@@ -130,7 +130,7 @@ class AgentStateChanged(Record):
     until: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentIntentChanged(Record):
     """An agent asked in mid-call for what takes effect after it (``logout``, ``pause:reason`` or ``None``), or is now
     rung at another ``phone`` (``None``: the configured ones). Both are the values that hold from now on."""
@@ -140,7 +140,7 @@ class AgentIntentChanged(Record):
     phone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallAnnotated(Record):
     """What people and programs say of a call, while it lasts or afterwards. ``None`` leaves a value as it is, an empty one
     takes it away. ``recording`` names the file that holds its sound."""
@@ -152,7 +152,7 @@ class CallAnnotated(Record):
     recording: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RevisionLoaded(Record):
     """From ``at`` on the floor goes by configuration ``revision``. ``who`` loaded it; ``detail`` is JSON-able: the
     definition, without secrets."""
@@ -163,7 +163,7 @@ class RevisionLoaded(Record):
     detail: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Audited(Record):
     """Somebody changed, saw or took away something of which an account is kept. ``entry`` is unique; ``action`` a word such
     as ``person_erased``; ``subject`` whom or what it was about, without what has just been erased."""

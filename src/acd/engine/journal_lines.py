@@ -20,13 +20,13 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from acd.domain.errors import AcdError
+from acd.domain.values import valueclass
 
 FORMAT = 1
 
@@ -70,7 +70,7 @@ def life_name(began_at: float, epoch: int) -> str:
     return f"{datetime.fromtimestamp(began_at, UTC):%Y%m%dT%H%M%S.%fZ}-e{epoch}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@valueclass(frozen=True, slots=True, order=True)
 class Part:
     """One file of a journal. Sorts by age."""
 

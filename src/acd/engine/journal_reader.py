@@ -9,13 +9,13 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from acd.domain.definition import FloorDefinition
 from acd.domain.events import Event
 from acd.domain.instant import Instant
+from acd.domain.values import valueclass
 from acd.engine.codec import CodecError, decode
 from acd.engine.journal_lines import FORMAT, JournalError, Part, parts_in, unseal
 
@@ -23,7 +23,7 @@ CLOSED, STOPPED, UNFINISHED, DAMAGED = "closed", "stopped", "unfinished", "damag
 _CONTINUED = "continued"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Header:
     """The first line of a part. ``checkpoint``: the floor's state at its begin, if it has one."""
 
@@ -39,7 +39,7 @@ class Header:
     checkpoint: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Noted:
     """One event of the journal. ``out`` is what the floor gave then, ``None`` where the journal holds digests alone."""
 

@@ -11,7 +11,6 @@ import fcntl
 import logging
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from acd import __version__
 from acd.domain.definition import FloorDefinition
 from acd.domain.events import Event
 from acd.domain.instant import Instant
+from acd.domain.values import valueclass
 from acd.engine.codec import encode
 from acd.engine.journal_lines import FORMAT, JournalError, Part, chain, life_name, parts_in, seal
 from acd.floor import Step
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 FLUSH_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class JournalOptions:
     """``[journal]``: parts of about ``max_mb`` megabytes, at most ``keep`` of them, older lives included.
 

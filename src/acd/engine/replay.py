@@ -14,6 +14,7 @@ from typing import Any
 
 from acd.domain.definition import FloorDefinition
 from acd.domain.records import DecisionMade, Record
+from acd.domain.values import valueclass
 from acd.engine.checkpoint import thaw
 from acd.engine.codec import encode
 from acd.engine.journal_lines import chain
@@ -27,7 +28,7 @@ _NO_CHOICE = frozenset({"offer_failed", "let_go", "answered"})
 """Kinds of decisions that choose nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Difference:
     """The first thing that came out otherwise. ``where`` is a path such as ``commands[0].agent``; None: not known, as
     the journal holds digests alone. ``recorded`` and ``replayed`` are JSON values, None where one side has nothing."""

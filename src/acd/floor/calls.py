@@ -13,6 +13,7 @@ from acd.domain.place import Place
 from acd.domain.records import DecisionMade, Record, SegmentClosed, SegmentOpened
 from acd.domain.requirement import ANYONE, Requirement
 from acd.domain.states import CallState, OfferOutcome, SegmentKind, check_call_transition
+from acd.domain.values import valueclass
 from acd.floor.exclusion import Exclusion
 
 TALK_KINDS = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED, SegmentKind.CONFERENCED)
@@ -33,7 +34,7 @@ class Consult:
     parted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Together:
     """Since ``at`` neither the caller nor ``target``, whom the agent has called, is on hold. From ``due_mono`` on that is a
     conference."""

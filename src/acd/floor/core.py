@@ -8,7 +8,7 @@ Look-ups that fail are not errors: Asterisk may speak of offers that have just e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,7 @@ from acd.domain.states import (
     OfferOutcome,
     SegmentKind,
 )
+from acd.domain.values import valueclass
 from acd.floor import (
     arrivals,
     callers,
@@ -64,7 +65,7 @@ _AFTER_A_TALK = frozenset({CallOutcome.ANSWERED, CallOutcome.TRANSFERRED, CallOu
 """How a call ends in which somebody talked."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Step:
     """What follows from one event: records to make durable and commands to carry out, both in order."""
 

@@ -7,19 +7,20 @@ could ever take the call: an agent too many is better than a caller too few.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from acd.domain.instant import Instant
 from acd.domain.place import MAX_BARRED
 from acd.domain.requirement import Except, Requirement, all_of
+from acd.domain.values import valueclass
 
 if TYPE_CHECKING:
     from acd.floor.calls import Call
     from acd.floor.core import Floor
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Exclusion:
     """Why one agent does not get one call, and until when (monotonic s; ``None``: for good)."""
 

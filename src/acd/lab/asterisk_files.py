@@ -11,10 +11,11 @@ import random
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 
 #: The context callers arrive in, and the one phones dial out from.
 TRUNK_CONTEXT = "from-trunk"
@@ -66,7 +67,7 @@ _NOT_LOADED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AsteriskPorts:
     """The loopback ports of one instance; ``rtp_from``..``rtp_to`` is the range for media."""
 
@@ -135,7 +136,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AmiUser:
     """A user of the manager interface. ``events`` is an allow-list of event names; empty lets all of ``read`` pass."""
 
@@ -162,7 +163,7 @@ class AmiUser:
         return cls(name, secret, write="command")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AsteriskOptions:
     """What a test or a benchmark may want otherwise than usual.
 
@@ -181,7 +182,7 @@ class AsteriskOptions:
     trunk: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Tree:
     """The folders of one instance. ``data`` and ``modules`` belong to the program, the others to the instance."""
 

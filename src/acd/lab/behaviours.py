@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 import random
 import re
-from dataclasses import dataclass
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 LONGEST_S = 86_400.0
 """No lab call waits or talks longer than a day; draws from a distribution are cut here."""
@@ -41,7 +41,7 @@ def _number(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Duration:
     """A length of time in seconds, fixed or drawn anew for each call. ``values`` are as ``text`` shows them."""
 
@@ -110,7 +110,7 @@ class Duration:
 NOW = Duration.fixed(0)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Answers:
     """Rings for ``after``, answers, and talks for ``talk``; without ``talk`` until the other side hangs up.
 
@@ -134,7 +134,7 @@ class Answers:
         return "+".join(items)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Refuses:
     """Rings for ``after``, then refuses with SIP status ``code`` (400 to 699)."""
 
@@ -151,7 +151,7 @@ class Refuses:
         return name if self.after == NOW else f"{name}-after:{self.after}"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RingsForEver:
     """Rings until the other side gives up."""
 
@@ -159,7 +159,7 @@ class RingsForEver:
         return "never"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Silent:
     """Its socket is open, but it never says a word: a phone that hangs."""
 
@@ -167,7 +167,7 @@ class Silent:
         return "silent"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Absent:
     """Nobody listens at its address: a phone whose plug was pulled."""
 
@@ -182,7 +182,7 @@ _REFUSAL_NAMES = {code: name for name, code in _REFUSALS.items()}
 _REFUSE_ITEM = re.compile(r"(?P<name>busy|decline|unavailable|refuse:(?P<code>[0-9]{3}))(?:-after:(?P<after>.+))?")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallerBehaviour:
     """What one caller does.
 

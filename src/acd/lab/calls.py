@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from operator import add
 from pathlib import Path
 from urllib.parse import quote
 
 from acd.domain.errors import ConfigurationError, LabError
+from acd.domain.values import valueclass
 from acd.lab.behaviours import CallerBehaviour
 from acd.lab.phones import Phone
 from acd.lab.sipp import Load, SippProcess
@@ -29,7 +30,7 @@ _KEY_GAP_MS, _COMMA_MS = 200, 500
 _USER_SAFE = "-_.!~*'()&=+$,"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Call:
     """One call to be placed. ``number`` and ``name`` are the caller's, as hostile as you like: control bytes,
     quotes, anything but NUL, and line ends in the number only.

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acd.domain.errors import AcdError, LabError
+from acd.domain.values import valueclass
 from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk, find_program
 from acd.lab.asterisk_files import free_ports, is_free
 from acd.lab.parts import PARTS, ensure, installed
@@ -40,7 +41,7 @@ _STATE_VERSION = 1
 # --- the state of a lab ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LabState:
     """What a later command needs to know of a lab; no secrets. ``phones`` are the names of endpoints; ``customers``: the UDP
     port to which the trunk ``carrier`` calls (0: it has none)."""

@@ -17,10 +17,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 from acd.lab.behaviours import NOW, Duration
 
 _REFUSALS = {"busy": 486, "congestion": 503, "invalid": 404, "decline": 603, "unavailable": 480}
@@ -35,7 +35,7 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CustomerBehaviour:
     """``code``: the refusal he gives; ``rings_for_ever``, ``silent``: neither that nor an answer. ``says``: nothing, hello,
     tone, machine or fax; ``file``: what the machine plays instead of a greeting of ours. ``keys``: pressed once he hears
@@ -119,7 +119,7 @@ def _answering(whole: str) -> CustomerBehaviour:
     return CustomerBehaviour(whole, **given)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Reaction:
     """What one call meets: a behaviour with its durations drawn, in seconds."""
 

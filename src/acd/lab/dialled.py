@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from acd.domain.values import valueclass
 from acd.lab.asterisk_files import CEL_COLUMNS
 from acd.lab.customers import CustomerCall
 
@@ -38,7 +39,7 @@ class DialledLine:
     cause: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Row:
     """An attempt as the service recorded it."""
 
@@ -48,7 +49,7 @@ class Row:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Allowed:
     """What the rules allow. ``zones``: number -> where its person is; minutes ``from_minute``..``to_minute`` of the day
     there; ``number_day``: attempts at a number within 24 hours; ``ring_s``: how long a line rings that nobody answers."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 from acd.lab.behaviours import Answers, PhoneBehaviour
 
 MAX_CONTACTS = 5
@@ -20,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _TEMPLATE = "lab-phone"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Phone:
     """One place where a PJSIP endpoint rings. Several of one name are one endpoint with several contacts.
 

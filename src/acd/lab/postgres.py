@@ -16,7 +16,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ import psycopg
 from psycopg import sql
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 from acd.lab.asterisk_files import free_ports
 from acd.lab.parts import POSTGRESQL, ensure
 from acd.lab.paths import make_dir, readable_by_others, socket_dir
@@ -38,7 +38,7 @@ _POLL_S = 0.01
 _LOG_LINES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PostgresProgram:
     """The folder with ``postgres`` and ``initdb``, and the server's major version."""
 

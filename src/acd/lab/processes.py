@@ -14,10 +14,10 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 
 # The kernel sends the death signal when the *thread* that forked ends. This one lives as long as the process does, so
 # a child may be started from any thread (asyncio.to_thread's, a test's) without dying with it.
@@ -25,7 +25,7 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Account:
     """The user a process runs as."""
 
@@ -33,7 +33,7 @@ class Account:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Process:
     """One process of this machine. ``started_ticks`` is its start time in clock ticks since boot (field 22 of stat)."""
 

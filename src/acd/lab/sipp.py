@@ -14,10 +14,10 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 from acd.lab.processes import Process
 from acd.lab.sipp_results import (
     SippCounts,
@@ -44,7 +44,7 @@ _ANSWER_TIMES = "call_{pid}_rtt.csv"
 _VERSION = re.compile(r"SIPp v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Load:
     """How many calls a calling SIPp places: ``count`` in all, ``rate`` a second, at most ``at_once`` at a time."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 
 MAX_ERROR_LINES = 50
 """Error lines kept in a result; SIPp's own file holds the rest."""
@@ -48,7 +49,7 @@ _FAILURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallEvent:
     """One line of a call log: ``at`` in seconds since 1970 (microsecond steps), ``call`` counts from 1 within its SIPp.
 
@@ -63,7 +64,7 @@ class CallEvent:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SippCounts:
     """Totals so far of one SIPp, or of several added up. ``outcomes`` counts what happened, by the words above."""
 
@@ -92,7 +93,7 @@ class SippCounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SippResult:
     """What came of one SIPp, or of several together, after their end.
 

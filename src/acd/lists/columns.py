@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from acd.domain.dialable import Dialable, Fault, dialable
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 PLACES = (
     "number", "key", "name", "first_name", "last_name", "zone", "country", "region", "language", "consent_at",
@@ -57,7 +57,7 @@ _KINDS = ("mobile", "work", "landline", "other")
 _KNOWN = {word: place for place, words in _WORDS.items() for word in words.split()}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Column:
     """``place``: one of PLACES, PASSED_OVER, or "" for a field of its own; ``kind``: of a number, if its name says it."""
 
@@ -66,7 +66,7 @@ class Column:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Columns:
     """``numbers``: places in a row, in the order in which the numbers are tried."""
 

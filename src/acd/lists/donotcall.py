@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from acd.domain.dialable import Dialable, Fault, dialable
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 from acd.lists.columns import columns_of, refuse_no_names
 from acd.lists.rows import Row, Rows, delimiter_of
 from acd.lists.source import Progress, Source, look
@@ -34,7 +35,7 @@ _OWN = re.compile(rf"{PREFIX}[0-9a-f]{{32}}", re.ASCII)
 _HASHES = ("sha256", "sha-256", "hash", "numberhash", "phonehash", "number_sha256", "phone_sha256")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class How:
     """``country``: of numbers without ``+``. ``column``: by its name, or its place from 1. ``own_hashes``: ``hmac:`` in the
     file was made with this installation's key."""

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from acd.domain.cells import as_it_was
 from acd.domain.errors import AcdError, ConfigurationError, RefusedError
+from acd.domain.values import valueclass
 from acd.lists.columns import OURS, Columns, columns_of
 from acd.lists.prepare import Reject, Terms, kept, prepared
 from acd.lists.rows import Row, Rows, delimiter_of
@@ -50,7 +51,7 @@ Within = Literal["skip", "keep", "update"]
 Across = Literal["keep", "skip", "move"]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class How:
     """How a file is to be read. ``within``: what becomes of rows whose first number, or key, a contact of the list has;
     ``across``: of those that a contact of another list of the same client has. ``said``: as `columns.said_of`."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
 
 from acd.domain.cells import as_it_was
 from acd.domain.dialable import NOWHERE, Dialable, Fault, dialable, is_country
+from acd.domain.values import valueclass
 from acd.lists.columns import PASSED_OVER, Columns
 from acd.lists.rows import Row
 from acd.store.outbound.contacts import KINDS, NewContact, NewNumber
@@ -35,7 +36,7 @@ _BEST = re.compile(r"(\d{1,2})[:.h]?(\d{2})?\s*(?:-|–|to|bis)\s*(\d{1,2})[:.h]
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Terms:
     """``country``: of numbers written without +. ``premium``: premium-rate numbers are taken."""
 

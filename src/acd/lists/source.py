@@ -12,7 +12,6 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from charset_normalizer import from_bytes
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 
 CHUNK = 1 << 20
 LINE_MAX = 100_000
@@ -73,7 +73,7 @@ class Line(NamedTuple):
     too_long: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Source:
     """A file that was looked through. ``digest``: SHA-256 of its bytes; ``guessed``: the encoding was not said, nor
     certain. ``stray``: how bytes are read that the encoding does not have, if not as U+FFFD."""

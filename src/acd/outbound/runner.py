@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime, tzinfo
 from hashlib import sha256
 from types import MappingProxyType
@@ -31,6 +31,7 @@ from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contac
 from acd.domain.detection import Detected
 from acd.domain.dialrules import SPANS
 from acd.domain.instant import Instant
+from acd.domain.values import valueclass
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
 from acd.outbound.recent import Recent
@@ -74,7 +75,7 @@ _UNJUDGED: Final = frozenset({"caps", "connect_s", "ring_s", "message", "false_p
 _OVER_FOR_GOOD: Final = frozenset({Reason.DO_NOT_CALL, Reason.OPTED_OUT, Reason.PLACE_UNKNOWN, Reason.EXHAUSTED})
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Chosen:
     """A contact that may be dialled now."""
 

@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from acd.dialer.work import Share
+from acd.domain.values import valueclass
 from acd.outbound.words import Seat
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Part:
     """One campaign's claim. ``wants``: it could dial; ``in_flight``: people and lines that may need an agent; ``held``:
     those of them for each of which an agent is held."""

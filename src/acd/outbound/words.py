@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NamedTuple
 
 from acd.dialer.blending import Counts
@@ -14,6 +14,7 @@ from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, GivenUp
 from acd.domain.detection import Detected
 from acd.domain.outbound import OutboundCommand
 from acd.domain.states import AgentState
+from acd.domain.values import valueclass
 
 Stage = Literal["idle", "talking", "wrapping", "engaged"]
 """``engaged``: he looks at a contact or dials, and his phone is free; with a phone in use, ``talking``."""
@@ -22,7 +23,7 @@ Mark = tuple[int, int]
 """Rank and number of a new contact: how far a list was looked through."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Seat:
     """An agent who is there: which campaigns he serves, what he does, since when. ``queues``: those he serves that may
     take agents from campaigns. ``lasting``: he has a lasting line, and his phone need not be rung."""
@@ -35,7 +36,7 @@ class Seat:
     lasting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Tried:
     """An earlier attempt at a contact in this campaign."""
 
@@ -43,7 +44,7 @@ class Tried:
     outcome: AttemptOutcome | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Ready:
     """A contact that this life has claimed, with what the gate asks of the past, as it was at ``read_s``. Fields as those
     of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number; ``note``: what a callback is for;
@@ -70,7 +71,7 @@ class Ready:
         return self.piece.contact
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Counted:
     """The counts of one window of a ledger. ``key``: which of its kind."""
 
@@ -86,12 +87,12 @@ class Counted:
 # -- told ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Told:
     """Base of what the core is told."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Defined(Told):
     """These campaigns there are from now on, with their terms. ``nodes``: every node there is. ``blends``: by queue, what it
     takes from campaigns."""
@@ -101,7 +102,7 @@ class Defined(Told):
     blends: Mapping[str, Blend] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Remembered(Told):
     """What is known of a campaign from earlier lives. ``statistics``: as the core gave it."""
 
@@ -115,7 +116,7 @@ class Remembered(Told):
     latest_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Left(Told):
     """An attempt of an earlier life that nobody has settled. ``contact`` is None if it is no longer there; ``charged``: the
     ledger has charged it then, as one that the database would not let be settled."""
@@ -135,14 +136,14 @@ class Left(Told):
     said: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HeardBefore(Told):
     """Who opted out in an earlier life, which could not make it durable."""
 
     opt_outs: tuple[OptOut, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class StateSet(Told):
     """Somebody has a campaign run, pause or stop; durable already. ``now``: lines that ring are hung up too."""
 
@@ -153,7 +154,7 @@ class StateSet(Told):
     now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Claimed(Told):
     """The answer to Claim: contacts, or None if the store could not be asked. ``calls_today``, ``short_today`` as the
     gate's, as they were at ``counted_s``. ``more``: there may be more that are due; if there is nothing, ``due_s`` says when
@@ -172,7 +173,7 @@ class Claimed(Told):
     past: Mapping[str, Mark] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Written(Told):
     """A batch is durable. ``recorded``: attempts that may be dialled now; ``refused``: numbers that are not to be called
     since; ``unclaimed``: attempts at contacts that are no longer ours; ``aside``: what never will be; ``changed``: attempts
@@ -185,7 +186,7 @@ class Written(Told):
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SetAside:
     """What the database refuses for good of a batch, ``why`` in its words, and ``where`` it is kept, in ours."""
 
@@ -194,7 +195,7 @@ class SetAside:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NotWritten(Told):
     """Nobody knows whether a batch is durable: nothing in it is dialled, everything in it is said again."""
 
@@ -202,7 +203,7 @@ class NotWritten(Told):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallBegan(Told):
     """An attempt is a call of the floor's now."""
 
@@ -210,7 +211,7 @@ class CallBegan(Told):
     call: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallConnected(Told):
     """The call of an attempt has an agent."""
 
@@ -219,7 +220,7 @@ class CallConnected(Told):
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallGone(Told):
     """The call of an attempt is over, or was sent away."""
 
@@ -228,7 +229,7 @@ class CallGone(Told):
     sent_away: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentTurned(Told):
     """An agent's interval began."""
 
@@ -238,7 +239,7 @@ class AgentTurned(Told):
     call: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Engaged(Told):
     """The answer to Engage: whether the agent is kept free of calls now; if not, why."""
 
@@ -247,7 +248,7 @@ class Engaged(Told):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Chose(Told):
     """An agent has the contact he was shown dialled, or skips it. ``do_not_call``: what keeps it from being called by
     now."""
@@ -258,7 +259,7 @@ class Chose(Told):
     do_not_call: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Wished(Told):
     """An agent wants this contact dialled for a campaign, which was claimed for it."""
 
@@ -267,7 +268,7 @@ class Wished(Told):
     ready: Ready
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Past:
     """An attempt that is over. ``tried``: the other attempts at its contact in this campaign, oldest first; ``outcome``:
     what it came to, with an ``agent`` if there was one, who answered at ``answered_s``; ``said``: the word for it so
@@ -283,7 +284,7 @@ class Past:
     said: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Disposed(Told):
     """An agent says what the call of an attempt came to; empty: what was said is taken back. ``past``: None while it is in
     flight."""
@@ -293,7 +294,7 @@ class Disposed(Told):
     past: Past | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Look(Told):
     """The moment to decide. ``seats``: agents who are there; ``lag_s``: how late the event loop is. ``queues``: how those of
     ``Defined.blends`` are. ``engaged``: agents who are kept free of calls."""
@@ -307,7 +308,7 @@ class Look(Told):
 # -- asked for -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Do:
     """Carry out a command on the wire."""
 
@@ -322,7 +323,7 @@ class Place(NamedTuple):
     region: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Claim:
     """Claim up to so many contacts of each kind for a campaign. ``agents``: whose personal callbacks. ``anew``: those that
     were put off by a clock that was ahead are due before; ``rules``: those put off, or blocked, by rules, too, for they are
@@ -338,14 +339,14 @@ class Claim:
     past: Mapping[str, Mark] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class KeepOptOut:
     """Keep it beside the database, until that has it."""
 
     opt_out: OptOut
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Alarm:
     """A person should know."""
 
@@ -353,7 +354,7 @@ class Alarm:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Engage:
     """Keep an agent free of calls while he does ``what`` (``shown``, ``dialling``); ``None``: no longer. Answered by
     Engaged, unless that is over."""
@@ -362,14 +363,14 @@ class Engage:
     what: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Pause:
     """An agent is not there: pause him."""
 
     agent: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RingAgent:
     """Ring an agent's phone with the line ``leg``, showing whom he is to talk to."""
 
@@ -380,7 +381,7 @@ class RingAgent:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Forget:
     """Take a contact away that was made for a dial which came to nothing."""
 
@@ -390,7 +391,7 @@ class Forget:
 Action = Do | Claim | KeepOptOut | Alarm | Engage | Pause | RingAgent | Forget
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Made:
     """An attempt to be made durable before it is dialled. ``facts``: what the gate saw; ``judged``: of whom."""
 
@@ -408,7 +409,7 @@ class Made:
     judged: Contact | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Ended:
     """What an attempt came to. ``due_s``: when the contact is to be tried again, at ``number``; None: ``blocked`` or
     done."""
@@ -430,7 +431,7 @@ class Ended:
     given_up: GivenUp | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Said:
     """What agents say of an attempt that is over. ``outcome``: what it came to after all; ``due_s``: when the contact is
     tried again, at ``number``; ``done``: never; neither: that stays as it is. ``bad``: the attempt's number is not the
@@ -446,7 +447,7 @@ class Said:
     good: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OptOut:
     """A number that is not to be called again; empty, that of the attempt. ``scope`` as do-not-call's."""
 
@@ -456,7 +457,7 @@ class OptOut:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Refused:
     """What the gate said of a contact that is given back or up: its word, when, and the contact as it was judged."""
 
@@ -465,7 +466,7 @@ class Refused:
     contact: Contact
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Batch:
     """What is to become durable, in one transaction, in this order: what was learnt of attempts in flight, who opted out,
     what attempts came to, contacts given back (until when) and given up, attempts about to be made; what agents say of those

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from acd.domain.values import valueclass
 
 NONE = "NONE"
 FIELD_MAX = 500
@@ -16,7 +16,7 @@ def field(value: object) -> str:
     return "".join("_" if char == "|" or not char.isprintable() else char for char in text)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Line:
     """An event at ``at`` (UTC s). ``data``: texts and numbers."""
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from acd.domain.states import SYSTEM_PAUSE_REASONS, AgentState
+from acd.domain.values import valueclass
 from acd.queuelog.lines import NONE, Line
 
 AUTO_PAUSE = "Auto-Pause"
 """app_queue's reason for a member who did not answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Member:
     """An agent as a queue_log knows him: by which name, in which queues."""
 

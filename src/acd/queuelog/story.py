@@ -7,11 +7,11 @@ Which of app_queue's events a moment is, with positions and times, is the sweep'
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from acd.domain.definition import Cause
 from acd.domain.states import CallOutcome, OfferOutcome, SegmentKind
+from acd.domain.values import valueclass
 
 MISSED = frozenset(
     {
@@ -30,7 +30,7 @@ _RINGING = (SegmentKind.OFFERED, SegmentKind.RANG)
 _TALKING = (SegmentKind.TALKED, SegmentKind.HELD, SegmentKind.CONSULTED, SegmentKind.CONFERENCED)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Moment:
     """Something about ``call`` at ``at`` (UTC s)."""
 
@@ -38,7 +38,7 @@ class Moment:
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Joined(Moment):
     """It waits in ``queue``, the first time or again."""
 
@@ -46,14 +46,14 @@ class Joined(Moment):
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Left(Moment):
     """It leaves the queue it waits in, without an agent. ``why``: a Cause, or a word such as ``escalated``."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rang(Moment):
     """``agent`` was tried from ``since`` on and did not take it; ``gone``: because the caller went."""
 
@@ -62,7 +62,7 @@ class Rang(Moment):
     gone: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Connected(Moment):
     """Caller and ``agent`` talk. ``since``: when his phone was tried."""
 
@@ -71,7 +71,7 @@ class Connected(Moment):
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Talked(Moment):
     """They do not talk any more. ``how``: agent, caller, blind or attended, the last two with ``target``."""
 
@@ -80,7 +80,7 @@ class Talked(Moment):
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Ended(Moment):
     """The call is over. ``outcome`` is a CallOutcome: what became of its last wait, if it waited."""
 
@@ -88,7 +88,7 @@ class Ended(Moment):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Call:
     """What stays the same of a call. ``channel`` is its uniqueid in Asterisk."""
 

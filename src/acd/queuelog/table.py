@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.errors import ConfigurationError, RefusedError
+from acd.domain.values import valueclass
 from acd.queuelog.lines import NONE, Line, field
 from acd.queuelog.places import HOLD_S, Trail, Written
 from acd.store.beside import writing
@@ -28,7 +28,7 @@ class SupersededError(Exception):
     """Records that a log was made of may be gone: take the table up anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class _Place:
     """All lines behind ``upto`` have ids above ``last_id``."""
 
@@ -36,7 +36,7 @@ class _Place:
     last_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class _Batch:
     """One transaction. ``old`` and ``new``: the writer's name before and behind it."""
 

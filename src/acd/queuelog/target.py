@@ -10,19 +10,20 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from acd.domain.errors import ConfigurationError, StoreError
 from acd.domain.numbers import HIDDEN
+from acd.domain.values import valueclass
 from acd.queuelog.lines import Line
 from acd.queuelog.places import HOLD_S, Trail, Written
 
 _TAIL_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class _Place:
     """All lines behind ``upto`` stand behind ``size`` bytes of the file with that inode, and in files begun since."""
 

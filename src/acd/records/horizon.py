@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from acd.domain.values import valueclass
 from acd.records.rows import SECOND_US
 from acd.store.tables import audit
 
@@ -16,7 +16,7 @@ ACTION = "retention"
 knows what those before it took."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Horizon:
     """What began before (microseconds) may be gone; None: nothing is."""
 

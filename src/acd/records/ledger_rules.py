@@ -13,6 +13,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
+from acd.domain.values import valueclass
 from acd.records.rows import SECOND_US
 from acd.records.violation import Violation
 from acd.store.outbound.evidence import label_of
@@ -26,7 +27,7 @@ WEST_US, EAST_US = 12 * 3600 * SECOND_US, 14 * 3600 * SECOND_US
 _MINUTE_US = 60 * SECOND_US
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Terms:
     """How a campaign counts, as far as configurations tell. ``zones``: by whose days it may have; None: by any's.
     ``spans``: the kinds of windows that it had from its first attempt on."""
@@ -56,7 +57,7 @@ class People:
     """Whom a campaign has reached, by its attempts. ``sure``: settled by the life that made them; ``unsure``: not settled
     yet, or by a later one, which may have charged them once more, or, where their campaign was gone, not at all."""
 
-    terms: Terms = Terms()
+    terms: Terms = field(default_factory=Terms)
     sure: int = 0
     unsure: int = 0
     abandoned: int = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from acd.domain.errors import MisuseError
 from acd.domain.numbers import replaced
+from acd.domain.values import valueclass
 from acd.records import listed
 from acd.records.horizon import ACTION, LATEST, kept_from
 from acd.records.mentions import ERASED
@@ -40,7 +41,7 @@ MARGIN_S = 7 * 86_400.0
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Policy:
     """After how many days what goes; None: never."""
 
@@ -64,7 +65,7 @@ class Policy:
         return {kind: now - count * DAY_S for kind, count in self.days().items()}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Taken:
     """What went, or would go: rows (or files) by kind, of ``lists`` also by part, and how many recordings, or files of the
     spill, could not be deleted."""

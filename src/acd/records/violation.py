@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from acd.domain.values import valueclass
 
 RULES = {
     "ended": "a call that is over says when, how and by whom (as its last conversation does) it ended, not before it began",
@@ -30,7 +32,7 @@ RULES = {
 """Every rule by its word."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Violation:
     """``rule`` is one of RULES; ``call`` and ``agent`` whom it concerns, as far as it concerns one."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.states import AT_WORK, AgentState, OfferOutcome, SegmentKind
+from acd.domain.values import valueclass
 from acd.reports import keys
 from acd.reports.ask import Ask
 from acd.reports.conversations import is_coarse, of_everybody
@@ -46,7 +46,7 @@ HAVE = {
 """What agents have, by which their time can be told."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Figure:
     """A column made of sums."""
 
@@ -245,7 +245,7 @@ class Intervals:
         return sa.select(*named, *sums).select_from(rows).group_by(*groups)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Within:
     """States of agents that may reach into a period: ``c`` are their columns, as in agent_states."""
 

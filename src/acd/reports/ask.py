@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from acd.domain.errors import UnknownNameError
+from acd.domain.values import valueclass
 from acd.reports.cuts import UNITS
 from acd.reports.moments import Period
 from acd.store.tables import calls
@@ -30,7 +31,7 @@ ALIASES = {
 """Other words for intervals."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Filters:
     """Only calls of one of these; empty = of any."""
 
@@ -53,7 +54,7 @@ class Filters:
         return self.of(calls)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Ask:
     """One question. ``by`` and ``columns`` are names that the report knows (`known` checks); columns empty = its own.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from acd.domain.errors import ReportError, UnknownNameError
+from acd.domain.values import valueclass
 from acd.records.horizon import LATEST, announced, kept_from, taken_of
 from acd.reports import agents, callers, callrows, measures, timeline, transfers
 from acd.reports.ask import Ask, known, nearest
@@ -24,7 +25,7 @@ Make = Callable[[Database, Ask, list[str]], Made]
 BY_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Definition:
     """A report. ``by`` may be chosen from, ``by_default`` is taken otherwise; the same with ``columns``. ``options`` are the
     filters and rules that mean something to it."""

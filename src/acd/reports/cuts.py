@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from acd.domain.errors import ReportError
+from acd.domain.values import valueclass
 from acd.reports.moments import Period
 
 INTERVALS_MAX = 40_000
@@ -28,7 +28,7 @@ _LOOK_S = 3 * 3600
 """Clocks are not changed twice within that time."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Cuts:
     """``borders``: where each piece begins, rising, the first at the period's beginning; the last ends at ``end``.
     ``groups[n]``: the place in ``labels`` of what piece ``n`` belongs to (several pieces may: all Mondays). A label is one

@@ -6,11 +6,11 @@ Both are given the borders that `cuts` found, so that neither has to know a time
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from acd.domain.values import valueclass
 from acd.reports.cuts import Cuts
 from acd.reports.database import Database
 from acd.reports.sql import earlier, later, pick
@@ -19,7 +19,7 @@ from acd.store.times import UtcTime, to_datetime
 _MOMENT = sa.TIMESTAMP(timezone=True)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Overlap:
     """Rows with a beginning and an end, cut at the borders: ``source`` has one row a piece of each, in ``part``, from
     ``begins`` to ``ends``; ``where`` must hold."""

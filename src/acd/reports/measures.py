@@ -8,12 +8,13 @@ digit on SQLite, on PostgreSQL, and on paper. ``c`` are a call's columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.states import CallOutcome
+from acd.domain.values import valueclass
 from acd.reports.model import Column, Kind, mean_s, ratio, seconds
 from acd.reports.sql import percent_rank_row
 
@@ -23,7 +24,7 @@ Expression = sa.ColumnElement[Any]
 PERCENTS = (50, 80, 90, 95)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rules:
     """By which a call is judged: SQL expressions, in microseconds; ``own``: whether it was an agent's own call, in whose
     place he joined his caller."""
@@ -118,7 +119,7 @@ def percentile_sums(c: Any, percents: tuple[int, ...], *, is_postgres: bool) -> 
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Measure:
     """A column of figures: the sums it needs, and what is made of them."""
 

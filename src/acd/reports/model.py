@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from acd.domain.values import valueclass
+
 Row = tuple[Any, ...]
 
 
@@ -25,7 +27,7 @@ class Kind(StrEnum):
     FLAG = "flag"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Column:
     """``name`` is for programs (units last), ``title`` for people's tables, ``meaning`` one line of explanation."""
 
@@ -35,7 +37,7 @@ class Column:
     meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Heading:
     """What a report is about. Times in UTC seconds; ``settings`` are what it went by (thresholds and the like)."""
 

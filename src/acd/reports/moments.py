@@ -12,12 +12,12 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from acd.domain.errors import ReportError
+from acd.domain.values import valueclass
 
 WORDS = (
     *("today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-year", "last-year", "now"),
@@ -29,7 +29,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 YEARS = (1970, 9000)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Period:
     """[``from_s``, ``to_s``), UTC seconds."""
 

@@ -9,12 +9,12 @@ Most calls are in one queue once, and their own row says all of their stay; only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.states import CallOutcome, SegmentKind
+from acd.domain.values import valueclass
 from acd.reports.ask import Ask
 from acd.reports.sql import lasted
 from acd.store.facts import PASSED_ON
@@ -39,7 +39,7 @@ BY_HAND = (ESCALATED, TRANSFERRED, JOINED)
 _OWN = ("call", "node", "client", "did", "queue", "agent")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Line:
     """The segments, wrap-ups apart, of calls that were in several queues or waited again. ``rows`` has a row each:
     call, serial, kind, queue, agent and offer (after a conversation: of whoever had it), started_at, ended_at,

@@ -8,12 +8,13 @@ and all of the total where a call has several rows: with two tags it is one call
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.errors import ReportError
+from acd.domain.values import valueclass
 from acd.reports import keys
 from acd.reports.ask import Ask
 from acd.reports.cuts import UNITS, cut
@@ -42,7 +43,7 @@ _ZERO = frozenset({"longest_us", *(name for name in SUMS if name.endswith("_us")
 """Sums that are None where there is nothing to add."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Subject:
     """What is counted: ``rows`` with the columns of calls that ``measures`` need and ``keys`` name."""
 

@@ -22,6 +22,7 @@ from typing import Any
 from acd.domain.definition import BreakerDefinition
 from acd.domain.errors import MisuseError
 from acd.domain.states import OfferOutcome
+from acd.domain.values import valueclass
 
 PROBE_CAP_S = 300.0
 """A dead group is tried again at least so often (or every ``probe_s``, if that is longer)."""
@@ -55,7 +56,7 @@ def evidence(outcome: OfferOutcome, *, rang: bool) -> Evidence:
     return Evidence.FAILED if outcome in _FAILED else Evidence.NONE
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Opened:
     """Offers to ``group`` stop; it wants a probe at ``probe_at``. ``text`` is the alarm."""
 
@@ -64,7 +65,7 @@ class Opened:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class StillOpen:
     """The probe failed; the next is wanted at ``probe_at``."""
 
@@ -73,7 +74,7 @@ class StillOpen:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Closed:
     """Offers to ``group`` go on. It was open for ``open_s``."""
 

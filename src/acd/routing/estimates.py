@@ -30,6 +30,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from acd.domain.values import valueclass
 from acd.routing.ridge import Ridge
 
 METHODS = ("formula", "les", "hol", "les_scaled", "hol_scaled", "regression")
@@ -55,7 +56,7 @@ _DAY_S = 86_400.0
 _DIRECT = 16
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class WaitEstimate:
     """``low_s`` to ``high_s`` is to hold 8 times in 10. ``method`` is one of ``METHODS``."""
 
@@ -65,7 +66,7 @@ class WaitEstimate:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Prior:
     """What is assumed until calls tell: ``handling_s`` as if ``handling_calls`` had been handled so, and that callers
     have patience for ``patience_s`` on average, as if ``patience_calls`` had shown it by giving up."""

@@ -21,7 +21,6 @@ No state, no agents, no calls here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
@@ -33,6 +32,7 @@ from acd.domain.definition import (
     SelectionWeights,
 )
 from acd.domain.errors import MisuseError
+from acd.domain.values import valueclass
 
 WEIGHTED_STEPS: Final = 10
 """Weighted scores of agents are compared in whole tenths, so that they can be added exactly."""
@@ -40,7 +40,7 @@ WEIGHT_DIGITS: Final = 8
 """Binary digits after the point of the weight of proficiency, in steps."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class QueuePolicy:
     """What one queue says of matching.
 
@@ -81,7 +81,7 @@ class QueuePolicy:
         return cls(queue.agent_selection, queue.weights, queue.weight, queue.ratio, queue.cost, service_rate)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallSelection:
     """How waiting calls are compared, all over the floor; ``kind`` is one of CALL_SELECTIONS.
 

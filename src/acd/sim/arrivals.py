@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+from acd.domain.values import valueclass
 from acd.sim.chance import Distribution
 
 NextArrival = Callable[[], float]
@@ -26,7 +26,7 @@ class Arrivals(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Poisson:
     """Independent callers. ``pieces``: (from s, calls/s), the first from 0, in order; with ``period_s`` they repeat."""
 
@@ -93,7 +93,7 @@ class Poisson:
         return math.fsum(rate * max(0.0, min(at_s, end) - start) for (start, rate), end in pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Renewal:
     """Gaps of one distribution: fixed ones are a metronome, uneven ones come in bunches."""
 
@@ -113,7 +113,7 @@ class Renewal:
         return (end_s - start_s) / self.gap.mean_s
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Listed:
     """Exactly these moments, in order."""
 

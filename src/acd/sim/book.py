@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from acd.domain.values import valueclass
+
 
 class Fate(IntEnum):
     """How a caller fared."""
@@ -32,7 +34,7 @@ FATES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallRow:
     """One counted caller. ``wait_s`` until answered, sent away or gone; ``held`` if no agent was offered at once."""
 
@@ -86,7 +88,7 @@ class AgentRow:
     calls: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Look:
     """The floor at one moment: seconds from the start, callers waiting, callers talking, agents logged in."""
 

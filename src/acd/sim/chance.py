@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 from typing import Protocol
 
+from acd.domain.values import valueclass
+
 Draw = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Streams:
     """The streams of one replication of one seed."""
 
@@ -41,7 +42,7 @@ class Distribution(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Fixed:
     """Always the same."""
 
@@ -56,7 +57,7 @@ class Fixed:
         return lambda: value
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Exponential:
     """Without memory: what queueing formulas assume."""
 
@@ -67,7 +68,7 @@ class Exponential:
         return lambda: -log(1.0 - uniform()) * mean
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Uniform:
     """Anything from ``least_s`` to ``most_s``, equally likely."""
 
@@ -83,7 +84,7 @@ class Uniform:
         return lambda: least + width * uniform()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LogNormal:
     """What handling times mostly look like (Brown et al. 2005). ``cv`` is standard deviation / mean."""
 
@@ -97,7 +98,7 @@ class LogNormal:
         return lambda: exp(gauss(middle, spread))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Gamma:
     """Between fixed and exponential when ``cv`` < 1 (Erlang-k: cv = 1/sqrt k), more uneven when above."""
 
@@ -110,7 +111,7 @@ class Gamma:
         return lambda: variate(shape, scale)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Weibull:
     """Patience: with ``shape`` < 1 those who have waited long wait on, above 1 they tire."""
 
@@ -123,7 +124,7 @@ class Weibull:
         return lambda: scale * (-log(1.0 - uniform())) ** power
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Sample:
     """One of the values, equally likely: what was measured."""
 
@@ -138,7 +139,7 @@ class Sample:
         return lambda: values[int(uniform() * count)]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Mixture:
     """Of several kinds, each with its weight."""
 
@@ -155,7 +156,7 @@ class Mixture:
         return lambda: draws[pick()]()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Choice:
     """Texts with weights: attributes of calls, numbers of callers."""
 

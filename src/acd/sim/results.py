@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from acd.domain.values import valueclass
 from acd.sim.book import AgentRow, CallRow, Fate, Look
 from acd.sim.estimates import Estimate, gini, lag, percentile, ratio
 
@@ -97,7 +98,7 @@ class Tally:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Line:
     """What callers met. ``figures`` are named in ``MEASURES``; percentiles are of the waits of those let in.
 
@@ -129,7 +130,7 @@ class Line:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class GroupLine:
     """How a group's agents were occupied: share of their time logged in and not paused, ringing, talking or wrapping up."""
 
@@ -178,7 +179,7 @@ def group_line(rows: Sequence[Sequence[AgentRow]], confidence: float, luck_s: Se
     )
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Results:
     """What ``simulate`` found. ``digest`` stands for every command of every replication, in order and with its time."""
 

@@ -6,11 +6,12 @@ Plain values that somebody else has checked; times in seconds from the start unl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
 from acd.domain.definition import FloorDefinition
+from acd.domain.values import valueclass
 from acd.sim.arrivals import Arrivals
 from acd.sim.chance import Choice, Distribution, Fixed
 
@@ -18,7 +19,7 @@ NODE = "sim"
 """The one simulated Asterisk."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Callers:
     """One stream of callers to ``did``. ``patience`` None: they wait for ever."""
 
@@ -31,7 +32,7 @@ class Callers:
     numbers: Choice | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Shift:
     """Logged in from ``start_s`` until ``end_s`` (None: to the end)."""
 
@@ -43,7 +44,7 @@ AT_ONCE = Fixed(0.0)
 A_MINUTE = Fixed(60.0)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgentGroup:
     """How some of the floor's agents behave.
 
@@ -62,7 +63,7 @@ class AgentGroup:
     phone_states: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PhonesFail:
     """From ``at_s`` for ``for_s`` no offer reaches the phones of ``agents``.
 
@@ -77,7 +78,7 @@ class PhonesFail:
     reported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ConnectionLost:
     """From ``at_s`` for ``for_s`` the controller neither hears nor commands Asterisk; then it looks at what is there.
 
@@ -91,7 +92,7 @@ class ConnectionLost:
 Fault = PhonesFail | ConnectionLost
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Scenario:
     """One experiment. Callers who arrive from ``warm_up_s`` until ``length_s`` are counted.
 

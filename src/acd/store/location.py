@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from acd.domain.errors import ConfigurationError
+from acd.domain.values import valueclass
 from acd.store.backend import Backend
 from acd.store.postgres import PostgresBackend
 from acd.store.sqlite import SqliteBackend
@@ -28,7 +28,7 @@ _BUSY_S = 5.0
 _BULK_BUSY_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Location:
     """A database. ``path`` is set for SQLite only; ``str()`` is fit to show (no password)."""
 

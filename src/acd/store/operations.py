@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import JSON, Integer, Table
 
+from acd.domain.values import valueclass
 from acd.store import tables
 from acd.store.times import UtcTime
 
@@ -18,7 +19,7 @@ Row: TypeAlias = list[Any]
 Kind: TypeAlias = Literal["text", "int", "time", "json"]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Operation:
     """One statement over many rows of one table. ``columns`` is the order of a row's values, the key first.
 

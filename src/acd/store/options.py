@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from acd.domain.values import valueclass
 from acd.store.spill import DEFAULT_LIMIT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class StoreOptions:
     """Times in seconds, sizes in bytes, the others in records or connections."""
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from acd.domain.errors import StoreError
+from acd.domain.values import valueclass
 from acd.store.operations import BY_NAME, OPERATIONS, Batch, Row
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class _Segment:
     """What is known to be whole; more may lie behind it after a failed append."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Mark:
     """A place in the spill, behind the ``total`` batches appended or found so far."""
 
@@ -54,7 +55,7 @@ class Mark:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Piece:
     """A run of batches read, the damaged lines met on the way, and where reading goes on."""
 

@@ -7,9 +7,9 @@ makes the next byte literal.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from acd.domain.errors import MisuseError
+from acd.domain.values import valueclass
 
 MAX_COMMAND_BYTES = 8000
 """Asterisk reads 8,191 bytes a command and would take the rest for another one."""
@@ -21,7 +21,7 @@ _RESULT = re.compile(r"result=(\S*)(?: \((.*)\))?(?: endpos=(-?\d+))?", re.DOTAL
 _RESULT_AND_MORE = re.compile(r"result=(\S*)(?: \((.*?)\))?(?: endpos=(-?\d+))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AgiReply:
     """One reply. ``code``: 200 done, 510 unknown command, 511 the channel is dead, 520 wrong usage.
 

@@ -85,16 +85,15 @@ class AgiLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closed:
             return
-        lines = (self._buffer + data if self._buffer else data).split(b"\n")
-        self._buffer = lines.pop()
-        for line in lines:
-            if self.asked:
-                self._line(line)
-            else:
-                self._header(line)
-            if self.closed:
-                return
-        if len(self._buffer) > MAX_LINE_BYTES:
+        whole, end, self._buffer = (self._buffer + data if self._buffer else data).rpartition(b"\n")
+        if end:
+            # Text of callers may be in any encoding; it must not cost the call.
+            lines = whole.decode(errors="replace").split("\n")
+            for line in lines if self.asked else self._header(lines, len(whole)):
+                self._line(line.rstrip("\r"))
+                if self.closed:
+                    return
+        if len(self._buffer) > MAX_LINE_BYTES and not self.closed:
             self._too_long()
 
     def eof_received(self) -> bool:
@@ -150,32 +149,38 @@ class AgiLink(asyncio.Protocol):
         elif self.on_overrun is not None:
             self.on_overrun()
 
-    def _line(self, raw: bytes) -> None:
-        if len(raw) > MAX_LINE_BYTES:
+    def _line(self, line: str) -> None:
+        if len(line) > MAX_LINE_BYTES:
             self._too_long()
         elif self.on_line is not None:
-            self.on_line(raw.decode(errors="replace").rstrip("\r\n"))
+            self.on_line(line)
 
-    def _header(self, raw: bytes) -> None:
+    def _header(self, lines: list[str], size: int) -> list[str]:
+        """Take lines of the header, of ``size`` bytes together; what follows its end."""
         variables = self._variables
-        self._header_bytes += len(raw) + 1
-        if len(raw) > MAX_LINE_BYTES:
-            self._too_long()
-            return
-        # Text of callers may be in any encoding; it must not cost the call.
-        line = raw.decode(errors="replace").rstrip("\r\n")
-        if not line and variables:
-            self.asked = True
-            self._disarm()
-            self._owner.asked(self, variables)
-            return
-        name, separator, value = line.partition(": ")
-        if not separator:
-            name, separator, value = line.partition(":")
-        if not separator or not name.startswith("agi_"):
-            self._refuse(f"{raw[:40]!r} is no AGI header")
-        elif len(variables) >= MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(f"over {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes of header")
-        # A number with a line feed in it writes lines of its own here: behind these, and before all others
-        elif name not in _FIRST or name not in variables:
-            variables[name] = value
+        self._header_bytes += size + 1
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(f"over {MAX_HEADER_BYTES} bytes of header")
+            return []
+        for number, line in enumerate(lines, 1):
+            name, separator, value = line.rstrip("\r").partition(": ")
+            if not separator:
+                name, separator, value = name.partition(":")
+            if not name and not separator and variables:
+                self.asked = True
+                self._disarm()
+                self._owner.asked(self, variables)
+                return lines[number:]
+            if len(line) > MAX_LINE_BYTES:
+                self._too_long()
+                return []
+            if not separator or not name.startswith("agi_"):
+                self._refuse(f"{line[:40]!r} is no AGI header")
+                return []
+            if len(variables) >= MAX_HEADERS:
+                self._refuse(f"over {MAX_HEADERS} lines of header")
+                return []
+            # A number with a line feed in it writes lines of its own here: behind these, and before all others
+            if name not in _FIRST or name not in variables:
+                variables[name] = value
+        return []

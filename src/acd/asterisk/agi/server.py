@@ -8,7 +8,6 @@ a call is that its AGI session ends and the dialplan goes on.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -169,10 +168,10 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
             self._handler_failed(request, error)
             request.abort()
             return
-        if inspect.isawaitable(result):
-            self.spawn(self._handle(result, request))
-        elif result is not Ending.LATER:
+        if result is None:
             request.abort()
+        elif result is not Ending.LATER:
+            self.spawn(self._handle(result, request))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from acd.asterisk.ami.connector import Connector
 from acd.asterisk.ami.counters import AmiCounters
@@ -23,6 +23,7 @@ from acd.asterisk.ami.pending import PendingTable, refusal
 from acd.asterisk.ami.protocol import AT_ONCE, AT_ONCE_OF_LISTS, AmiProtocol
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.domain.errors import AmiAuthenticationError, AmiTimeoutError, AsteriskError, MisuseError
+from acd.domain.values import valueclass
 
 _IN_USE_PAUSE_S = 1.0
 _STABLE_AFTER_S = 10.0
@@ -33,7 +34,7 @@ _BOOT_PATIENCE_S = 10.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AmiTimings:
     """Seconds, all of them."""
 
@@ -55,7 +56,7 @@ class AmiTimings:
             raise MisuseError("backoff_min_s must be over 0 and not over backoff_max_s")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AmiAccount:
     """Where to log in, and as whom. ``events`` is the Login header: ``on``, ``off``, or classes (``call,system``)."""
 
@@ -76,7 +77,7 @@ class AmiAccount:
         return bool({part.strip().lower() for part in self.events.split(",")} & {"on", "all", event_class})
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AmiHandlers:
     """Whom to tell; see AmiSession."""
 

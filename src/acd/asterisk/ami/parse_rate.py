@@ -11,19 +11,20 @@ import logging
 import sys
 import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from acd.asterisk.ami.counters import AmiCounters
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.protocol import AmiProtocol
 from acd.asterisk.ami.quietlog import QuietLog
+from acd.domain.values import valueclass
 
 _SEGMENT_BYTES = 64 * 1024
 _MIN_ROUND_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParseRate:
     """``events_per_s`` counts events handed on and passed over; ``bytes_per_event`` is their mean size on the wire."""
 

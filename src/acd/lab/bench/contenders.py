@@ -6,7 +6,7 @@ for busy queues (autofill=yes, ringinuse=no), its log is off, and it tries again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from acd.domain.values import valueclass
 
 NUMBER = "800"
 QUEUE = "bench"
@@ -19,7 +19,7 @@ UNHEARD_EVENTS = (
 whatever its filter says; ``disabledevents`` in manager.conf spares it that, on a PBX that serves acd alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Contender:
     """``strategy`` is app_queue's, None for the others. ``is_acd``: a controller runs beside Asterisk."""
 

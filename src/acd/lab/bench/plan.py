@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from acd.domain.values import valueclass
 
 CASES = (
     "setup",
@@ -21,7 +23,7 @@ CASES = (
 """All cases, in the order they run. ``campaign``: the predictive dialler judged on real calls, for twenty minutes."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Plan:
     """Sizes. ``*_s`` are seconds: ``warm_s`` of load pass before the ``steady_s`` that count."""
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acd.domain.errors import AcdError, LabError
+from acd.domain.values import valueclass
 from acd.lab.bench.results import Target, machine
 from acd.lab.paths import make_dir
 from acd.lab.postgres import LabPostgres
@@ -32,7 +32,7 @@ P99_MAX_MS = 100.0
 CALLS_A_S_MIN = {"sqlite": 500.0, "postgresql": 2000.0}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Case:
     """Calls at ``rate`` a second for ``seconds``, or ``calls`` of them as fast as they are taken."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acd.domain.values import valueclass
 from acd.lab.bench.routing import targets as routing_targets
 from acd.lab.bench.statistics import median, ratio
 from acd.lab.judged.verdict import TOLERANCE
@@ -77,7 +77,7 @@ def others_cores(results: Mapping[str, Any]) -> float:
     return median(row["others_cores"] for row in results["rows"] if row["case"] in ("setup", "cpu")) or 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Target:
     """Something promised: ``value`` shall be at most (or at least) ``bound``. ``met`` is None when not measured."""
 

@@ -10,11 +10,12 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from acd.domain.errors import LabError
+from acd.domain.values import valueclass
 from acd.lab.asterisk import AsteriskOptions, AsteriskPorts, AsteriskProgram
 from acd.lab.behaviours import Answers, CallerBehaviour, Duration
 from acd.lab.bench.contenders import NUMBER, UNHEARD_EVENTS, Contender, dialplan, queues_conf
@@ -34,7 +35,7 @@ _TIMELINE_STEP_S = 0.25
 UNTIL_BYE = CallerBehaviour(until_bye=True)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Parts:
     """What all turns share: the programs."""
 
@@ -42,7 +43,7 @@ class Parts:
     sipp: Unpacked
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Cpu:
     """Processor time so far, in seconds; ``busy_s`` is what all processors of the machine have done."""
 

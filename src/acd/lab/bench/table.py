@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table as RichTable
 
+from acd.domain.values import valueclass
 from acd.lab.bench.contenders import CONTENDERS
 
 MISSING = "–"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Sheet:
     """One table: ``columns`` are titles, the first of them heads the rows' names."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from acd.domain.values import valueclass
 from acd.lab.behaviours import parse_phone_behaviour
 from acd.lab.customer_words import Chooser, parse_customer
 from acd.lab.phones import Phone
@@ -21,7 +22,7 @@ NOBODY_AT_NIGHT, NOT_TO_BE_CALLED, BUSY = 20, 20, 8
 """So many on the list live where it is night, asked not to be called, or are always busy."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class JudgePlan:
     """``length_s``: for so long lines are placed; ``mix``: what people do, with weights. Whoever answers hangs up himself,
     so that how long he talks is known beforehand; agents' phones answer as soon as they ring. Lines ring for ``ring_s``,

@@ -10,11 +10,11 @@ import csv
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from acd.domain.values import valueclass
 from acd.lab.asterisk import AsteriskOptions, AsteriskProgram
 from acd.lab.customers import CustomerCall, Customers, carrier_conf
 from acd.lab.dialled import Allowed, Row, breaches, lines_of
@@ -28,7 +28,7 @@ HELD_UP: Final = frozenset({"database", "clock", "lag", "node", "trunk_rests"})
 """Why the service dials nobody, whatever its pacer would like."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Real:
     """``dialled``: numbers in the order in which they were. ``dial_s``, ``told_s``, ``connect_s``, ``over_s``: what was
     measured of each kind of `acd.sim.dialing.scene.Delays`; ``halts``: when nobody was dialled, from the beginning.

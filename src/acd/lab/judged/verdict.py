@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from acd.dialer.predictive import Predictive
+from acd.domain.values import valueclass
 from acd.lab.customer_words import Chooser, Reaction
 from acd.lab.judged.plan import JudgePlan
 from acd.lab.judged.real import Real
@@ -29,7 +29,7 @@ TOLERANCE: Final = 0.03
 """How far real calls and the simulator may be apart: in utilisation, and in abandonment."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Predicted:
     """Of several runs: the mean, and the deviation of a single one."""
 
@@ -41,7 +41,7 @@ class Predicted:
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Verdict:
     """Both sides."""
 

@@ -16,11 +16,12 @@ system in v(0) .. v(N) and g alone, of N + 1 unknowns instead of N x S(0) (Howar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+from acd.domain.values import valueclass
 
-@dataclass(frozen=True, slots=True)
+
+@valueclass(frozen=True, slots=True)
 class Limit:
     """``utilisation``: the bound; ``fill``: for each number of busy agents the lines to fill up to; ``price`` of an
     abandonment, in agent time. ``steady``: utilisation and abandonment of ``fill`` alone, which keeps the cap nearly (the

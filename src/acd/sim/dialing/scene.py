@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
+from acd.domain.values import valueclass
 from acd.sim.chance import Distribution, Exponential, Fixed, LogNormal
 
 DAY_S = 86_400.0
 """From the start of one day to the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rings:
     """People answer after ``least_s`` + Gamma(``shape``), ``mean_s`` in all before it is cut at ``most_s``. Of the others
     ``machines`` are taken by a machine between ``machine_from_s`` and ``machine_to_s``; the rest rings for ``most_s``.
@@ -32,7 +33,7 @@ class Rings:
     memoryless: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Delays:
     """What a switch and its controller take, as measured on real calls: ``dial``: from the decision until it rings;
     ``told``: from an answer, or a line's end, until that is known; ``connect``: from an agent's being chosen until the two
@@ -45,7 +46,7 @@ class Delays:
     halts: tuple[tuple[float, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Scene:
     """``answer_rate`` holds from the start; ``rate_changes``: (from, times) factors on it, within each day;
     ``rate_swing``: +- this share over ``swing_s``. ``agent_changes``: (from, times) factors on ``agents``. ``pace_spread``:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import accumulate
 from typing import Any, Final
 
 from acd.dialer.predictive import Predictive
+from acd.domain.values import valueclass
 from acd.sim.dialing.baselines import Blind, Filled, Issabel, Limit, Steady, Vicidial
 from acd.sim.dialing.bound import limit, progressive
 from acd.sim.dialing.hall import Day, Dialler, Hall
@@ -38,7 +39,7 @@ REFERENCE: Final[Mapping[tuple[int, float], float]] = {
 ACCEPTED: Final = 0.97
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Cell:
     """One case at one size."""
 
@@ -52,7 +53,7 @@ class Cell:
         return CASES[self.case][1](self.agents, self.answer_rate)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Run:
     """One contender in one cell with one seed."""
 
@@ -120,7 +121,7 @@ def long_form(cases: Iterable[str]) -> list[Cell]:
     return [Cell(case, agents, rate) for case in cases for rate in (0.15, 0.3, 0.6) for agents in (5, 10, 30, 100, 300)]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Figures:
     """Of one contender in one cell. ``worst_day``: the highest abandonment at the end of any day of any seed, days that
     teach included; ``days`` of all seeds, ``above``: those that ended above the cap, ``misjudged``: those of them on which
@@ -176,7 +177,7 @@ def _ends(run: Sequence[Day], running: bool) -> list[Day]:
     return [Day(answered=answered, abandoned=abandoned, misjudged=misjudged) for answered, abandoned, misjudged in sums]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Rival:
     """The best of the others by one rule, at the setting that does best in hindsight. ``ahead``: our utilisation less its,
     day by day under the same chance. ``complies``: false where nobody keeps the rule, and this is progressive dialling."""
@@ -190,7 +191,7 @@ class Rival:
         return {**self.figures.as_json(), "ahead": asdict(self.ahead), "complies": self.complies}
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Verdict:
     """One cell. ``daily``: the best of the others that keeps the cap at the end of every day of every seed, as ours has
     to: the one to beat. ``average``: the best that keeps it on average. ``limit``: exact, of r1. ``gain``: which part of the

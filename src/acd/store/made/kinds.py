@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from acd.domain.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Kind:
     """A queue: its share of the calls, typical talk and wrap-up (s), the client, how many numbers lead to it; what it asks
     of agents, the first as a rule; where callers go whom nobody takes for ``overflow_s``, and to whom agents escalate them.

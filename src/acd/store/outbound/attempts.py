@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome, Contact, GivenUp
 from acd.domain.errors import MisuseError
+from acd.domain.values import valueclass
 from acd.store.outbound import donotcall, optouts, work
 from acd.store.outbound.bulk import insert_many, pieces
 from acd.store.outbound.campaigns import Window, save_ledger
@@ -33,7 +34,7 @@ _UNREACHED = frozenset({AttemptOutcome.FAILED, AttemptOutcome.CONGESTION, Attemp
 """Nothing has rung, wherever the call was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Attempt:
     """One that is about to be made. ``number``: E.164; ``facts``: what the gate saw, JSON-able; ``client``: whose
     do-not-call list holds, too; ``judged``: the contact as the gate saw it."""
@@ -52,7 +53,7 @@ class Attempt:
     judged: Contact | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Recorded:
     """``recorded``: the ids of attempts that may be dialled now. ``do_not_call``: attempts that may not, for their numbers
     are not to be called since. ``unclaimed``: attempts at contacts that this life does not hold, or no more. ``changed``:
@@ -64,7 +65,7 @@ class Recorded:
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Again:
     """The contact is due again, at ``number`` (None: its first)."""
 
@@ -72,14 +73,14 @@ class Again:
     number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Over:
     """The contact is not dialled again: DONE or BLOCKED."""
 
     state: State = State.DONE
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Settled:
     """What an attempt came to. ``after``: what becomes of the contact; None: it stays in flight, for another attempt
     follows at once. ``opt_out``: the scope of the do-not-call entry that it makes. ``given_up``: why it was hung up before
@@ -101,7 +102,7 @@ class Settled:
     given_up: GivenUp | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Seen:
     """An attempt of before."""
 

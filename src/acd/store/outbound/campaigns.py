@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from acd.domain.campaigns import CampaignState
+from acd.domain.values import valueclass
 from acd.store.outbound.tables import campaign_ledgers, campaign_states
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Window:
     """The counts of one window that is judged. ``window``: day, days30, month, campaign; ``key``: which of them."""
 
@@ -27,7 +28,7 @@ class Window:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Standing:
     """The state that people gave a campaign, and what it has learnt."""
 

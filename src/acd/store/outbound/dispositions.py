@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome
+from acd.domain.values import valueclass
 from acd.store.outbound.attempts import Again, Over
 from acd.store.outbound.contacts import UNREFUSED, NumberState, State
 from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numbers, contacts
@@ -16,7 +16,7 @@ from acd.store.outbound.tables import IS_OPEN, attempts, callbacks, contact_numb
 _REVISED = (AttemptOutcome.ANSWERED.value, AttemptOutcome.MACHINE.value)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Said:
     """``outcome``: what the attempt came to after all; ``after``: what becomes of the contact, None: nothing; ``bad``: the
     number is not the contact's; ``good``: it is after all."""

@@ -8,13 +8,13 @@ E.164 text, as registers hand them out. A look-up asks for all three, so it does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 
 from acd.domain.errors import RefusedError, StoreError
+from acd.domain.values import valueclass
 from acd.store.outbound.bulk import among, insert_many, pieces, take
 from acd.store.outbound.tables import counters, do_not_call
 from acd.store.sealing import PREFIX
@@ -31,7 +31,7 @@ Sealed = Callable[[str], str]
 """Makes ``hmac:...`` of a number (E.164)."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Entry:
     """One that is not to be called. ``number``: E.164, ``hmac:...`` or ``sha256:...``; ``until``: None, for ever."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from acd.domain.values import valueclass
 from acd.store.outbound import donotcall
 from acd.store.outbound.bulk import pieces
 from acd.store.outbound.contacts import UNREFUSED, State, rows_of
@@ -17,7 +17,7 @@ HEARD_IN = "attempt:"
 """How the source of an entry begins that somebody asked for in a call; the attempt follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OptOut:
     """Heard in an attempt, or after it, at UTC second ``at``. ``number``: E.164 or its hash; empty, it is the attempt's.
     ``scope`` of the entry; empty, all."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 import sqlalchemy as sa
 
 from acd.domain.campaigns import AttemptOutcome, Contact
+from acd.domain.values import valueclass
 from acd.store.outbound import attempts as of
 from acd.store.outbound import contacts, dispositions, donotcall, optouts, work
 from acd.store.outbound.attempts import Attempt, History, Recorded, Settled
@@ -28,7 +29,7 @@ _NO_CALL = (AttemptOutcome.FAILED.value, AttemptOutcome.WITHDRAWN.value)
 """Unless it was dialled."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Turn:
     """In the order in which it is done. ``progress``: of attempts in flight, as `attempts.progress`; ``releases``: contact
     and until when (None: as it was); ``blocks``: contact and what it is then; ``refused``: of these two, whom the gate
@@ -92,7 +93,7 @@ def _hold(connection: sa.Connection, turn: Turn) -> None:
         contacts.hold(connection, list(ids))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Known:
     """A contact that was claimed, with what is known of it and of the number to be dialled. ``barred``: what keeps it from
     being called."""
@@ -126,7 +127,7 @@ def claim(
     return [Known(one, histories[one.contact.contact, one.number], why) for one, why in zip(taken, barred, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Open:
     """An attempt that nobody has settled, with its contact as `contacts.rows_of` (None: it is no longer there)."""
 

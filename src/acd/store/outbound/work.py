@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from acd.domain.campaigns import Contact
+from acd.domain.values import valueclass
 from acd.store.outbound import contacts as of
 from acd.store.outbound.bulk import IN_MAX, pieces
 from acd.store.outbound.contacts import State
@@ -65,7 +66,7 @@ class Refused(NamedTuple):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Claimed:
     """One contact to dial. ``number``: the one whose turn it is (E.164); ``due_at``: since when (new ones: None);
     ``order``: its rank; ``agent``: whom a personal callback was promised to; ``note``: what for."""
@@ -153,7 +154,7 @@ def claim(
     return taken
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Outlook:
     """What becomes of lists of which nothing is due: when the next contact is (UTC s; None: none ever), and which of them
     are not there."""
