@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import field, fields, replace
+import pickle
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ from acd.domain.values import valueclass
 
 @valueclass(frozen=True, slots=True)
 class Point:
+    x: int
+    y: int = 0
+    seen: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
     x: int
     y: int = 0
     seen: str = field(default="", compare=False)
@@ -58,6 +66,11 @@ def test_without_comparison_each_is_itself() -> None:
     one, other = Token(1), Token(1)
     assert one != other
     assert len({one, other}) == 2
+
+
+def test_it_is_pickled_as_a_frozen_dataclass_is() -> None:
+    assert pickle.loads(pickle.dumps(Named(1, 2, "here", name="a"))).seen == "here"
+    assert Point(1, 2).__reduce_ex__(5)[2] == Frozen(1, 2).__reduce_ex__(5)[2] == [1, 2, ""]
 
 
 def test_only_frozen_ones_are_values() -> None:
