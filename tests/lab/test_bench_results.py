@@ -94,7 +94,7 @@ def test_only_app_queue_gets_a_queue_and_only_acd_no_dialplan():
 
 def test_as_many_turns_as_are_announced():
     plan = Plan(rounds=2)
-    assert turns(plan, ["setup"], CONTENDERS) == 2 * 3 * 4
+    assert turns(plan, ["setup"], CONTENDERS) == 2 * 5 * 4
     assert turns(plan, ["saturated"], CONTENDERS) == 2 * 3
     assert turns(plan, ["cpu", "parse"], [ACD]) == 2 * 4 + 2
     assert turns(Plan().short(), CASES, CONTENDERS) < turns(Plan(), CASES, CONTENDERS) / 2

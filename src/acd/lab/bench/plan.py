@@ -32,7 +32,7 @@ class Plan:
     steady_s: float = 10.0
     talk_s: float = 1.0
     setup_agents: int = 300
-    setup_rates: tuple[float, ...] = (60, 100, 140)
+    setup_rates: tuple[float, ...] = (60, 100, 140, 180, 220)
     cpu_rate: float = 25
     cpu_agents: tuple[int, ...] = (50, 300, 1000, 2000)
     saturated_agents: int = 50
