@@ -427,6 +427,12 @@ async def test_an_unknown_path_is_closed_politely(agi: FastAgiServer, caplog: py
     assert "'nowhere', which has no handler" in caplog.text
 
 
+async def test_what_follows_a_header_that_is_turned_away_is_not_heard(agi: FastAgiServer) -> None:
+    port = await agi.start("127.0.0.1", 0)
+    assert await (await AgiCall.open(port, header("nowhere") + b"HANGUP\nmore\n")).ended() == b""
+    assert (agi.counters.unknown_paths, agi.counters.hangups, agi.counters.stray_lines) == (1, 0, 0)
+
+
 async def test_a_handler_that_fails_ends_its_session_alone(
     agi: FastAgiServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -90,9 +90,9 @@ class AgiLink(asyncio.Protocol):
             # Text of callers may be in any encoding; it must not cost the call.
             lines = whole.decode(errors="replace").split("\n")
             for line in lines if self.asked else self._header(lines, len(whole)):
-                self._line(line.rstrip("\r"))
                 if self.closed:
                     return
+                self._line(line.rstrip("\r"))
         if len(self._buffer) > MAX_LINE_BYTES and not self.closed:
             self._too_long()
 
