@@ -40,9 +40,10 @@ async def test_what_is_changed_of_contacts_claimed_ahead_counts_from_the_next_at
         await here.rig.acd("campaign", "start", "win")
 
         async def at_hand() -> bool:
-            return len(here.rows("SELECT contact FROM contacts WHERE state = 'in_flight'")) == 6
+            claimed = len(here.rows("SELECT contact FROM contacts WHERE state = 'in_flight'"))
+            return claimed == 6 and len(here.attempts()) == 1
 
-        await here.rig.until(at_hand, 30, "all to be claimed", every_s=0.05)
+        await here.rig.until(at_hand, 30, "all to be claimed and the first to be dialled", every_s=0.05)
         # After this talk; what is at hand stays so
         await here.rig.acd("agent", "pause", "a1")
         # Two lose their consent, by a file and by hand, and with one it is night
