@@ -46,28 +46,6 @@ def test_a_value_is_a_dataclass_with_slots() -> None:
     assert not hasattr(Named(1, name="a"), "__dict__")
 
 
-def test_a_hash_of_its_own_is_kept() -> None:
-    @valueclass(frozen=True, slots=True)
-    class Cheap:
-        x: int
-
-        def __hash__(self) -> int:
-            return 7
-
-    assert hash(Cheap(1)) == 7
-    assert Cheap(1) != Cheap(2)
-
-
-def test_without_comparison_each_is_itself() -> None:
-    @valueclass(frozen=True, slots=True, eq=False)
-    class Token:
-        x: int
-
-    one, other = Token(1), Token(1)
-    assert one != other
-    assert len({one, other}) == 2
-
-
 def test_it_is_pickled_as_a_frozen_dataclass_is() -> None:
     assert pickle.loads(pickle.dumps(Named(1, 2, "here", name="a"))).seen == "here"
     assert Point(1, 2).__reduce_ex__(5)[2] == Frozen(1, 2).__reduce_ex__(5)[2] == [1, 2, ""]

@@ -2,8 +2,8 @@
 
 A frozen dataclass whose freezing is the type checker's work alone. At run time Python freezes a dataclass by setting each
 field through ``object.__setattr__``: nearly four times as dear to build, and a call builds some fifty. Without it the
-floor serves a sixth more simulated calls a minute. What assigns to a field does not pass mypy, and no code of ours does
-without mypy.
+floor serves a sixth to a quarter more simulated calls a minute. What assigns to a field does not pass mypy, which all of
+acd must pass.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ else:
 
     C = TypeVar("C", bound=type)
 
-    def valueclass(*, frozen: bool, slots: bool, eq: bool = True, **options: Any):
+    def valueclass(*, frozen: bool, slots: bool, **options: Any):
         """``dataclass(frozen=True, slots=True, ...)`` to mypy; at run time the same without the freezing: compared and
         hashed by its fields."""
         if not frozen:
             raise TypeError("a value is frozen: valueclass(frozen=True, slots=True)")
 
         def decorate(cls: C) -> C:
-            hashed = eq and "__hash__" not in cls.__dict__
-            made = dataclass(slots=slots, eq=eq, unsafe_hash=hashed, **options)(cls)
-            if "__getstate__" not in cls.__dict__:
-                made.__getstate__, made.__setstate__ = _state, _restore
+            made = dataclass(slots=slots, unsafe_hash=True, **options)(cls)
+            made.__getstate__, made.__setstate__ = _state, _restore
             return made
 
         return decorate

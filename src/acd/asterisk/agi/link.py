@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 MAX_LINE_BYTES = 8 * 1024
+"""Of a line that is still coming; of a whole one, characters."""
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 100
 _FIRST = frozenset({"agi_network", "agi_network_script", "agi_request", "agi_channel", "agi_uniqueid"})
