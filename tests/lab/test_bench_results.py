@@ -199,6 +199,23 @@ def test_targets_say_what_was_promised_and_whether_it_was_kept():
     assert results.targets(slow)[0].met is False
 
 
+def test_set_up_is_judged_at_one_rate_and_behind_app_queue_at_none():
+    rows = [
+        *full(),
+        load("setup", "rrmemory", 1, 300, 140, 9.0, 100.0, 9.0),
+        load("setup", "dial", 1, 300, 220, 4.0, 6.0, 5.0),
+        load("setup", "leastrecent", 1, 300, 220, 9.0, 20.0, 5.0),
+        load("setup", "acd", 1, 300, 220, 9.0, 23.0, 5.0, 1.0),
+    ]
+    found = {target.name: target for target in results.targets(rows)}
+    judged = found["set-up p99 at 140/s, of app_queue's"]  # the strategy that does better
+    assert (judged.value, judged.bound, judged.met) == (pytest.approx(0.8), results.FAR_AHEAD, False)
+    other = found["set-up p99 at 220/s, of app_queue's"]
+    assert (other.value, other.bound, other.met) == (pytest.approx(1.15), results.NOT_BEHIND, False)
+    assert "set-up p99 at 220/s, of bare Dial's" not in found
+    assert found["CPU a call, 300 agents at 220/s, of app_queue's"].value == pytest.approx(1.2)
+
+
 def test_targets_without_a_base_are_neither_met_nor_missed():
     only_ours = [row for row in full() if row["contender"] == "acd"]
     found = {target.name: target for target in results.targets(only_ours)}
