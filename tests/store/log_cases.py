@@ -382,7 +382,7 @@ async def test_a_database_that_is_too_slow_gets_it_from_the_spill(
     assert database.contents() == reference.contents()
 
 
-async def test_a_row_no_database_takes_costs_its_own_batch_only(
+async def test_a_batch_that_is_one_row_no_database_takes_is_set_aside(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = new_store(database, tmp_path, LATER)
@@ -396,6 +396,20 @@ async def test_a_row_no_database_takes_costs_its_own_batch_only(
     assert store.state()["refused"] == 1
     assert (tmp_path / "spill" / "refused.jsonl").read_bytes().count(b"\n") == 1
     assert "set aside" in caplog.text
+    await store.close()
+
+
+async def test_a_row_no_database_takes_costs_none_of_its_batch(database: Database, tmp_path: Path) -> None:
+    store = new_store(database, tmp_path, LATER)
+    await store.open()
+    calls_of: list[Any] = [None if n == 4 else f"c{n}" for n in range(10)]
+    await settled(store, store.write([opened(call) for call in calls_of]))
+    assert await store.flush()
+    assert [row["call"] for row in database.rows(calls)] == [f"c{n}" for n in range(10) if n != 4]
+    assert store.state()["refused"] == 1
+    aside = (tmp_path / "spill" / "refused.jsonl").read_text()
+    assert aside.count("\n") == 1
+    assert "c3" not in aside
     await store.close()
 
 

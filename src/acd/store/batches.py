@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from acd.domain.records import Record
 from acd.store.backend import Breather, dumps
 from acd.store.fold import Stage
-from acd.store.operations import BY_NAME, Batch, Row
+from acd.store.operations import BY_NAME, Batch, Operation, Row
 from acd.store.spill import Mark, payload
 from acd.store.text import forced
 
@@ -99,3 +99,24 @@ def bent(batch: Batch) -> Batch:
         for name, of in batch.rows.items()
     }
     return Batch(batch.writer, batch.number, rows)
+
+
+def parted(batch: Batch) -> tuple[Batch, Batch]:
+    """The batch without the rows that lack what their table must have, and these rows alone. Of a bent batch, they are
+    the only ones that no database takes."""
+    fit: dict[str, list[Row]] = {}
+    unfit: dict[str, list[Row]] = {}
+    for name, rows in batch.rows.items():
+        operation = BY_NAME[name]
+        required = [place for place, column in enumerate(operation.columns) if _is_required(operation, column)]
+        for row in rows:
+            lacks = any(row[place] is None for place in required)
+            (unfit if lacks else fit).setdefault(name, []).append(row)
+    return Batch(batch.writer, batch.number, fit), Batch(batch.writer, batch.number, unfit)
+
+
+def _is_required(operation: Operation, column: str) -> bool:
+    """JSON has a null of its own, and a patch leaves alone what it keeps."""
+    if operation.verb != "put" and column in operation.kept:
+        return False
+    return not operation.table.c[column].nullable and operation.kind(column) != "json"

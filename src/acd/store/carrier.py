@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from acd.store.backend import Backend, UnavailableError, UnfitError, UnstorableError
-from acd.store.batches import Run, bent, folded, line
+from acd.store.batches import Run, bent, folded, line, parted
 from acd.store.operations import Batch
 from acd.store.options import StoreOptions
 from acd.store.spill import Piece, Spill
@@ -237,21 +237,30 @@ class Carrier:
             except UnavailableError:
                 raise
             except Exception:
-                try:
-                    await self._backend.apply([bent(batch)], within_s)
-                except UnavailableError:
-                    raise
-                except Exception as error:
-                    await self._refuse(batch, error)
+                await self._store_forced(bent(batch), within_s)
 
-    async def _refuse(self, batch: Batch, error: Exception) -> None:
+    async def _store_forced(self, batch: Batch, within_s: float) -> None:
+        """The whole of it, or all but the rows that lack something, or nothing of it."""
+        fit, unfit = parted(batch)
+        try:
+            if fit.rows:
+                await self._backend.apply([fit], within_s)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            await self._refuse(batch, error)
+        else:
+            if unfit.rows:
+                await self._refuse(unfit, "they lack what every row of their table has")
+
+    async def _refuse(self, batch: Batch, why: Exception | str) -> None:
         self.counts["refused"] += batch.count()
-        aside = await line(bent(batch))
+        aside = await line(batch)
         try:
             path = await self._on_disk(self._spill.set_aside, [aside], _REFUSED_FILE)
-            log.error("%d rows no database takes were set aside in %s: %s", batch.count(), path, error)
+            log.error("%d rows no database takes were set aside in %s: %s", batch.count(), path, why)
         except OSError as failure:
-            log.error("%d rows no database takes are lost (%s): %s", batch.count(), failure, error)
+            log.error("%d rows no database takes are lost (%s): %s", batch.count(), failure, why)
 
     # -- the way back ------------------------------------------------------------------------------------------------
 
