@@ -184,6 +184,20 @@ def test_highest_rate_is_the_highest_that_held():
     assert results.highest_rates([{"case": "highest", "contender": "acd", "rate": 9, "held": False}]) == {"acd": None}
 
 
+def test_a_search_that_was_broken_off_has_found_nothing():
+    tried = [
+        {"case": "highest", "contender": who, "agents": 300, "rate": rate, "held": held, "unfinished": unfinished}
+        for who, rate, held, unfinished in (
+            ("dial", 100, True, True),
+            ("dial", 120, True, False),
+            ("acd", 100, True, True),
+            ("acd", 120, False, True),
+        )
+    ]
+    assert results.highest_rates(tried) == {"dial": 120}
+    assert not [target for target in results.targets(tried) if "highest" in target.name]
+
+
 def test_targets_say_what_was_promised_and_whether_it_was_kept():
     found = {target.name: target for target in results.targets(full())}
     p99 = found["set-up p99 at 140/s, of bare Dial's"]

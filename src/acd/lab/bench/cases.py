@@ -141,7 +141,8 @@ class Bench:
             held = is_held(figures, plan.highest_p99_ms)
             search.note(rate, held)
             sizes = {"case": "highest", "contender": contender.key, "round": tries, "agents": plan.highest_agents}
-            yield sizes | {"rate": rate, "held": held} | plain(figures)
+            unfinished = search.next_rate() is not None
+            yield sizes | {"rate": rate, "held": held, "unfinished": unfinished} | plain(figures)
 
     # -- our own -----------------------------------------------------------------------------------------------------
 

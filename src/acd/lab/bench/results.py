@@ -67,14 +67,16 @@ def summarize(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def highest_rates(rows: Iterable[Row]) -> dict[str, float | None]:
-    """For each contender that was searched for it, the highest rate held; None when not even the first was."""
-    found: dict[str, float | None] = {}
+    """For each contender whose search came to its end, the highest rate held; None when not even the first was."""
+    tries: dict[str, list[Row]] = {}
     for row in rows:
         if row["case"] == "highest":
-            best = found.setdefault(row["contender"], None)
-            if row["held"]:
-                found[row["contender"]] = row["rate"] if best is None else max(best, row["rate"])
-    return found
+            tries.setdefault(row["contender"], []).append(row)
+    return {
+        contender: max((row["rate"] for row in of if row["held"]), default=None)
+        for contender, of in tries.items()
+        if not of[-1].get("unfinished", False)
+    }
 
 
 def others_cores(results: Mapping[str, Any]) -> float:
