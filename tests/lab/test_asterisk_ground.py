@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from acd.domain.errors import LabError
-from acd.lab.asterisk_files import AsteriskPorts, free_ports
+from acd.lab.asterisk_files import AsteriskPorts, PortBlock, free_ports
 from acd.lab.paths import SOCKET_PATH_MAX_BYTES, cache_dir, make_dir, shared_file, socket_dir
 from acd.lab.processes import Process
 from acd.lab.progress import ProgressLine
@@ -154,3 +154,18 @@ def test_progress_on_a_terminal_is_one_line() -> None:
     line.done("ready")
     parts = stream.getvalue().split("\r\x1b[K")
     assert [part.split("] ")[-1] for part in parts] == ["", "  0% downloading: x", "100% downloading: x", "ready\n"]
+
+
+def test_a_block_of_ports_is_nobody_else_s() -> None:
+    with PortBlock(3, low=11_000, high=11_008) as one, PortBlock(3, low=11_000, high=11_008) as other:
+        held = {*range(one.first, one.first + 3), *range(other.first, other.first + 3)}
+        assert len(held) == 6
+        # Neither one by one nor by the dozen
+        with pytest.raises(LabError, match="no 4 free ones"):
+            free_ports(4, low=11_000, high=11_008)
+        with pytest.raises(LabError, match="no 4 free ones in a row"):
+            PortBlock(4, low=11_000, high=11_008)
+        for port in held:
+            with pytest.raises(LabError, match="no 1 free ones"):
+                free_ports(1, low=port, high=port)
+    assert set(free_ports(6, low=min(held), high=min(held) + 5)) & held

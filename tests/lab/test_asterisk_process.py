@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import select
@@ -10,13 +11,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from acd.domain.errors import AsteriskUnsuitableError, LabError
-from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskProgram, LabAsterisk, find_program
+from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk, find_program
 from acd.lab.paths import SOCKET_PATH_MAX_BYTES
 
 Make = Callable[..., LabAsterisk]
@@ -100,6 +102,38 @@ def test_after_a_kill_it_starts_again(lab_asterisk: Make) -> None:
     assert asterisk.pid != first
 
 
+def restart(asterisk: LabAsterisk) -> None:
+    """Restart it by its console, and return when the new one answers: it does not know what the old one was told."""
+    asterisk.cli("dialplan set global who old")
+    asterisk.cli("core restart now")
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(LabError):
+            if "who=old" not in asterisk.cli("dialplan show globals"):
+                break
+        assert asterisk.running, (asterisk.tree.log / "console.log").read_text()
+        assert time.monotonic() < deadline
+    asterisk.cli("core waitfullybooted")
+
+
+def test_its_console_restarts_it_as_often_as_you_like(lab_asterisk: Make) -> None:
+    asterisk = lab_asterisk("it's a lab")
+    asterisk.start()
+    first = asterisk.pid
+    for _ in range(2):
+        restart(asterisk)
+        assert re.search(r"^res_pjsip\.so .*Running", asterisk.cli("module show"), re.MULTILINE)
+    assert asterisk.pid == first
+    asterisk.stop()
+    assert not asterisk.running
+
+
+def test_a_folder_named_as_the_remote_console_is_no_hindrance(lab_asterisk: Make) -> None:
+    asterisk = lab_asterisk("ourasterisk")
+    asterisk.start()
+    assert "System uptime" in asterisk.cli("core show uptime")
+
+
 def test_frozen_it_answers_nothing_and_thawed_it_goes_on(lab_asterisk: Make) -> None:
     asterisk = lab_asterisk()
     asterisk.start()
@@ -164,10 +198,13 @@ signal.pause()
 """
 
 
-def test_it_dies_with_its_parent(tmp_path: Path, asterisk_program: AsteriskProgram) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_it_dies_with_its_parent(tmp_path: Path, asterisk_program: AsteriskProgram, restarted: bool) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         asterisk = os.pidfd_open(int(parent.stdout.readline()))
+        if restarted:
+            restart(LabAsterisk(tmp_path, asterisk_program, AsteriskPorts(0, 0, 0, 0)))
         parent.send_signal(signal.SIGKILL)
     try:
         assert select.select([asterisk], [], [], 10)[0], "Asterisk outlived its parent by ten seconds"

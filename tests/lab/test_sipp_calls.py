@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -15,12 +16,12 @@ import pytest_asyncio
 from acd.domain.errors import LabError
 from acd.lab import calls as calls_module
 from acd.lab.asterisk import AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk
+from acd.lab.asterisk_files import PortBlock
 from acd.lab.behaviours import Answers, Duration, parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import Call, CallGenerator, place_calls, plan_calls
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone, make_phones
-from acd.lab.rig import PortBlock
 from acd.lab.sipp_results import SippCounts, SippResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -279,6 +280,19 @@ async def test_a_registration_ends_with_its_time(lab: Lab) -> None:
     await lab.bank.register([lab.registering[0]], expires_s=1)
     assert known()
     await eventually(known, False)
+
+
+async def test_registrations_come_from_another_port_when_theirs_is_taken(lab: Lab) -> None:
+    bank = PhoneBank(
+        [lab.registering[0]], lab.asterisk.ports.sip, next(lab.ports), lab.command, lab.folder / "moved", env=lab.env
+    )
+    contact = f"2101@127.0.0.1:{bank.port_of(lab.registering[0])}"
+    await bank.register()
+    assert contact in await asyncio.to_thread(lab.asterisk.cli, "pjsip show contacts")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", bank.last_port))
+        await bank.unregister()
+    assert contact not in await asyncio.to_thread(lab.asterisk.cli, "pjsip show contacts")
 
 
 async def test_a_wrong_secret_is_refused_and_said(lab: Lab) -> None:

@@ -85,6 +85,39 @@ def test_phones_register_take_calls_and_unregister_at_ctrl_c(directory: Path) ->
     assert registered(directory) == []
 
 
+def begin(name: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-c", PROGRAM.format(name), "--dir", str(directory), "--json", *arguments]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_commands_started_together_do_not_meet(directory: Path) -> None:
+    calls = [begin("call", directory, "--from", "1001", "--to", "600") for _ in range(5)]
+    ended = [(each.communicate(timeout=60), each.returncode) for each in calls]
+    assert [code for _, code in ended] == [0] * 5, ended
+
+
+def test_a_phone_that_rings_at_ctrl_c_is_unregistered_at_once(directory: Path) -> None:
+    process = begin("phones", directory, "1001", "--behaviour", "never")
+    caller = None
+    try:
+        eventually(lambda: registered(directory) == ["1001"])
+        # A command that comes later finds ports of its own, not those that are needed at the end
+        caller = begin("call", directory, "--to", "7001", "--behaviour", "patience:30")
+        eventually(lambda: "Ringing" in open_lab(directory).cli("core show channels concise"))
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=20)
+        took_s = time.monotonic() - began
+    finally:
+        for each in (process, caller):
+            if each is not None:
+                each.kill()
+                each.wait()
+    assert registered(directory) == [], error
+    assert json.loads(output)["outcomes"]["offered"] == 1
+    assert took_s < 4.0
+
+
 def test_an_agent_of_the_lab_calls(directory: Path) -> None:
     result = place(directory, "--from", "1001", "--to", "600")
     assert result.exit_code == 0, result.output

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from acd.lab.asterisk_files import PortBlock
 from acd.lab.behaviours import parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import CallGenerator, plan_calls
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.phone_bank import PhoneBank
 from acd.lab.phones import Phone
-from acd.lab.rig import PortBlock
 from acd.lab.sipp_results import SippResult
 
 _SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"

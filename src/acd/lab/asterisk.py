@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -226,7 +227,7 @@ class LabAsterisk:
         self._log_start, self._console_start = _size(self.log_file), _size(self.tree.log / "console.log")
         deadline = time.monotonic() + timeout_s
         self._process = Process.spawn(
-            [*self.program.command, "-f", "-q", "-C", str(self.tree.etc / "asterisk.conf")],
+            [*self._restartable(), "-f", "-q", "-C", str(self.tree.etc / "asterisk.conf")],
             log=self.tree.log / "console.log",
             env=environment(self.program.variables),
             cwd=self.directory,
@@ -238,6 +239,19 @@ class LabAsterisk:
         except BaseException:
             self.kill()
             raise
+
+    def _restartable(self) -> list[str]:
+        """The program's command line. On ``core restart`` Asterisk runs what it was called by: a script that goes through
+        the program's own loader again, if it has one."""
+        command = list(self.program.command)
+        script = self.tree.var / "asterisk"
+        # Called by a path with "rasterisk" anywhere in it, it would be a remote console
+        if "--argv0" not in command or "rasterisk" in str(script):
+            return command
+        command[command.index("--argv0") + 1] = str(script)
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        script.chmod(0o700)
+        return command
 
     def _await_boot(self, deadline: float, timeout_s: float) -> None:
         control = self.tree.run / "asterisk.ctl"

@@ -106,20 +106,59 @@ def free_ports(count: int, *, low: int = 20_000, high: int = 31_999) -> list[int
     for port in candidates:
         if len(found) == count:
             break
-        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with contextlib.suppress(OSError):
-            # A name in the kernel's abstract namespace goes with the process that holds it
-            mark.bind(f"\0acd-lab-port-{port}")
-            if is_free(port):
-                found.append(port)
-                _given.append(mark)
-                continue
-        mark.close()
+        mark = _marked(port)
+        if mark is not None:
+            found.append(port)
+            _given.append(mark)
     while len(_given) > _MAX_GIVEN:
         _given.popleft().close()
     if len(found) < count:
         raise LabError(f"ports {low}-{high} of this machine have no {count} free ones; stop what holds them")
     return found
+
+
+class PortBlock:
+    """``length`` consecutive ports of 127.0.0.1 from ``first`` on, free now and given to nobody else on this machine
+    until `release`: whoever takes them one by one, later, finds them as they were."""
+
+    def __init__(self, length: int, *, low: int, high: int) -> None:
+        firsts = list(range(low, high + 2 - length, length))
+        random.shuffle(firsts)
+        self._marks: list[socket.socket] = []
+        for first in firsts:
+            for port in range(first, first + length):
+                mark = _marked(port)
+                if mark is None:
+                    break
+                self._marks.append(mark)
+            else:
+                self.first = first
+                return
+            self.release()
+        raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
+
+    def __enter__(self) -> PortBlock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others have it."""
+        while self._marks:
+            self._marks.pop().close()
+
+
+def _marked(port: int) -> socket.socket | None:
+    """What keeps the port from everybody who asks here, until it is closed; None when it is taken, or not free."""
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.suppress(OSError):
+        # A name in the kernel's abstract namespace goes with the process that holds it
+        mark.bind(f"\0acd-lab-port-{port}")
+        if is_free(port):
+            return mark
+    mark.close()
+    return None
 
 
 def is_free(port: int) -> bool:

@@ -12,6 +12,7 @@ import json
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from acd.domain.errors import ConfigurationError, LabError
-from acd.lab.asterisk_files import is_free
+from acd.lab.asterisk_files import PortBlock
 from acd.lab.behaviours import parse_caller_behaviour, parse_phone_behaviour
 from acd.lab.calls import MAX_CALLS, Call, CallGenerator, plan_calls
 from acd.lab.parts import SIPP, ensure
@@ -32,8 +33,9 @@ from acd.lab.progress import ProgressLine
 from acd.lab.sipp_results import SippCounts, SippResult
 
 DEFAULT_DIRECTORY = Path("build/lab")
-_PORTS = range(20_000, 32_000)
 _LOOK_S = 0.5
+_GRACE_S = 0.5
+"""For calls that end anyway; nobody waits longer for one that rings on."""
 
 
 class _Counted(Protocol):
@@ -65,14 +67,9 @@ def _sipp() -> tuple[list[str], dict[str, str]]:
     return part.command("sipp"), part.env()
 
 
-def _port_run(count: int) -> int:
-    """The first of ``count`` consecutive ports that are free."""
-    run = 0
-    for port in _PORTS:
-        run = run + 1 if is_free(port) else 0
-        if run == count:
-            return port - count + 1
-    raise LabError(f"no {count} consecutive ports are free between {_PORTS.start} and {_PORTS.stop - 1}")
+def _ports(count: int) -> PortBlock:
+    """Ports that no other command of this machine uses meanwhile, and that are no lab's media ports."""
+    return PortBlock(count, low=14_000, high=19_999)
 
 
 @contextlib.contextmanager
@@ -264,17 +261,15 @@ def call(
     port = _lab_sip_port(directory.absolute(), sip_port)
     command, env = _sipp()
 
-    async def run(folder: Path) -> SippResult:
-        generator = CallGenerator(
-            calls, rate, port, _port_run(CallGenerator.PORTS), command, folder, at_once=at_once, env=env
-        )
+    async def run(folder: Path, first: int) -> SippResult:
+        generator = CallGenerator(calls, rate, port, first, command, folder, at_once=at_once, env=env)
         await generator.start()
         as_json_now = json_wanted(context, as_json)
         await watch(f"{count} calls, {rate:g} a second", generator, generator.wait(), as_json_now, timeout_s)
         return await generator.stop(0)
 
-    with _folder(keep) as folder:
-        result = asyncio.run(run(folder))
+    with _folder(keep) as folder, _ports(CallGenerator.PORTS) as block:
+        result = asyncio.run(run(folder, block.first))
     _report(context, "Calls", result, json_wanted(context, as_json))
 
 
@@ -314,21 +309,25 @@ def phones(
     port = _lab_sip_port(directory, sip_port)
     command, env = _sipp()
 
-    async def run(folder: Path) -> SippResult:
-        first = _port_run(len(behaviours) + 1)
+    async def run(folder: Path, first: int) -> SippResult:
         bank = PhoneBank(played, port, first, command, folder, env=env, seed=seed)
         await bank.start()
         try:
-            await bank.register()
-            title = f"{len(played)} phones; Ctrl-C ends it"
-            await watch(title, bank, asyncio.Event().wait(), json_wanted(context, as_json), for_s)
-            await bank.unregister()
+            try:
+                await bank.register()
+                title = f"{len(played)} phones; Ctrl-C ends it"
+                await watch(title, bank, asyncio.Event().wait(), json_wanted(context, as_json), for_s)
+            finally:
+                # Also when some were refused or somebody was impatient: what is registered does not stay so
+                await bank.unregister()
         finally:
-            result = await bank.stop()
+            result = await bank.stop(_GRACE_S)
         return result
 
-    with _folder(keep) as folder:
-        result = asyncio.run(run(folder))
+    # A phone that is named twice listens twice
+    listening = len(behaviours) * max(Counter(phone.name for phone in played).values())
+    with _folder(keep) as folder, _ports(listening + 1) as block:
+        result = asyncio.run(run(folder, block.first))
     _report(context, "Phones", result, json_wanted(context, as_json))
 
 

@@ -14,6 +14,7 @@ from operator import add
 from pathlib import Path
 
 from acd.domain.errors import LabError
+from acd.lab.asterisk_files import free_ports, is_free
 from acd.lab.behaviours import Absent, Answers, Duration, PhoneBehaviour, Refuses
 from acd.lab.phones import Phone, endpoints_conf
 from acd.lab.sipp import Load, SippProcess
@@ -141,14 +142,20 @@ class PhoneBank:
             self._directory / f"registrations-{self._registrations}",
             name="registrations",
             scenario=register_scenario(),
-            port=self.last_port,
+            # Somebody may have taken it since the last time; Asterisk goes by the contact, not by where it comes from
+            port=self.last_port if is_free(self.last_port) else free_ports(1, low=14_000, high=19_999)[0],
             remote_port=self._sip_port,
             rows=rows,
             load=Load(len(rows), REGISTRATIONS_PER_S),
             env=self._env,
         )
-        await sipp.start()
-        result = await sipp.wait(len(rows) / REGISTRATIONS_PER_S + 40.0)
+        try:
+            await sipp.start()
+            result = await sipp.wait(len(rows) / REGISTRATIONS_PER_S + 40.0)
+        except BaseException:
+            if sipp.running:
+                await sipp.stop(0)
+            raise
         if result.lost:
             raise LabError(
                 f"Asterisk did not take {result.lost} of {len(rows)} registrations: {'; '.join(result.errors)}"

@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -26,7 +24,7 @@ import yaml
 
 from acd.domain.errors import LabError
 from acd.lab.asterisk import AmiUser, AsteriskOptions, AsteriskPorts, AsteriskProgram, LabAsterisk, find_program
-from acd.lab.asterisk_files import free_ports, is_free
+from acd.lab.asterisk_files import PortBlock, free_ports
 from acd.lab.calls import Call, CallGenerator
 from acd.lab.parts import SIPP, Unpacked, ensure
 from acd.lab.paths import make_dir, socket_dir
@@ -43,31 +41,6 @@ T = TypeVar("T")
 _PHONE_PORTS, _CALLER_PORTS = 40, 120
 _START_S = 60.0
 """Asterisk needs half a second, and on a machine with too much to do many times that."""
-
-
-class PortBlock:
-    """``length`` consecutive ports of 127.0.0.1 from ``first`` on, free now and kept from other rigs until `release`.
-
-    SIPp takes its ports one by one while calls are placed, and other rigs of this machine look for theirs meanwhile: a
-    name in the kernel's abstract socket namespace, which goes with the process that holds it, marks a block as taken.
-    """
-
-    def __init__(self, length: int, *, low: int, high: int) -> None:
-        firsts = list(range(low, high + 2 - length, length))
-        random.shuffle(firsts)
-        for first in firsts:
-            self._mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            with contextlib.suppress(OSError):
-                self._mark.bind(f"\0acd-lab-ports-{first}")
-                if all(is_free(port) for port in range(first, first + length)):
-                    self.first = first
-                    return
-            self._mark.close()
-        raise LabError(f"ports {low}-{high} of this machine have no {length} free ones in a row; stop what holds them")
-
-    def release(self) -> None:
-        """Let others have it."""
-        self._mark.close()
 
 
 def share_dir(name: str) -> Path:
