@@ -191,6 +191,16 @@ async def test_a_call_is_its_row_and_its_live_part(http: aiohttp.ClientSession, 
     assert [decision["kind"] for decision in body["decisions"]][:2] == ["waits", "offered"]
 
 
+async def test_few_digits_are_a_call_of_this_life(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
+    floor.call_list = [{**floor.calls()[0], "call": call} for call in ("00000600000012", "00000700000012")]
+    for digits in ("12", "012", "00000012", "00000700000012"):
+        assert await ask(http, f"/v1/calls/{digits}") == (200, {"call": None, "live": floor.calls()[1]})
+        assert (await ask(http, f"/v1/calls/{digits}/explain"))[1]["live"] == floor.calls()[1]
+    for digits in ("2", "700000012"):
+        assert (await ask(http, f"/v1/calls/{digits}"))[0] == 404
+    assert (await ask(http, "/v1/calls/12/escalate", "POST"))[0] == 404, "only who looks"
+
+
 async def test_why_an_agent_has_no_call_is_the_floors_word(http: aiohttp.ClientSession, floor: FakeFloor) -> None:
     assert await ask(http, "/v1/agents/1001/explain") == (200, floor.agent_explanation("anna"))
     _, body = await ask(http, "/v1/calls/r2/explain")

@@ -100,6 +100,23 @@ def test_db_goes_up_tells_where_it_is_and_goes_down(samples: Path) -> None:
     assert acd("db", "current", *config).exit_code == 1
 
 
+def test_a_way_back_is_looked_at_before_anybody_is_asked(samples: Path) -> None:
+    config = ("--config", str(samples / "acd.toml"))
+    assert acd("db", "upgrade", *config).exit_code == 0
+    for given in ((), ("--json",), ("--yes",)):
+        result = acd("db", "downgrade", "nonsense", *given, *config)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "cannot be taken back to 'nonsense'" in result.stderr
+        assert "?" not in result.stderr
+    unasked = acd("--json", "db", "downgrade", "base", *config)
+    assert (unasked.exit_code, unasked.stdout) == (2, "")
+    error = json.loads(unasked.stderr)["error"]
+    assert error["kind"] == "usage"
+    assert "--yes" in error["message"]
+    assert acd("db", "current", *config).exit_code == 0
+    assert acd("--json", "db", "downgrade", "base", "--yes", *config).exit_code == 0
+
+
 def test_a_group_that_this_machine_does_not_have_is_warned_of(samples: Path) -> None:
     config = samples / "acd.toml"
     text = config.read_text()

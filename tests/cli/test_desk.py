@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ from floorkit import UTC_0, Clock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-from storekit import QUICK
+from storekit import QUICK, until
 
 from acd.asterisk.dialcodes import DialCodes
 from acd.cli.desk import Desk
@@ -27,7 +29,7 @@ from acd.config.floor import load_floor
 from acd.domain import events as ev
 from acd.domain.annotations import Annotation
 from acd.domain.commands import OfferCall
-from acd.domain.errors import UnknownNameError
+from acd.domain.errors import StoreError, UnknownNameError
 from acd.domain.events import AgentAction, MemoryRestored
 from acd.domain.numbers import Numbering
 from acd.domain.ports import Answer
@@ -278,6 +280,55 @@ async def test_a_pause_for_a_reason_that_there_is_not_is_refused() -> None:
         await codes.agent(Call(reason))  # type: ignore[arg-type]
     assert asked == [None, "lunch"]
     assert said == ["auth-thankyou", "auth-thankyou", "beeperr", "beeperr", "beeperr"]
+
+
+async def test_a_dial_code_that_failed_names_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    class Call:
+        channel, args = "PJSIP/101-00000001", ["east", "pause", ""]
+
+        async def set_variables(self, variables: dict[str, str]) -> None:
+            assert variables == {"acd_say": "beeperr"}
+
+    failures: list[Exception] = [TimeoutError(), StoreError("the disk is full")]
+
+    async def ask(agent: str, action: AgentAction, **how: Any) -> Answer:
+        raise failures.pop(0)
+
+    codes = DialCodes({}, (), ask, lambda device: "ann", lambda pin, stored: False)
+    await codes.agent(Call())  # type: ignore[arg-type]
+    await codes.agent(Call())  # type: ignore[arg-type]
+    assert [record.getMessage() for record in caplog.records] == [
+        "dial code pause of PJSIP/101: no answer within 0 s",
+        "dial code pause of PJSIP/101: the disk is full",
+    ]
+
+
+async def test_while_nothing_takes_records_what_is_asked_for_is_done_at_once(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = await life.talks("c1")
+    assert await life.store.flush()
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    other = sqlite3.connect(tmp_path / "acd.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        patch.setattr("acd.engine.engine.ANSWER_WITHIN_S", 5.0)
+        for action in (AgentAction.PAUSE, AgentAction.RESUME):
+            answer = await life.engine.request("bob", action)
+            assert answer.ok
+            assert answer.message.endswith(", but not yet on record: [Errno 28] No space left on device")
+        with pytest.raises(StoreError, match="not on record, but held in memory"):
+            await life.desk.annotate(call, Annotation("sold"))
+        other.close()
+    await until(lambda: life.store.state()["state"] == "ok" and life.store.state()["behind"] == 0)
+    assert life.rows(f"SELECT disposition FROM calls WHERE call = '{call}'") == [("sold",)]
+    assert life.rows("SELECT reason FROM agent_states WHERE agent = 'bob' AND state = 'PAUSED'") != []
+    answer = await life.engine.request("bob", AgentAction.PAUSE)
+    assert "record" not in answer.message
 
 
 @pytest.mark.parametrize("hashed", [False, True])

@@ -46,6 +46,22 @@ def test_what_is_lost_is_never_durable() -> None:
     assert [tickets.durable(ticket) for ticket in range(1, 6)] == [True, False, False, True, False]
 
 
+def test_who_was_released_hears_no_second_time() -> None:
+    tickets, heard = Tickets(), list[int]()
+    tickets.listen(heard.append)
+    for _ in range(2):
+        tickets.give(1, 0.0, soon=True)
+    tickets.release()
+    tickets.release()
+    assert (heard, tickets.durable(1), tickets.oldest_at()) == ([2], False, 0.0)
+    tickets.settle(1, 1, 1.0)
+    assert (heard, tickets.durable(1), tickets.durable(2)) == ([2], True, False)
+    tickets.give(1, 1.0, soon=True)
+    tickets.settle(3, 3, 2.0)
+    assert heard == [2, 3]
+    assert tickets.durable(2)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30),
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=10),

@@ -30,6 +30,9 @@ from acd.domain.ports import Answer, FloorPort, RecordsPort
 BODY_BYTES_MAX = 64 * 1024
 ANSWER_TIMEOUT_S = 30.0
 
+_SERIAL_DIGITS, _ID_DIGITS = 8, 14
+"""Of a call's id: its life's number comes first."""
+
 PROBES: web.AppKey[web.Application] = web.AppKey("probes", web.Application)
 COUNTS: web.AppKey[HttpCounts] = web.AppKey("counts", HttpCounts)
 
@@ -155,9 +158,10 @@ class Handlers:
         return reply({"calls": rows})
 
     async def call(self, request: web.Request) -> web.Response:
-        """``{"call": row with segments or null, "live": live call or null}``; 404 if it is neither."""
+        """``{"call": row with segments or null, "live": live call or null}``; 404 if it is neither. Few digits are a call
+        of this life, by the end of its id."""
         query(request, Nothing)
-        name = request.match_info["call"]
+        name = self._whole(request.match_info["call"])
         live = self._live_call(name)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             row = await self._records.call(name)
@@ -168,7 +172,7 @@ class Handlers:
     async def explain(self, request: web.Request) -> web.Response:
         """As ``call``, and ``"decisions": [...]`` in their order."""
         query(request, Nothing)
-        name = request.match_info["call"]
+        name = self._whole(request.match_info["call"])
         live = self._live_call(name)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             row = await self._records.call(name)
@@ -256,6 +260,13 @@ class Handlers:
             return str(self._floor.agent(agent)["name"])
         except UnknownNameError:
             return agent
+
+    def _whole(self, name: str) -> str:
+        """A call's id, of which whoever looks may leave out the number of the life that goes on."""
+        if not (name.isascii() and name.isdigit()) or len(name) > _SERIAL_DIGITS:
+            return name
+        epoch = self._floor.status()["epoch"]
+        return f"{epoch:0{_ID_DIGITS - _SERIAL_DIGITS}d}{name:0>{_SERIAL_DIGITS}}"
 
     def _live_call(self, name: str) -> dict[str, Any] | None:
         return next((call for call in self._floor.calls() if call["call"] == name), None)

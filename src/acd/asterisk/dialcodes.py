@@ -108,14 +108,17 @@ class DialCodes:
         if name is None:
             await request.set_variables({"acd_say": SOUND_WRONG})
             return
+        began = time.monotonic()
         try:
             channel = request.uniqueid if name in self._lines and action in _STAYS_AFTER else ""
             answer = await self._answer(name, action, device, reason, channel)
         except (AcdError, TimeoutError) as error:
-            log.warning("dial code %s of %s: %s", action, device, error)
+            # A TimeoutError says nothing of itself
+            why = str(error) or f"no answer within {time.monotonic() - began:.0f} s"
+            log.warning("dial code %s of %s: %s", action, device, why)
             await request.set_variables({"acd_say": SOUND_REFUSED})
             return
-        log.info("dial code %s at %s: agent %s %s", action, device, name, answer.message)
+        log.info("dial code %s at %s, agent %s: %s", action, device, name, answer.message)
         if self._noted is not None:
             self._noted(device, name, action, answer)
         values = {"acd_say": SOUNDS[action] if answer.ok else SOUND_REFUSED}

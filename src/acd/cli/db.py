@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from acd.cli import text as say
-from acd.cli.context import EXIT_FAILED, common_options, options, print_json
+from acd.cli.context import EXIT_FAILED, EXIT_USAGE, Failure, common_options, options, print_json
 
 
 @click.group()
@@ -84,10 +84,15 @@ def downgrade(revision: str, yes: bool) -> None:
     Refused while a service has the database open.
     """
     from acd.store import downgrade
+    from acd.store.schema import check_downgrade
 
     if not revision.strip():
         raise click.UsageError('REVISION is empty: name one, or "base"')
     url, steps = _url(), _Steps(aloud=not options().json)
+    check_downgrade(url, revision)
+    if not yes and options().json:
+        message = f"records may be lost for good: with --json nobody is asked, say --yes to go back to {revision}"
+        raise Failure(message, EXIT_USAGE, kind="usage", as_json=True)
     if not yes:
         click.confirm(f"Take the schema back to {revision}? Records may be lost for good", abort=True, err=True)
     downgrade(url, revision, steps)

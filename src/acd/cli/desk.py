@@ -38,12 +38,18 @@ class Tickets:
         store.on_durable(self._settled)
 
     async def written(self, records: Sequence[Record]) -> None:
-        """Write records and wait for them. Raises StoreError if they could not be kept, TimeoutError."""
+        """Write records and wait for them. Raises StoreError if they could not be kept, or are in memory alone;
+        TimeoutError."""
         ticket = self._store.write(records, soon=True)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((ticket, future))
         async with asyncio.timeout(WITHIN_S):
             kept = await future
+        state = self._store.state()
+        if not kept and state["state"] == "full":
+            raise StoreError(
+                f"this is not on record, but held in memory until something takes records: {state['detail']}"
+            )
         if not kept:
             raise StoreError("this could not be recorded: the database and the spill are both full or away")
 

@@ -190,9 +190,16 @@ class Engine:
         while self._undurable and self._undurable[0][0] <= ticket:
             settled, command = self._undurable.popleft()
             if isinstance(command, Reply) and not self._store.durable(settled):
-                why = "was done, and could not be recorded: the database and the spill are both full or away"
-                command = replace(command, ok=False, message=f"{command.message}; this {why}")
+                command = self._unrecorded(command)
             self._dispatch(command)
+
+    def _unrecorded(self, reply: Reply) -> Reply:
+        """What was done without a record of it, or none yet. While nothing takes records that is how acd serves."""
+        state, away = self._store.state(), "the database and the spill are both full or away"
+        if reply.ok and state["state"] == "full":
+            return replace(reply, message=f"{reply.message}, but not yet on record: {state.get('detail') or away}")
+        why = f"was done, and could not be recorded: {away}"
+        return replace(reply, ok=False, message=f"{reply.message}; this {why}")
 
     def _dispatch(self, command: Command) -> None:
         match command:

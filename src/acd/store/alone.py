@@ -117,6 +117,9 @@ class SettlingBackend:
         except SchemaError as error:
             raise UnfitError(str(error)) from error
 
+    async def prove(self, within_s: float) -> None:
+        await self._inner.prove(within_s)
+
     async def apply(self, batches: Sequence[Batch], within_s: float) -> None:
         if not any(batch.writer.startswith(PREFIX) for batch in batches):
             await self._inner.apply(batches, within_s)

@@ -34,6 +34,9 @@ class Backend(Protocol):
     async def connect(self, within_s: float) -> None:
         """(Re)connect. Raises UnavailableError."""
 
+    async def prove(self, within_s: float) -> None:
+        """Have it shown that a transaction could write now: a connection alone proves little. Raises UnavailableError."""
+
     async def apply(self, batches: Sequence[Batch], within_s: float) -> None:
         """Make batches durable, in order, in one transaction; one that took effect before is passed over. Raises
         UnavailableError at the latest a little after ``within_s``, or UnstorableError."""

@@ -283,6 +283,8 @@ class Carrier:
             try:
                 async with self._turn:
                     await self._backend.connect(self._options.patience_s)
+                    # Where the spill is drained already no replay would show it
+                    await self._backend.prove(self._options.patience_s)
                 await self._replay()
             except (UnavailableError, OSError) as error:
                 self.detail = str(error)

@@ -96,6 +96,10 @@ def statement() -> str:
 
 
 _STATEMENT = statement()
+_WRITES = (
+    f"LOCK TABLE {', '.join(['writers', *sorted({o.table.name for o in OPERATIONS})])} IN ROW EXCLUSIVE MODE; "
+    "UPDATE writers SET batch = batch WHERE writer = ''"
+)
 _FACTS, _WRAPS = facts.postgres_statement(), facts.postgres_wraps()
 _EMPTY = {operation.name: ["{}"] * len(operation.columns) for operation in OPERATIONS}
 _DETAILS = {
@@ -175,6 +179,21 @@ class PostgresBackend:
             raise UnavailableError(f"{self._name}: {_first_line(error)}") from error
         self._connection = connection
 
+    async def prove(self, within_s: float) -> None:
+        if self._connection is None:
+            await self.connect(within_s)
+        assert self._connection is not None
+        self._cut = False
+        watchdog = asyncio.get_running_loop().call_later(within_s, self._cut_line, self._connection)
+        try:
+            # Refused by a standby and a server that is read-only; not to be had while somebody keeps a table to himself
+            async with self._connection.transaction():
+                await self._connection.execute(_WRITES, prepare=False)
+        except (psycopg.Error, OSError) as error:
+            raise await self._away(error, within_s) from error
+        finally:
+            watchdog.cancel()
+
     async def apply(self, batches: Sequence[Batch], within_s: float) -> None:
         if self._connection is None:
             await self.connect(within_s)
@@ -194,11 +213,14 @@ class PostgresBackend:
         except (psycopg.Error, OSError) as error:
             if not self._cut and _is_refusal(error):
                 raise UnstorableError(f"{self._name} refused a record: {_first_line(error)}") from error
-            await self.close()
-            what = f"did not answer within {within_s:g} s" if self._cut else _first_line(error)
-            raise UnavailableError(f"{self._name}: {what}") from error
+            raise await self._away(error, within_s) from error
         finally:
             watchdog.cancel()
+
+    async def _away(self, error: Exception, within_s: float) -> UnavailableError:
+        await self.close()
+        what = f"did not answer within {within_s:g} s" if self._cut else _first_line(error)
+        return UnavailableError(f"{self._name}: {what}")
 
     async def _execute(self, connection: AsyncConnection[Any], encoded: Sequence[tuple[str, Sequence[str]]]) -> None:
         if len(encoded) == 1:

@@ -175,6 +175,22 @@ def upgrade(
     _migrate(url, on_step, lambda config: command.upgrade(config, revision), on_progress)
 
 
+def check_downgrade(url: str, revision: str) -> None:
+    """Raise SchemaError unless the database can be brought back to ``revision``. Changes nothing."""
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
+
+    found = current(url)
+    if found is None:
+        raise SchemaError("the database is empty: there is nothing to take back")
+    if not _known(found):
+        raise SchemaError(_unknown(locate(url), found))
+    try:
+        list(ScriptDirectory.from_config(_config()).iterate_revisions(found, revision))
+    except RevisionError as error:
+        raise SchemaError(f"the schema is at {found} and cannot be taken back to {revision!r}: {error}") from error
+
+
 def downgrade(url: str, revision: str, on_step: OnStep | None = None) -> None:
     """Bring the schema back to ``revision`` ("base" drops every table, with all records). Raises as ``upgrade``, and
     RefusedError while a service has the database open."""

@@ -145,6 +145,9 @@ class SqliteBackend:
     async def connect(self, within_s: float) -> None:
         await self._in_thread(lambda: self._reconnect(within_s), within_s)
 
+    async def prove(self, within_s: float) -> None:
+        await self._in_thread(lambda: self._prove(within_s), within_s)
+
     async def apply(self, batches: Sequence[Batch], within_s: float) -> None:
         encoded = [await encode(batch, self._touched) for batch in batches]
         await self._in_thread(lambda: self._apply(encoded, within_s), within_s)
@@ -194,7 +197,8 @@ class SqliteBackend:
         if self._connection is not None and (now.st_dev, now.st_ino) != self._file:
             self._disconnect()
 
-    def _apply(self, encoded: Sequence[Encoded], within_s: float) -> None:
+    def _begin(self, within_s: float) -> sqlite3.Connection:
+        """A connection that waits for locks no longer than that."""
         self._check_file()
         if self._connection is None:
             self._reconnect(within_s)
@@ -205,6 +209,25 @@ class SqliteBackend:
             if busy_s != self._busy_s:
                 connection.execute(f"PRAGMA busy_timeout = {int(busy_s * 1000)}")
                 self._busy_s = busy_s
+        except sqlite3.Error as error:
+            raise UnavailableError(f"{self._path}: {error}") from error
+        return connection
+
+    def _prove(self, within_s: float) -> None:
+        connection = self._begin(within_s)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            # As it is: the page is written all the same, which needs the lock and room on the disk
+            connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back(connection)
+            raise UnavailableError(f"{self._path}: {error}") from error
+
+    def _apply(self, encoded: Sequence[Encoded], within_s: float) -> None:
+        connection = self._begin(within_s)
+        try:
             connection.execute("BEGIN IMMEDIATE")
             for writer, number, parts in encoded:
                 if connection.execute(_FENCE, (writer, number)).rowcount != 1:

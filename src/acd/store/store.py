@@ -248,7 +248,8 @@ class Store:
         return self._writer is not None and self._writer.durable(ticket)
 
     def on_durable(self, callback: Callable[[int], Any]) -> None:
-        """StorePort.on_durable; dropped tickets are passed too, so that nobody waits for ever: ``durable`` tells."""
+        """StorePort.on_durable; tickets dropped, or held in memory alone because nothing takes records, are passed too, so
+        that nobody waits for ever: ``durable`` tells."""
         self._callbacks.append(callback)
         if self._writer is not None:
             self._writer.on_durable(callback)

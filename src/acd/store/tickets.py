@@ -34,6 +34,8 @@ class Tickets:
         self.settled = 0
         self.lag_s = 0.0
         """How long the last that was settled took."""
+        self._told = 0
+        """The last of which those who listen heard."""
         self._marks: deque[_Mark] = deque()
         self._lost: deque[list[int]] = deque(maxlen=_LOST_RANGES_MAX)
         self._callbacks: list[Callable[[int], Any]] = []
@@ -75,9 +77,19 @@ class Tickets:
         if lost:
             self.lose(self.settled + 1, settled)
         self.settled = settled
+        self._tell(settled)
+
+    def release(self) -> None:
+        """Nobody knows when those that are not settled will be: whoever waits hears of them now, and of each once."""
+        self._tell(self.last)
+
+    def _tell(self, upto: int) -> None:
+        if upto <= self._told:
+            return
+        self._told = upto
         for callback in self._callbacks:
             try:
-                callback(settled)
+                callback(upto)
             except Exception:
                 log.exception("a listener for durable records failed")
 

@@ -2,8 +2,9 @@
 
 One task takes what has gathered, folds it and appends it to the spill; a second one, the carrier, brings it from there
 into the database. Where the spill takes nothing (or is no durable place, by ``durable_in``) each batch goes into the
-database itself. What neither takes is held in memory; only when that is full too are the newest records dropped,
-counted and logged. The event loop never waits for a disk. SQL and file formats live elsewhere.
+database itself. What neither takes is held in memory, and nobody waits for it any more; only when that is full too are
+the newest records dropped, counted and logged. The event loop never waits for a disk. SQL and file formats live
+elsewhere.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ class Writer:
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._stuck = ""
         """Why neither the spill nor the database takes anything, if so."""
+        self._memory_only = False
+        """Neither of them took the records that are next, so nobody knows when they will be durable."""
+        self._releasing: asyncio.Handle | None = None
         self._without_spill = ""
         """Why records go into the database at once although ``durable_in`` says otherwise, if so."""
         self._try_spill_at = -math.inf
@@ -108,6 +112,9 @@ class Writer:
             self._carrier.want(self._tickets.accepted)
         if soon or len(self._records) >= self._options.batch_max:
             self._due.set()
+        if self._memory_only and self._releasing is None:
+            # Whoever writes may note only after this that he waits for the ticket
+            self._releasing = asyncio.get_running_loop().call_soon(self._release)
         return ticket
 
     def durable(self, ticket: int) -> bool:
@@ -115,7 +122,8 @@ class Writer:
         return self._tickets.durable(ticket)
 
     def on_durable(self, callback: Callable[[int], Any]) -> None:
-        """``callback(ticket)`` whenever everything up to ``ticket`` is settled: durable, or dropped (``durable`` tells)."""
+        """``callback(ticket)`` whenever everything up to ``ticket`` is settled: durable, dropped, or held in memory alone,
+        from where it may become durable (``durable`` tells)."""
         self._tickets.listen(callback)
 
     async def flush(self, within_s: float) -> bool:
@@ -271,6 +279,11 @@ class Writer:
                 waiter.set_result(None)
         self._flushes = [flush for flush in self._flushes if not flush[1].done()]
 
+    def _release(self) -> None:
+        self._releasing = None
+        if self._memory_only:
+            self._tickets.release()
+
     def _drop(self, count: int) -> None:
         self._counts["dropped"] += count
         why = self._stuck or "more than the store can hold"
@@ -299,6 +312,7 @@ class Writer:
                         self._do_without_spill(str(error))
                     else:
                         self._stuck = self._without_spill = ""
+                        self._memory_only = False
                         self._carrier.add(run)
                         return
                 if not self._carrier.spilling:
@@ -308,6 +322,7 @@ class Writer:
                         self._carrier.begin_spilling(str(error))
                         continue
                     self._stuck = ""
+                    self._memory_only = False
                     return
             # Neither takes it. The lock is free meanwhile, so that a database that is back can be declared so.
             await asyncio.sleep(self._options.retry_min_s)
@@ -329,6 +344,9 @@ class Writer:
         if self._carrier.spilling:
             self._tell(logging.CRITICAL, "records are held in memory only: %s", why)
             self._stuck = why
+            if not self._memory_only:
+                self._memory_only = True
+                self._tickets.release()
         else:
             self._tell(logging.ERROR, "records go into the database at once, for the spill takes none: %s", why)
             self._without_spill = why
