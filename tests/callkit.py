@@ -145,7 +145,8 @@ async def until_idle(rig: Rig) -> None:
 
 def channels(rig: Rig) -> list[dict[str, str]]:
     """Asterisk's own list of channels."""
-    names = ("name", "context", "exten", "priority", "state", "application", "data", "caller")
+    told = "name context exten priority state application data caller account peer_account ama age bridge identity"
+    names = told.split()
     lines = rig.asterisk.cli("core show channels concise").splitlines()
     return [dict(zip(names, line.split("!"), strict=False)) for line in lines if "!" in line]
 

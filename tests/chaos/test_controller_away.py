@@ -25,6 +25,7 @@ from callkit import (
     record,
     recorded,
     until,
+    until_agent,
     until_channels,
     until_idle,
     until_logged,
@@ -159,6 +160,39 @@ async def test_frozen_controller(make_rig):
         assert {call["outcome"] for call in await recorded(rig, "5558")} == {"abandoned"}
     assert (await rig.status())["drift"] == {}
     await until_idle(rig)
+
+
+async def test_frozen_while_it_rang_and_was_answered(make_rig):
+    """It thaws when the offer is long overdue, and the answer lies unread: those who talk go on talking."""
+    rig = await make_rig(
+        plan(
+            [phone("1001", "answer-after:2")],
+            floor(agents({"anna": "1001"}), queues={"main": {"ring_timeout": 3, "wrap_up": 30}}),
+        )
+    )
+    await rig.agent("anna", "login")
+    talks = await dial(rig, caller(number="5551"))
+    await until_channels(
+        rig, "the phone to ring", lambda rows: sorted(row["application"] for row in rows) == ["AppDial", "Dial"]
+    )
+    rig.serve.send(signal.SIGSTOP)
+    # Longer than the ringing and what is waited for beyond it
+    await finish(await dial(rig, caller(behaviour="patience:9", number="5558")))
+    await until_channels(rig, "two to talk", lambda rows: len({row["bridge"] for row in rows} - {""}) == 1)
+    before = channels(rig)
+    rig.serve.send(signal.SIGCONT)
+    await until(rig, "the talk to be known", lambda s: s["talking"] == 1 and s["waiting"] == 0)
+    assert [row["name"] for row in channels(rig)] == [row["name"] for row in before]
+    await until_agent(rig, "anna", "TALKING")
+    # As long again as silence is believed after a sleep, and more
+    await finish(await dial(rig, caller(behaviour="patience:4", number="5559")))
+    assert [(row["name"], row["bridge"]) for row in channels(rig)] == [(row["name"], row["bridge"]) for row in before]
+    await hang_up(rig, "5551")
+    await finish(talks)
+    call = await record(rig, "5551")
+    assert (call["outcome"], kinds(call)[:4]) == ("answered", ["entered", "offered", "rang", "talked"])
+    assert call["talk_s"] > 9
+    assert (await rig.status())["drift"] == {}
 
 
 async def test_stopped_and_started_in_order(make_rig):

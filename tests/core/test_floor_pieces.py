@@ -17,6 +17,7 @@ from acd.domain.states import AgentState, CallState, SegmentKind
 from acd.floor import Floor
 from acd.floor.calls import Call, Ledger
 from acd.floor.core import ENDED_LIMIT, OFFER_GRACE_S, Step
+from acd.floor.silence import LATE_S, SECOND_LOOK_S
 
 FLOOR = define(
     """
@@ -45,6 +46,14 @@ def arrives(clock: Clock, channel: str = "c1") -> ev.CallArrived:
     return ev.CallArrived(clock.now.utc, "pbx", channel, f"PJSIP/{channel}", channel, "1")
 
 
+def passes(floor: Floor, clock: Clock, *moments: float) -> list[Step]:
+    """A look at the deadlines at each of these seconds."""
+    steps = []
+    for clock.s in moments:
+        steps.append(floor.handle(ev.DeadlinePassed(clock.now.utc), clock.now))
+    return steps
+
+
 # -- time ----------------------------------------------------------------------------------------------------------------
 
 
@@ -59,7 +68,7 @@ def test_no_deadline_without_a_cause(clock: Clock) -> None:
 
 def test_the_next_deadline_is_the_earliest(floor: Floor, clock: Clock) -> None:
     floor.handle(arrives(clock), clock.now)
-    assert floor.next_deadline() == MONO_0 + 20 + OFFER_GRACE_S
+    assert floor.next_deadline() == MONO_0 + 20 + OFFER_GRACE_S - SECOND_LOOK_S
     clock.s = 5
     floor.handle(ev.AgentAnswered(clock.now.utc, next(iter(floor.offers))), clock.now)
     clock.s = 10
@@ -93,9 +102,50 @@ def test_an_event_comes_after_the_deadlines_that_were_due(floor: Floor, clock: C
 
 def test_a_deadline_fires_once(floor: Floor, clock: Clock) -> None:
     floor.handle(arrives(clock), clock.now)
-    clock.s = 25
-    assert floor.handle(ev.DeadlinePassed(clock.now.utc), clock.now).records
-    assert floor.handle(ev.DeadlinePassed(clock.now.utc), clock.now) == Step((), ())
+    first, second, third = passes(floor, clock, 23, 25, 25)
+    assert second.records
+    assert first == third == Step((), ())
+
+
+# -- silence -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_offer_of_which_nothing_is_heard_is_given_up_at_its_moment(floor: Floor, clock: Clock) -> None:
+    floor.handle(arrives(clock), clock.now)
+    before, at = passes(floor, clock, 23, 25)
+    assert before == Step((), ())
+    assert any(isinstance(command, do.HoldCall) for command in at.commands)
+    assert not floor.offers
+
+
+@pytest.mark.parametrize("woken_at", [23.1, 24.0, 25.0, 25.0 + 2 * LATE_S, 60.0, 4_000.0])
+def test_who_slept_through_the_answer_hears_it_before_he_gives_up_the_offer(
+    floor: Floor, clock: Clock, woken_at: float
+) -> None:
+    """The deadline is over at waking, and the answer lies unread in the connection."""
+    floor.handle(arrives(clock), clock.now)
+    (offer,) = floor.offers
+    (step,) = passes(floor, clock, woken_at)
+    assert step == Step((), ())
+    floor.handle(ev.AgentAnswered(UTC_0 + 12, offer), clock.now)
+    for step in passes(floor, clock, woken_at + SECOND_LOOK_S, woken_at + 60):
+        assert not any(isinstance(command, do.HoldCall) for command in step.commands)
+    assert floor.calls["00000300000001"].state is CallState.TALKING
+
+
+def test_who_sleeps_between_the_two_looks_looks_once_more(floor: Floor, clock: Clock) -> None:
+    floor.handle(arrives(clock), clock.now)
+    (offer,) = floor.offers
+    assert passes(floor, clock, 23, 40) == [Step((), ()), Step((), ())]
+    floor.handle(ev.AgentAnswered(UTC_0 + 24, offer), clock.now)
+    assert floor.calls["00000300000001"].state is CallState.TALKING
+
+
+def test_silence_after_a_sleep_is_believed_in_the_end(floor: Floor, clock: Clock) -> None:
+    floor.handle(arrives(clock), clock.now)
+    woken, second = passes(floor, clock, 50, 50 + SECOND_LOOK_S)
+    assert woken == Step((), ())
+    assert any(isinstance(command, do.HoldCall) for command in second.commands)
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf"), float("-inf"), -5.0, 0.0, UTC_0 * 3])
@@ -144,6 +194,7 @@ class Unheard(ev.Event):
 
 def test_an_unknown_event_raises_and_loses_nothing_that_was_decided_before(floor: Floor, clock: Clock) -> None:
     floor.handle(arrives(clock), clock.now)
+    passes(floor, clock, 23)
     clock.s = 25
     with pytest.raises(KeyError):
         floor.handle(Unheard(clock.now.utc), clock.now)
@@ -162,6 +213,7 @@ def test_a_defect_in_a_deadline_does_not_swallow_the_event(
 
     floor.handle(arrives(clock), clock.now)
     monkeypatch.setattr(floor, "_offer_unheard", broken)
+    passes(floor, clock, 23)
     clock.s = 25
     with pytest.raises(RuntimeError):
         floor.handle(ev.CallEnded(clock.now.utc, "pbx", "c1"), clock.now)

@@ -98,7 +98,7 @@ def check_bindings(floor: Floor) -> None:
         assert (call.offer, call.agent) == (identity, offer.agent)
         assert call.state is (CallState.TALKING if offer.answered else CallState.OFFERED)
         if not offer.answered and floor.is_synced(call.node):
-            armed = any(kind == "offer" and key == identity for _, _, kind, key in floor._timers)
+            armed = any(kind in ("offer", "first:offer") and key == identity for _, _, kind, key in floor._timers)
             assert armed, f"{identity} would ring for ever"
     for call in floor.calls.values():
         # Where the database was emptied, an offer may have the number of one that Asterisk had before, and that is over
@@ -108,7 +108,7 @@ def check_bindings(floor: Floor) -> None:
         assert floor.by_channel[call.node, call.channel] is call
         check_stretch(floor, call)
         if call.going:
-            assert any(kind == "going" and key == call.call for _, _, kind, key in floor._timers), call
+            assert any(kind in ("going", "first:going") and key == call.call for _, _, kind, key in floor._timers), call
     assert len(floor.by_channel) == len(floor.calls)
     for agent in floor.roster.agents.values():
         if agent.name in bound:

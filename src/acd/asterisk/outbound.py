@@ -33,6 +33,8 @@ OPT_OUTS = "acd-optouts"
 """The family of Asterisk's database in which the dialplan keeps who opted out: attempt -> when."""
 LATE_S = 2.5
 """After this time the dialplan has given up, or is about to."""
+_LATE_TIMER_S = 0.25
+"""A timer that fires so late shows that we stood still."""
 _VERDICTS = {
     "": out.Verdict.PERSON,
     "HUMAN": out.Verdict.PERSON,
@@ -287,4 +289,14 @@ def _ignore(future: asyncio.Future[Message]) -> None:
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_later(seconds, what)
+    """Call ``what`` once ``seconds`` have gone by in which we were awake: what is awaited may lie unread if we were not."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+
+    def fire() -> None:
+        if loop.time() - due > _LATE_TIMER_S:
+            _later(seconds, what)
+        else:
+            what()
+
+    loop.call_at(due, fire)

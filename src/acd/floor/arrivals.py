@@ -124,6 +124,8 @@ def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
     home = entry(floor, call.did, call.caller_number)
     floor.forecast.left(call, at, gave_up=False)
     if home is None:
+        to = line.describe(floor.definition.fallback)
+        floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": to, "cause": "removed"})
         target = send_to_fallback(floor, call.node, call.channel, call.call, call.did)
         floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=target)
     else:

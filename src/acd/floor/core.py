@@ -39,6 +39,7 @@ from acd.floor import (
     line,
     requests,
     resync,
+    silence,
     together,
     worth,
 )
@@ -60,6 +61,14 @@ wait for longer than two seconds or so, was not served: then nobody is dialled f
 
 ENDED_LIMIT = 10_000
 """How many ended calls' channels are remembered, so that a look taken before the end does not revive them."""
+
+_SILENT = "first:"
+"""Before a deadline's kind: its first look, of two."""
+
+_OF_OFFERS = frozenset({"offer", f"{_SILENT}offer"})
+
+_BY_SILENCE = frozenset({"offer", "going"})
+"""Deadlines that conclude from what was not heard."""
 
 _AFTER_A_TALK = frozenset({CallOutcome.ANSWERED, CallOutcome.TRANSFERRED, CallOutcome.LOST_TRACK})
 """How a call ends in which somebody talked."""
@@ -193,7 +202,7 @@ class Floor:
 
     def _is_over(self, mono: float, _serial: int, kind: str, key: str) -> bool:
         """Whether a deadline will never mean anything again."""
-        if kind == "offer":
+        if kind in _OF_OFFERS:
             offer = self.offers.get(key)
             return offer is None or offer.answered
         if kind == "max_wait":
@@ -239,9 +248,19 @@ class Floor:
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
 
+    def await_word(self, for_s: float, kind: str, key: str, now: Instant) -> None:
+        """Arm a deadline of what means something by silence alone: an answer that does not come."""
+        self.timer(now.mono + for_s - silence.SECOND_LOOK_S, _SILENT + kind, key)
+
     def _pass_deadlines(self, now: Instant) -> None:
         while self._timers and self._timers[0][0] <= now.mono:
             mono, _, kind, key = heappop(self._timers)
+            if kind.startswith(_SILENT):
+                self.timer(now.mono + silence.SECOND_LOOK_S, kind.removeprefix(_SILENT), key)
+                continue
+            if kind in _BY_SILENCE and now.mono - mono > silence.LATE_S:
+                self.timer(now.mono + silence.SECOND_LOOK_S, kind, key)
+                continue
             at = min(now.utc, now.utc_of(mono))
             if kind == "wrap_up":
                 agent = self.roster.agents.get(key)
@@ -390,7 +409,7 @@ class Floor:
         """Arm the moment at which the offer of ``call`` is given up if nothing was heard of its end."""
         assert call.offer is not None
         ring_s = 0.0 if self.offers[call.offer].lasting else call.queue.ring_timeout_s
-        self.timer(now.mono + ring_s + OFFER_GRACE_S, "offer", call.offer)
+        self.await_word(ring_s + OFFER_GRACE_S, "offer", call.offer, now)
 
     def offer_command(self, call: Call) -> do.OfferCall:
         """The present offer of ``call``, as it goes to Asterisk."""
@@ -554,7 +573,7 @@ class Floor:
         if outcome is OfferOutcome.CALLER_GONE:
             # His end is on the way. No other phone rings for him, unless it does not come
             call.going = True
-            self.timer(now.mono + OFFER_GRACE_S, "going", call.call)
+            self.await_word(OFFER_GRACE_S, "going", call.call, now)
         elif call.overflow_due:
             self.overflow(call, at, now)
         elif rematch and not arrivals.rehome(self, call, at, now):

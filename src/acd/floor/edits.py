@@ -63,10 +63,22 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
     floor.serve(event.at, now, "edited")
     # Only now: whoever waited in a queue that is still there comes before those who are new in it
     waiting = [call for call in floor.calls.values() if call.state is CallState.WAITING]
+    homeless: list[Call] = []
     for call in sorted(waiting, key=lambda call: (call.place.joined_at, call.place.serial)):
-        if not arrivals.rehome(floor, call, event.at, now):
+        if arrivals.rehome(floor, call, event.at, now):
+            homeless.append(call)
+        else:
             line.review_waiting(floor, call, event.at, now)
-    _reply(floor, event, f"revision {new.revision or 'unnamed'} is in force")
+    _reply(floor, event, f"revision {new.revision or 'unnamed'} is in force" + _fate(floor, homeless))
+
+
+def _fate(floor: Floor, homeless: list[Call]) -> str:
+    """What became of the waiting calls of removed queues."""
+    sent_away = sum(call.state is CallState.ENDED for call in homeless)
+    moved = sum(call.state is not CallState.ENDED and call.queue.name in floor.definition.queues for call in homeless)
+    told = [f"{moved} moved to where their numbers lead now"] * (moved > 0)
+    told += [f"{sent_away} sent to the fallback, for no entry point takes them"] * (sent_away > 0)
+    return f"; waiting calls of removed queues: {', '.join(told)}" if told else ""
 
 
 def _reply(floor: Floor, event: FloorEdited, message: str) -> None:

@@ -15,6 +15,7 @@ from acd.domain import events as ev
 from acd.domain.instant import Instant
 from acd.domain.states import PAUSE_NO_LINE, AgentState, LineStage
 from acd.floor import line as waiting
+from acd.floor import silence
 from acd.routing.lasting import LastingLine
 from acd.routing.roster import Agent
 
@@ -139,6 +140,10 @@ def due(floor: Floor, name: str, mono: float, now: Instant) -> None:
     if agent is None or line is None or line.until_mono != mono:
         return
     if line.stage is LineStage.CALLED:
+        if not line.looked or now.mono - mono > silence.LATE_S:
+            line.looked = True
+            _look_at(floor, line, agent, silence.SECOND_LOOK_S, now)
+            return
         floor.command(do.EndLine(line.node, line.channel))
         _failed(floor, agent, line, "nothing was heard of it", now)
     elif _lacks_only_that(agent):
@@ -297,7 +302,11 @@ def _without(floor: Floor, agent: Agent, at: float, now: Instant) -> None:
 
 def _wait(floor: Floor, agent: Agent, line: LastingLine, stage: LineStage, for_s: float, now: Instant) -> None:
     line.be(stage)
-    line.until_mono = now.mono + for_s
+    _look_at(floor, line, agent, for_s, now)
+
+
+def _look_at(floor: Floor, line: LastingLine, agent: Agent, after_s: float, now: Instant) -> None:
+    line.until_mono = now.mono + after_s
     floor.timer(line.until_mono, "line", agent.name)
 
 
@@ -309,8 +318,7 @@ def _call(floor: Floor, agent: Agent, line: LastingLine, now: Instant) -> None:
         return
     identity = f"line{floor.new_id()}"
     line.be(LineStage.CALLED, node=node, channel=identity)
-    line.until_mono = now.mono + RING_S + UNHEARD_S
-    floor.timer(line.until_mono, "line", agent.name)
+    _look_at(floor, line, agent, RING_S + UNHEARD_S - silence.SECOND_LOOK_S, now)
     what = agent.definition
     music = what.lasting_line or ""
     floor.command(

@@ -87,8 +87,8 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
     if agent.state in _ON_A_CALL:
         floor.roster.intend(agent, None)
         return True, "already logged in, on a call"
+    before = agent.devices
     if arrives:
-        before = agent.devices
         floor.roster.use_phone(agent, chosen)
         if agent.devices[:1] != before[:1]:
             lasting.moved(floor, agent, event.at, now)
@@ -97,7 +97,8 @@ def _login(floor: Floor, agent: Agent, event: AgentRequested, now: Instant) -> t
     if agent.state is not AgentState.LOGGED_OUT:
         floor.roster.intend(agent, None)
         floor.agent_freed(agent, event.at, now, "agent_login")
-        return True, "already logged in" + lasting.wanted(floor, agent, event.channel, now)
+        where = f", from now on at {', '.join(agent.devices)}" if agent.devices != before else ""
+        return True, f"already logged in{where}" + lasting.wanted(floor, agent, event.channel, now)
     floor.roster.intend(agent, None)
     return True, "logged in" + _comes(floor, agent, event, now, "agent_login")
 

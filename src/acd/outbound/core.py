@@ -542,6 +542,8 @@ class Dialler(Aloft):
 
     def _tidy(self, now: Instant) -> None:
         """What time alone brings about."""
+        if now.mono < self._lags_until_mono:
+            return  # we stood still: what was said meanwhile is not yet heard
         for flight in list(self.flights.values()):
             if flight.phase is Phase.OVER:
                 if now.mono - flight.over_mono >= SETTLE_S:

@@ -10,7 +10,8 @@ from acd.domain.states import LineStage
 @dataclass(slots=True)
 class LastingLine:
     """``channel``: its Uniqueid on ``node``, also of one that rings; ``waits``: it is in its waiting place; ``on_hold``: the
-    phone holds it. ``until_mono``: when something is to be done about it if nothing happens (monotonic s). ``tries``: how
+    phone holds it. ``until_mono``: when something is to be done about it if nothing happens (monotonic s); ``looked``: that
+    moment has been, and a second one decides. ``tries``: how
     often it was called for since it was lost, ``None`` where nobody calls again. ``detail``: why there is none.
     ``touched_at``: when it was heard of last (UTC s)."""
 
@@ -21,6 +22,7 @@ class LastingLine:
     waits: bool = False
     on_hold: bool = False
     until_mono: float | None = None
+    looked: bool = False
     tries: int | None = None
     detail: str = ""
     touched_at: float = 0.0
@@ -42,4 +44,4 @@ class LastingLine:
     def be(self, stage: LineStage, *, node: str = "", channel: str = "", channel_name: str = "") -> None:
         """Begin a stage: what belonged to the one before is gone."""
         self.stage, self.node, self.channel, self.channel_name = stage, node, channel, channel_name
-        self.waits, self.on_hold, self.until_mono = False, False, None
+        self.waits, self.on_hold, self.until_mono, self.looked = False, False, None, False
