@@ -72,6 +72,17 @@ async def test_caller_gives_up(make_rig):
     assert {row["state"] for row in states} == {"AVAILABLE", "RESERVED", "RINGING"}
 
 
+async def test_hung_up_without_a_cause(make_rig):
+    """An operator hangs up a waiting caller: Asterisk names no cause, and goes on."""
+    rig = await make_rig(plan([phone("1001")], floor(agents({"anna": "1001"}))))
+    callers = await dial(rig, caller(number="5551"))
+    await until_waiting(rig, 1)
+    await hang_up(rig, "5551")
+    await finish(callers)
+    call = await record(rig, "5551")
+    assert (call["outcome"], call["ended_by"], call["cause"]) == ("abandoned", "caller", 0)
+
+
 async def test_who_ended_the_conversation_and_wrap_up(make_rig):
     rig = await make_rig(
         plan(

@@ -13,7 +13,7 @@ from acd.domain import records as rec
 from acd.domain.events import AgentAction
 from acd.domain.instant import Instant
 from acd.domain.place import Place
-from acd.domain.states import AgentState, CallState, SegmentKind
+from acd.domain.states import AgentState, CallOutcome, CallState, SegmentKind
 from acd.floor import Floor
 from acd.floor.calls import Call, Ledger
 from acd.floor.core import ENDED_LIMIT, OFFER_GRACE_S, Step
@@ -155,6 +155,25 @@ def test_a_time_that_cannot_be_is_now(floor: Floor, clock: Clock, at: float) -> 
     opened = step.records[0]
     assert isinstance(opened, rec.CallOpened)
     assert opened.entered_at == clock.now.utc
+
+
+# -- ends ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [CallState.WAITING, CallState.OFFERED])
+def test_whom_a_stopping_asterisk_hung_up_did_not_give_up(floor: Floor, clock: Clock, state: CallState) -> None:
+    floor.handle(arrives(clock), clock.now)
+    channel = "c1"
+    if state is CallState.WAITING:
+        channel = "c2"
+        floor.handle(arrives(clock, channel), clock.now)
+    clock.s = 3
+    step = floor.handle(ev.CallEnded(clock.now.utc, "pbx", channel, 0, stopped=True), clock.now)
+    (closed,) = [record for record in step.records if isinstance(record, rec.CallClosed)]
+    assert (closed.outcome, closed.ended_by, closed.cause) == (CallOutcome.LOST_TRACK, "unknown", 0)
+    assert (floor.counts["sales"].abandoned, floor.counts["sales"].lost_track) == (0, 1)
+    busy = state is CallState.WAITING
+    assert floor.roster.agents["ann"].state is (AgentState.RESERVED if busy else AgentState.AVAILABLE)
 
 
 # -- ids -----------------------------------------------------------------------------------------------------------------

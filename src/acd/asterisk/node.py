@@ -16,7 +16,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,14 @@ from acd.asterisk.suitable import (
     version_of,
 )
 from acd.asterisk.translate import WANTED, Translator, phone_state
-from acd.domain.errors import AcdError, AmiAuthenticationError, AsteriskError, AsteriskUnsuitableError
-from acd.domain.events import Event, NodeLost, NodeResynced
+from acd.domain.errors import (
+    AcdError,
+    AmiAuthenticationError,
+    AmiDisconnectedError,
+    AsteriskError,
+    AsteriskUnsuitableError,
+)
+from acd.domain.events import CallEnded, Event, NodeLost, NodeResynced
 from acd.domain.outbound import OutboundSink
 from acd.domain.states import PhoneState
 from acd.domain.values import valueclass
@@ -57,6 +63,8 @@ MAX_AGAIN_S = 16.0
 """What fails at the start is tried again after a second, then after twice that each time, up to this."""
 LOOK_WITHIN_S = 5.0
 MAX_BUFFERED = 200_000
+STOPPING = "shutting down"
+"""Part of what Asterisk answers to any action from when it was told to stop."""
 _HOST = re.compile(r"sips?:(?:[^@&;]*@)?(\[[0-9a-fA-F:.]+\]|[^:;&>]+)")
 
 
@@ -101,7 +109,7 @@ class Node:
         self._alarm = alarm
         self._devices = devices
         self._clock = clock
-        self.translator = Translator(self.name, submit, warn=alarm, clock=clock)
+        self.translator = Translator(self.name, submit, warn=alarm, clock=clock, doubt=self._explain)
         self._buffer: list[Message] | None = None
         self._generation = itertools.count(1)
         self._started_uptime: float | None = None
@@ -219,6 +227,19 @@ class Node:
         self.translator.feed(message)
         self.outbound.feed(message)
         self.lasting.feed(message)
+
+    def _explain(self, ended: CallEnded) -> None:
+        """Who hung up a caller whose end has no cause? An Asterisk that is being stopped does it to all, and from then on
+        refuses whatever it is asked; the event that says so comes a second later, or never. Else it may be the caller."""
+
+        def answered(answer: asyncio.Future[Message]) -> None:
+            error = None if answer.cancelled() else answer.exception()
+            if answer.cancelled() or isinstance(error, AmiDisconnectedError):
+                return  # the resynchronisation will not find him
+            stopped = error is None and STOPPING in answer.result().get("Message", "")
+            self._submit(replace(ended, stopped=stopped))
+
+        self.calls.send("Ping").add_done_callback(answered)
 
     def _on_up(self, message: Message) -> None:
         uptime = message.get("Uptime", "")

@@ -147,7 +147,8 @@ class CallerTrack:
 
 
 class Translator:
-    """``feed`` a message; what it means goes to ``submit``, in order. ``warn(kind, detail)`` tells of misconfiguration."""
+    """``feed`` a message; what it means goes to ``submit``, in order. ``warn(kind, detail)`` tells of misconfiguration.
+    ``doubt`` gets the end, without a cause, of a caller who talked with nobody, in place of ``submit``."""
 
     def __init__(
         self,
@@ -156,9 +157,11 @@ class Translator:
         *,
         warn: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
+        doubt: Callable[[ev.CallEnded], None] | None = None,
     ) -> None:
         self.node = node
         self._submit = submit
+        self._doubt = doubt or submit
         self._warn = warn
         self._clock = clock
         self.callers: dict[str, CallerTrack] = {}
@@ -466,13 +469,15 @@ class Translator:
         caller = self.callers.pop(channel, None)
         if caller is not None or "ChanVariable(acd_call)" in message:
             track = self.offers.pop(caller.offer, None) if caller is not None and caller.offer is not None else None
-            if track is not None and track.answered_by is not None:
+            talks = track is not None and track.answered_by is not None
+            if track is not None and talks:
                 self._talk_over(track, "caller", at)
             joins = self._moving.pop(channel, None)
             if joins is not None and joins[0] in self.callers:
                 self._submit(ev.CallJoined(joins[1], self.node, joins[0], channel))
                 return
-            self._submit(ev.CallEnded(at, self.node, channel, int(cause) if cause.isdigit() else None))
+            ended = ev.CallEnded(at, self.node, channel, int(cause) if cause.isdigit() else None)
+            (self._submit if ended.cause or talks else self._doubt)(ended)
 
     def _is_past(self, channel: str, track: OfferTrack) -> None:
         if len(self._past) >= _MAX_PAST:

@@ -49,11 +49,13 @@ class CallArrived(Event):
 
 @valueclass(frozen=True, slots=True)
 class CallEnded(Event):
-    """The caller's channel is gone. ``cause`` is the Q.850 cause, if known."""
+    """The caller's channel is gone. ``cause`` is the Q.850 cause, if known; ``stopped``: Asterisk hung up, for it is being
+    stopped."""
 
     node: str
     channel: str
     cause: int | None = None
+    stopped: bool = False
 
 
 @valueclass(frozen=True, slots=True)

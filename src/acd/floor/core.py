@@ -657,7 +657,12 @@ class Floor:
 
     def _call_ended(self, event: ev.CallEnded, now: Instant) -> None:
         call = self.by_channel.get((event.node, event.channel))
-        if call is not None:
+        if call is None:
+            return
+        if event.stopped:
+            outcome = CallOutcome.ANSWERED if call.talked else CallOutcome.LOST_TRACK
+            self.end_call(call, outcome, "unknown", event.cause, event.at, now)
+        else:
             self.caller_gone(call, event.cause, event.at, now)
 
     def caller_gone(self, call: Call, cause: int | None, at: float, now: Instant) -> None:
