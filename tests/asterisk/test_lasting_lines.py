@@ -156,6 +156,36 @@ async def test_three_calls_in_turn_over_one_line_and_the_agent_hangs_up_in_the_f
     assert await check_talks(rig) == 5
 
 
+async def until_old(rig):
+    """A start of Asterisk is told from another by the second."""
+
+    async def old_enough():
+        told = await asyncio.to_thread(rig.asterisk.cli, "core show uptime seconds")
+        return int(told.split()[2].strip(",")) > 4
+
+    await rig.until(old_enough, PATIENT_S, "Asterisk to have been up for some seconds")
+
+
+async def test_lines_that_a_stopping_asterisk_hangs_up_are_called_again(make_rig):
+    """It hangs them up before it says that it stops. Who hangs up himself is not called."""
+    rig, sip = await a_rig(make_rig)
+    try:
+        await rig.agent("anna", "login")
+        line = await answered(sip)
+        await until_line(rig, "waits", state="AVAILABLE")
+        await until_old(rig)
+        await asyncio.to_thread(rig.asterisk.stop)
+        await asyncio.wait_for(line.over.wait(), PATIENT_S)
+        await asyncio.to_thread(rig.asterisk.start)
+        again = await answered(sip)
+        await until_line(rig, "waits", state="AVAILABLE")
+        assert "lines_lost" in {one["kind"] for one in (await rig.status())["alarms"]}
+        await sip.hang_up(again)
+        await until_agent(rig, "anna", "PAUSED", reason="no_line")
+    finally:
+        sip.close()
+
+
 async def test_a_service_that_is_killed_amid_a_talk_goes_on_with_the_line_and_one_whose_asterisk_dies_calls_again(
     make_rig,
 ):
@@ -192,13 +222,7 @@ async def test_a_service_that_is_killed_amid_a_talk_goes_on_with_the_line_and_on
         assert not line.over.is_set()
         assert sip.called.empty()
 
-        async def old_enough():
-            # A start is told from another by the second
-            return (
-                int((await asyncio.to_thread(rig.asterisk.cli, "core show uptime seconds")).split()[2].strip(",")) > 4
-            )
-
-        await rig.until(old_enough, PATIENT_S, "Asterisk to have been up for some seconds")
+        await until_old(rig)
         await asyncio.to_thread(rig.asterisk.kill)
         await asyncio.to_thread(rig.asterisk.start)
         again = await answered(sip)

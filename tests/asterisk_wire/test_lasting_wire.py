@@ -215,3 +215,15 @@ def test_a_look_finds_who_talks_on_a_lasting_line() -> None:
     before = {**own, "ChanVariable(acd_offer)": "00000100000001"}
     (seen,) = read_channels([{**caller, "BridgeId": ""}, before], translator, prime=False)
     assert (seen.phase, seen.agent_channel) == (Phase.OFFERING, None)
+
+
+@pytest.mark.parametrize(("cause", "doubted"), [("0", True), ("", True), ("16", False), ("31", False)])
+async def test_a_line_s_end_without_a_cause_is_doubted(cause: str, doubted: bool) -> None:
+    told: list[ev.Event] = []
+    doubts: list[ev.Event] = []
+    lines = LastingLines("pbx", Session(), told.append, lambda: 9.0, doubt=doubts.append)
+    lines.feed(waits())
+    told.clear()
+    lines.feed(event("Hangup", Cause=cause))
+    assert (doubts, told)[not doubted] == [ev.LineEnded(5.0, "pbx", LINE)]
+    assert not (told, doubts)[not doubted]

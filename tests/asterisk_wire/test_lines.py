@@ -246,6 +246,33 @@ def test_what_crosses_the_end_does_not_bring_a_line_back() -> None:
     assert made.over().answered
 
 
+def test_what_asterisk_begins_late_is_told() -> None:
+    """It was frozen: by its own clock and by ours it is late."""
+    made = wire()
+    made.now += 10.0
+    made.does("begin", "ring")
+    assert made.kinds() == ["Placed", "Began", "Rang"]
+
+
+@pytest.mark.parametrize(("asterisk_s", "ours_s"), [(0.1, 10.0), (10.0, 0.1), (2.9, 2.9)])
+def test_late_by_one_clock_alone_is_not_late(asterisk_s: float, ours_s: float) -> None:
+    """It may be we who stood still, or the other clock that is ahead."""
+    made = wire()
+    dest = {"DestUniqueid": A, "Privilege": "call,all", "Timestamp": f"{made.now + asterisk_s:.6f}"}
+    made.now += ours_s
+    made.lines.feed({"Event": "DialBegin", **dest})
+    assert made.kinds() == ["Placed"]
+
+
+def test_what_asterisk_begins_after_a_look_did_not_find_it_is_told() -> None:
+    made = wire()
+    made.now += 8.0
+    made.look()
+    made.lines.looked()
+    made.does("begin")
+    assert made.kinds() == ["Over", "Began"]
+
+
 def test_ends_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines_module, "_MAX_ENDED", 2)
     monkeypatch.setattr(lines_module, "MAX_LINES", 3)

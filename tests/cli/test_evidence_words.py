@@ -87,15 +87,18 @@ def test_every_kind_of_window_that_differs_is_told_also_in_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("early", "by_stop", "by_agent", "said"),
+    ("early", "by_stop", "by_agent", "late", "said"),
     [
-        (0, 0, 0, "none given up too early"),
-        (4, 0, 0, "4 given up too early"),
-        (4, 3, 0, "4 given up too early (3 by stop --now)"),
-        (4, 3, 1, "4 given up too early (3 by stop --now, 1 whose agent was gone)"),
+        (0, 0, 0, 0, "none given up too early"),
+        (4, 0, 0, 0, "4 given up too early"),
+        (4, 3, 0, 0, "4 given up too early (3 by stop --now)"),
+        (4, 3, 1, 0, "4 given up too early (3 by stop --now, 1 whose agent was gone)"),
+        (2, 0, 0, 2, "2 given up too early (2 that a frozen Asterisk began late)"),
     ],
 )
-def test_lines_given_up_on_purpose_are_told_apart(early: int, by_stop: int, by_agent: int, said: str) -> None:
+def test_lines_given_up_on_purpose_are_told_apart(
+    early: int, by_stop: int, by_agent: int, late: int, said: str
+) -> None:
     found = {"unanswered": 9, "mean_s": 17.25, "least_s": 3.0}
-    found |= {"early": early, "early_by_stop": by_stop, "early_by_agent": by_agent}
+    found |= {"early": early, "early_by_stop": by_stop, "early_by_agent": by_agent, "early_begun_late": late}
     assert rings_words(found) == f"9, 17.25 s on average, 3 s at least, {said}"

@@ -16,6 +16,7 @@ from typing import Any
 
 from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
+from acd.dialer.retry import Other
 from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind, Piece
 from acd.domain import outbound as wire
@@ -122,7 +123,17 @@ class Kept:
         hits = ("all",) if number in self.do_not_call else ()
         piece = Piece(row.contact, number, kind, row.due_s or 0.0, order, segment="a")
         zones = {number: ("UTC",)}
-        return say.Ready(piece, now_s, zones, number_s, times, tried, in_campaign, hits, max(ends, default=None))
+        ended_s = max(ends, default=None)
+        ready = say.Ready(piece, now_s, zones, number_s, times, tried, in_campaign, hits, ended_s)
+        return replace(ready, others=self._others(row, twins, of))
+
+    def _others(self, row: Row, twins: list[Row], of: str) -> tuple[Other, ...]:
+        made = [(at, twin, out) for twin in twins for _, at, name, out in twin.tried if name == of]
+        found: list[Other] = []
+        for n, (at, twin, outcome) in enumerate(sorted(made, key=lambda one: one[0]), 1):
+            seen = sum(out is outcome for _, _, out in sorted(made, key=lambda one: one[0])[:n])
+            found = [] if twin is row else [*found, Other(twin.contact.contact, at, outcome, seen)]
+        return tuple(found)
 
     def take(self, batch: say.Batch, epoch: int, now_s: float) -> say.Written | None:
         if not self.up:
@@ -229,6 +240,8 @@ class World:
         self.talking: dict[str, str] = {}
         self.placed: Counter[str] = Counter()
         self.placed_at: list[float] = []
+        self.begun: dict[str, float] = {}
+        """attempt -> when Asterisk began to dial it"""
         self.by_contact: Counter[int] = Counter()
         self.lines: dict[str, wire.PlaceAttempt] = {}
         self.truth: Counter[str] = Counter()
@@ -270,7 +283,8 @@ class World:
             )  # fmt: skip
             self.tell(left, look=False)
         seen = tuple(
-            wire.SeenAttempt(attempt, self._state_of(attempt), UTC_0 + self.s) for attempt in sorted(self.lines)
+            wire.SeenAttempt(attempt, self._state_of(attempt), UTC_0 + self.begun[attempt])
+            for attempt in sorted(self.lines)
         )
         for one in seen:
             # As Asterisk's side takes up what it finds, before it has told all of it
@@ -410,6 +424,7 @@ class World:
         self.by_contact[made.contact] += 1
         self.lines[attempt] = command
         self.placed_at.append(self.s)
+        self.begun[attempt] = self.s
         trunk = next(part.trunk for part in self.parts if part.campaign.name == command.campaign)
         assert len(self.lines) <= trunk.lines, "more lines than the trunk has"
         recent = sum(at > self.s - 0.99 for at in self.placed_at)

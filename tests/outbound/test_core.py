@@ -261,6 +261,63 @@ def test_lines_taken_back_before_they_rang_charge_nothing_and_are_no_fault_of_th
     world.stop()
 
 
+@pytest.mark.parametrize("how", ["event", "look"])
+def test_a_line_that_a_frozen_asterisk_began_late_is_hung_up(how: str) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, answers=0.0)
+    world.run(0.9)
+    late, other = list(world.lines)
+    began = world.now.utc + 7.0
+    world.run(8.0)
+    if how == "event":
+        world.tell(wire.AttemptBegan(began, NODE, late), look=False)
+    else:
+        seen = (
+            wire.SeenAttempt(late, wire.SeenState.RINGING, began),
+            # Asterisk tells of whole seconds
+            wire.SeenAttempt(other, wire.SeenState.RINGING, UTC_0 + world.begun[other] + 3.9),
+        )
+        for _ in range(2):
+            world.tell(wire.OutboundSeen(world.now.utc, NODE, seen, True), look=False)
+    assert world.core.counters["attempts_begun_late"] == 1
+    assert world.core.flights[late].given_up is GivenUp.LATE
+    assert world.core.flights[late].sent_s == began
+
+
+def test_a_line_begun_after_it_was_taken_for_over_is_hung_up() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=0, answers=0.0)
+    world.run(0.9)
+    actions = world.core.handle(wire.AttemptBegan(world.now.utc, NODE, "00000100000077"), world.now)
+    assert [one.command for one in actions if isinstance(one, say.Do)] == [wire.EndAttempt(NODE, "00000100000077")]
+
+
+def test_who_has_answered_a_line_that_was_begun_late_is_served() -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=1, answers=0.0)
+    world.run(0.9)
+    (late,) = world.lines
+    world.tell(wire.AttemptAnswered(world.now.utc, NODE, late, "PJSIP/1"), look=False)
+    actions = world.core.handle(wire.AttemptBegan(world.now.utc + 9.0, NODE, late), world.now)
+    assert not [one for one in actions if isinstance(one, say.Do)]
+
+
+@pytest.mark.parametrize(
+    ("given_up", "stayed_s", "outcome"),
+    [
+        (None, 0.5, AttemptOutcome.DECLINED),
+        (None, 2.5, AttemptOutcome.ABANDONED),
+        (GivenUp.AGENT, 0.0, AttemptOutcome.ABANDONED),
+        (GivenUp.STOP, 0.5, AttemptOutcome.ABANDONED),
+    ],
+)
+def test_who_answers_as_we_hang_up_has_not_declined(
+    given_up: GivenUp | None, stayed_s: float, outcome: AttemptOutcome
+) -> None:
+    world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=1, answers=0.0)
+    world.run(0.9)
+    flight = next(iter(world.core.flights.values()))
+    flight.given_up, flight.answered_s, flight.over_s = given_up, world.now.utc, world.now.utc + stayed_s
+    assert flight.outcome(2.0) is outcome
+
+
 def test_a_line_found_ringing_teaches_no_ring_time_and_one_heard_is_noted_at_once() -> None:
     world = World(terms(campaign(mode=Mode.PROGRESSIVE)), agents=2, answers=0.0)
     heard, found = "00000100000001", "00000100000002"

@@ -699,3 +699,21 @@ async def test_logs_of_defects_name_no_numbers(
     assert "AttemptRefused 00000100000042: KeyError" in caplog.text
     assert "in fails" in caplog.text
     assert number.lstrip("+") not in caplog.text
+
+
+async def test_a_look_that_comes_before_the_late_tick_knows_how_late_it_is(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[say.Look] = []
+    handle = stand.dialling.core.handle
+
+    def noted(event: Any, now: Instant) -> Any:
+        if isinstance(event, say.Look):
+            looks.append(event)
+        return handle(event, now)
+
+    monkeypatch.setattr(stand.dialling.core, "handle", noted)
+    stand.dialling._due = time.monotonic() - 1.5
+    stand.dialling._look()
+    assert looks[0].lag_s == pytest.approx(1.5, abs=0.2)
+    assert stand.dialling.core.held_up(clock()) is not None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from storekit import Database
 
 from acd.dialer.gate import Terms
+from acd.dialer.retry import Other
 from acd.dialer.rules import PROFILES
 from acd.dialer.work import Kind
 from acd.domain import dialable
@@ -544,6 +545,54 @@ async def test_what_was_never_dialled_counts_against_no_limit(store: Outbound) -
     assert (found["dialled"], found["outcomes"]) == (0, {"failed": 1, "withdrawn": 1})
 
 
+async def test_what_a_campaign_did_at_a_number_as_another_contact_is_told(store: Outbound) -> None:
+    shelf = Shelf(store, sealed)
+    first, second, *_ = (await claimed(shelf)).found or ()
+    number = first.piece.number
+    await store.ask(listed.create, "b", "test", NOW)
+    twin = await store.ask(contacts.add, "b", [NewContact([NewNumber(number)])], NOW)
+
+    async def tried(serial: int, one: say.Ready, outcome: AttemptOutcome, at: float) -> None:
+        attempt = made(f"0000010000000{serial}", one)
+        assert (await shelf.take(say.Batch(made=(attempt,)), 1, at)).recorded
+        over = ended(attempt.attempt, outcome, at + 5, due_s=at + 6, number=number)
+        await shelf.take(say.Batch(ended=(over,)), 1, at + 5)
+
+    async def again(contact: int, at: float, lists: tuple[str, ...] = ("a", "b")) -> say.Ready:
+        campaign = replace(CAMPAIGN, lists=lists)
+        found = (await claimed(shelf, at=at, terms=replace(TERMS, campaign=campaign))).found or ()
+        (one,) = (each for each in found if each.contact.contact == contact)
+        await shelf.take(
+            say.Batch(releases=tuple((each.contact.contact, None) for each in found if each is not one)), 1, at
+        )
+        return one
+
+    await tried(1, first, AttemptOutcome.BUSY, NOW)
+    mine = await again(first.contact.contact, NOW + 10)
+    assert mine.others == ()
+    await tried(2, mine, AttemptOutcome.BUSY, NOW + 10)
+    other = await again(twin, NOW + 20)
+    me = first.contact.contact
+    assert other.others == (Other(me, NOW + 5, AttemptOutcome.BUSY, 1), Other(me, NOW + 15, AttemptOutcome.BUSY, 2))
+    await tried(3, other, AttemptOutcome.ANSWERED, NOW + 20)
+    mine = await again(me, NOW + 30)
+    assert mine.others == (Other(twin, NOW + 25, AttemptOutcome.ANSWERED, 1),)
+    assert second.others == ()
+    await store.recover(2)
+    # What it did for a list that it dials no more does not count; of a list that is gone it does
+    assert (await again_in(shelf, me, ("a",))).others == ()
+    await store.recover(3)
+    await store.ask(contacts.remove, [twin])
+    assert len((await again_in(shelf, me, ("a", "b"))).others) == 1
+
+
+async def again_in(shelf: Shelf, contact: int, lists: tuple[str, ...]) -> say.Ready:
+    terms = replace(TERMS, campaign=replace(CAMPAIGN, lists=lists))
+    found = (await claimed(shelf, 2, NOW + 40, terms)).found or ()
+    (one,) = (each for each in found if each.contact.contact == contact)
+    return one
+
+
 @pytest.mark.parametrize("how", ["deleted before", "under another name", "a stranger at the second number"])
 async def test_a_list_that_is_imported_anew_permits_nothing_that_was_forbidden(store: Outbound, how: str) -> None:
     shelf = Shelf(store, sealed)
@@ -669,6 +718,7 @@ async def test_the_evidence_counts_what_was_done(store: Outbound) -> None:
             "early": 1,
             "early_by_stop": 1,
             "early_by_agent": 0,
+            "early_begun_late": 0,
         },
         "caller_ids": {"+4930555100": 6},
         "trunks": {"out": 6},

@@ -22,6 +22,7 @@ Fields = Sequence[tuple[str, str]]
 
 _MAX_LINES = 50_000
 _REASON_TIMEOUT = "3"
+_NO_CAUSE = ("", "0")
 
 
 class Sender(Protocol):
@@ -31,15 +32,22 @@ class Sender(Protocol):
 
 
 class LastingLines:
-    """``feed`` a message, ``execute`` a command; what happens goes to ``submit``."""
+    """``feed`` a message, ``execute`` a command; what happens goes to ``submit``. ``doubt``: in place of it, for
+    the end of a line without a cause."""
 
     def __init__(
-        self, node: str, sender: Sender, submit: Callable[[ev.Event], None], clock: Callable[[], float] = time.time
+        self,
+        node: str,
+        sender: Sender,
+        submit: Callable[[ev.Event], None],
+        clock: Callable[[], float] = time.time,
+        doubt: Callable[[ev.LineEnded], None] | None = None,
     ) -> None:
         self.node = node
         self._sender = sender
         self._submit = submit
         self._clock = clock
+        self._doubt = doubt or submit
         self._up: dict[str, None] = {}
         self._called: dict[str, None] = {}
 
@@ -67,7 +75,8 @@ class LastingLines:
         elif channel in self._up:
             if name == "Hangup":
                 del self._up[channel]
-                self._submit(ev.LineEnded(self._at(message), self.node, channel))
+                ended = ev.LineEnded(self._at(message), self.node, channel)
+                (self._doubt if message.get("Cause", "") in _NO_CAUSE else self._submit)(ended)
             elif name in ("Hold", "Unhold"):
                 self._submit(ev.LineHeld(self._at(message), self.node, channel, name == "Hold"))
 

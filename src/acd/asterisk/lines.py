@@ -37,8 +37,9 @@ class Lines:
         self.lines: dict[str, Line] = {}
         self.unserved: set[str] = set()
         self._missing: dict[str, Line] = {}
-        self._ended: dict[str, None] = {}
-        """lines that were over lately: a look or a question that crossed their end does not bring them back"""
+        self._ended: dict[str, bool] = {}
+        """lines that were over lately: a look or a question that crossed their end does not bring them back. Whether a look
+        alone told so"""
         self._handlers: dict[str, Callable[[Line, Message, float], None]] = {
             "DialBegin": self._dial_begin,
             "DialState": self._dial_state,
@@ -90,9 +91,14 @@ class Lines:
         if handler is None:
             return
         line = self.lines.get(message.get("DestUniqueid" if name.startswith("Dial") else "Uniqueid", ""))
-        if line is None or message.get("Privilege", "call,all") != "call,all":
+        if message.get("Privilege", "call,all") != "call,all":
             return
         at = self._at(message)
+        if line is None:
+            if name == "DialBegin" and self._ended.get(message.get("DestUniqueid", "")):
+                # Asterisk did only now what it had been told before it was frozen
+                self._tell(out.AttemptBegan(at, self.node, message.get("DestUniqueid", "")))
+            return
         line.heard_at = self._clock()
         self._is_placed(line, at)
         handler(line, message, at)
@@ -104,6 +110,9 @@ class Lines:
 
     def _dial_begin(self, line: Line, message: Message, at: float) -> None:
         line.exists = True
+        # By our clock too, which may not be Asterisk's; and by Asterisk's, for it may be we who stood still
+        if min(at, line.heard_at) - line.sent_at > out.BEGUN_LATE_S:
+            self._tell(out.AttemptBegan(at, self.node, line.attempt))
 
     def _dial_state(self, line: Line, message: Message, at: float) -> None:
         line.exists = True
@@ -275,15 +284,15 @@ class Lines:
         # Else its channel is about to go: the hang-up says why, or a look finds it gone
 
     def _is_over(self, line: Line, at: float, detail: str) -> None:
-        self._forget(line)
+        self._forget(line, by_look=bool(detail))
         outcome, said = (None, detail) if detail else judge_line(line)
         if line.classified is out.Verdict.FAX:
             outcome = AttemptOutcome.FAX
         self._tell(out.AttemptOver(at, self.node, line.attempt, outcome, line.cause, said, line.answered))
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self, line: Line, *, by_look: bool) -> None:
         self.lines.pop(line.attempt, None)
         self.unserved.discard(line.attempt)
         if len(self._ended) >= _MAX_ENDED:
             del self._ended[next(iter(self._ended))]
-        self._ended[line.attempt] = None
+        self._ended[line.attempt] = by_look

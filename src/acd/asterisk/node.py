@@ -45,7 +45,7 @@ from acd.domain.errors import (
     AsteriskError,
     AsteriskUnsuitableError,
 )
-from acd.domain.events import CallEnded, Event, NodeLost, NodeResynced
+from acd.domain.events import CallEnded, Event, LineEnded, NodeLost, NodeResynced
 from acd.domain.outbound import OutboundSink
 from acd.domain.states import PhoneState
 from acd.domain.values import valueclass
@@ -136,7 +136,7 @@ class Node:
         )
         self.executor = NodeExecutor(self.name, self.calls, submit, clock)
         self.outbound = NodeOutbound(self.name, self.calls, outbound, clock)
-        self.lasting = LastingLines(self.name, self.calls, submit, clock)
+        self.lasting = LastingLines(self.name, self.calls, submit, clock, doubt=self._explain_line)
         self._has_lasting = lasting
         self.executor.joins, self.executor.lasting = self._joins, self.lasting.execute
         self.executor.lines, self.executor.unserved = self.outbound.lines.lines, self.outbound.lines.unserved
@@ -229,15 +229,21 @@ class Node:
         self.lasting.feed(message)
 
     def _explain(self, ended: CallEnded) -> None:
-        """Who hung up a caller whose end has no cause? An Asterisk that is being stopped does it to all, and from then on
-        refuses whatever it is asked; the event that says so comes a second later, or never. Else it may be the caller."""
+        self._if_stopping(lambda stopping: self._submit(replace(ended, stopped=stopping)))
+
+    def _explain_line(self, ended: LineEnded) -> None:
+        # Of a line that a stopping Asterisk hung up the next look tells: it is lost, and called for again
+        self._if_stopping(lambda stopping: None if stopping else self._submit(ended))
+
+    def _if_stopping(self, then: Callable[[bool], None]) -> None:
+        """Who hung up a channel whose end has no cause? An Asterisk that is being stopped does it to all, and from then on
+        refuses whatever it is asked; the event that says so comes a second later, or never. Else it may be who was on it.
+        ``then`` is not called if the connection is lost: the resynchronisation will not find the channel."""
 
         def answered(answer: asyncio.Future[Message]) -> None:
             error = None if answer.cancelled() else answer.exception()
-            if answer.cancelled() or isinstance(error, AmiDisconnectedError):
-                return  # the resynchronisation will not find him
-            stopped = error is None and STOPPING in answer.result().get("Message", "")
-            self._submit(replace(ended, stopped=stopped))
+            if not answer.cancelled() and not isinstance(error, AmiDisconnectedError):
+                then(error is None and STOPPING in answer.result().get("Message", ""))
 
         self.calls.send("Ping").add_done_callback(answered)
 

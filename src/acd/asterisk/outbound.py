@@ -35,6 +35,8 @@ LATE_S = 2.5
 """After this time the dialplan has given up, or is about to."""
 _LATE_TIMER_S = 0.25
 """A timer that fires so late shows that we stood still."""
+_ALWAYS = ("UserEvent", "DialBegin")
+"""Events that may be of lines which are over."""
 _VERDICTS = {
     "": out.Verdict.PERSON,
     "HUMAN": out.Verdict.PERSON,
@@ -78,7 +80,7 @@ class NodeOutbound:
 
     def feed(self, message: Message) -> None:
         """Take one event of the node's."""
-        if self.busy or message.get("Event") == "UserEvent":
+        if self.busy or message.get("Event") in _ALWAYS:
             self.lines.feed(message)
 
     async def read_opt_outs(self, session: AmiSession) -> None:

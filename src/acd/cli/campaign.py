@@ -507,6 +507,7 @@ def rings_words(found: dict[str, Any]) -> str:
         for many, how in (
             (found["early_by_stop"], "by stop --now"),
             (found["early_by_agent"], "whose agent was gone"),
+            (found["early_begun_late"], "that a frozen Asterisk began late"),
         )
         if many
     ]

@@ -64,11 +64,12 @@ class AttemptOutcome(StrEnum):
 
 
 class GivenUp(StrEnum):
-    """Why a line was hung up before anybody answered: the campaign was to ``stop`` at once, or the ``agent`` who had it
-    dialled was gone."""
+    """Why a line was hung up before anybody answered: the campaign was to ``stop`` at once, the ``agent`` who had it
+    dialled was gone, or Asterisk, which was frozen, began too ``late``."""
 
     STOP = "stop"
     AGENT = "agent"
+    LATE = "late"
 
 
 @valueclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Times are UTC seconds, Asterisk's own wherever it gave one.
 Of an attempt that was to be placed, the wire tells exactly one end: ``AttemptRefused`` (nothing was dialled) or
 ``AttemptOver`` (the line is gone). Before it come, each at most once and in this order as far as they happened:
 ``AttemptPlaced``, ``AttemptRang``, ``AttemptAnswered``, ``AttemptClassified``; then the question ``AttemptAsked``, which
-may come again where nobody listened at first. ``AttemptMessage`` and ``AttemptOptedOut`` may come after the end.
+may come again where nobody listened at first. ``AttemptMessage``, ``AttemptOptedOut`` and ``AttemptBegan`` may come after
+the end.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ NO_CLASSIFIER: Final = "NOCLASSIFIER"
 CONNECT_MARGIN_S: Final = 2.0
 """Asterisk itself lets a person who was not put through hear the message so long after ``connect_s`` at the latest,
 should nobody here be left to say so."""
+
+
+BEGUN_LATE_S: Final = 3.0
+"""What Asterisk begins to dial so long after it was told to was decided on for another moment."""
 
 
 class Verdict(StrEnum):
@@ -140,6 +145,12 @@ class AttemptPlaced(AttemptEvent):
     """Asterisk has taken it, ``took_s`` after it was sent. It may still fail."""
 
     took_s: float
+
+
+@valueclass(frozen=True, slots=True)
+class AttemptBegan(AttemptEvent):
+    """Asterisk has begun to dial it more than ``BEGUN_LATE_S`` after it was told to, or when it was taken for over: it was
+    frozen. Told of no other."""
 
 
 @valueclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from acd.dialer.gate import Reason, Refusal
 from acd.dialer.ledger import Slack
 from acd.dialer.retry import Again
 from acd.domain import outbound as wire
-from acd.domain.campaigns import AttemptOutcome, Contact, ContactNumber, Effect
+from acd.domain.campaigns import AttemptOutcome, Contact, ContactNumber, Effect, GivenUp
 from acd.domain.instant import Instant
 from acd.domain.states import AgentState
 from acd.outbound import words as say
@@ -158,6 +158,23 @@ class Aloft:
         if flight is not None and not flight.taken and node is not None:
             flight.taken = True
             node.taken(event.took_s, now.mono)
+
+    def _began(self, event: wire.AttemptBegan, now: Instant) -> None:
+        flight = self.flights.get(event.attempt)
+        if flight is None:
+            self.counters["attempts_begun_late"] += 1
+            self._command(wire.EndAttempt(event.node, event.attempt))
+        else:
+            self._begun_late(flight, event.at)
+
+    def _begun_late(self, flight: Flight, at_s: float) -> None:
+        """Asterisk did late what it was told: hours, limits and agents are not what they were when that was decided. Who
+        has answered is served all the same."""
+        if flight.over_s is not None or flight.phase not in (Phase.LEFT, Phase.DIALLED, Phase.RINGING):
+            return
+        self.counters["attempts_begun_late"] += 1
+        flight.sent_s, flight.given_up = at_s, GivenUp.LATE
+        self._command(wire.EndAttempt(flight.node, flight.attempt))
 
     def _attempt_refused(self, event: wire.AttemptRefused, now: Instant) -> None:
         flight, node = self.flights.get(event.attempt), self.nodes.get(event.node)
@@ -378,6 +395,13 @@ class Aloft:
                 self._lost(flight, now)
             else:
                 self._follow(flight, seen, now)
+        for one in event.attempts:
+            aloft = self.flights.get(one.attempt)
+            if aloft is not None and aloft.given_up is None:
+                told_s = aloft.committed_s if aloft.sent_s is None else aloft.sent_s
+                # Asterisk tells whole seconds
+                if one.since - told_s > wire.BEGUN_LATE_S + 1.0:
+                    self._begun_late(aloft, one.since)
         for attempt in there:
             if wire.LEG.fullmatch(attempt):
                 self._leg_seen(event.node, there[attempt])

@@ -98,6 +98,7 @@ class Dialler(Aloft):
             say.Wished: self.desks.wish,
             say.Disposed: self._disposed,
             wire.AttemptPlaced: self._placed,
+            wire.AttemptBegan: self._began,
             wire.AttemptRefused: self._attempt_refused,
             wire.AttemptRang: self._rang,
             wire.AttemptAnswered: self._answered,

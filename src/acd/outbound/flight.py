@@ -109,7 +109,8 @@ class Flight:
         return since_s is not None and self.over_s is not None and self.over_s - since_s >= connect_s
 
     def outcome(self, connect_s: float) -> AttemptOutcome:
-        """What it came to, now that it is over; a person who left before an agent had to be there has declined."""
+        """What it came to, now that it is over; a person who left by himself before an agent had to be there has
+        declined."""
         if self.opted_out:
             return AttemptOutcome.OPTED_OUT
         if self.connected_s is not None:
@@ -121,5 +122,7 @@ class Flight:
         if self.charged:
             return AttemptOutcome.ABANDONED
         if self.answered_s is not None:
-            return AttemptOutcome.ABANDONED if self.stayed(connect_s) else AttemptOutcome.DECLINED
+            # He may have answered in the moment in which we hung up
+            cut_off = self.given_up is not None or self.stayed(connect_s)
+            return AttemptOutcome.ABANDONED if cut_off else AttemptOutcome.DECLINED
         return self.told if self.told is not None else AttemptOutcome.UNKNOWN

@@ -303,6 +303,8 @@ class Dialling:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
+        # After a freeze a look may come before the tick that measures it
+        self._lag_s = max(self._lag_s, self._looked - self._due)
         self._handle(
             say.Look(self._hall.seats(), self._lag_s, self._hall.counts(self._clock().utc), self._hall.engaged())
         )

@@ -39,8 +39,9 @@ def evidence(
          who opted out of it,
          "on_machines": {"played", "cut"} of those left there, "opted_out": n in whose call a key was pressed or an agent
          said so, whatever that came to, "rings": {"unanswered": n that were left to ring, "mean_s", "least_s", "early": n
-         given up before ``least_ring_s``, "early_by_stop" and "early_by_agent": n of them by `stop --now`, and because the
-         agent who had them dialled was gone}, "caller_ids": {number: n}, "trunks": {name: n}, "windows": [{"window", "key",
+         given up before ``least_ring_s``, "early_by_stop", "early_by_agent", "early_begun_late": n of them by `stop --now`,
+         because the agent who had them dialled was gone, and because Asterisk began them late}, "caller_ids": {number: n},
+         "trunks": {name: n}, "windows": [{"window", "key",
          "label", "answered", "abandoned", "misjudged", "unknown", "charged", "share"}], "differences": [as
          `difference`, for each kind of window that counts otherwise than attempts do], "refusals": {reason: n},
          "dispositions": {word: n}, "detection": as `Detected.as_json`}
@@ -119,10 +120,10 @@ def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> 
     too_short = length < least_s - 0.001
     # By the text: a row that is no JSON any more must not keep the evidence from being given
     facts = sa.cast(attempts.c.facts, sa.Text)
-    why = (facts.like(f'%"{GIVEN_UP}":%"{why}"%') for why in (GivenUp.STOP, GivenUp.AGENT))
+    why = (facts.like(f'%"{GIVEN_UP}":%"{why}"%') for why in (GivenUp.STOP, GivenUp.AGENT, GivenUp.LATE))
     early = [sa.func.sum(sa.case((sa.and_(too_short, one), 1), else_=0)) for one in (sa.true(), *why)]
     query = sa.select(sa.func.count(), sa.func.avg(length), sa.func.min(length), *early).where(*mine, *rang)
-    many, mean, least, too_few, by_stop, by_agent = connection.execute(query).one()
+    many, mean, least, too_few, by_stop, by_agent, late = connection.execute(query).one()
     return {
         "unanswered": int(many),
         "mean_s": None if mean is None else round(float(mean), 2),
@@ -130,6 +131,7 @@ def _rings(connection: sa.Connection, mine: tuple[Any, ...], least_s: float) -> 
         "early": int(too_few or 0),
         "early_by_stop": int(by_stop or 0),
         "early_by_agent": int(by_agent or 0),
+        "early_begun_late": int(late or 0),
     }
 
 
