@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import random
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from store_cases import opened
 from storekit import QUICK, Database, settled, until
 
 from acd.domain.errors import StoreError
+from acd.domain.events import AgentMemory
 from acd.domain.lives import ALONE_FIRST
 from acd.domain.records import (
     AgentStateChanged,
@@ -28,6 +31,10 @@ from acd.domain.records import (
 from acd.domain.states import AgentState, CallOutcome, OfferOutcome, SegmentKind
 from acd.records.verify import Verifier
 from acd.store import Store, location
+from acd.store.alone import Life, Lives
+from acd.store.backend import Backend, UnavailableError
+from acd.store.location import Location
+from acd.store.operations import Batch
 from acd.store.tables import REVISION, agent_states, agents, calls, epochs, segments, writers
 
 T = 1_790_000_000.0
@@ -397,3 +404,307 @@ async def test_what_another_machine_took_up_meanwhile_is_left_alone(
     memory = await third.open()
     assert [call.call for call in memory.calls] == ["ours", "theirs"]
     await third.close()
+
+
+async def killed(store: Store, state_dir: Path) -> Path:
+    """What stands beside the service when it is killed now, for the next life; ``store`` comes to its end elsewhere."""
+    left = state_dir.with_name(f"{state_dir.name}-")
+    shutil.copytree(state_dir, left)
+    await store.close()
+    return left
+
+
+def wrap_up(agent: str, serial: int, at: float, until_at: float) -> AgentStateChanged:
+    return replace(state(agent, serial, at, A.WRAP_UP, "gone"), until=until_at)
+
+
+def intervals(database: Database, agent: str) -> list[tuple[int, str, float, float | None]]:
+    return [
+        (row["serial"], row["state"], row["started_at"] - T, row["ended_at"] and row["ended_at"] - T)
+        for row in database.rows(agent_states)
+        if row["agent"] == agent
+    ]
+
+
+async def test_lives_in_a_row_do_not_date_states_before_what_the_database_knows(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database comes back for a while, and what stands beside the service is older than what it was given then: a
+    wrap-up that was over long ago, and somebody who had not logged in yet."""
+    at = tmp_path / "1"
+    at.mkdir()
+    first = store_of(database, at)
+    await first.open()
+    first.write([state("ann", 1, T, A.AVAILABLE), wrap_up("ann", 2, T + 10, T + 11)])
+    await first.close()
+    old = (at / "agents.json").read_text()
+    monkeypatch.setattr("time.time", lambda: T + 15)
+    async with away(database):
+        second = store_of(database, at)
+        (began,) = (await second.open(on_return=lambda callers: None)).agents
+        assert (began.state, began.since, began.until) == (A.WRAP_UP, T + 10, T + 11)
+        # Its end is told as of then, though the life began later
+        await settled(second, second.write([state("ann", 1, T + 11, A.AVAILABLE)]))
+    await until(lambda: second.state()["state"] == "ok")
+    since = [state("ann", 2, T + 30, A.PAUSED), state("bob", 1, T + 30, A.AVAILABLE)]
+    await settled(second, second.write([replace(since[0], reason="lunch"), since[1]], soon=True))
+    await until(lambda: second.state()["behind"] == 0)
+    async with away(database):
+        at = await killed(second, at)
+        for path in (at / "spill").glob("spill-*"):
+            path.unlink()
+        (at / "agents.json").write_text(old)
+        monkeypatch.setattr("time.time", lambda: T + 40)
+        third = store_of(database, at)
+        (began,) = (await third.open(on_return=lambda callers: None)).agents
+        assert began.state is A.WRAP_UP
+        await settled(third, third.write([state("ann", 1, T + 11, A.AVAILABLE)]))
+        at = await killed(third, at)
+        monkeypatch.setattr("time.time", lambda: T + 50)
+        # And once more, with the one before in the spill, and what stands beside the service as old as ever
+        (at / "agents.json").write_text(old)
+        fourth = store_of(database, at)
+        (began,) = (await fourth.open(on_return=lambda callers: None)).agents
+        assert began.state is A.AVAILABLE
+        fourth.write([wrap_up("ann", 1, T + 60, T + 61), state("bob", 1, T + 62, A.AVAILABLE)])
+    await until(lambda: fourth.state()["state"] == "ok")
+    await fourth.close()
+    assert intervals(database, "ann") == [
+        (1, "AVAILABLE", 0, 10),
+        (2, "WRAP_UP", 10, 11),
+        (3, "AVAILABLE", 11, 30),
+        (4, "PAUSED", 30, 40),
+        (5, "AVAILABLE", 40, 60),
+        (6, "WRAP_UP", 60, None),
+    ]
+    assert intervals(database, "bob") == [
+        (1, "AVAILABLE", 30, 40),
+        (2, "LOGGED_OUT", 40, 62),
+        (3, "AVAILABLE", 62, None),
+    ]
+    assert violations(database) == []
+    assert (
+        "knew 1 agents otherwise than the database, who are as of its beginning what it took them for: bob LOGGED_OUT"
+        in (caplog.text)
+    )
+
+
+async def test_a_wrap_up_that_goes_on_is_as_of_the_beginning(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_of(database, tmp_path)
+    await first.open()
+    first.write([state("ann", 1, T, A.AVAILABLE), wrap_up("ann", 2, T + 10, T + 50)])
+    await first.close()
+    database.execute("UPDATE agents SET state = 'AVAILABLE', call = NULL WHERE agent = 'ann'")
+    monkeypatch.setattr("time.time", lambda: T + 20)
+    async with away(database):
+        second = store_of(database, tmp_path)
+        await second.open(on_return=lambda callers: None)
+        second.write([state("bob", 1, T + 21, A.AVAILABLE)])
+    await until(lambda: second.state()["state"] == "ok")
+    assert intervals(database, "ann")[1:] == [(2, "WRAP_UP", 10, 20), (3, "WRAP_UP", 20, None)]
+    assert [row["until"] for row in database.rows(agents) if row["agent"] == "ann"] == [T + 50]
+    await settled(second, second.write([state("ann", 1, T + 50, A.AVAILABLE)]))
+    await second.close()
+    assert intervals(database, "ann")[2:] == [(3, "WRAP_UP", 20, 50), (4, "AVAILABLE", 50, None)]
+
+
+async def test_what_another_machine_wrote_of_agents_meanwhile_is_not_overlapped(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    await first_life(database, here)
+    monkeypatch.setattr("time.time", lambda: T + 100)
+    async with away(database):
+        second = store_of(database, here)
+        await second.open(on_return=lambda callers: None)
+        hung_up = [state("ann", 1, T + 101, A.AVAILABLE), state("bob", 1, T + 110, A.AVAILABLE)]
+        await settled(second, second.write([*hung_up, state("bob", 2, T + 300, A.LOGGED_OUT)]))
+        await second.close()
+    other = store_of(database, tmp_path / "there")
+    await other.open()
+    other.write([state("ann", 4, T + 200, A.AVAILABLE), state("bob", 2, T + 200, A.LOGGED_OUT)])
+    await other.close()
+    third = store_of(database, here)
+    await third.open()
+    await third.close()
+    assert intervals(database, "ann")[3:] == [(4, "AVAILABLE", 200, 200), (5, "AVAILABLE", 200, None)]
+    assert [one[1:] for one in intervals(database, "bob")] == [
+        ("AVAILABLE", 0, 200),
+        ("LOGGED_OUT", 200, 200),
+        ("AVAILABLE", 200, 200),
+        ("AVAILABLE", 200, 300),
+        ("LOGGED_OUT", 300, None),
+    ]
+
+
+@contextmanager
+def cut_after(monkeypatch: pytest.MonkeyPatch, had: set[tuple[str, int]], more: int) -> Iterator[None]:
+    """The database takes so many more batches than those it had."""
+    backend, limit = Location.backend, len(had) + more
+
+    def cut(self: Location) -> Backend:
+        made = backend(self)
+        apply = made.apply
+
+        async def one_by_one(of: Sequence[Batch], within_s: float) -> None:
+            for batch in of:
+                if len(had | {(batch.writer, batch.number)}) > limit:
+                    raise UnavailableError("cut off")
+                await apply([batch], within_s)
+                had.add((batch.writer, batch.number))
+
+        made.apply = one_by_one  # type: ignore[method-assign]
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Location, "backend", cut)
+        yield
+
+
+async def lives_in_a_row(database: Database, at: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four of them, all killed; the first begins with what was no longer so."""
+    await first_life(database, at)
+    kept = json.loads((at / "agents.json").read_text())
+    bob = next(row for row in kept if row["agent"] == "bob")
+    bob |= {"state": "WRAP_UP", "call": "gone", "since": T - 5, "until": T - 4}
+    stale = json.dumps(kept)
+    async with away(database):
+        for began in (T + 100, T + 200, T + 300, T + 400):
+            monkeypatch.setattr("time.time", lambda began=began: began)
+            (at / "agents.json").write_text(stale)
+            store = store_of(database, at)
+            known = {one.agent: one for one in (await store.open(on_return=lambda callers: None)).agents}
+            was_until = known["bob"].until
+            assert was_until is not None
+            await settled(store, store.write([state("bob", 1, was_until, A.AVAILABLE)]))
+            if began == T + 100:
+                await settled(store, store.write([state("ann", 1, began + 1, A.AVAILABLE)]))
+            await settled(store, store.write([wrap_up("bob", 2, began + 10, began + 20)]))
+            at = await killed(store, at)
+    return at
+
+
+def check_lives_in_a_row(database: Database) -> None:
+    assert intervals(database, "bob") == [
+        (1, "AVAILABLE", 0, 100),
+        (2, "AVAILABLE", 100, 110),
+        (3, "WRAP_UP", 110, 120),
+        (4, "AVAILABLE", 120, 210),
+        (5, "WRAP_UP", 210, 220),
+        (6, "AVAILABLE", 220, 310),
+        (7, "WRAP_UP", 310, 320),
+        (8, "AVAILABLE", 320, 410),
+        (9, "WRAP_UP", 410, None),
+    ]
+    assert intervals(database, "ann")[2:] == [(3, "TALKING", 12, 101), (4, "AVAILABLE", 101, None)]
+    assert violations(database) == []
+
+
+async def test_killed_anywhere_while_several_lives_are_settled(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every time with one batch more in the database: settlements, and what follows them."""
+    at = await lives_in_a_row(database, tmp_path / "1", monkeypatch)
+    had: set[tuple[str, int]] = set()
+    cuts, whole = 0, False
+    while not whole:
+        store = store_of(database, at)
+        with cut_after(monkeypatch, had, min(cuts, 1)), suppress(UnavailableError):
+            await store.open()
+            whole = True
+        cuts += 1
+    await store.close()
+    # Nine batches and four settlements
+    assert (cuts, len(had)) == (14, 13)
+    check_lives_in_a_row(database)
+
+
+async def test_a_settlement_that_could_not_be_written_down_is_when_it_can(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = await lives_in_a_row(database, tmp_path / "1", monkeypatch)
+    keep, tried, kept = Lives.keep, list[str](), list[str]()
+
+    def full_at_first(self: Lives, life: Life) -> None:
+        tried.append(life.writer)
+        if tried.count(life.writer) == 1:
+            raise OSError("No space left on device")
+        keep(self, life)
+        kept.append(life.writer)
+
+    monkeypatch.setattr(Lives, "keep", full_at_first)
+    store = store_of(database, at)
+    await store.open()
+    await store.close()
+    assert store.state()["state"] == "closed"
+    assert len(set(tried)) == len(kept) == 4
+    assert not list((at / "spill").glob("refused*"))
+    check_lives_in_a_row(database)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_lives_in_a_row_leave_lawful_states(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Agents who do as they like, in lives with the database and without it, killed at any time; what stands beside the
+    service is of any time before."""
+    luck = random.Random(seed)
+    at, now = tmp_path / "1", T
+    monkeypatch.setattr("time.time", lambda: now)
+    at.mkdir()
+    first = store_of(database, at)
+    await first.open()
+    await first.close()
+    kept = ["[]"]
+    for _ in range(6):
+        store = store_of(database, at)
+        alone = luck.random() < 0.75
+        async with away(database) if alone else nullcontext():
+            memory = await store.open(on_return=lambda callers: None)
+            agents_now = {one.agent: one for one in memory.agents}
+            await settled(store, store.write(_pass(luck, agents_now, now, now)))
+            for _ in range(luck.randrange(4)):
+                before, now = now, now + luck.random() * 10
+                await settled(store, store.write(_pass(luck, agents_now, before, now)))
+                kept.append(json.dumps([asdict(one) for one in agents_now.values() if one.state is not A.LOGGED_OUT]))
+        if luck.random() < 0.5:
+            await until(lambda store=store: store.state()["state"] == "ok" and store.state()["behind"] == 0)  # type: ignore[misc]
+            await settled(store, store.write(_pass(luck, agents_now, now, now + 1), soon=True))
+        async with away(database):
+            at = await killed(store, at)
+        now += 1 + luck.random() * 5
+        (at / "agents.json").write_text(luck.choice(kept[-4:]))
+    last = store_of(database, at)
+    await last.open()
+    await last.close()
+    assert violations(database) == []
+    assert len(database.rows(agent_states)) > 10
+
+
+def _pass(luck: random.Random, known: dict[str, AgentMemory], before: float, now: float) -> list[Record]:
+    """What agents do until then, as the floor tells it: a wrap-up that is over ends when it was to end."""
+    done: list[Record] = []
+
+    def enter(agent: str, at: float, to: AgentState, until_at: float | None = None) -> None:
+        was = known.get(agent)
+        serial, since = (was.serial, was.since) if was is not None else (0, 0.0)
+        at = max(at, since)
+        reason = "x" if to is A.PAUSED else None
+        call = "gone" if to is A.WRAP_UP else None
+        one = AgentStateChanged(agent, serial + 1, at, to, reason, call, at, None, None, until_at)
+        known[agent] = AgentMemory(agent, to, reason, at, at, serial + 1, None, None, until_at, call)
+        done.append(one)
+
+    for agent in ("ann", "bob", "cid"):
+        was = known.get(agent)
+        if was is not None and was.state is A.WRAP_UP and (was.until or now) <= now:
+            enter(agent, was.until or now, A.AVAILABLE)
+        if now > before and luck.random() < 0.7:
+            at = before + luck.random() * (now - before)
+            others = [
+                to for to in (A.AVAILABLE, A.PAUSED, A.WRAP_UP, A.LOGGED_OUT) if was is None or to is not was.state
+            ]
+            enter(agent, at, luck.choice(others), at + luck.random() * 6)
+    return done

@@ -3,14 +3,16 @@
 Such a life counts each agent's states from 1, and knows only the calls of former lives that began in the spill. When its
 first batch comes to the database, after everything that lay in the spill before it, it is seen once and written down
 beside the spill how far each agent's numbering had come; whatever stood open and was unknown to the life is closed as of
-its beginning. From then on its rows are numbered on. A file of the life keeps all that, so that it is done once and in
-one way, whoever is killed in between.
+its beginning. From then on its rows are numbered on, and none of an agent's is dated before the latest that the database
+had of him: what the life began with may be older than that, and what follows from it (a wrap-up that was over, say) as
+well. A file of the life keeps all that, so that it is done once and in one way, whoever is killed in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -25,10 +27,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from acd.domain.errors import SchemaError
 from acd.domain.events import AgentMemory
 from acd.domain.states import AgentState, CallOutcome
+from acd.domain.values import valueclass
 from acd.store import memory
 from acd.store.backend import Backend, UnavailableError, UnfitError, UnstorableError
 from acd.store.location import Location, first_line
-from acd.store.operations import Batch, Row
+from acd.store.operations import BY_NAME, Batch, Row
 from acd.store.standing import read_file, write_file
 from acd.store.tables import agents, calls, epochs, segments
 
@@ -37,17 +40,28 @@ log = logging.getLogger(__name__)
 PREFIX = "alone-"
 """Of the names of such lives' writers."""
 SETTLE_S = 30.0
-_NUMBERED = ("agent_states", "agent_states_end", "agents")
-"""Operations whose rows are keyed by an agent and, behind it, the number of a state."""
+_NUMBERED = {
+    name: tuple(BY_NAME[name].columns.index(column) for column in columns)
+    for name, columns in {
+        "agent_states": ("started_at", "ended_at"),
+        "agent_states_end": ("ended_at",),
+        "agents": ("since",),
+    }.items()
+}
+"""Operations whose rows are keyed by an agent and, behind it, the number of a state; and where in them it stands since when
+or until when that lasts."""
 _IN_CALL = (AgentState.RESERVED, AgentState.RINGING, AgentState.TALKING)
 _CLOSING = "restart"
+_NAMED = 50
+"""Agents that a log line names."""
 
 
 @dataclass(slots=True)
 class Life:
-    """One of them. ``agents``: state, reason and call with which each began who was not logged out; ``calls`` and
-    ``wraps`` (call, serial): what it took over. ``bases``: by how much each agent's numbers are higher in the database;
-    ``rows``: what was closed; both None until it is settled."""
+    """One of them. ``agents``: state, reason and call with which each began who was not logged out; ``wrapping``: until when
+    those in a wrap-up were to stay in it; ``calls`` and ``wraps`` (call, serial): what it took over. ``bases``: by how much
+    each agent's numbers are higher in the database; ``floors``: before when no state of his is dated; ``rows``: what was
+    closed; all three None until it is settled."""
 
     writer: str
     epoch: int
@@ -57,7 +71,9 @@ class Life:
     wraps: list[list[Any]]
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
+    wrapping: dict[str, float] = field(default_factory=dict)
     bases: dict[str, int] | None = None
+    floors: dict[str, float] | None = None
     rows: dict[str, list[Row]] | None = None
 
 
@@ -97,8 +113,11 @@ class Lives:
 
 def begun(writer: str, epoch: int, at: float, who: Iterable[AgentMemory], own: Iterable[str], wraps: Any) -> Life:
     """A new life that starts with these agents, calls and wrap-ups."""
-    states = {one.agent: [one.state.value, one.reason, one.call] for one in who}
-    return Life(writer, epoch, at, states, list(own), [[wrap.call, wrap.serial] for wrap in wraps])
+    agents = list(who)
+    states = {one.agent: [one.state.value, one.reason, one.call] for one in agents}
+    wrapping = {one.agent: one.until for one in agents if one.state is AgentState.WRAP_UP and one.until is not None}
+    taken = [[wrap.call, wrap.serial] for wrap in wraps]
+    return Life(writer, epoch, at, states, list(own), taken, wrapping=wrapping)
 
 
 class SettlingBackend:
@@ -108,6 +127,8 @@ class SettlingBackend:
     def __init__(self, inner: Backend, lives: Lives, location: Location, check: Callable[[], Awaitable[None]]) -> None:
         self._inner, self._lives, self._location, self._check = inner, lives, location, check
         self._settled: set[str] = set()
+        self._unkept: dict[str, bool] = {}
+        """How it was settled is not written down yet; whether that was said."""
 
     async def connect(self, within_s: float) -> None:
         """Backend.connect; raises UnfitError, too."""
@@ -133,22 +154,48 @@ class SettlingBackend:
                         await self._inner.apply(ready, within_s)
                         ready = []
                     await self._settle(life)
-                batch = numbered(batch, life.bases or {})
+                elif batch.writer in self._unkept:
+                    await self._keep(life)
+                batch = numbered(batch, life.bases or {}, life.floors or {})
             ready.append(batch)
         await self._inner.apply(ready, within_s)
 
     async def _settle(self, life: Life) -> None:
         if life.rows is None:
-            life.bases, life.rows = await self._found(life)
-            await asyncio.to_thread(self._lives.keep, life)
+            found = await self._found(life)
+            life.bases, life.floors, life.rows = found.bases, found.floors, found.rows
+            self._unkept[life.writer] = False
+        if life.writer in self._unkept:
+            await self._keep(life)
         await self._inner.apply([Batch(life.writer, 0, life.rows)], SETTLE_S)
         self._settled.add(life.writer)
         log.warning(
             "life %d began without the database: %d calls and %d stretches that were open before were closed as of then",
             *(life.epoch, len(life.rows.get("calls_patch", ())), len(life.rows.get("segments_patch", ()))),
         )
+        if others := life.rows.get("agent_states"):
+            log.warning(
+                "life %d knew %d agents otherwise than the database, who are as of its beginning what it took them for: %s",
+                *(life.epoch, len(others), ", ".join(f"{row[0]} {row[4]}" for row in others[:_NAMED])),
+            )
 
-    async def _found(self, life: Life) -> tuple[dict[str, int], dict[str, list[Row]]]:
+    async def _keep(self, life: Life) -> None:
+        """Before anything of it is in the database. A disk that takes nothing does not hold up the records: then it is
+        tried again with each batch."""
+        try:
+            await asyncio.to_thread(self._lives.keep, life)
+        except OSError as error:
+            if not self._unkept[life.writer]:
+                self._unkept[life.writer] = True
+                log.error(
+                    "how life %d was settled cannot be written down: %s (killed before it can, its agents' states are "
+                    "numbered with gaps)",
+                    *(life.epoch, error),
+                )
+        else:
+            del self._unkept[life.writer]
+
+    async def _found(self, life: Life) -> Settlement:
         engine = self._location.async_engine()
         try:
             async with asyncio.timeout(SETTLE_S), engine.connect() as connection:
@@ -166,13 +213,22 @@ class SettlingBackend:
         await self._inner.close()
 
 
-def numbered(batch: Batch, bases: Mapping[str, int]) -> Batch:
-    """The batch with agents' states numbered as in the database."""
+def numbered(batch: Batch, bases: Mapping[str, int], floors: Mapping[str, float]) -> Batch:
+    """The batch with agents' states numbered as in the database, and none dated before what is there."""
     rows = {
-        name: [[row[0], row[1] + bases.get(row[0], 0), *row[2:]] for row in of] if name in _NUMBERED else of
+        name: [_placed(name, row, bases.get(row[0], 0), floors.get(row[0])) for row in of] if name in _NUMBERED else of
         for name, of in batch.rows.items()
     }
     return Batch(batch.writer, batch.number, rows)
+
+
+def _placed(name: str, row: Row, base: int, floor: float | None) -> Row:
+    placed = [row[0], row[1] + base, *row[2:]]
+    if floor is not None:
+        for n in _NUMBERED[name]:
+            if placed[n] is not None and placed[n] < floor:
+                placed[n] = floor
+    return placed
 
 
 async def _take_epoch(connection: AsyncConnection, life: Life) -> None:
@@ -186,8 +242,17 @@ async def _take_epoch(connection: AsyncConnection, life: Life) -> None:
         raise UnfitError(f"the database knows another life {life.epoch}, of {known.host}: nothing was brought into it")
 
 
-async def settlement(connection: AsyncConnection, life: Life) -> tuple[dict[str, int], dict[str, list[Row]]]:
-    """Bases of the agents' numbers, and rows by operation that close what the life did not know."""
+@valueclass(frozen=True, slots=True)
+class Settlement:
+    """``bases`` and ``floors`` as of Life; rows by operation that close what the life did not know."""
+
+    bases: dict[str, int]
+    floors: dict[str, float]
+    rows: dict[str, list[Row]]
+
+
+async def settlement(connection: AsyncConnection, life: Life) -> Settlement:
+    """What makes the life's rows follow those that are in the database."""
     at, known = life.started_at, set(life.calls)
     taken_over = {(call, serial) for call, serial in life.wraps}
     is_open = calls.c.ended_at.is_(None) & (calls.c.entered_at < at)
@@ -219,21 +284,24 @@ async def settlement(connection: AsyncConnection, life: Life) -> tuple[dict[str,
         **{name: [] for name in _NUMBERED},
     }
     bases: dict[str, int] = {}
+    floors: dict[str, float] = {}
     for row in await connection.execute(select(agents).order_by(agents.c.agent)):
         began = life.agents.get(row.agent, [AgentState.LOGGED_OUT.value, None, None])
-        bases[row.agent] = row.serial
-        if began == [row.state, row.reason, row.call] or began[0] in _IN_CALL:
-            continue
-        if began[0] == row.state == AgentState.LOGGED_OUT:
+        bases[row.agent], floors[row.agent] = row.serial, row.since
+        if began == [row.state, row.reason, row.call] or began[0] == row.state == AgentState.LOGGED_OUT:
             continue
         # Since when it was otherwise than the database knows, nobody can say
+        floors[row.agent] = since = max(at, row.since)
+        if began[0] in _IN_CALL or life.wrapping.get(row.agent, math.inf) <= since:
+            # The life's own first row of him says what came of that
+            continue
         bases[row.agent] = serial = row.serial + 1
-        since = max(at, row.since)
         phone = None if began[0] == AgentState.LOGGED_OUT else row.phone
+        until = life.wrapping.get(row.agent)
         rows["agent_states_end"].append([row.agent, serial, since])
         rows["agent_states"].append([row.agent, serial, since, None, *began])
-        rows["agents"].append([row.agent, serial, *began, since, row.idle_since, phone, None, None])
-    return bases, {name: of for name, of in rows.items() if of}
+        rows["agents"].append([row.agent, serial, *began, since, row.idle_since, phone, None, until])
+    return Settlement(bases, floors, {name: of for name, of in rows.items() if of})
 
 
 def _outcome(answered_at: float | None) -> str:
