@@ -10,8 +10,9 @@ import pytest
 from gatekit import DAY_S, FACTS, HOUR_S, NO_ROOM, NOON, NUMBER, ask, at, contact, refused, terms
 
 from acd.dialer.gate import Permit, Reason, Refusal, Terms, TrunkState, caller_id
+from acd.dialer.retry import Other, wait_s
 from acd.dialer.rules import PROFILES
-from acd.domain.campaigns import CallerIds, CampaignState, ContactNumber
+from acd.domain.campaigns import USUAL_RETRIES, AttemptOutcome, CallerIds, CampaignState, ContactNumber
 from acd.domain.dialrules import CallingHours, ShortCalls
 from acd.domain.hours import OpeningHours
 
@@ -196,6 +197,47 @@ def test_a_retry_waits_until_it_is_due() -> None:
     assert isinstance(ask(due_s=NOON), Permit)
 
 
+def as_another(outcome: AttemptOutcome | None, ago_s: float = 60.0, seen: int = 1) -> Other:
+    return Other(7, NOON - ago_s, outcome, seen)
+
+
+@pytest.mark.parametrize("outcome", sorted(USUAL_RETRIES.keys() - {AttemptOutcome.INVALID, AttemptOutcome.FAX}))
+def test_a_number_dialled_as_another_contact_waits_as_that_one_does(outcome: AttemptOutcome) -> None:
+    retry = USUAL_RETRIES[outcome]
+    for seen in range(1, retry.most + 1):
+        wait = wait_s(retry, seen)
+        assert refused(ask(others=(as_another(outcome, 60.0, seen),))) == ("retry", NOON - 60.0 + wait)
+        assert isinstance(ask(others=(as_another(outcome, wait, seen),)), Permit)
+    answer = ask(others=(as_another(outcome, 1e8, retry.most + 1),))
+    assert refused(answer) == ("done", None)
+    assert isinstance(answer, Refusal)
+    assert "contact 7" in answer.detail
+    assert outcome.replace("_", " ") in answer.detail
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT])
+def test_who_was_reached_as_another_contact_is_done_whatever_came_after(outcome: AttemptOutcome) -> None:
+    assert refused(ask(others=(as_another(outcome, 1e8),))) == ("done", None)
+    later = as_another(AttemptOutcome.BUSY, 1e7)
+    assert refused(ask(others=(as_another(outcome, 1e8), later))) == ("done", None)
+
+
+def test_what_is_not_tried_again_as_another_contact_is_not_as_this_one() -> None:
+    by = terms(retries={})
+    assert refused(ask(by, others=(as_another(AttemptOutcome.DECLINED),))) == ("done", None)
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome.INVALID, AttemptOutcome.FAX])
+def test_a_dead_number_is_tried_once_more_only_on_the_way_to_the_next(outcome: AttemptOutcome) -> None:
+    assert refused(ask(others=(as_another(outcome),))) == ("done", None)
+    more = contact(numbers=(ContactNumber(NUMBER), ContactNumber("+4930555101")))
+    assert isinstance(ask(others=(as_another(outcome),), contact=more), Permit)
+
+
+def test_a_number_of_which_nobody_knows_yet_what_it_came_to_waits_a_moment() -> None:
+    assert refused(ask(others=(as_another(None),))) == ("retry", NOON + 10.0)
+
+
 @pytest.mark.parametrize(
     ("profile", "hours", "answer"),
     [
@@ -345,6 +387,7 @@ def test_the_order_of_the_checks_is_that_of_the_documentation() -> None:
         "opted_out_s": NOON - 1.0,
         "in_progress": True,
         "contact_attempts": 3,
+        "others": (Other(2, NOON - 60.0, AttemptOutcome.ANSWERED),),
         "zones": (),
         "number_s": day,
         "contact_s": day,
@@ -363,6 +406,7 @@ def test_the_order_of_the_checks_is_that_of_the_documentation() -> None:
         ("consent", {"contact": contact(consent_at=0.0)}, {}),
         ("in_progress", {"in_progress": False}, {}),
         ("exhausted", {"contact_attempts": 0}, {}),
+        ("done", {"others": (Other(2, NOON - 60.0, AttemptOutcome.BUSY),)}, {}),
         ("place_unknown", {"zones": ("America/New_York",)}, {}),
         ("hours", {"zones": ("Europe/Berlin",)}, {}),
         ("holiday", {}, {"holiday": None}),
@@ -371,7 +415,7 @@ def test_the_order_of_the_checks_is_that_of_the_documentation() -> None:
         ("number_week", {"number_s": ()}, {}),
         ("contact_day", {"contact_s": week}, {}),
         ("contact_week", {"contact_s": ()}, {}),
-        ("retry", {"due_s": None}, {}),
+        ("retry", {"due_s": None, "others": ()}, {}),
         ("cool_down", {"abandoned_s": None}, {}),
         ("short_calls", {"calls_today": 0}, {}),
         ("caller_id", {}, {"caller_ids": CallerIds("shown", (NUMBER,))}),

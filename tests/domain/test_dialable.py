@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from acd.domain.dialable import (
     EXTENSION_MAX,
     FAULTS,
+    LABELS,
     WRITTEN_MAX,
     Dialable,
     Fault,
@@ -74,6 +75,60 @@ def test_where_several_zones_are_possible_none_is_said() -> None:
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "Tel.: 0171 1234567", "callto:+491711234567", "0171 1234567 (Büro)", "0171 1234567, dienstlich",
+        "Handy 0171/1234567",
+        "0171 1234567 (GESCHÄFTLICH)", "0171 1234567 Mobil/privat", "M +49 171 1234567", "0171 1234567 cellulare",
+        "0171 1234567 ufficio", "Tél. portable : 0171 1234567", "0171 1234567 (privé)", "mobiel 0171 1234567",
+        "0171 1234567 (komórka)", "0171 1234567 służbowy", "telemóvel: 0171 1234567", "0171 1234567 escritório",
+        '="0171 1234567"', "☎ 0171 1234567", "\u202a+49 171 1234567\u202c", "0171 – 1234567", "[0171] 1234567",
+    ],
+)  # fmt: skip
+def test_labels_may_stand_beside_a_number(written: str) -> None:
+    assert dialable(written, "DE") == BERLIN
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0171 1234567 do not call", "not 0171 1234567", "gesperrt: 0171 1234567", "0171 1234567 KEINE WERBUNG",
+        "0171 1234567 (wrong)", "+491711234567'; DROP TABLE", "0171 1234567#31#", "+491711234567@carrier",
+        "0171 1234567 (no)",
+        "sip:+491711234567@carrier", "sip:+491711234567", "do not call 0171 1234567 ext 12", "0171 1234567 privat nicht",
+        "0171 1234567 ?", "0171 1234567*", "🚫 0171 1234567", "0171 1234567 since 2024",
+        "0171 1234567 (privat) not before 10", "<+491711234567>", "n\u00e3o ligar 0171 1234567", "0171 1234567 \u4e0d",
+    ],
+)  # fmt: skip
+def test_with_any_other_word_or_sign_a_number_is_turned_away_and_can_be_kept_from_being_called(written: str) -> None:
+    found = dialable(written, "DE")
+    assert isinstance(found, Undialable)
+    assert (found.fault, [one.number for one in found.either]) == (Fault.WORDS, [BERLIN.number])
+    assert str(found) == FAULTS[Fault.WORDS]
+
+
+def test_of_several_numbers_among_words_every_one_is_told() -> None:
+    found = dialable("0171 1234567 or 4921123456, closed", "DE")
+    assert isinstance(found, Undialable)
+    numbers = [one.number for one in found.either]
+    assert (found.fault, numbers) == (Fault.WORDS, ["+491711234567", "+4921123456", "+494921123456"])
+
+
+@pytest.mark.parametrize("written", ["Fax 0171 1234567", "0171 1234567 (Telefax)", "Tel/Fax: 0171 1234567"])
+def test_a_fax_is_not_called(written: str) -> None:
+    assert dialable(written, "DE") == Undialable(Fault.FAX, (BERLIN,))
+
+
+@given(st.text("abcdnot 0171234567(),.-ü", max_size=30), st.booleans())
+def test_no_word_but_a_label_stands_beside_what_is_dialled(around: str, before: bool) -> None:
+    written = f"{around} 0171 1234567" if before else f"0171 1234567 {around}"
+    found = dialable(written, "DE")
+    if isinstance(found, Dialable) and not found.extension:
+        words = re.findall(r"[^\W\d_]+", written.replace("ü", "u"))
+        assert set(words) <= LABELS, written
+
+
+@pytest.mark.parametrize(
     ("written", "extension"),
     [
         ("0171 1234567 ext 12", "12"),
@@ -103,7 +158,6 @@ def test_extensions_are_told_apart(written: str, extension: str) -> None:
         ("4.91711E+11", "DE", Fault.FIGURE),
         ("4,91711e11", "DE", Fault.FIGURE),
         ("1E5 0171", "DE", Fault.LETTERS),
-        ("0171 1234567 or 030 1234567", "DE", Fault.LETTERS),
         ("0171 1234567, 030 1234567", "DE", Fault.SEVERAL),
         ("0171 1234567 / 0301234567", "DE", Fault.SEVERAL),
         ("0171 1234567; 030123456", "DE", Fault.SEVERAL),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from acd.domain.errors import ConfigurationError
 from acd.lists import importing
-from acd.lists.importing import How, Report, look_only, open_file, rejects_of, run
+from acd.lists.importing import How, Report, look_only, open_file, rejects_of, run, shared_with
 from acd.lists.source import LINE_MAX
 from acd.store.beside import reading, writing
 from acd.store.outbound import contacts as contacts_of
@@ -65,6 +65,36 @@ def test_a_list_becomes_contacts_and_what_does_not_says_why(url: str, tmp_path: 
     assert [(row["line"], row["reason"]) for row in rejects] == [
         (4, "emergency"), (6, "duplicate"), (7, "duplicate"), (8, "unreadable"),
     ]  # fmt: skip
+
+
+def test_a_row_with_words_beside_a_number_is_turned_away_with_its_other_numbers(url: str, tmp_path: Path) -> None:
+    text = (
+        "Name;Mobil;Telefon\n"
+        "Ann;0171 1234567 (privat);030 1234567\n"
+        "Bob;0171 1234568;030 1234568 do not call\n"
+        "Cy;0171 1234569 gesperrt;\n"
+        "Di;Fax 0171 1234560;030 1234560\n"
+        "Eve;Fax: 0171 1234561;\n"
+    )
+    report = brought(url, tmp_path / "beside.csv", "beside", text)
+    assert (report.imported, report.reasons) == (2, {"words": 2, "fax": 1})
+    assert numbers_of(url, "beside") == ["+491711234567", "+49301234567", "+49301234560"]
+    told = [(row["line"], row["reason"], row["detail"]) for row in rejects_of(url, "beside", None)]
+    assert [one[:2] for one in told] == [(3, "words"), (4, "words"), (6, "fax")]
+    assert told[0][2].startswith("Telefon: something is written beside the number")
+
+
+def test_it_is_told_how_many_of_an_import_stand_in_other_lists_too(url: str, tmp_path: Path) -> None:
+    rows = [f"P{n};0171 123456{n};030 123456{n}" for n in range(4)]
+    head = "Name;Mobil;Telefon\n"
+    brought(url, tmp_path / "a.csv", "among-a", head + "\n".join(rows[:3]))
+    brought(url, tmp_path / "b.csv", "among-b", head + rows[2])
+    report = brought(url, tmp_path / "c.csv", "among-c", head + "\n".join(rows[1:]))
+    counts = [
+        shared_with(url, report, "among-c", others)
+        for others in (["among-a"], ["among-b"], ["among-a", "among-b"], ["among-d"])
+    ]
+    assert counts == [2, 1, 2, 0]
 
 
 def test_ten_megabytes_without_an_end_are_one_rejection(url: str, tmp_path: Path) -> None:

@@ -114,6 +114,24 @@ def test_do_not_call_keeps_both_numbers_of_what_may_be_two() -> None:
     assert read_entries("4.93E+11", "DE")[0] == "figure"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "030 1230014 do not call",
+        "gesperrt: 030 1230014",
+        "030 1230014 (fax)",
+        "030 1230014 since 2024",
+        "030 1230014#31#",
+    ],
+)
+def test_do_not_call_takes_numbers_whatever_is_written_beside_them(text: str) -> None:
+    assert read_entries(text, "DE") == ["+49301230014"]
+
+
+def test_do_not_call_takes_every_number_among_words() -> None:
+    assert read_entries("030 1230014 or 0171 1234567", "DE") == ["+49301230014", "+491711234567"]
+
+
 def test_few_odd_characters_make_no_file_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "l.csv"
     path.write_bytes(b"name;phone\nA\x01;0171 1234567\n" + b"Bob;0171 1234568\n" * 20)

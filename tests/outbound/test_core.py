@@ -18,6 +18,7 @@ from acd.domain.campaigns import (
     ContactNumber,
     GivenUp,
     Mode,
+    Retry,
     Trunk,
 )
 from acd.domain.dialrules import CallingHours, Rule, ShortCalls
@@ -192,7 +193,7 @@ def test_who_was_changed_while_claimed_ahead_is_judged_anew() -> None:
 def test_a_number_that_several_contacts_share_is_dialled_as_often_as_a_number_may_be(
     limit: str, most: int, write_s: float
 ) -> None:
-    one = campaign(mode=Mode.PROGRESSIVE)
+    one = campaign(mode=Mode.PROGRESSIVE, retries={AttemptOutcome.BUSY: Retry(1.0, 10)})
     if limit == "number_day":
         one = replace(one, rules=replace(one.rules, number_day=most))
     else:

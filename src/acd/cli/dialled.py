@@ -149,6 +149,13 @@ class Place:
             return sorted(one for one, campaign in self._floor.campaigns.items() if name in campaign.lists)
         return []
 
+    def beside(self, name: str) -> dict[str, list[str]]:
+        """Campaigns of floor.yaml that dial a list and others: these others; none if that cannot be read."""
+        with suppress(ConfigurationError):
+            found = {one: sorted({*of.lists} - {name}) for one, of in self._floor.campaigns.items() if name in of.lists}
+            return {one: lists for one, lists in sorted(found.items()) if lists}
+        return {}
+
     def untimely(self, row: Mapping[str, Any], number: str | None, at: float) -> dict[str, Refusal]:
         """Campaigns that dial a contact's list and may not call the person at a time (UTC s), by what the gate says of it;
         none if floor.yaml cannot be read. ``number``: at which, None: the first."""

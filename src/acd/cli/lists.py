@@ -88,7 +88,7 @@ def import_file(
     An import that was cut off goes on where it stopped when it is begun again in the same way.
     """
     from acd.lists.columns import said_of
-    from acd.lists.importing import How, check_name, open_file, run
+    from acd.lists.importing import How, check_name, open_file, run, shared_with
     from acd.records.trail import me, write_now
     from acd.store.outbound import listed
 
@@ -136,7 +136,8 @@ def import_file(
             detail |= {**report.figures(), "removed": report.removed, "updated": report.updated, "moved": report.moved}
             detail |= {"carried": report.carried, "in_calls": report.in_calls}
         write_now(place.url, made("list_imported", name, detail))
-    _show_report(given, name, there is None, opened, report)
+    shared = {one: shared_with(place.url, report, name, lists) for one, lists in place.beside(name).items()}
+    _show_report(given, name, there is None, opened, report, {one: count for one, count in shared.items() if count})
 
 
 def _how_read(opened: Opened) -> dict[str, Any]:
@@ -195,11 +196,14 @@ def _show_dry(given: Options, opened: Opened) -> None:
     )
 
 
-def _show_report(given: Options, name: str, new: bool, opened: Opened, report: Report) -> None:
+def _show_report(
+    given: Options, name: str, new: bool, opened: Opened, report: Report, shared: Mapping[str, int]
+) -> None:
+    """``shared``: by campaign, how many of the import's contacts stand in another of its lists, too."""
     more = {key: getattr(report, key) for key in ("updated", "moved", "carried", "removed", "in_calls", "resumed")}
     if given.json:
         body = {"list": name, "new": new, "import": report.imported_as, **report.figures(), **more}
-        print_json({**body, "reasons": report.reasons, "read": _how_read(opened)})
+        print_json({**body, "shared": dict(shared), "reasons": report.reasons, "read": _how_read(opened)})
         return
     console = make_console(given)
     emit(console, _read_as(_how_read(opened)))
@@ -219,6 +223,9 @@ def _show_report(given: Options, name: str, new: bool, opened: Opened, report: R
         emit(console, Text(", ".join(told)))
     if reasons:
         emit(console, Text(f"not taken: {', '.join(reasons)} (acd list rejects {name})", style="yellow"))
+    for campaign, count in shared.items():
+        also = f"{say.counted(count, 'contact')} stand in another list of campaign {say.clean(campaign)}, too"
+        emit(console, Text(f"{also}: whom it has reached as one of them it does not call as the other", style="yellow"))
     emit(console, Text(f"list {name}{', which is new' if new else ''}", style="bold"))
 
 

@@ -10,17 +10,18 @@ checks have a fixed order, and the first that refuses speaks:
  5. ``consent``        there is none, or it has ended, and the person is no customer
  6. ``in_progress``    the person is being called, or talks to an agent
  7. ``exhausted``      as many attempts as the campaign makes, at the contact or at the number
- 8. ``place_unknown``  nobody knows which clock hangs where the person is, or whose public holidays count there
- 9. ``hours``          outside the calling hours at a place where the person may be
-10. ``holiday``        a public holiday there
-11. ``schedule``       outside the campaign's own hours
-12. ``number_day``, ``number_week``, ``contact_day``, ``contact_week``   so many attempts in 24 hours or in 7 days
-13. ``retry``          the next attempt is not due yet
-14. ``cool_down``      the person was abandoned lately
-15. ``short_calls``    too many of the day's calls were too short
-16. ``caller_id``      no verified number to show, or not the one asked for; or its date has not come
-17. ``trunk``          rests, has no line left, or has started as many calls as it may within a second
-18. ``ledger``         no agent is held for the line, and the abandonments that leaves room for are used up
+ 8. ``done``           the campaign is done with the number, which it has dialled as another contact of its lists
+ 9. ``place_unknown``  nobody knows which clock hangs where the person is, or whose public holidays count there
+10. ``hours``          outside the calling hours at a place where the person may be
+11. ``holiday``        a public holiday there
+12. ``schedule``       outside the campaign's own hours
+13. ``number_day``, ``number_week``, ``contact_day``, ``contact_week``   so many attempts in 24 hours or in 7 days
+14. ``retry``          the next attempt is not due yet, at the contact or, as another contact, at the number
+15. ``cool_down``      the person was abandoned lately
+16. ``short_calls``    too many of the day's calls were too short
+17. ``caller_id``      no verified number to show, or not the one asked for; or its date has not come
+18. ``trunk``          rests, has no line left, or has started as many calls as it may within a second
+19. ``ledger``         no agent is held for the line, and the abandonments that leaves room for are used up
 
 Those that no time lifts come before those that it does, so that ``until_s=None`` means: not unless somebody changes
 something. Everything else may be asked again at ``until_s``, and may be refused for another reason then.
@@ -38,6 +39,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from acd.dialer.ledger import Slack
+from acd.dialer.retry import Other, Over, after_other
 from acd.dialer.windows import (
     DAY_S,
     Holidays,
@@ -55,6 +57,8 @@ from acd.domain.values import valueclass
 WEEK_S: Final = 7 * DAY_S
 SOON_S: Final = 1.0
 """When to ask again what only the next moments can tell: a line that comes free, a ledger that fills."""
+UNTOLD_S: Final = 10.0
+"""When to ask again about a number of which nobody knows yet what its last attempt came to."""
 LEAST_LOCAL_DIGITS: Final = 3
 """A caller ID counts as local when it begins with as many digits of the called number."""
 
@@ -69,6 +73,7 @@ class Reason(StrEnum):
     CONSENT = "consent"
     IN_PROGRESS = "in_progress"
     EXHAUSTED = "exhausted"
+    DONE = "done"
     PLACE_UNKNOWN = "place_unknown"
     HOURS = "hours"
     HOLIDAY = "holiday"
@@ -122,6 +127,8 @@ class Facts:
     ``opted_out_s``: when the person asked not to be called. ``in_progress``: the contact or number is in a call.
     ``due_s``: when a retry or callback is due. ``abandoned_s``, ``served_s``: when the number was last abandoned, and
     last put through to an agent. ``calls_today``, ``short_today``: of the operator, by the campaign's zone.
+    ``others``: attempts of this campaign at the number as other contacts of its lists, since this contact's own last one
+    there, oldest first; without those that somebody's promise or wish sets aside.
     ``agent_held``: an agent is held for this very line. ``slack``: of the ledger's tightest window; ``exceeded``: the
     chance that more of the people in flight find no agent than fit into it, this line among them. ``caller_id``: what is
     to be shown, ``None``: the gate chooses.
@@ -149,6 +156,7 @@ class Facts:
     calls_today: int = 0
     short_today: int = 0
     caller_id: str | None = None
+    others: Sequence[Other] = ()
 
 
 @valueclass(frozen=True, slots=True)
@@ -278,7 +286,18 @@ def _spent(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
         return Refusal(
             Reason.EXHAUSTED, None, f"the number was tried {facts.number_attempts} times of {campaign.number_attempts}"
         )
+    for other in facts.others:
+        if isinstance(after_other(campaign, facts.contact, other), Over):
+            detail = f"campaign {campaign.name} is done with the number: {_as_another(other)}"
+            return Refusal(Reason.DONE, None, detail)
     return None
+
+
+def _as_another(other: Other) -> str:
+    """What it came to, for a sentence."""
+    word = "" if other.outcome is None else other.outcome.replace("_", " ")
+    who = f"contact {other.contact}" if other.contact else "another contact"
+    return f"dialled as {who} it came to {word!r} at {_said(other.at_s)}"
 
 
 def hours(
@@ -343,6 +362,16 @@ def _history(facts: Facts, terms: Terms, now_s: float) -> Refusal | None:
             return Refusal(reason, within[-most] + span_s, f"the {words.format(len(within))}, {most} are allowed")
     if facts.due_s is not None and now_s < facts.due_s:
         return Refusal(Reason.RETRY, facts.due_s, f"the next attempt is due at {_said(facts.due_s)}")
+    if not facts.others:
+        return None
+    other = facts.others[-1]
+    due_s = after_other(terms.campaign, facts.contact, other)
+    if due_s is None:
+        detail = "the number was dialled as another contact a moment ago, and nobody knows yet what that came to"
+        return Refusal(Reason.RETRY, now_s + UNTOLD_S, detail)
+    if not isinstance(due_s, Over) and now_s < due_s:
+        detail = f"{_as_another(other)}; the next attempt at the number is due at {_said(due_s)}"
+        return Refusal(Reason.RETRY, due_s, detail)
     return None
 
 

@@ -42,6 +42,18 @@ class Tried:
     last: AttemptOutcome | None = None
 
 
+@valueclass(frozen=True, slots=True)
+class Other:
+    """An attempt that a campaign made at a number as another contact of its lists. ``at_s``: when it ended, or was begun;
+    ``outcome``: None while nobody knows; ``seen``: how often the campaign has come to it at this number by then, this time
+    among them."""
+
+    contact: int
+    at_s: float
+    outcome: AttemptOutcome | None
+    seen: int = 1
+
+
 #: A number with one of these has shown that nobody can be reached there.
 DEAD = frozenset({AttemptOutcome.INVALID, AttemptOutcome.FAX})
 _FINAL = frozenset({AttemptOutcome.ANSWERED, AttemptOutcome.OPTED_OUT})
@@ -72,6 +84,22 @@ def decide(
     if found is None:
         return Over.NUMBERS
     return Again(ended_s + wait_s(retry, seen), found)
+
+
+def after_other(campaign: Campaign, contact: Contact, other: Other) -> float | Over | None:
+    """From when on (UTC s) ``contact`` may be tried at a number at which ``other`` was made: not before that one's own
+    contact. `Over`: not at all; None: nobody knows yet."""
+    if other.outcome is None:
+        return None
+    if other.outcome in _FINAL:
+        return Over.DONE
+    if other.outcome in DEAD:
+        # Tried once as this contact, the next of its numbers follows
+        return other.at_s if len({one.number for one in contact.numbers}) > 1 else Over.NUMBERS
+    retry = campaign.retries.get(other.outcome)
+    if retry is None or other.seen > retry.most:
+        return Over.OUTCOMES
+    return other.at_s + wait_s(retry, other.seen)
 
 
 def once_more(

@@ -3,7 +3,8 @@ dialled. Pure; the numbering plans are those of Google's libphonenumber (``phone
 
 A list is hostile text. Letters are no digits (``0171 XXXXXXX`` is a blank somebody left, and spelled as a vanity number it
 would ring at a stranger's), two numbers in one cell are not one with an extension, and what costs the caller or takes an
-emergency's place is refused unless it is allowed by name.
+emergency's place is refused unless it is allowed by name. Words beside a number may say that nobody is to call there (``do
+not call``, ``gesperrt``, ``wrong``): only LABELS may stand there.
 
 Digits without ``+`` that begin with their country's own code can be read twice: ``4921123456`` is +49 211 23456 (programs
 leave the + out) or +49 4921 123456 (a spreadsheet has taken the 0 off). Both readings are made. One that is no valid number
@@ -15,6 +16,7 @@ plans of countries without fixed lengths call nearly everything valid.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Set
 from enum import StrEnum
 from functools import lru_cache
@@ -52,8 +54,39 @@ _USUAL: Final = {"DE": range(12), "PL": range(9, 10)}
 """Digits of a national number, where libphonenumber knows lengths that people do not have: in Germany area code and number
 are given out with 11 together at most (Bundesnetzagentur, length of Ortsnetzrufnummern; libphonenumber: 15), in Poland all
 have 9 (libphonenumber: also 7)."""
+_BEHIND: Final = " (-/"
+"""Between a number and what follows."""
 _SHORT_MAX: Final = 6
 _ONE_MIN: Final = 5
+LABELS: Final = frozenset({
+    # Everywhere; addresses (``tel:+49...``); English
+    "tel", "telef", "ph", "t", "m", "h", "w", "callto", "phone", "telephone", "mobile", "mob", "cell", "cellphone",
+    "cellular", "home", "house", "work", "office", "business", "private", "personal", "landline", "main", "direct",
+    "number",
+    # German
+    "telefon", "fon", "mobil", "mobiltelefon", "handy", "privat", "priv", "buro", "buero", "arbeit", "dienst",
+    "dienstlich", "geschaft", "geschaeft", "geschaftlich", "geschaeftlich", "gesch", "firma", "festnetz", "zuhause",
+    "zentrale", "nummer", "nr", "rufnummer", "telefonnummer", "handynummer",
+    # Italian, French
+    "telefono", "cellulare", "casa", "ufficio", "lavoro", "fisso", "privato", "personale", "numero", "portable",
+    "fixe", "domicile", "maison", "bureau", "travail", "professionnel", "pro", "prive", "personnel", "perso",
+    # Dutch, Polish, Portuguese
+    "telefoon", "mobiel", "gsm", "thuis", "werk", "kantoor", "vast", "zakelijk", "telefoonnummer", "mobielnummer",
+    "komorka", "komorkowy", "kom", "domowy", "dom", "praca", "sluzbowy", "biuro", "stacjonarny", "prywatny", "numer",
+    "telefone", "telemovel", "celular", "cel", "trabalho", "escritorio", "fixo", "particular", "privado", "pessoal",
+    "comercial",
+})  # fmt: skip
+"""Words that may stand beside a number, small and without accents, in the languages of the rules' profiles."""
+_FAXES: Final = frozenset({"fax", "telefax", "faks", "telefaks", "telecopie", "telecopieur"})
+_EXTENSIONS: Final = frozenset(
+    {"x", "xt", "xtn", "ext", "extn", "extension", "extensao", "extensi", "extensio", "anexo", "int", "доб"}
+)
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_SIGNS: Final = frozenset(
+    "+-/.,:;='\"\u2018\u2019\u201c\u201d\u2212~\u223c\uff0b\uff0f\uff0e\u260e\u2706\U0001f4de\U0001f4f1\ufe0f"
+)
+_SIGN_KINDS: Final = frozenset({"Pd", "Ps", "Pe", "Zs", "Cf"})
+"""Dashes, brackets, spaces, and what steers the direction of writing."""
 NOWHERE: Final = "001"
 """The country of numbers that belong to none, such as +800."""
 
@@ -80,6 +113,8 @@ class Fault(StrEnum):
     EMPTY = "empty"
     NO_NUMBER = "no_number"
     LETTERS = "letters"
+    WORDS = "words"
+    FAX = "fax"
     FIGURE = "figure"
     SEVERAL = "several"
     AMBIGUOUS = "ambiguous"
@@ -96,6 +131,9 @@ FAULTS: Final[dict[Fault, str]] = {
     Fault.EMPTY: "there is no number",
     Fault.NO_NUMBER: "this is no telephone number",
     Fault.LETTERS: "it has letters where digits should be",
+    Fault.WORDS: "something is written beside the number that is no label of it (private, office, ext. 5...): read it, for "
+    "it may say not to call",
+    Fault.FAX: "it is the number of a fax",
     Fault.FIGURE: "a spreadsheet has made a figure of it: format the column as text there, and save it again",
     Fault.SEVERAL: "these seem to be several numbers: give each a column of its own",
     Fault.AMBIGUOUS: "it begins with its country's code and is a number with it and without: write + or 00 before the "
@@ -156,7 +194,8 @@ class Dialable:
 
 @valueclass(frozen=True, slots=True)
 class Undialable:
-    """Why not. ``either``: of one that is AMBIGUOUS the numbers that it may be, international and national."""
+    """Why not. ``either``: of one that is AMBIGUOUS the numbers that it may be, international and national; of one with
+    WORDS or of a FAX those that it holds. Do-not-call takes them all."""
 
     fault: Fault
     either: tuple[Dialable, ...] = ()
@@ -215,6 +254,60 @@ def zones(number: str) -> tuple[str, ...]:
 
 def _spelled(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable:
     """A text with more in it than digits and punctuation."""
+    found = _without_letters(text, region, allow)
+    if isinstance(found, Dialable):
+        held: tuple[Dialable, ...] = (found,)
+    elif found.fault is Fault.LETTERS:
+        held = _within(text, region, allow)
+    else:
+        held = found.either
+    if not held:
+        return found
+    extended = any(one.extension for one in held)
+    words = [_folded(word) for word in _WORD.findall(text)]
+    if not _FAXES.isdisjoint(words):
+        return Undialable(Fault.FAX, held)
+    known = LABELS | _EXTENSIONS if extended else LABELS
+    if isinstance(found, Undialable) and found.fault is Fault.LETTERS:
+        return Undialable(Fault.WORDS, held)
+    return found if known.issuperset(words) and _has_no_signs(text, extended) else Undialable(Fault.WORDS, held)
+
+
+def _folded(word: str) -> str:
+    """Small and without accents."""
+    plain_letters = unicodedata.normalize("NFKD", word.casefold().replace("ł", "l"))
+    return "".join(char for char in plain_letters if not unicodedata.combining(char))
+
+
+def _has_no_signs(text: str, extended: bool) -> bool:
+    """None but those that numbers are written with. ``0301230024#31#`` is a code of a network's."""
+    if "#" in text and (not extended or text.count("#") > 1 or text.endswith("#")):
+        return False
+    return all(
+        char.isalnum()
+        or char.isspace()
+        or char in _SIGNS
+        or char == "#"
+        or unicodedata.category(char) in _SIGN_KINDS
+        or unicodedata.combining(char)
+        for char in text
+    )
+
+
+def _within(text: str, region: str | None, allow: Set[Fault]) -> tuple[Dialable, ...]:
+    """Every number that stands between words."""
+    found: dict[str, Dialable] = {}
+    for part in _WORD.split(text):
+        if sum(map(str.isdecimal, part)) < _ONE_MIN:
+            continue
+        begin = next(place for place, char in enumerate(part) if char.isdecimal())
+        one = _judged(part[begin - part[:begin].endswith("+") :].rstrip(_BEHIND), region, allow)
+        found |= {each.number: each for each in (one.either if isinstance(one, Undialable) else (one,))}
+    return tuple(found.values())
+
+
+def _without_letters(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Undialable:
+    """The number before or behind what is written beside it."""
     found = _judged(text, region, allow)
     begin = next(place for place, char in enumerate(text) if char.isdecimal())
     letter = next((place for place in range(begin, len(text)) if text[place].isalpha()), None)
@@ -231,7 +324,7 @@ def _spelled(text: str, region: str | None, allow: Set[Fault]) -> Dialable | Und
     if any(map(str.isdecimal, text[letter:])):
         return Undialable(Fault.LETTERS)
     # "0171 1234567 (private)"
-    head = _judged(text[begin - text[:begin].endswith("+") : letter].rstrip(" (-/"), region, allow)
+    head = _judged(text[begin - text[:begin].endswith("+") : letter].rstrip(_BEHIND), region, allow)
     return head if isinstance(head, Dialable) or head.either else Undialable(Fault.LETTERS)
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from acd.domain.dialable import Dialable, Fault, dialable
+from acd.domain.dialable import Dialable, dialable
 from acd.domain.errors import ConfigurationError
 from acd.domain.values import valueclass
 
@@ -168,7 +168,7 @@ def refuse_no_names(names: Sequence[str]) -> None:
 
 def _is_number(cell: str, region: str | None) -> bool:
     found = dialable(cell, region)
-    return isinstance(found, Dialable) or found.fault is Fault.AMBIGUOUS
+    return isinstance(found, Dialable) or bool(found.either)
 
 
 def _column(name: str, place: str) -> Column:

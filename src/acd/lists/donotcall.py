@@ -91,7 +91,7 @@ class Opened:
 
 def read_entries(text: str, country: str | None, *, own_hashes: bool = False) -> list[str] | tuple[str, str]:
     """What do-not-call keeps of a cell: E.164, ``sha256:`` or ``hmac:``; or why nothing, as reason and sentence. Of what can
-    be read as two numbers both are kept: one entry too many harms nobody."""
+    be read as two numbers both are kept, and of words and numbers all of these: one entry too many harms nobody."""
     text = text.strip().removeprefix("\ufeff")
     digest = _DIGEST.fullmatch(text)
     if digest is not None:

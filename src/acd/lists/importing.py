@@ -37,6 +37,7 @@ from acd.store.outbound import donotcall, listed, replacing
 from acd.store.outbound.bulk import expect_many
 from acd.store.outbound.contacts import NewContact, State
 from acd.store.outbound.donotcall import Sealed
+from acd.store.outbound.tables import contact_numbers, contacts
 
 PIECE = 2000
 """Rows in one transaction."""
@@ -468,6 +469,20 @@ class _Target:
             replacing.take_over(self._connection, contact, self._report.imported_as)
         self._report.moved += 1
         return f"contact {contact} was moved here from list {where}"
+
+
+def shared_with(url: str, report: Report, name: str, others: Sequence[str]) -> int:
+    """How many contacts of an import have a first number that a contact of one of the ``others`` has, too. Raises
+    StoreError."""
+    mine, theirs = contact_numbers.alias(), contact_numbers.alias()
+    here, there = contacts.alias(), contacts.alias()
+    twin = sa.exists().where(
+        theirs.c.number == mine.c.number, there.c.contact == theirs.c.contact, there.c.list.in_(others)
+    )
+    query = sa.select(sa.func.count()).where(here.c.list == name, here.c["import"] == report.imported_as)
+    query = query.where(mine.c.contact == here.c.contact, mine.c.position == 0, twin)
+    with reading(url) as connection, connection.begin():
+        return int(connection.execute(query).scalar_one())
 
 
 def rejects_of(url: str, name: str, imported: int | None) -> Iterator[dict[str, Any]]:

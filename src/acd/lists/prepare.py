@@ -1,8 +1,8 @@
 """A row of cells as a contact, or why it is none. Pure, so that it can be done in other processes: numbers are what costs.
 
 A number that cannot be dialled stays with the contact as a field under its column's name, if another one can; a row without
-any is turned away. Values of a known kind (times, zones, countries) are turned away when they are wrong: nobody is called at
-three in the morning for a misread cell.
+any is turned away, and so is one with words beside a number that may say not to call. Values of a known kind (times, zones,
+countries) are turned away when they are wrong: nobody is called at three in the morning for a misread cell.
 """
 
 from __future__ import annotations
@@ -166,6 +166,9 @@ def _numbers(cells: Sequence[str], terms: Terms, found: NewContact, fields: dict
         column = terms.columns.columns[index]
         one = dialable(text, country, allow=allow)
         if not isinstance(one, Dialable):
+            if one.fault is Fault.WORDS:
+                # They may say not to call this person: nobody is called at another number before they were read
+                raise _WrongError(one.fault.value, f"{column.name}: {one}")
             fields[column.name] = _clean(text[:CELL_MAX])
             fault = fault or (one.fault.value, f"{column.name}: {one}")
             continue

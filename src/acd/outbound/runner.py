@@ -21,7 +21,7 @@ from acd.dialer.ledger import Slack
 from acd.dialer.pacing import Decision, Forecaster, Pacer, Power, Preview, Progressive
 from acd.dialer.predictive import Predictive
 from acd.dialer.publicdays import public_holidays
-from acd.dialer.retry import Again, Over, decide, once_more
+from acd.dialer.retry import Again, Other, Over, after_other, decide, once_more
 from acd.dialer.retry import Tried as NumberTried
 from acd.dialer.statistics import Statistics
 from acd.dialer.supply import MAX_LINES, Busy, Line, Supply
@@ -34,7 +34,7 @@ from acd.domain.instant import Instant
 from acd.domain.values import valueclass
 from acd.outbound.book import Book
 from acd.outbound.flight import RINGS, Flight
-from acd.outbound.recent import Recent
+from acd.outbound.recent import Dialled, Recent
 from acd.outbound.sharing import Part, Shared
 from acd.outbound.words import Claim, Claimed, Counted, Mark, Place, Ready, Refused, Remembered, Seat, Tried
 
@@ -602,7 +602,7 @@ class Runner:
             # Not his fault, and hours can be edited
             self._releases.append((contact, now.utc + NEVER_S))
         elif said.until_s is None or said.reason in _OVER_FOR_GOOD:
-            self._blocks.append((contact, said.reason is Reason.EXHAUSTED))
+            self._blocks.append((contact, said.reason in (Reason.EXHAUSTED, Reason.DONE)))
         else:
             self._releases.append((contact, said.until_s))
 
@@ -665,7 +665,19 @@ class Runner:
             exceeded=exceeded,
             calls_today=self.calls_today + uncounted,
             short_today=self.short_today + uncounted,
+            others=self._others(ready, again),
         )
+
+    def _others(self, ready: Ready, again: Sequence[Dialled]) -> Sequence[Other]:
+        """What this campaign did at the number as other contacts, as far as it counts for this dial. ``again``: attempts at
+        it since the contact was read."""
+        if ready.piece.kind in (Kind.CALLBACK, Kind.QUEUE_CALLBACK):
+            return ()  # A promise is kept
+        if ready.wished:
+            # Whenever the dialler would have: as the contact's own wait, none counts
+            return [one for one in ready.others if isinstance(after_other(self.campaign, ready.contact, one), Over)]
+        since = [Other(0, one.chosen_s, None) for one in again if one.campaign == self.name]
+        return (*ready.others, *since) if since else ready.others
 
     # -- afterwards ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from acd.dialer.gate import Terms
+from acd.dialer.retry import Other
 from acd.dialer.work import Kind, Piece
 from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, Campaign, CampaignState, Contact, machine_words_of
@@ -25,7 +27,7 @@ from acd.outbound.optouts import FILE, OptOutFile, OptOuts
 from acd.outbound.piecewise import Pieces
 from acd.store.backend import UnstorableError
 from acd.store.outbound.asked import claim_number, forget
-from acd.store.outbound.attempts import Again, Attempt, History, Over, Settled
+from acd.store.outbound.attempts import Again, Attempt, History, Over, Seen, Settled
 from acd.store.outbound.campaigns import Window
 from acd.store.outbound.contacts import State, contact_of
 from acd.store.outbound.dispositions import Said
@@ -71,6 +73,27 @@ def _is_shut(shut: Set[say.Place], at: Home) -> bool:
         return False
     own = at.zone or at.number_zone
     return say.Place((own,) if own is not None else zones_of(at.number), at.country, at.region) in shut
+
+
+def own_list(campaign: str) -> str:
+    """The list of those whom a campaign's agents dialled themselves."""
+    return f"dialled-{campaign}"
+
+
+def _others(campaign: Campaign, contact: int, seen: Sequence[Seen]) -> tuple[Other, ...]:
+    """Of attempts at a number those that the campaign made as other contacts of its lists, since its last as ``contact``."""
+    lists, found, counts = {*campaign.lists, own_list(campaign.name)}, list[Other](), Counter[str | None]()
+    for one in sorted(seen, key=lambda one: one.committed_at):
+        if one.campaign != campaign.name:
+            continue
+        counts[one.outcome] += 1
+        if one.contact == contact:
+            found = []
+        elif one.list in lists:
+            outcome = None if one.outcome is None else AttemptOutcome(one.outcome)
+            at_s = one.committed_at if one.ended_at is None else one.ended_at
+            found.append(Other(one.contact, at_s, outcome, counts[one.outcome]))
+    return tuple(found)
 
 
 class Shelf:
@@ -177,7 +200,7 @@ class Shelf:
         taken = await self._store.claim(
             campaign.lists, wanted, now_s, epoch, agents=wish.agents, scopes=scopes, search=search
         )
-        found = tuple(self._ready(one.claimed, campaign.name, one.history, one.barred, now_s) for one in taken)
+        found = tuple(self._ready(one.claimed, campaign, one.history, one.barred, now_s) for one in taken)
         past, more = (search.reached, search.more) if search is not None else ({}, False)
         if taken:
             more = more or len(taken) >= most
@@ -201,13 +224,13 @@ class Shelf:
         """Claim the contact that has ``number`` (E.164), or one made for it, and learn what the gate asks. ``ours``: those
         that were claimed ahead may be taken. Raises RefusedError for who may not be dialled by his state, or was erased."""
         campaign = terms.campaign
-        own = f"dialled-{campaign.name}"
+        own = own_list(campaign.name)
         whom = (number, campaign.lists, own, by, now_s, epoch, self.sealed)
         one, made = await self._store.ask(claim_number, *whom, ours=ours, allow_erased=allow_erased)
         pairs = [(one.contact.contact, number)]
         every = {one.contact.contact: [each.number for each in one.contact.numbers]}
         histories = await self._store.histories(pairs, 0.0, every)
-        ready = replace(self._ready(one, campaign.name, histories[pairs[0]], (), now_s), made=made)
+        ready = replace(self._ready(one, campaign, histories[pairs[0]], (), now_s), made=made, wished=True)
         return replace(ready, do_not_call=await self.barred(ready, campaign, now_s))
 
     async def past(self, attempt: str) -> say.Past | None:
@@ -263,8 +286,8 @@ class Shelf:
             self._detected[campaign.name] = now_s, found
         return found
 
-    def _ready(self, one: Claimed, campaign: str, history: History, barred: tuple[str, ...], now_s: float) -> say.Ready:
-        kind, contact = Kind(one.kind.value), one.contact
+    def _ready(self, one: Claimed, of: Campaign, history: History, barred: tuple[str, ...], now_s: float) -> say.Ready:
+        kind, contact, campaign = Kind(one.kind.value), one.contact, of.name
         segment = contact.list
         due_s = 0.0 if one.due_at is None else one.due_at
         of_person = [seen.committed_at for seen in (*history.of_contact, *history.of_person)]
@@ -283,6 +306,7 @@ class Shelf:
             one.callback,
             max((*times, one.last_at or 0.0), default=None) or None,
             one.note,
+            others=_others(of, contact.contact, history.of_number),
         )
 
     def _tried(self, campaign: str, contact: Contact | None, seen: Sequence[Any]) -> tuple[say.Tried, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from acd.dialer.blending import Counts
 from acd.dialer.gate import Terms
+from acd.dialer.retry import Other
 from acd.dialer.work import Kind, Piece
 from acd.domain.blending import Blend
 from acd.domain.campaigns import AttemptOutcome, CampaignState, Contact, GivenUp
@@ -48,7 +49,7 @@ class Tried:
 class Ready:
     """A contact that this life has claimed, with what the gate asks of the past, as it was at ``read_s``. Fields as those
     of the gate's Facts; ``tried``: in this campaign, oldest first; ``zones`` by number; ``note``: what a callback is for;
-    ``made``: for this very dial, nobody knew of him before."""
+    ``made``: for this very dial, nobody knew of him before; ``wished``: an agent asks for this very dial."""
 
     piece: Piece
     read_s: float
@@ -64,6 +65,8 @@ class Ready:
     latest_s: float | None = None
     note: str = ""
     made: bool = False
+    others: tuple[Other, ...] = ()
+    wished: bool = False
 
     @property
     def contact(self) -> Contact:

@@ -9,7 +9,7 @@ it does nothing the second time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -112,6 +112,8 @@ class Seen:
     number: str
     committed_at: float
     outcome: str | None
+    list: str = ""
+    ended_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -401,7 +403,7 @@ def _of_same_people(
 
 
 def _seen(connection: sa.Connection, which: sa.ColumnElement[bool], since: float) -> list[Seen]:
-    columns = (attempts.c[name] for name in ("attempt", "campaign", "contact", "number", "committed_at", "outcome"))
+    columns = (attempts.c[one.name] for one in fields(Seen))
     tried = sa.or_(attempts.c.outcome.is_(None), attempts.c.outcome != AttemptOutcome.WITHDRAWN.value)
     query = sa.select(*columns).where(which, attempts.c.committed_at >= since, tried).order_by(attempts.c.committed_at)
     return [Seen(*row) for row in connection.execute(query)]
