@@ -11,13 +11,15 @@ class Between:
     """Listens on ``port`` of 127.0.0.1 and passes on to ``target``.
 
     Between ``fall_silent`` and ``speak`` it is a network that has lost its way: what is sent is gone for good, and
-    neither side learns that the other has closed. ``heard`` is all that the far side said and that was passed on.
+    neither side learns that the other has closed. ``heard`` is all that the far side said and that was passed on. What the
+    near side says comes ``late_s`` seconds late.
     """
 
     def __init__(self) -> None:
         self.port = 0
         self.target = 0
         self.heard = bytearray()
+        self.late_s = 0.0
         self._silent = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,6 +68,8 @@ class Between:
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, heard: bytearray | None) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
+                if heard is None and self.late_s:
+                    await asyncio.sleep(self.late_s)
                 if not self._silent and not sink.is_closing():
                     if heard is not None:
                         heard += data

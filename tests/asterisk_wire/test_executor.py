@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from acd.asterisk.ami.encoder import encode
 from acd.asterisk.executor import NodeExecutor
 from acd.domain.commands import HoldCall, OfferCall
-from acd.domain.events import Event, OfferFailed
+from acd.domain.errors import AmiDisconnectedError, AmiTimeoutError, AsteriskError
+from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
 
 
@@ -19,13 +22,15 @@ class Line:
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, str]]] = []
         self.events: list[Event] = []
+        self.futures: list[asyncio.Future[Any]] = []
         self.executor = NodeExecutor("pbx", self, self.events.append, lambda: 5.0)
 
     def send_many(self, batch: Sequence[tuple[str, Any]]) -> list[asyncio.Future[Any]]:
         for action, fields in batch:
             encode(action, fields)
         self.sent += [(action, dict(fields)) for action, fields in batch]
-        return [asyncio.get_running_loop().create_future() for _ in batch]
+        self.futures = [asyncio.get_running_loop().create_future() for _ in batch]
+        return self.futures
 
 
 def offer(phones: tuple[str, ...], place: str = "sales:0") -> OfferCall:
@@ -59,3 +64,43 @@ async def test_what_no_line_takes_is_an_offer_that_failed() -> None:
     (event,) = line.events
     assert isinstance(event, OfferFailed)
     assert (event.offer, event.outcome) == ("000001", OfferOutcome.LOST_TRACK)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails"),
+    [
+        (AsteriskError("busy: not sent"), OfferFailed),
+        ({"Response": "Error", "Message": "Permission denied"}, OfferFailed),
+        ({"Response": "Error", "Message": "Channel does not exist."}, CallEnded),
+        ({"Response": "Success"}, None),
+        # It may have been done, and they may talk: the floor knows what to do about what it never hears of
+        (AmiTimeoutError("no answer to Redirect within 5 s"), None),
+        (AmiDisconnectedError("gone"), None),
+    ],
+)
+async def test_what_an_answer_to_an_offer_says(answer: Any, fails: type[Event] | None) -> None:
+    line = Line()
+    line.executor.execute(offer(("PJSIP/101",)))
+    if isinstance(answer, Exception):
+        line.futures[-1].set_exception(answer)
+    else:
+        line.futures[-1].set_result(answer)
+    await asyncio.sleep(0)
+    assert [type(event) for event in line.events] == ([] if fails is None else [fails])
+
+
+async def test_settled_once_the_last_command_is_answered() -> None:
+    line = Line()
+    assert not await line.executor.settled("c1")
+    line.executor.execute(HoldCall("pbx", "c1", "call1", "sales:0", "default"))
+    first = line.futures[-1]
+    line.executor.execute(offer(("PJSIP/101",)))
+    settled = asyncio.ensure_future(line.executor.settled("c1"))
+    assert not await line.executor.settled("c2")
+    first.set_result({"Response": "Success"})
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not settled.done()
+    line.futures[-1].set_exception(AmiDisconnectedError("gone"))
+    assert await settled
+    assert not await line.executor.settled("c1")

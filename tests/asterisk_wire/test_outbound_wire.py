@@ -455,3 +455,28 @@ async def test_of_a_caller_who_comes_back_it_is_read_before_he_is_taken(port: in
     assert "acd-offer" in await call.command()
     assert node.calls.caught == 1, "all that was read is handed on first"
     assert [event.call for event in node.floor if isinstance(event, ev.CallArrived)] == ["c7"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_who_has_just_been_sent_somewhere_is_asked_again(port: int, node: FakeNode, gone: bool) -> None:
+    """He asked while we stood still, and our Redirect of now has not reached him when he says that he waits."""
+    given = {f"agi_arg_{n}": value for n, value in enumerate(("pbx", "990.0", "c9", "", "", "100"), 1)}
+    call = await AgiCall.open(port, header("inbound", **given, agi_uniqueid="c1"))
+    assert (await call.command()).startswith("GET VARIABLE")
+    node.executor.execute(do.SendCall("pbx", "c1", "c9", ToDialplan("survey", "s")))
+    call.raw(b"200 result=1 (c9)\n")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert node.floor == []
+    node.calls.futures[-1].set_result({"Response": "Success"})
+    assert (await call.command()).startswith("GET VARIABLE")
+    if gone:
+        call.eof()
+        await call.ended()
+        assert node.floor == []
+    else:
+        call.raw(b"200 result=1 (c9)\n")
+        assert "acd_next" in await call.command()
+        (arrived,) = node.floor
+        assert isinstance(arrived, ev.CallArrived)
+        assert (arrived.call, arrived.asked_at) == ("c9", 990.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ async def test_silence_is_noticed(fake: FakeAmi, session_to: Any, witness: Witne
     await session_to(fake, timings=QUICK)
     began = asyncio.get_running_loop().time()
     reason = await witness.until("down")
-    assert "nothing came for 0.2 s" in reason
+    assert re.search(r"nothing came for 0\.[45] s", reason), reason
     assert asyncio.get_running_loop().time() - began < 1
     await witness.until("up", 2)
 
@@ -107,10 +108,12 @@ async def test_our_own_stall_is_not_taken_for_silence(fake: FakeAmi, session_to:
     keeper, loop = session._keeper, asyncio.get_running_loop()
     assert keeper.link is not None
     keeper.link.last_bytes_at = loop.time() - 10
-    keeper._check_silence(keeper.link, due_at=loop.time() - 5)
-    assert session.up, "the timer ran late, so the verdict waits until bytes could be read"
-    keeper.link.last_bytes_at = loop.time() - 10
     keeper._check_silence(keeper.link, due_at=loop.time())
+    assert session.up, "we may have stood still up to now: the verdict waits until bytes could be read"
+    keeper._check_silence(keeper.link, due_at=loop.time() - 5, second=True)
+    assert session.up, "we have stood still once more"
+    keeper.link.last_bytes_at = loop.time() - 10
+    keeper._check_silence(keeper.link, due_at=loop.time(), second=True)
     assert not session.up
     await witness.until("up", 2)
 

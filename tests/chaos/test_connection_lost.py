@@ -28,6 +28,7 @@ from callkit import (
     until_agent,
     until_channels,
     until_idle,
+    until_live,
     until_waiting,
 )
 
@@ -102,6 +103,49 @@ async def test_kicked_again_and_again_amid_calls(make_rig):
 
 async def ups(rig, count: int) -> bool:
     return len(re.findall("pbx1 is up", rig.serve_log())) >= count
+
+
+class Unheard(Between):
+    """What the far side says is held back while ``speaks`` is not set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speaks = asyncio.Event()
+
+    async def _pass_on(self, source, sink, heard):
+        if heard is not None:
+            await self.speaks.wait()
+        await super()._pass_on(source, sink, heard)
+
+
+async def test_kicked_before_callers_have_heard_an_answer(make_rig):
+    """Nothing stands on their channels yet when the node is looked at: they are no less there, and nobody is lost."""
+    async with Unheard().listening() as between:
+        rig = await make_rig(plan([phone("1001", "answer+talk:0.2")], floor(agents({"anna": "1001"}))), serve=False)
+        between.target = rig.agi_port
+        own = f"[agi]\nport = {rig.agi_port}\n"
+        config = rig.config.read_text()
+        assert own in config
+        rig.config.write_text(config.replace(own, f'{own}advertise = "127.0.0.1:{between.port}"\n'))
+        await rig.start_serve()
+        callers = [await dial(rig, caller(number=f"555{n}")) for n in range(3)]
+        before = {call["call"]: (call["caller_number"], call["entered_at"]) for call in await until_live(rig, 3)}
+        assert kick(rig) == 1
+        await rig.until(lambda: ups(rig, 2), PATIENT_S, "the connection to be back")
+        after = {call["call"]: (call["caller_number"], call["entered_at"]) for call in await live(rig)}
+        assert after == before
+        between.speaks.set()
+        await until_channels(
+            rig, "music for all", lambda rows: [row["application"] for row in rows] == ["MusicOnHold"] * 3
+        )
+        await rig.agent("anna", "login")
+        for some in callers:
+            await finish(some)
+        await until_idle(rig)
+        calls = [await record(rig, f"555{n}") for n in range(3)]
+        assert [call["outcome"] for call in calls] == ["answered"] * 3
+        assert {call["call"] for call in calls} == set(before)
+        assert (await rig.status())["drift"] == {}
 
 
 async def test_frozen_asterisk(make_rig):

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from acd.lab.asterisk import AsteriskOptions
+from between import Between
 from callkit import (
     PATIENT_S,
     agents,
@@ -193,6 +194,49 @@ async def test_frozen_while_it_rang_and_was_answered(make_rig):
     assert (call["outcome"], kinds(call)[:4]) == ("answered", ["entered", "offered", "rang", "talked"])
     assert call["talk_s"] > 9
     assert (await rig.status())["drift"] == {}
+
+
+async def test_frozen_while_the_maximum_wait_went_by(make_rig):
+    """It thaws when callers are due to be sent on, and have just asked again; its Redirects are slower than its answers.
+    Old questions are no new calls, and nobody is fetched back from where he was sent."""
+    async with Between().listening() as between:
+        rig = await make_rig(
+            plan(
+                [phone("1001", "never")],
+                floor(
+                    agents({"anna": "1001"}),
+                    queues={"main": {"max_wait": 8, "overflow": "dialplan:sorry,s", "ring_timeout": 2}},
+                ),
+                dialplan_text=ELSEWHERE,
+                ami_port=between.port,
+            ),
+            serve=False,
+        )
+        between.target = rig.ports.ami
+        await rig.start_serve()
+        numbers = [f"555{n}" for n in range(6)]
+        callers = await dial(rig, *(caller(number=number) for number in numbers), rate=12)
+        await until_waiting(rig, 6)
+        # Each has seen the controller alive, and asks when it has not been for as long as he hears music
+        await finish(await dial(rig, caller(behaviour="patience:1", number="5558")))
+        rig.serve.send(signal.SIGSTOP)
+        await until_channels(rig, "all to ask", lambda rows: [row["context"] for row in rows] == ["acd-register"] * 6)
+        between.late_s = 0.03
+        rig.serve.send(signal.SIGCONT)
+        await rig.agent("anna", "login")
+        await until_channels(rig, "all to be sent on", lambda rows: [row["context"] for row in rows] == ["sorry"] * 6)
+        between.late_s = 0.0
+        before = sorted(row["name"] for row in channels(rig))
+        assert await live(rig) == []
+        await until_agent(rig, "anna", "AVAILABLE")
+        calls = [await record(rig, number) for number in numbers]
+        assert {(call["outcome"], call["target"]) for call in calls} == {("overflowed", "sorry,s,1")}
+        # Longer than a phone would ring for one of them
+        await finish(await dial(rig, caller(behaviour="patience:6", number="5559")))
+        assert sorted((row["name"], row["context"]) for row in channels(rig)) == [(name, "sorry") for name in before]
+        rig.asterisk.cli("channel request hangup all")
+        await finish(callers)
+        await until_idle(rig)
 
 
 async def test_stopped_and_started_in_order(make_rig):

@@ -11,14 +11,19 @@ from acd.lab.phones import make_phones
 from acd.lab.rig import RigPlan, simple_floor
 from callkit import (
     PATIENT_S,
+    agents,
+    caller,
     dial,
     finish,
+    floor,
     live,
     phone,
     placed,
+    plan,
     talk_out,
     until,
     until_agent,
+    until_channels,
     until_idle,
 )
 
@@ -129,3 +134,42 @@ async def test_killed_twice_amid_ringing(make_rig):
     await rig.stop_serve()
     outcomes = [row["outcome"] for row in rig.rows("SELECT outcome FROM calls")]
     assert sorted(outcomes) == ["abandoned"] * 7 + ["answered"]
+
+
+async def test_killed_while_one_of_two_has_been_let_go(make_rig):
+    """Two phones ring, the first is busy and takes the next call; the controller dies, and its offers end meanwhile. The
+    records put nobody on two calls (the rig checks them)."""
+    rig = await make_rig(
+        plan(
+            [phone("1001", "busy-after:0.3"), phone("1002", "never")],
+            floor(
+                agents({"anna": "1001", "bob": "1002"}),
+                queues={"main": {"ring_agents": 2, "ring_timeout": 5}},
+                cool_down_s=1,
+            ),
+        )
+    )
+    await rig.agent("anna", "login")
+    await until_agent(rig, "anna", "AVAILABLE")
+    await rig.agent("bob", "login")
+    callers = await dial(rig, caller(number="5551"))
+    await until_agent(rig, "bob", "RINGING")
+    await until_agent(rig, "anna", "AVAILABLE")
+    more = await dial(rig, caller(number="5552"))
+
+    async def offered_anew() -> bool:
+        return bool(
+            rig.rows("SELECT call FROM segments WHERE kind = 'offered' AND call <> (SELECT min(call) FROM calls)")
+        )
+
+    await rig.until(offered_anew, PATIENT_S, "anna to be offered the next call")
+    (rings,) = rig.rows("SELECT agent FROM segments WHERE kind = 'rang' AND ended_at IS NULL AND agent = 'bob'")
+    assert rings["agent"] == "bob"
+    await rig.kill_serve()
+    await until_channels(rig, "no phone to ring", lambda rows: [row["context"] for row in rows] == ["acd-hold"] * 2)
+    await rig.start_serve()
+    assert {call["caller_number"] for call in await live(rig)} == {"5551", "5552"}
+    rig.asterisk.cli("channel request hangup all")
+    await finish(callers)
+    await finish(more)
+    await until_idle(rig)

@@ -66,6 +66,7 @@ class Served:
         self.engine = Engine(self.floor, self.store, self.executor, clock=lambda: self.clock.now)
         self.followed: list[FloorDefinition] = []
         self.file = FloorFile(self.path, self.engine, self.followed.append)
+        self.unread: list[ev.Event] = []
         self.live = self.make_live(None)
 
     def make_live(self, journal: Journal | None) -> ServedFloor:
@@ -77,7 +78,15 @@ class Served:
             nodes=list,
             counters=dict,
             has_place=self.has_place,
+            hear=self.hear,
         )
+
+    async def hear(self, node: str) -> None:
+        """What the node has said and nobody has read yet."""
+        assert node == "east"
+        for event in self.unread:
+            self.engine.submit(event)
+        self.unread.clear()
 
     async def has_place(self, node: str, place: ToDialplan) -> bool:
         """Asterisk's dialplan has the extensions from 600 on."""
@@ -261,3 +270,20 @@ async def test_the_journal_is_part_of_status_and_health_and_no_reason_to_be_ill(
     assert live.status()["journal"]["state"] == "writing"
     await asyncio.to_thread(served.journal.close)
     assert live.health() == (True, {"nodes": {}, "database": "ok", "journal": "closed"})
+
+
+@pytest.mark.parametrize("action", list(CallAction))
+async def test_what_asterisk_has_said_is_heard_before_a_call_is_passed_on(served: Served, action: CallAction) -> None:
+    call = await served.caller_waits()
+    served.unread.append(ev.CallEnded(UTC_0, "east", "c1", 16))
+    before = list(served.executor.executed)
+    with pytest.raises(RefusedError, match="no live call"):
+        await served.live.request_call(call, action, queue="main", attributes={"tier": "gold"})
+    assert served.executor.executed == before
+
+
+async def test_a_reload_says_what_becomes_of_callers_whose_queue_is_gone(served: Served) -> None:
+    await served.caller_waits()
+    served.path.write_text(ANN_LEARNS.replace("main", "other"))
+    done = await served.live.reload_floor()
+    assert done["message"].endswith("; waiting calls of removed queues: 1 moved to where their numbers lead now")

@@ -33,3 +33,15 @@ def test_who_was_in_line_before_keeps_his_rank_and_enters_now(epoch: int, anew: 
     assert opened.entered_at == (clock.now.utc if anew else began)
     (call,) = floor.calls.values()
     assert call.place.joined_at == began + 1
+
+
+@pytest.mark.parametrize(("epoch", "anew"), [(2, False), (ALONE_FIRST, True)])
+def test_who_came_back_before_it_began_enters_now(epoch: int, anew: bool) -> None:
+    """Nobody answered him, so he bears no place any more; whom he was ended when this life began at the latest."""
+    clock = Clock()
+    began = clock.now.utc
+    clock.s = 60.0
+    floor = Floor(define("queue main\ndid 100 main"), epoch=epoch, started_at=clock.now.utc)
+    event = CallArrived(began, "n", "c1", "PJSIP/x", "c1", "100", "5551", call=WAS)
+    (opened,) = [one for one in floor.handle(event, clock.now).records if isinstance(one, CallOpened)]
+    assert (opened.call != WAS, opened.entered_at) == (True, clock.now.utc if anew else began)

@@ -293,9 +293,10 @@ class AsteriskModel:
                 channel=c.name,
                 channel_name=f"PJSIP/{c.name}",
                 linkedid=c.name,
-                phase=Phase.ELSEWHERE if c.phase is None else c.phase,
+                phase=Phase.ASKING if c.call is None else Phase.ELSEWHERE if c.phase is None else c.phase,
                 call=c.call,
                 place=Place.decode(c.place),
+                entered_at=c.entered_at if c.call is None else 0.0,
                 offer=c.offer if c.on_phone else None,
                 agent=c.agent if c.on_phone else None,
                 agent_device=c.device,
@@ -304,7 +305,7 @@ class AsteriskModel:
                 caller_number=c.number,
             )
             for c in self.channels.values()
-            if c.call is not None
+            if c.call is not None or c.phase is Phase.HELD
         ]
         return ev.NodeResynced(at, self.node, tuple(seen), dict(self.devices), margin_s, restarted, self.hosts)
 

@@ -82,8 +82,10 @@ class World:
             if isinstance(command, do.ChannelCommand | do.SendCall):
                 # In a look may be somebody whom nobody remembers, and whom no queue takes any more
                 unknown = isinstance(command, do.SendCall) and isinstance(event, ev.NodeResynced)
+                # His question may be older than that he was sent on
+                again = isinstance(event, ev.CallArrived) and command in [sent for sent, _ in self.floor.sent.values()]
                 live = command.call in self.floor.calls or command.call in ended
-                assert live or unknown, f"for no live call: {command}"
+                assert live or unknown or again, f"for no live call: {command}"
                 self.send(command)
             if isinstance(command, do.OfferCall) and not isinstance(event, ev.FloorEdited):
                 check_order(self.floor, waited, command.call)

@@ -210,6 +210,30 @@ def test_a_queue_that_sends_on_who_had_talked(tmp_path: Path) -> None:
     assert lines_of(log_of(records)) == [*ENTERED, *PASSED, "40|u-c|help|NONE|EXITEMPTY|1|1|10"]
 
 
+def test_of_two_who_are_tried_the_first_is_let_go(tmp_path: Path) -> None:
+    """The stretch goes on in the other's name: it is one offer, and rings since it was made."""
+    records = Records(tmp_path)
+    steps = [
+        ("entered", 0, 0.1),
+        ("waited", 0.1, 5),
+        ("offered", 5, 6, "ann", "o1"),
+        ("offered", 6, 6.5, "bob", "o1"),
+        ("rang", 6.5, 8, "bob", "o1", "answered"),
+        ("talked", 8, 30, "bob", "o1", "agent"),
+        ("after", 30, 30.1),
+    ]
+    records.write(
+        *call("c", *steps, by="agent"),
+        decided("c", 5, "offered", "o1", agents=["ann", "bob"]),
+        decided("c", 6, "let_go", "o1", agent="ann"),
+    )
+    assert lines_of(log_of(records)) == [
+        *ENTERED,
+        "8|u-c|sales|bob|CONNECT|8|o1|3",
+        "30|u-c|sales|bob|COMPLETEAGENT|8|22|1",
+    ]
+
+
 def test_a_call_passed_on_while_it_waits_is_withdrawn(tmp_path: Path) -> None:
     records = Records(tmp_path)
     steps = [("entered", 0, 0.1), ("waited", 0.1, 5, None, None, "escalated"), ("waited", 5, *[None] * 4, "help")]

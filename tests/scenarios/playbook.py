@@ -194,6 +194,7 @@ class Stage:
         """``NODE up | restarted | compared [margin=S] [hosts=PHONE:HOST,...] [lines=LINE:AGENT[:talks],...]
         [PHONE=STATE...]``, then lines
         ``| CHANNEL PHASE [offerN AGENT]``; ``call=``/``place=`` override what the controller wrote on that channel;
+        ``entered=S``: since when one who is ``asking`` is here;
         ``device=PHONE consults=CHANNEL[:TARGET[:up]],...``: the other calls of that phone (``none``: it has none)."""
         calls = []
         for row in seen:
@@ -208,13 +209,14 @@ class Stage:
                     channel_name=f"PJSIP/{channel}",
                     linkedid=channel,
                     phase=Phase(phase),
-                    call=own.get("call", line.call),
+                    call=own.get("call", line.call) or None,
                     place=Place.decode(own.get("place", line.place)),
                     offer=offer,
                     agent=rest[1] if len(rest) > 1 else None,
                     agent_device=own.get("device"),
                     target=own.get("target", ""),
                     consults=_consults(own.get("consults")),
+                    entered_at=UTC_0 + float(own["entered"]) if "entered" in own else 0.0,
                 )
             )
         phones = {f"PJSIP/{number}": PhoneState(state) for number, state in keys.items() if number.isdigit()}

@@ -16,7 +16,7 @@ from acd.domain.campaignlines import SILENCE
 from acd.domain.commands import ChannelCommand, Command, HoldCall, LineCommand, MarkCall, OfferCall, SendCall
 from acd.domain.definition import ToDialplan, ToMessage
 from acd.domain.devices import proper_device
-from acd.domain.errors import AcdError, AmiDisconnectedError, MisuseError
+from acd.domain.errors import AcdError, AmiDisconnectedError, AmiTimeoutError, MisuseError
 from acd.domain.events import CallEnded, Event, OfferFailed
 from acd.domain.states import OfferOutcome
 
@@ -109,6 +109,7 @@ class NodeExecutor:
         self._submit = submit
         self._clock = clock
         self._waiting: dict[str, Answer] = {}
+        self._under_way: dict[str, asyncio.Future[Message]] = {}
         self.lines: Mapping[str, object] = {}
         """outbound lines of ours; ``unserved``: those that no agent has talked to yet"""
         self.unserved: Set[str] = frozenset()
@@ -125,6 +126,14 @@ class NodeExecutor:
         """The AGI session of ``channel`` waits no more."""
         if self._waiting.get(channel) is answer:
             del self._waiting[channel]
+
+    async def settled(self, channel: str) -> bool:
+        """Wait until Asterisk has answered what we last told it about ``channel``; False if it has already."""
+        future = self._under_way.get(channel)
+        if future is None:
+            return False
+        await asyncio.wait((future,))
+        return True
 
     def execute(self, command: Command) -> None:
         """Carry out one command. Never raises for Asterisk's sake."""
@@ -199,9 +208,12 @@ class NodeExecutor:
             log.error("%s: moving %s failed: %s", self._node, channel, error)
             self._offer_failed(offer, str(error))
             return
+        self._under_way[channel] = futures[-1]
         futures[-1].add_done_callback(lambda future: self._answered(channel, offer, future))
 
     def _answered(self, channel: str, offer: str | None, future: asyncio.Future[Message]) -> None:
+        if self._under_way.get(channel) is future:
+            del self._under_way[channel]
         if future.cancelled():
             return
         error = future.exception()
@@ -216,6 +228,9 @@ class NodeExecutor:
                     self._offer_failed(offer, text)
         elif isinstance(error, AmiDisconnectedError):
             log.warning("%s: %s", self._node, error)  # the resynchronisation will tell what became of it
+        elif isinstance(error, AmiTimeoutError):
+            # It may be done yet, and they may talk by then: an offer that is never heard of ends by the floor's deadline
+            log.error("%s: moving %s: %s", self._node, channel, error)
         elif isinstance(error, AcdError):
             log.error("%s: moving %s failed: %s", self._node, channel, error)
             self._offer_failed(offer, str(error))

@@ -20,13 +20,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from acd.asterisk.agi.request import entered_at
 from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.executor import NodeExecutor
 from acd.asterisk.lasting import LastingLines
 from acd.asterisk.outbound import NodeOutbound
-from acd.asterisk.snapshot import read_channels
+from acd.asterisk.snapshot import asking, read_channels
 from acd.asterisk.sounds import is_here, lacks
 from acd.asterisk.suitable import (
     TO_CALL,
@@ -62,6 +63,7 @@ LOCKED_OUT_PAUSE_S = 60.0
 MAX_AGAIN_S = 16.0
 """What fails at the start is tried again after a second, then after twice that each time, up to this."""
 LOOK_WITHIN_S = 5.0
+HEAR_WITHIN_S = 1.0
 MAX_BUFFERED = 200_000
 STOPPING = "shutting down"
 """Part of what Asterisk answers to any action from when it was told to stop."""
@@ -191,6 +193,13 @@ class Node:
         answer = await self.calls.send("Getvar", (("Variable", "ASTDATADIR"),))
         folder = Path(answer.get("Value") or ".") / "sounds"
         return await asyncio.to_thread(_lacking, folder, list(sounds)), str(folder)
+
+    async def hear(self) -> None:
+        """Have taken all that Asterisk had said when this was asked for. Returns in any case within ``HEAR_WITHIN_S``."""
+        with contextlib.suppress(AcdError, TimeoutError):
+            async with asyncio.timeout(HEAR_WITHIN_S):
+                await self.calls.send("Ping")
+                await self.calls.caught_up()
 
     async def state_of(self, device: str) -> str:
         """What ``DEVICE_STATE`` says of a device: ``INVALID`` where there is none. Raises AsteriskError if the node does not
@@ -404,13 +413,16 @@ class Node:
         devices = await session.list_action("DeviceStateList")
         phones = await self._phone_states(session, devices)
         hosts = await self._hosts(session)
+        # Of use only to tell callers of an earlier life from those who have come back since
+        entered = await self._entered(session, asking(channels)) if first else {}
         # Before what they came to is known: an attempt that is over has come to that
         await self.outbound.read_opt_outs(session)
         if first and (self._buffer is not buffer or self._buffer is None or not self.calls.up):
             raise AsteriskError(f"{self.name}: the connection was lost while resynchronising")
         if first:
             self.translator.clear()
-        seen = read_channels(channels, self.translator, prime=first, phones=frozenset(self._devices()))
+        phones_of_ours = frozenset(self._devices())
+        seen = read_channels(channels, self.translator, prime=first, phones=phones_of_ours, entered=entered)
         seen = self.outbound.named(seen)
         lines = self.lasting.look(channels, first=first)
         margin_s = 0.0 if first else RECONCILE_MARGIN_S
@@ -429,6 +441,17 @@ class Node:
                 self._feed(message)
             self._synced.set()
             self.outbound.back()
+
+    async def _entered(self, session: AmiSession, channels: Sequence[str]) -> dict[str, float]:
+        """Since when, by the dialplan, these callers are with us; those only of whom that is known."""
+        found: dict[str, float] = {}
+        for start in range(0, len(channels), 500):
+            some = channels[start : start + 500]
+            asked = [("Getvar", (("Channel", channel), ("Variable", "acd_entered"))) for channel in some]
+            for channel, answer in zip(some, await asyncio.gather(*session.send_many(asked)), strict=True):
+                if since := answer.get("Value"):
+                    found[channel] = entered_at(since, self._clock())
+        return found
 
     async def _hosts(self, session: AmiSession) -> dict[str, str]:
         """From where our PJSIP phones are registered."""

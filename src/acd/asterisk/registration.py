@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from acd.asterisk.agi.request import AgiRequest, Ending, entered_at
 from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.executor import CONNECT_CONTEXT
 from acd.asterisk.node import Node
+from acd.asterisk.patience import Patience
 from acd.asterisk.translate import OFFER_CONTEXT, plain_name
 from acd.domain.attributes import MAX_ATTRIBUTES, fault_of
 from acd.domain.errors import AsteriskError
@@ -62,6 +62,7 @@ class Registration:
             call=call or None,
             place=Place.decode(place) if place else None,
             variables=self._attributes(attributes),
+            asked_at=at,
         )
         if call or now - at > LATE_S:
             # He was here before: what has become of him since is read while he is asked
@@ -80,6 +81,9 @@ class Registration:
 
     async def _ask_first(self, request: AgiRequest, node: Node, arrived: CallArrived) -> Ending | None:
         still_waits = await request.waits()
+        while still_waits and await node.executor.settled(request.uniqueid):
+            # We have just sent him somewhere, and he had not gone yet when he was asked
+            still_waits = await request.waits()
         await node.calls.caught_up()
         if not still_waits:
             log.info(
@@ -107,7 +111,7 @@ class Registration:
             node.executor.forget(channel, answer)
             request.abort()
 
-        timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, too_late)
+        timer = Patience(ANSWER_WITHIN_S, too_late)
         node.executor.expect(channel, answer)
         self._submit(arrived)
 

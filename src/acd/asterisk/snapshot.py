@@ -5,8 +5,9 @@ The channel variables that ride on every listed channel are enough: who the call
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from acd.asterisk.ami.messages import Message, unescape
 from acd.asterisk.originate import DESK_CONTEXT, LINE_CONTEXT
@@ -20,17 +21,30 @@ _HELD_CONTEXTS = frozenset(
 )
 _OURS = _HELD_CONTEXTS | {OFFER_CONTEXT, "acd-after", "acd-leave", "acd-fallback", "acd-pressed", "acd-message"}
 
+_ASKING_CONTEXTS = frozenset({"acd-arrive", "acd-inbound"})
+"""Whatever name a caller bears there, it says who he was before."""
 
 _DIALLING = frozenset({"Dial", "Queue"})
 _OWN_LINES = frozenset({DESK_CONTEXT, LINE_CONTEXT})
 """Where agents' lines are that no caller's channel has dialled."""
 
 
+def asking(channels: Sequence[Message]) -> tuple[str, ...]:
+    """The callers among ``channels`` who ask where to go, or are to ask again: no answer stands on them yet."""
+    return tuple(one.get("Uniqueid", "") for one in channels if _is_asking(one) and not _is_leg(one))
+
+
 def read_channels(
-    channels: Sequence[Message], translator: Translator, *, prime: bool, phones: Container[str] = ()
+    channels: Sequence[Message],
+    translator: Translator,
+    *,
+    prime: bool,
+    phones: Container[str] = (),
+    entered: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[SeenCall, ...]:
     """The callers among ``channels`` (CoreShowChannel items). With ``prime`` the translator takes up their legs and what
-    else agents' ``phones`` do; of any other device it cannot be told whose a channel is (a trunk's are everybody's)."""
+    else agents' ``phones`` do; of any other device it cannot be told whose a channel is (a trunk's are everybody's).
+    ``entered``: since when those are with us who are ``asking``."""
     legs_of: dict[str, list[Message]] = {}
     own_legs: dict[str, list[Message]] = {}
     joined: dict[str, list[Message]] = {}
@@ -48,7 +62,14 @@ def read_channels(
             made_by.setdefault(device, []).append(channel)
     seen = []
     for channel in channels:
-        if not channel.get("ChanVariable(acd_call)") or _is_leg(channel):
+        if _is_leg(channel):
+            continue
+        if _is_asking(channel):
+            seen.append(_asks(channel, entered))
+            if prime:
+                translator.caller_is_ours(seen[-1].channel)
+            continue
+        if not channel.get("ChanVariable(acd_call)"):
             continue
         own: list[Message] = []
         if channel.get("Context") == OFFER_CONTEXT:
@@ -81,6 +102,18 @@ def read_channels(
 def _is_leg(channel: Message) -> bool:
     """Whether this is an agent's line: one that was dialled, or his own, on which he had somebody dialled or which lasts."""
     return channel.get("Application") == "AppDial" or channel.get("Context") in _OWN_LINES
+
+
+def _is_asking(channel: Message) -> bool:
+    context = channel.get("Context", "")
+    return context in _ASKING_CONTEXTS or (context in _HELD_CONTEXTS and not channel.get("ChanVariable(acd_call)"))
+
+
+def _asks(channel: Message, entered: Mapping[str, float]) -> SeenCall:
+    found, _ = _caller(channel, [])
+    return replace(
+        found, phase=Phase.ASKING, offer=None, agent=None, entered_at=entered.get(found.channel, 0.0), target=""
+    )
 
 
 def _target(context: str, exten: str) -> str:

@@ -94,6 +94,8 @@ class FloorFile:
         for warning in loaded.warnings:
             log.warning("%s", warning)
         message = f"revision {found['new_revision']} is in force: {found['summary']}"
+        if answer.data.get("calls"):
+            message += f"; {answer.data['calls']}"
         return found | {"message": message, "reloaded": True}
 
     def _exchanged(self, definition: FloorDefinition, previous: str, who: str) -> None:

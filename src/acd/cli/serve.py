@@ -197,6 +197,7 @@ class Service:
             nodes=self._node_rows,
             counters=self._all_counters,
             has_place=self._has_place,
+            hear=self._hear,
         )
         server = ApiServer(
             make_app(live, store.records, version=__version__, desk=self._desk, campaigns=self._dialling),
@@ -352,6 +353,11 @@ class Service:
 
     async def _has_place(self, node: str, place: ToDialplan) -> bool:
         return await self.nodes[node].has_place(f"{place.context},{place.exten},{place.priority}")
+
+    async def _hear(self, name: str) -> None:
+        node = self.nodes.get(name)
+        if node is not None:
+            await node.hear()
 
     def _node_rows(self) -> list[dict[str, Any]]:
         return [node.status() for node in self.nodes.values()]

@@ -19,7 +19,8 @@ JOURNAL_OFF = {"state": "off", "file": None, "events": 0, "waiting": 0, "detail"
 
 
 class ServedFloor(LiveFloor):
-    """Implements ``api.ServicePort``. ``has_place``: whether the dialplan of a node has a place."""
+    """Implements ``api.ServicePort``. ``has_place``: whether the dialplan of a node has a place; ``hear``: have heard
+    all that a node has said."""
 
     def __init__(
         self,
@@ -32,11 +33,13 @@ class ServedFloor(LiveFloor):
         nodes: Callable[[], list[dict[str, Any]]],
         counters: Callable[[], Mapping[str, int]],
         has_place: Callable[[str, ToDialplan], Awaitable[bool]],
+        hear: Callable[[str], Awaitable[None]],
     ) -> None:
         super().__init__(engine, store, lag, nodes=nodes, counters=counters)
         self._file = file
         self._journal = journal
         self._has_place = has_place
+        self._hear = hear
 
     def status(self) -> dict[str, Any]:
         return super().status() | {"journal": self._journal_state()}
@@ -67,6 +70,9 @@ class ServedFloor(LiveFloor):
         to: ToDialplan | None = None,
     ) -> Answer:
         floor = self._engine.floor
+        if call in floor.calls:
+            # Perhaps the agent's phone has just sent the caller elsewhere
+            await self._hear(floor.calls[call].node)
         if call not in floor.calls:
             raise UnknownNameError("call", call)
         if queue is not None and queue not in floor.definition.queues:

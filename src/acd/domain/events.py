@@ -28,7 +28,8 @@ class CallArrived(Event):
     """A caller's channel reached us and waits for an answer. ``call``/``place`` are set if it was ours before;
     ``variables`` are attributes that the dialplan gave it. ``campaign``: whose call it is that was answered: it enters that
     one's line, whatever the DID (the number that was shown). ``agent``: who made it and is on the line already, on the
-    channel ``leg`` (``leg_name``)."""
+    channel ``leg`` (``leg_name``). ``asked_at``: when it came, by Asterisk's clock even if that is ahead of ours: by that a
+    question is known that is asked twice."""
 
     node: str
     channel: str
@@ -45,6 +46,7 @@ class CallArrived(Event):
     agent: str | None = None
     leg: str = ""
     leg_name: str = ""
+    asked_at: float = 0.0
 
 
 @valueclass(frozen=True, slots=True)
@@ -297,6 +299,7 @@ class CallerForgotten(Event):
 class Phase(StrEnum):
     """Where a resynchronisation found a caller's channel."""
 
+    ASKING = "asking"
     HELD = "held"
     OFFERING = "offering"
     RINGING = "ringing"
@@ -319,7 +322,8 @@ class SeenConsult:
 class SeenCall:
     """One caller's channel as Asterisk shows it. ``offer`` and ``agent`` are set from the offering phase on. ``target``:
     where in the operator's dialplan it is, ``EXTEN@CONTEXT``, if it is elsewhere and not on its way out of ours.
-    ``consults``: the other calls of the agent's phone while they talk; None: that was not looked at."""
+    ``consults``: the other calls of the agent's phone while they talk; None: that was not looked at. ``asking``: he exists,
+    and what he is told, or asks again, says the rest; ``entered_at``: of one who is, since when he is with us, if known."""
 
     channel: str
     channel_name: str
@@ -336,6 +340,7 @@ class SeenCall:
     caller_name: str = ""
     target: str = ""
     consults: tuple[SeenConsult, ...] | None = None
+    entered_at: float = 0.0
 
 
 @valueclass(frozen=True, slots=True)
@@ -350,7 +355,8 @@ class SeenLine:
 
 @valueclass(frozen=True, slots=True)
 class NodeResynced(Event):
-    """All that exists on a node at ``at``: every caller's channel that is or was ours, and every device's state.
+    """All that exists on a node at ``at``: every caller's channel that is, was or is about to be ours, and every device's
+    state.
 
     ``margin_s``: calls touched later than ``at - margin_s`` are left alone (the look and the events may have crossed).
     ``restarted``: Asterisk itself was restarted since the last look, so every earlier call is gone. ``hosts``: from where

@@ -30,7 +30,7 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     if known is not None:
         if _arrived_again(floor, known, event.at, now):
             return
-    elif resync.return_of(floor, event, now):
+    elif resync.return_of(floor, event, now) or _sent_already(floor, event):
         return
     if floor.unrecorded and event.call is None:
         _turn_away(floor, event)
@@ -73,6 +73,7 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
         segment_at=entered_at,
         sent_by=known.call if known is not None else None,
         touched_at=now.utc,
+        asked_at=event.asked_at or event.at,
     )
     exclusion.remember(call)
     floor.register(call)
@@ -82,6 +83,18 @@ def call_arrived(floor: Floor, event: ev.CallArrived, now: Instant) -> None:
     floor.counts[queue.name].offered += 1
     if event.agent is None or not _joins(floor, call, event, now):
         line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
+
+
+def _sent_already(floor: Floor, event: ev.CallArrived) -> bool:
+    """He was sent on, and this question is older, or he never got the answer: the same answer again does no harm. Who has
+    come back since has entered anew."""
+    command, asked_at = floor.sent.get((event.node, event.channel), (None, 0.0))
+    if command is None or event.call not in (None, command.call):
+        return False
+    if abs((event.asked_at or event.at) - asked_at) >= _SAME_S:
+        return False
+    floor.command(command)
+    return True
 
 
 def _joins(floor: Floor, call: Call, event: ev.CallArrived, now: Instant) -> bool:
@@ -124,10 +137,13 @@ def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
     home = entry(floor, call.did, call.caller_number)
     floor.forecast.left(call, at, gave_up=False)
     if home is None:
-        to = line.describe(floor.definition.fallback)
+        fallback = floor.definition.fallback
+        to = line.describe(fallback)
         floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": to, "cause": "removed"})
-        target = send_to_fallback(floor, call.node, call.channel, call.call, call.did)
-        floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=target)
+        assert not isinstance(fallback, ToQueue), "a fallback that is a queue takes the call as an entry point does"
+        _unknown_did(floor, call.did, to)
+        floor.send_away(call, fallback)
+        floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=to)
     else:
         floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": home[0].name, "cause": "removed"})
         line.move(floor, call, home[0], at, now, "moved")

@@ -59,7 +59,8 @@ class Call:
     present conversation lasts, ``on_hold`` the agent holds him, ``consults`` whom the agent has called meanwhile, per
     channel of that call; ``segment_target`` whom of them the open segment names; ``together`` when what may
     become a conference began; ``talk_segment`` the conversation's last, once it is over and as far as it is known.
-    ``sent_by``: the call that he came from by a transfer which has not been told yet.
+    ``sent_by``: the call that he came from by a transfer which has not been told yet. ``asked_at``: when he came, as the
+    dialplan says it whenever it asks; 0 if nobody has asked yet in this life.
     """
 
     call: str
@@ -107,6 +108,7 @@ class Call:
     going: bool = False
     sent_by: str | None = None
     touched_at: float = 0.0
+    asked_at: float = 0.0
 
     def become(self, state: CallState) -> None:
         """Change state by the table."""

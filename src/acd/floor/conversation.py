@@ -115,7 +115,7 @@ def send_away(floor: Floor, call: Call, to: ToDialplan, at: float, now: Instant)
     """Somebody sends the caller to a place in the dialplan: the call is over for us."""
     target = line.describe(to)
     floor.ledger.decide(call, at, "transferred", {"from": call.queue.name, "to": target})
-    floor.command(do.SendCall(call.node, call.channel, call.call, to))
+    floor.send_away(call, to)
     outcome = CallOutcome.TRANSFERRED if call.talked else CallOutcome.OVERFLOWED
     floor.end_call(call, outcome, "agent", None, at, now, target=target)
 

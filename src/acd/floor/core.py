@@ -16,7 +16,7 @@ from typing import Any
 from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
-from acd.domain.definition import Cause, FloorDefinition
+from acd.domain.definition import Cause, FloorDefinition, HangUp, ToDialplan
 from acd.domain.instant import Instant
 from acd.domain.states import (
     PAUSE_DECLINED,
@@ -98,6 +98,8 @@ class Floor:
         self.wraps: dict[str, tuple[str, int, float, str | None]] = {}
         self.ended: dict[tuple[str, str], tuple[float, str]] = {}
         """per channel: when its last call ended (UTC s), and which it was"""
+        self.sent: dict[tuple[str, str], tuple[do.SendCall, float]] = {}
+        """per channel: where its last call was sent to, and when (UTC s) that one had come"""
         self.comparing = False
         self.unserved = False
         """something became matchable where nobody asks for matches"""
@@ -348,6 +350,7 @@ class Floor:
 
     def register(self, call: Call) -> None:
         """Make ``call`` known by id and by channel."""
+        self.sent.pop((call.node, call.channel), None)
         self.calls[call.call] = call
         self.by_channel[call.node, call.channel] = call
 
@@ -747,6 +750,14 @@ class Floor:
         self.ended[node, channel] = at, call
         if len(self.ended) > ENDED_LIMIT:
             del self.ended[next(iter(self.ended))]
+
+    def send_away(self, call: Call, destination: ToDialplan | HangUp) -> None:
+        """Send the caller of ``call``, which ends with it, to where we do not follow him."""
+        command = do.SendCall(call.node, call.channel, call.call, destination)
+        self.command(command)
+        self.sent[call.node, call.channel] = command, call.asked_at or call.place.entered_at
+        if len(self.sent) > ENDED_LIMIT:
+            del self.sent[next(iter(self.sent))]
 
     def overflow(self, call: Call, at: float, now: Instant) -> None:
         """The maximum wait is over: on to the queue's overflow target. For somebody who is said to be gone, and on a lost

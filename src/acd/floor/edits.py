@@ -69,7 +69,7 @@ def floor_edited(floor: Floor, event: FloorEdited, now: Instant) -> None:
             homeless.append(call)
         else:
             line.review_waiting(floor, call, event.at, now)
-    _reply(floor, event, f"revision {new.revision or 'unnamed'} is in force" + _fate(floor, homeless))
+    _reply(floor, event, f"revision {new.revision or 'unnamed'} is in force", _fate(floor, homeless))
 
 
 def _fate(floor: Floor, homeless: list[Call]) -> str:
@@ -78,12 +78,13 @@ def _fate(floor: Floor, homeless: list[Call]) -> str:
     moved = sum(call.state is not CallState.ENDED and call.queue.name in floor.definition.queues for call in homeless)
     told = [f"{moved} moved to where their numbers lead now"] * (moved > 0)
     told += [f"{sent_away} sent to the fallback, for no entry point takes them"] * (sent_away > 0)
-    return f"; waiting calls of removed queues: {', '.join(told)}" if told else ""
+    return f"waiting calls of removed queues: {', '.join(told)}" if told else ""
 
 
-def _reply(floor: Floor, event: FloorEdited, message: str) -> None:
+def _reply(floor: Floor, event: FloorEdited, message: str, more: str = "") -> None:
     if event.request is not None:
-        floor.command(Reply(event.request, True, message, {"revision": floor.definition.revision}))
+        message += f"; {more}" if more else ""
+        floor.command(Reply(event.request, True, message, {"revision": floor.definition.revision, "calls": more}))
 
 
 def _edit_queues(floor: Floor, old: FloorDefinition, new: FloorDefinition) -> None:

@@ -335,7 +335,7 @@ def leave(floor: Floor, call: Call, cause: Cause, at: float, now: Instant, *, fr
     floor.ledger.decide(call, at, "overflowed", detail)
     floor.forecast.left(call, at, gave_up=False)
     if not isinstance(destination, ToQueue):
-        floor.command(do.SendCall(call.node, call.channel, call.call, destination))
+        floor.send_away(call, destination)
         floor.end_call(call, CallOutcome.OVERFLOWED, "system", None, at, now, target=str(to))
         return
     move(floor, call, floor.definition.queues[destination.queue], at, now, "overflowed", fresh=fresh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acd.domain.events import CallMemory, Phase, SeenCall
+from acd.domain.events import CallArrived, CallMemory, Phase, SeenCall
 from acd.domain.place import Place
 from acd.domain.states import CallState, SegmentKind
 from acd.floor.calls import TALK_KINDS, Call
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from acd.floor.core import Floor
 
 _LINE_KINDS = frozenset({SegmentKind.WAITED, SegmentKind.OFFERED, SegmentKind.RANG})
+
+
+def remembered_as(floor: Floor, event: CallArrived) -> CallMemory | None:
+    """The remembered call that somebody was who asks: by the name that he bears, else by his channel."""
+    named = floor.memory.get(event.call or "")
+    if named is not None and named.node == event.node:
+        return named
+    here = (one for one in floor.memory.values() if (one.node, one.channel) == (event.node, event.channel))
+    return next(here, None)
 
 
 def waits_again(memory: CallMemory, place: Place | None) -> bool:

@@ -20,7 +20,7 @@ from acd.domain.records import AgentStateChanged, CallClosed, CallMoved, Segment
 from acd.domain.states import AgentState, CallOutcome, CallState, OfferOutcome, SegmentKind
 from acd.floor import arrivals, callers, consultation, conversation, exclusion, lasting, line, together
 from acd.floor.calls import TALK_KINDS, Call, Offer
-from acd.floor.recognition import waits_again, whose_place
+from acd.floor.recognition import remembered_as, waits_again, whose_place
 from acd.routing.roster import Agent
 
 if TYPE_CHECKING:
@@ -143,11 +143,18 @@ def _compare(floor: Floor, event: ev.NodeResynced, now: Instant) -> None:
     places = {memory.call: memory for memory in here}
     places |= {segment.offer: memory for memory in here for segment in memory.open_segments if segment.offer}
     for seen in event.calls:
-        call = floor.by_channel.get((event.node, seen.channel))
+        call, memory = floor.by_channel.get((event.node, seen.channel)), remembered.get(seen.channel)
+        if seen.phase is Phase.ASKING:
+            # A call that we know is left alone: the question and its answer say what becomes of it
+            if call is not None or memory is None or memory.call not in floor.memory:
+                continue
+            if not _is_told(seen, memory):
+                _come_anew(floor, memory, seen.entered_at or event.at, event.at)
+                continue
+            seen = replace(seen, phase=Phase.HELD)
         if call is None:
             # A look that is older than the call's end revives nobody
             if floor.ended.get((event.node, seen.channel), _NEVER)[0] <= before:
-                memory = remembered.get(seen.channel)
                 for place in (seen.call, seen.offer) if memory is not None else ():
                     seen = _as_remembered(floor, event, seen, memory, places.get(place or ""), alive)
                 _adopt(floor, event, seen, now)
@@ -191,8 +198,11 @@ def _as_remembered(
 def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
     """A caller of an earlier life asks before his node was compared: he is taken up with his id, place and numbering.
     False if he is not remembered."""
-    memory = floor.memory.get(event.call or "")
-    if memory is None or memory.node != event.node or floor.is_synced(event.node):
+    memory = None if floor.is_synced(event.node) else remembered_as(floor, event)
+    if memory is None:
+        return False
+    if memory.call != event.call or event.place is None:
+        _come_anew(floor, memory, event.at, now.utc)
         return False
     if memory.answered_at is not None and not waits_again(memory, event.place):
         _close_remembered(floor, memory, CallOutcome.ANSWERED, "unknown", now.utc, None)
@@ -204,6 +214,22 @@ def return_of(floor: Floor, event: ev.CallArrived, now: Instant) -> bool:
     call = take_up(floor, event, memory.call, place, queue, now, node=event.node, at=now.utc)
     line.settle(floor, call, now.utc, now, "call_arrived", fresh=True)
     return True
+
+
+def _is_told(seen: SeenCall, memory: ev.CallMemory) -> bool:
+    """Whether a remembered caller who is about to leave the place of the question has heard the answer already."""
+    told = seen.call == memory.call and seen.place is not None
+    return told and seen.entered_at < memory.entered_at + _SAME_S
+
+
+def _come_anew(floor: Floor, memory: ev.CallMemory, entered_at: float, at: float) -> None:
+    """A remembered caller asks where to go as if nobody knew him: he has come back by a way of his own, or what he was told
+    when he came never arrived. Either way his call was over when he came (``entered_at``), and he says the rest himself."""
+    answered = memory.answered_at is not None
+    if answered and entered_at <= max([memory.entered_at, *(s.started_at for s in memory.open_segments)]):
+        entered_at = at
+    outcome = CallOutcome.ANSWERED if answered else CallOutcome.LOST_TRACK
+    _close_remembered(floor, memory, outcome, "unknown", min(entered_at, at), None)
 
 
 def take_up(
@@ -278,6 +304,8 @@ def _home(
 
 
 _NEVER = (float("-inf"), "")
+_SAME_S = 0.001
+"""Times of one entry that were written down on different ways differ by less."""
 
 
 def _adopt(floor: Floor, event: ev.NodeResynced, seen: SeenCall, now: Instant) -> None:

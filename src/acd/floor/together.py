@@ -44,16 +44,20 @@ def _is_over(floor: Floor, offer: Offer, name: str) -> bool:
 
 
 def _let_go(floor: Floor, offer: Offer, name: str, at: float, now: Instant) -> None:
-    call, first = floor.calls[offer.call], offer.agent
+    call, first, kind = floor.calls[offer.call], offer.agent, floor.calls[offer.call].segment_kind
     outcome = outcomes_of(floor, offer, OfferOutcome.UNREACHABLE, {})[name]
     consequence = floor.release(offer, name, outcome, at, now)
     left = [other for other in offer.agents if other != name]
     detail = {"agent": name, "outcome": outcome, "consequence": consequence, "still_rung": left}
     floor.ledger.decide(call, max(at, call.segment_at), "let_go", detail)
+    if left[0] != first:
+        at = floor.ledger.close(call, at)
     offer.agent, offer.others = left[0], tuple(left[1:])
     call.agent, call.touched_at = offer.agent, now.utc
     exclude_decliners(floor, call, {name: outcome}, now)
     if offer.agent != first:
+        # What is open names somebody who still rings: whoever was let go may be offered another call, and we may die
+        floor.ledger.turn(call, kind, at)
         place = call.place.encode()
         floor.command(do.MarkCall(call.node, call.channel, call.call, place, call.queue.hold, offer.agent))
 

@@ -148,9 +148,7 @@ class Story:
             left, self._queue = self._queue, queue
             yield Left(at, self.call, _left(decisions, at, left) or before)
             yield Joined(at, self.call, queue, first=False)
-        if kind == SegmentKind.OFFERED or (
-            kind == SegmentKind.RANG and segments[place - 1]["offer"] != segment["offer"]
-        ):
+        if kind in _RINGING and (not place or segments[place - 1]["offer"] != segment["offer"]):
             self._since = at
         if kind in _TALKING:
             whose = (segment["offer"] or "", segment["agent"] or "")

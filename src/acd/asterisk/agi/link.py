@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from acd.asterisk.patience import Patience
+
 MAX_LINE_BYTES = 8 * 1024
 """Of a line that is still coming; of a whole one, characters."""
 MAX_HEADER_BYTES = 64 * 1024
@@ -61,7 +63,7 @@ class AgiLink(asyncio.Protocol):
         self._buffer = b""
         self._header_bytes = 0
         self._variables: dict[str, str] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Patience | None = None
         self.transport: asyncio.Transport | None = None
         self.remote = "somebody"
         self.asked = False
@@ -81,7 +83,7 @@ class AgiLink(asyncio.Protocol):
             self.closed = True
             self.transport.abort()
             return
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._late)
+        self._timer = Patience(self._patience_s, self._late)
 
     def data_received(self, data: bytes) -> None:
         if self.closed:

@@ -18,6 +18,7 @@ from acd.asterisk.agi.assignments import ArrayTrust, Assignment, Way, check_assi
 from acd.asterisk.agi.commands import AgiReply, continues, encode_command, parse_reply
 from acd.asterisk.agi.counters import AgiCounters
 from acd.asterisk.agi.link import AgiLink
+from acd.asterisk.patience import Patience
 from acd.domain.errors import AsteriskError, MisuseError
 
 MAX_REPLY_LINES = 512
@@ -58,7 +59,7 @@ class _Running:
     verb: str
     reads_value: bool
     done: Done
-    timer: asyncio.TimerHandle
+    timer: Patience
     lines: list[str]
 
 
@@ -268,7 +269,7 @@ class AgiRequest:
             done(self._closed_error(verb))
             return
         limit_s = self._command_timeout_s if timeout_s is None else timeout_s
-        timer = asyncio.get_running_loop().call_later(limit_s, self._too_late, limit_s)
+        timer = Patience(limit_s, self._too_late, limit_s)
         self._running = _Running(verb, reads_value, done, timer, [])
         if last:
             self._link.write_last(wire)

@@ -19,6 +19,7 @@ from acd.asterisk.agi.counters import AgiCounters
 from acd.asterisk.agi.link import AgiLink
 from acd.asterisk.agi.request import AgiClosedError, AgiRequest, Ending
 from acd.asterisk.ami.quietlog import QuietLog
+from acd.asterisk.patience import Patience
 from acd.domain.errors import MisuseError
 
 Handler = Callable[[AgiRequest], Awaitable[Ending | None] | Ending | None]
@@ -190,9 +191,15 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk has no typ
         """Run the handler within its time; whatever it raises ends this session and nothing else."""
         path, channel = request.path[:100], request.channel[:100]
         ending: Ending | None = None
+        loop = asyncio.get_running_loop()
+        scope = asyncio.timeout(None)
+        patience = Patience(self._handler_timeout_s, lambda: scope.reschedule(loop.time()))
         try:
-            async with asyncio.timeout(self._handler_timeout_s) as scope:
-                ending = await result
+            async with scope:
+                try:
+                    ending = await result
+                finally:
+                    patience.cancel()
         except AgiClosedError:
             self.counters.ended_early += 1
             log.debug("AGI session %r of %r was ended by Asterisk", path, channel)

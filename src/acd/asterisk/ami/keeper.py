@@ -27,7 +27,7 @@ from acd.domain.values import valueclass
 
 _IN_USE_PAUSE_S = 1.0
 _STABLE_AFTER_S = 10.0
-_LATE_TIMER_S = 0.5
+_LATE_TIMER_S = 0.25
 _SECOND_LOOK_S = 0.25
 _BOOT_PATIENCE_S = 10.0
 
@@ -298,18 +298,18 @@ class ConnectionKeeper:
         if not pong.cancelled() and isinstance(pong.exception(), AmiTimeoutError):
             link.abort(f"no answer to a ping within {3 * self._timings.silence_limit_s:g} s")
 
-    def _arm_silence(self, link: AmiProtocol, delay_s: float) -> None:
+    def _arm_silence(self, link: AmiProtocol, delay_s: float, *, second: bool = False) -> None:
         due_at = self._loop.time() + delay_s
-        self._arm("silence", delay_s, lambda: self._check_silence(link, due_at))
+        self._arm("silence", delay_s, lambda: self._check_silence(link, due_at, second=second))
 
-    def _check_silence(self, link: AmiProtocol, due_at: float) -> None:
+    def _check_silence(self, link: AmiProtocol, due_at: float, *, second: bool = False) -> None:
         now, limit_s = self._loop.time(), self._timings.silence_limit_s
         remaining_s = link.last_bytes_at + limit_s - now
         if remaining_s > 0:
             self._arm_silence(link, remaining_s)
-        elif now - due_at > _LATE_TIMER_S:
-            # It is us who stood still. Some event loops run timers before they read: let them read first.
-            self._arm_silence(link, _SECOND_LOOK_S)
+        elif not second or now - due_at > _LATE_TIMER_S:
+            # It may be us who stood still. Some event loops run timers before they read: let them read first.
+            self._arm_silence(link, _SECOND_LOOK_S, second=True)
         else:
             link.abort(f"nothing came for {now - link.last_bytes_at:.1f} s, not even answers to pings")
 

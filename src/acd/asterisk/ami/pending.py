@@ -1,7 +1,8 @@
 """The actions that await an answer, each with an id, a deadline and a way to be complete.
 
-No IO and no reconnecting. Nothing here can be sent again: when the connection goes, every future fails and is
-forgotten. panoramisk's table of responses, which replays and never forgets, is not used.
+No IO and no reconnecting; deadlines count the time in which we were awake. Nothing here can be sent again: when the
+connection goes, every future fails and is forgotten. panoramisk's table of responses, which replays and never forgets,
+is not used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from acd.asterisk.ami.counters import AmiCounters
 from acd.asterisk.ami.messages import Message
+from acd.asterisk.patience import Patience
 from acd.domain.errors import AmiDisconnectedError, AmiTimeoutError, AsteriskError
 
 MAX_LIST_ITEMS = 100_000
@@ -35,7 +37,7 @@ class _Entry:
     action: str
     completion: Completion
     future: asyncio.Future[Any]
-    timer: asyncio.TimerHandle
+    timer: Patience
     items: list[Message] = field(default_factory=list)
 
 
@@ -133,7 +135,7 @@ class PendingTable:
     def _enter(
         self, action_id: str, action: str, future: asyncio.Future[Any], timeout_s: float, completion: Completion
     ) -> None:
-        timer = self._loop.call_later(timeout_s, self._expire, action_id, timeout_s)
+        timer = Patience(timeout_s, self._expire, action_id, timeout_s)
         self._entries[action_id] = _Entry(action, completion, future, timer)
         if completion is not Completion.SINGLE:
             self.claimed[action_id] = None
