@@ -151,6 +151,11 @@ def channels(rig: Rig) -> list[dict[str, str]]:
     return [dict(zip(names, line.split("!"), strict=False)) for line in lines if "!" in line]
 
 
+def held(count: int) -> Callable[[list[dict[str, str]]], bool]:
+    """Whether so many callers, and nobody else, hear music."""
+    return lambda rows: len(rows) == count and all(row["application"] == "MusicOnHold" for row in rows)
+
+
 async def talk_out(rig: Rig) -> None:
     """End every conversation, those that follow from it as well, until no call is left."""
     while calls := await live(rig):
