@@ -16,6 +16,13 @@ from acd.lab.rig import Rig, RigPlan
 PATIENT_S = 30.0
 """How long a test waits for what must come: for a busy machine, not for a slow service."""
 
+ELSEWHERE = """
+[sorry]
+exten => s,1,Answer()
+ same => n,Wait(300)
+"""
+"""A place of the operator's own, sorry,s,1, where a caller stays."""
+
 
 def caller(to: str = "100", behaviour: str = "until-bye", *, number: str = "5550001", name: str = "") -> Call:
     """Somebody calls ``to`` and behaves as the lab's words say."""

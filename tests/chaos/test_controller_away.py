@@ -8,6 +8,7 @@ import pytest
 
 from acd.lab.asterisk import AsteriskOptions
 from callkit import (
+    ELSEWHERE,
     PATIENT_S,
     agents,
     caller,
@@ -29,12 +30,6 @@ from callkit import (
     until_logged,
     until_waiting,
 )
-
-ELSEWHERE = """
-[sorry]
-exten => s,1,Answer()
- same => n,Wait(300)
-"""
 
 
 async def test_away_at_entry_then_back(make_rig):

@@ -7,6 +7,7 @@ import signal
 from acd.lab.asterisk import AsteriskOptions
 from between import Between
 from callkit import (
+    ELSEWHERE,
     agents,
     caller,
     channels,
@@ -27,12 +28,6 @@ from callkit import (
     until_idle,
     until_waiting,
 )
-
-ELSEWHERE = """
-[sorry]
-exten => s,1,Answer()
- same => n,Wait(300)
-"""
 
 
 async def test_seems_away_but_is_not(make_rig):

@@ -239,7 +239,6 @@ class World:
         self.lines_of = tuple(part.campaign.name for part in parts)
         self.talking: dict[str, str] = {}
         self.placed: Counter[str] = Counter()
-        self.placed_at: list[float] = []
         self.begun: dict[str, float] = {}
         """attempt -> when Asterisk began to dial it"""
         self.by_contact: Counter[int] = Counter()
@@ -258,6 +257,11 @@ class World:
         self.core = Dialler(0)
         self.begin()
         self._every_half_second()
+
+    @property
+    def placed_at(self) -> list[float]:
+        """When each attempt was dialled, in order."""
+        return list(self.begun.values())
 
     # -- lives -----------------------------------------------------------------------------------------------------------
 
@@ -423,7 +427,6 @@ class World:
         assert command.number not in {one.number for one in self.lines.values()}, "a number was dialled twice at once"
         self.by_contact[made.contact] += 1
         self.lines[attempt] = command
-        self.placed_at.append(self.s)
         self.begun[attempt] = self.s
         trunk = next(part.trunk for part in self.parts if part.campaign.name == command.campaign)
         assert len(self.lines) <= trunk.lines, "more lines than the trunk has"

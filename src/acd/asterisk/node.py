@@ -65,6 +65,7 @@ MAX_AGAIN_S = 16.0
 LOOK_WITHIN_S = 5.0
 HEAR_WITHIN_S = 1.0
 MAX_BUFFERED = 200_000
+ASKED_AT_ONCE = 500
 STOPPING = "shutting down"
 """Part of what Asterisk answers to any action from when it was told to stop."""
 _HOST = re.compile(r"sips?:(?:[^@&;]*@)?(\[[0-9a-fA-F:.]+\]|[^:;&>]+)")
@@ -444,26 +445,19 @@ class Node:
 
     async def _entered(self, session: AmiSession, channels: Sequence[str]) -> dict[str, float]:
         """Since when, by the dialplan, these callers are with us; those only of whom that is known."""
-        found: dict[str, float] = {}
-        for start in range(0, len(channels), 500):
-            some = channels[start : start + 500]
-            asked = [("Getvar", (("Channel", channel), ("Variable", "acd_entered"))) for channel in some]
-            for channel, answer in zip(some, await asyncio.gather(*session.send_many(asked)), strict=True):
-                if since := answer.get("Value"):
-                    found[channel] = entered_at(since, self._clock())
-        return found
+        asked = [(("Channel", channel), ("Variable", "acd_entered")) for channel in channels]
+        values = zip(channels, await _values(session, asked), strict=True)
+        return {channel: entered_at(since, self._clock()) for channel, since in values if since}
 
     async def _hosts(self, session: AmiSession) -> dict[str, str]:
         """From where our PJSIP phones are registered."""
         devices = [d for d in self._devices() if d.upper().startswith("PJSIP/") and not set(d[6:]) & {"@", "/"}]
         hosts: dict[str, str] = {}
-        for start in range(0, len(devices), 500):
-            some = devices[start : start + 500]
-            asked = [("Getvar", (("Variable", f"PJSIP_DIAL_CONTACTS({device[6:]})"),)) for device in some]
-            for device, answer in zip(some, await asyncio.gather(*session.send_many(asked)), strict=True):
-                host = host_of(answer.get("Value", ""))
-                if host is not None:
-                    hosts[device] = host
+        asked = [(("Variable", f"PJSIP_DIAL_CONTACTS({device[6:]})"),) for device in devices]
+        for device, contacts in zip(devices, await _values(session, asked), strict=True):
+            host = host_of(contacts)
+            if host is not None:
+                hosts[device] = host
         return hosts
 
     async def _phone_states(self, session: AmiSession, listed: Sequence[Message]) -> dict[str, PhoneState]:
@@ -475,13 +469,19 @@ class Node:
             for device in self._devices()
             if device not in texts and device.upper().startswith("PJSIP/") and not set(device[6:]) & {"@", "/"}
         ]
-        questions = [("Getvar", (("Variable", f"DEVICE_STATE({device})"),)) for device in unlisted]
-        for start in range(0, len(questions), 500):
-            answers = await asyncio.gather(*session.send_many(questions[start : start + 500]))
-            for device, answer in zip(unlisted[start : start + 500], answers, strict=True):
-                texts[device] = answer.get("Value", "")
+        asked = [(("Variable", f"DEVICE_STATE({device})"),) for device in unlisted]
+        texts.update(zip(unlisted, await _values(session, asked), strict=True))
         states = {device: phone_state(text) for device, text in texts.items()}
         return {device: state for device, state in states.items() if state is not None}
+
+
+async def _values(session: AmiSession, asked: Sequence[Sequence[tuple[str, str]]]) -> list[str]:
+    """What Getvar answers to each, so many at a time."""
+    values: list[str] = []
+    for start in range(0, len(asked), ASKED_AT_ONCE):
+        batch = [("Getvar", fields) for fields in asked[start : start + ASKED_AT_ONCE]]
+        values += [answer.get("Value", "") for answer in await asyncio.gather(*session.send_many(batch))]
+    return values
 
 
 def _lacking(folder: Path, sounds: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from acd.asterisk.ami.quietlog import QuietLog
 from acd.asterisk.ami.session import AmiSession
 from acd.asterisk.lines import MAX_LINES, Lines
 from acd.asterisk.originate import agent_fields, originate_fields
+from acd.asterisk.patience import Patience
 from acd.domain import outbound as out
 from acd.domain.errors import AcdError, AsteriskError, MisuseError
 from acd.domain.events import SeenCall
@@ -33,8 +34,6 @@ OPT_OUTS = "acd-optouts"
 """The family of Asterisk's database in which the dialplan keeps who opted out: attempt -> when."""
 LATE_S = 2.5
 """After this time the dialplan has given up, or is about to."""
-_LATE_TIMER_S = 0.25
-"""A timer that fires so late shows that we stood still."""
 _ALWAYS = ("UserEvent", "DialBegin")
 """Events that may be of lines which are over."""
 _VERDICTS = {
@@ -69,7 +68,7 @@ class NodeOutbound:
         self._opted_out: set[str] = set()
         """attempts that Asterisk had as opted out at the last look"""
         self._quiet = QuietLog(log)
-        self.lines = Lines(node, self._told, clock=clock, later=_later)
+        self.lines = Lines(node, self._told, clock=clock, later=Patience)
 
     # -- the node's side ---------------------------------------------------------------------------------------------
 
@@ -288,17 +287,3 @@ def _ignore(future: asyncio.Future[Message]) -> None:
     """What is not taken away now is at a later look."""
     if not future.cancelled():
         future.exception()
-
-
-def _later(seconds: float, what: Callable[[], None]) -> None:
-    """Call ``what`` once ``seconds`` have gone by in which we were awake: what is awaited may lie unread if we were not."""
-    loop = asyncio.get_running_loop()
-    due = loop.time() + seconds
-
-    def fire() -> None:
-        if loop.time() - due > _LATE_TIMER_S:
-            _later(seconds, what)
-        else:
-            what()
-
-    loop.call_at(due, fire)

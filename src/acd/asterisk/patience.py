@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 SECOND_LOOK_S: Final = 2.0
-"""The last part of a long patience; of a short one it is the half. Long enough to hear some ten thousand events."""
+"""The last part of a long patience; of a short one it is the half. Time to read what came meanwhile."""
 
 STEPS: Final = 4
 """It is spent in so many steps, each of which must be on time."""

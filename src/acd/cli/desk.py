@@ -45,13 +45,14 @@ class Tickets:
         self._waiting.append((ticket, future))
         async with asyncio.timeout(WITHIN_S):
             kept = await future
+        if kept:
+            return
         state = self._store.state()
-        if not kept and state["state"] == "full":
+        if state["state"] == "full":
             raise StoreError(
                 f"this is not on record, but held in memory until something takes records: {state['detail']}"
             )
-        if not kept:
-            raise StoreError("this could not be recorded: the database and the spill are both full or away")
+        raise StoreError("this could not be recorded: the database and the spill are both full or away")
 
     def _settled(self, ticket: int) -> None:
         while self._waiting and self._waiting[0][0] <= ticket:

@@ -9,7 +9,7 @@ from acd.domain import commands as do
 from acd.domain import events as ev
 from acd.domain import records as rec
 from acd.domain.attributes import MAX_ATTRIBUTES, Value
-from acd.domain.definition import HangUp, QueueDefinition, ToQueue
+from acd.domain.definition import HangUp, QueueDefinition, ToDialplan, ToQueue
 from acd.domain.instant import Instant
 from acd.domain.lives import began_alone
 from acd.domain.place import Place
@@ -137,11 +137,8 @@ def rehome(floor: Floor, call: Call, at: float, now: Instant) -> bool:
     home = entry(floor, call.did, call.caller_number)
     floor.forecast.left(call, at, gave_up=False)
     if home is None:
-        fallback = floor.definition.fallback
-        to = line.describe(fallback)
+        fallback, to = _fallback(floor, call.did)
         floor.ledger.decide(call, at, "moved", {"from": call.queue.name, "to": to, "cause": "removed"})
-        assert not isinstance(fallback, ToQueue), "a fallback that is a queue takes the call as an entry point does"
-        _unknown_did(floor, call.did, to)
         floor.send_away(call, fallback)
         floor.end_call(call, CallOutcome.FALLBACK, "system", None, at, now, target=to)
     else:
@@ -236,10 +233,17 @@ def _unrouted(floor: Floor, event: ev.CallArrived) -> None:
     floor.emit(rec.CallClosed(identity, event.at, CallOutcome.FALLBACK, "system", None, target))
 
 
-def send_to_fallback(floor: Floor, node: str, channel: str, call: str, did: str) -> str:
-    """Send away a caller whom no queue takes; where to, in the dialplan's words."""
+def _fallback(floor: Floor, did: str) -> tuple[ToDialplan | HangUp, str]:
+    """Where a caller goes whom no queue takes, also in the dialplan's words; somebody is told."""
     destination = floor.definition.fallback
     assert not isinstance(destination, ToQueue), "a fallback that is a queue takes the call as an entry point does"
-    _unknown_did(floor, did, line.describe(destination))
+    to = line.describe(destination)
+    _unknown_did(floor, did, to)
+    return destination, to
+
+
+def send_to_fallback(floor: Floor, node: str, channel: str, call: str, did: str) -> str:
+    """Send away a caller whom no queue takes; where to, in the dialplan's words."""
+    destination, to = _fallback(floor, did)
     floor.command(do.SendCall(node, channel, call, destination))
-    return line.describe(destination)
+    return to

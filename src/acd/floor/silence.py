@@ -6,7 +6,7 @@ from what was not heard is looked at twice: at the first look it only waits on, 
 from typing import Final
 
 SECOND_LOOK_S: Final = 2.0
-"""From the first look to the second: long enough to hear some ten thousand events."""
+"""From the first look to the second: time to read what came meanwhile."""
 
 LATE_S: Final = 0.5
 """A second look that comes so late shows that we stood still again."""

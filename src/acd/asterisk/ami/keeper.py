@@ -22,12 +22,12 @@ from acd.asterisk.ami.messages import Message
 from acd.asterisk.ami.pending import PendingTable, refusal
 from acd.asterisk.ami.protocol import AT_ONCE, AT_ONCE_OF_LISTS, AmiProtocol
 from acd.asterisk.ami.quietlog import QuietLog
+from acd.asterisk.patience import LATE_S
 from acd.domain.errors import AmiAuthenticationError, AmiTimeoutError, AsteriskError, MisuseError
 from acd.domain.values import valueclass
 
 _IN_USE_PAUSE_S = 1.0
 _STABLE_AFTER_S = 10.0
-_LATE_TIMER_S = 0.25
 _SECOND_LOOK_S = 0.25
 _BOOT_PATIENCE_S = 10.0
 
@@ -307,7 +307,7 @@ class ConnectionKeeper:
         remaining_s = link.last_bytes_at + limit_s - now
         if remaining_s > 0:
             self._arm_silence(link, remaining_s)
-        elif not second or now - due_at > _LATE_TIMER_S:
+        elif not second or now - due_at > LATE_S:
             # It may be us who stood still. Some event loops run timers before they read: let them read first.
             self._arm_silence(link, _SECOND_LOOK_S, second=True)
         else:
